@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* memory -- small memory from the caller's allocator, big memory from the system.
+ *
+ * Thread: any (as the allocator given). */
+#ifndef QR_BASE_MEMORY_H
+#define QR_BASE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/base/machine.h"
+#include "runtime/quire.h"
+
+/* A copy of `from` whose resize is never NULL (malloc where it was). */
+struct quire_allocator qr_allocator(struct quire_allocator from);
+
+void *qr_alloc(const struct quire_allocator *a, size_t bytes);                  /* NULL: none */
+void *qr_alloc_zero(const struct quire_allocator *a, size_t n, size_t bytes);   /* n * bytes */
+void *qr_realloc(const struct quire_allocator *a, void *memory, size_t bytes);
+void  qr_free(const struct quire_allocator *a, void *memory);                   /* NULL allowed */
+
+/* 64-byte aligned, from the same allocator.  Freed by qr_free_aligned only. */
+void *qr_alloc_aligned(const struct quire_allocator *a, size_t bytes);
+void  qr_free_aligned(const struct quire_allocator *a, void *memory);
+
+/* Products and sums that must not wrap.  False: they would. */
+bool qr_mul(size_t a, size_t b, size_t *product);
+bool qr_add_size(size_t a, size_t b, size_t *sum);
+
+/* A page-aligned, zeroed region mapped from the system, huge pages advised. */
+struct qr_region {
+    void  *base;
+    size_t bytes;
+};
+bool qr_region_create(struct qr_region *region, size_t bytes);
+void qr_region_destroy(struct qr_region *region);
+
+#endif

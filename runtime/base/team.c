@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* One run is handed out through one word, the ticket: the run's number in its high half, the next
+ * piece in its low half.  Taking pieces is a compare-and-swap of the ticket, so it can only succeed
+ * while that run still has pieces left; and as long as a piece is taken and not done, the caller
+ * waits and the run's fields stand.  A helper that comes late finds nothing to take and harms
+ * nothing.
+ *
+ * Publishing closes the ticket first (new number, no pieces), then writes the fields, then opens
+ * it: a late helper that has read new fields beside an old ticket fails to swap it. */
+#include "runtime/base/team.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/memory.h"
+
+#define THREADS_MAX 1024u
+#define CLOSED UINT32_MAX
+/* How long a helper spins after work before it sleeps.  Steps follow each other within some 10 us
+ * under load, and waking a sleeper costs about 50. */
+#define SPIN_NS 100000
+#define SPINS_A_LOOK 64u
+
+struct helper {
+    struct qr_team *team;
+    pthread_t       thread;
+    uint32_t        index;
+};
+
+struct qr_team {
+    /* Written by everyone: a cache line each. */
+    alignas(64) _Atomic uint64_t ticket;
+    alignas(64) _Atomic uint32_t done;
+    alignas(64) _Atomic uint32_t sleepers;
+    /* Written by the caller only. */
+    alignas(64) _Atomic uint32_t generation; /* grows with each run: what sleepers wait on */
+    _Atomic(qr_team_fn *)  fn;
+    _Atomic(void *)        work;
+    _Atomic uint32_t       pieces_n;
+    _Atomic uint32_t       range;
+    _Atomic bool           stop;
+    uint32_t               threads_n;
+    struct quire_allocator allocator;
+    struct helper          helpers[]; /* [threads_n - 1] */
+};
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void futex(_Atomic uint32_t *word, int op, uint32_t value)
+{
+    (void)syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+}
+
+/* Ranges shrink towards the end, so that all finish together; large ones at the start keep
+ * neighbouring pieces, and so neighbouring memory, on one thread. */
+static uint32_t range_of(uint32_t left, uint32_t threads_n, uint32_t range_max)
+{
+    uint32_t range = left / (2 * threads_n);
+
+    if (range_max && range > range_max) range = range_max;
+    return range ? range : 1;
+}
+
+/* Takes one range of the current run and does it.  False: nothing was left to take. */
+static bool take(struct qr_team *team, uint32_t thread)
+{
+    uint64_t ticket = atomic_load_explicit(&team->ticket, memory_order_acquire);
+
+    for (;;) {
+        uint32_t next = (uint32_t)ticket;
+        uint32_t pieces_n = atomic_load_explicit(&team->pieces_n, memory_order_acquire);
+        if (next == CLOSED || next >= pieces_n) return false;
+        qr_team_fn *fn = atomic_load_explicit(&team->fn, memory_order_acquire);
+        void *work = atomic_load_explicit(&team->work, memory_order_acquire);
+        uint32_t max = atomic_load_explicit(&team->range, memory_order_acquire);
+        uint32_t range = range_of(pieces_n - next, team->threads_n, max);
+        if (!atomic_compare_exchange_weak_explicit(&team->ticket, &ticket, ticket + range,
+                                                   memory_order_acq_rel, memory_order_acquire))
+            continue;
+        fn(work, next, next + range, thread);
+        atomic_fetch_add_explicit(&team->done, range, memory_order_release);
+        return true;
+    }
+}
+
+/* Spins, then sleeps, until the generation is another than seen. */
+static uint32_t wait_for_run(struct qr_team *team, uint32_t seen)
+{
+    uint64_t start = now_ns();
+    uint32_t now;
+
+    for (;;) {
+        for (uint32_t i = 0; i < SPINS_A_LOOK; i++) {
+            now = atomic_load_explicit(&team->generation, memory_order_acquire);
+            if (now != seen) return now;
+            pause_cpu();
+        }
+        if (now_ns() - start > SPIN_NS) break;
+    }
+    /* The caller publishes, then looks for sleepers; a helper counts itself, then looks for news.
+     * In one total order one of the two sees the other. */
+    atomic_fetch_add(&team->sleepers, 1);
+    while ((now = atomic_load(&team->generation)) == seen)
+        futex(&team->generation, FUTEX_WAIT, seen);
+    atomic_fetch_sub(&team->sleepers, 1);
+    return now;
+}
+
+static void *helper_main(void *argument)
+{
+    struct helper *helper = argument;
+    struct qr_team *team = helper->team;
+    uint32_t seen = 0;
+
+    for (;;) {
+        seen = wait_for_run(team, seen);
+        if (atomic_load(&team->stop)) return NULL;
+        while (take(team, helper->index)) {
+        }
+    }
+}
+
+static void publish(struct qr_team *team)
+{
+    atomic_fetch_add(&team->generation, 1);
+    if (atomic_load(&team->sleepers)) futex(&team->generation, FUTEX_WAKE, INT32_MAX);
+}
+
+static void stop_helpers(struct qr_team *team, uint32_t helpers_n)
+{
+    atomic_store(&team->stop, true);
+    publish(team);
+    for (uint32_t i = 0; i < helpers_n; i++)
+        (void)pthread_join(team->helpers[i].thread, NULL);
+}
+
+/* A library's threads take no signals: they are its host's. */
+static int start_helper(struct helper *helper)
+{
+    sigset_t all;
+    sigset_t before;
+    char name[16];
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&helper->thread, NULL, helper_main, helper);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed) return failed;
+    (void)snprintf(name, sizeof(name), "quire-team-%u", helper->index);
+    (void)pthread_setname_np(helper->thread, name);
+    return 0;
+}
+
+struct qr_team *qr_team_create(const struct quire_allocator *allocator, uint32_t threads_n)
+{
+    if (threads_n == 0) threads_n = qr_cores_available();
+    if (threads_n > THREADS_MAX) threads_n = THREADS_MAX;
+    size_t bytes = sizeof(struct qr_team) + (threads_n - 1) * sizeof(struct helper);
+    struct qr_team *team = qr_alloc_aligned(allocator, bytes);
+    if (!team) return NULL;
+    memset(team, 0, bytes);
+    team->allocator = *allocator;
+    team->threads_n = threads_n;
+    atomic_store(&team->ticket, CLOSED);
+    for (uint32_t i = 0; i + 1 < threads_n; i++) {
+        team->helpers[i] = (struct helper){.team = team, .index = i + 1};
+        if (start_helper(&team->helpers[i])) {
+            stop_helpers(team, i);
+            qr_free_aligned(allocator, team);
+            return NULL;
+        }
+    }
+    return team;
+}
+
+void qr_team_destroy(struct qr_team *team)
+{
+    if (!team) return;
+    stop_helpers(team, team->threads_n - 1);
+    struct quire_allocator allocator = team->allocator;
+    qr_free_aligned(&allocator, team);
+}
+
+uint32_t qr_team_threads(const struct qr_team *team)
+{
+    return team->threads_n;
+}
+
+/* Waits for pieces in other hands.  A helper that lost its core needs ours if there is no other:
+ * after a while of spinning the caller yields. */
+static void wait_until_done(struct qr_team *team, uint32_t pieces_n)
+{
+    for (uint32_t spins = 0;
+         atomic_load_explicit(&team->done, memory_order_acquire) != pieces_n; spins++) {
+        if (spins < 10000)
+            pause_cpu();
+        else
+            (void)sched_yield();
+    }
+}
+
+static void run_alone(qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range)
+{
+    if (range == 0) range = pieces_n;
+    for (uint32_t begin = 0; begin < pieces_n;) {
+        uint32_t n = pieces_n - begin < range ? pieces_n - begin : range;
+        fn(work, begin, begin + n, 0);
+        begin += n;
+    }
+}
+
+void qr_team_run(struct qr_team *team, qr_team_fn *fn, void *work, uint32_t pieces_n,
+                 uint32_t range)
+{
+    assert(pieces_n < CLOSED);
+    if (pieces_n == 0) return;
+    if (team->threads_n == 1 || pieces_n == 1) {
+        run_alone(fn, work, pieces_n, range);
+        return;
+    }
+    uint64_t run = (atomic_load_explicit(&team->ticket, memory_order_relaxed) >> 32) + 1;
+    atomic_store_explicit(&team->ticket, run << 32 | CLOSED, memory_order_relaxed);
+    atomic_store_explicit(&team->fn, fn, memory_order_release);
+    atomic_store_explicit(&team->work, work, memory_order_release);
+    atomic_store_explicit(&team->pieces_n, pieces_n, memory_order_release);
+    atomic_store_explicit(&team->range, range, memory_order_release);
+    atomic_store_explicit(&team->done, 0, memory_order_relaxed);
+    atomic_store_explicit(&team->ticket, run << 32, memory_order_release);
+    publish(team);
+    while (take(team, 0)) {
+    }
+    wait_until_done(team, pieces_n);
+}

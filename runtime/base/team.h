@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* team -- N threads that do one piece of work together; the caller is one of them.
+ *
+ * qr_team_run hands out pieces 0..pieces_n-1 and returns when all are done.  Pieces are taken in
+ * ranges by whoever is free: the caller never waits for a helper that has taken none, so a core
+ * lost to another process costs what it had in hand and no more.  Helpers spin for a short while
+ * after work, then sleep.
+ *
+ * Thread: one caller at a time.   Memory: the allocator given. */
+#ifndef QR_BASE_TEAM_H
+#define QR_BASE_TEAM_H
+
+#include <stdint.h>
+
+#include "runtime/base/machine.h"
+#include "runtime/quire.h"
+
+struct qr_team;
+
+/* Pieces [begin, end) of the work, on thread `thread` (0 is the caller). */
+typedef void qr_team_fn(void *work, uint32_t begin, uint32_t end, uint32_t thread);
+
+/* threads_n counts the caller.  0: qr_cores_available().  NULL: no memory or no threads. */
+struct qr_team *qr_team_create(const struct quire_allocator *allocator, uint32_t threads_n);
+void qr_team_destroy(struct qr_team *team); /* NULL is allowed */
+
+uint32_t qr_team_threads(const struct qr_team *team);
+
+/* range: the most pieces taken at once (0: chosen by pieces_n and threads). */
+void qr_team_run(struct qr_team *team, qr_team_fn *fn, void *work, uint32_t pieces_n,
+                 uint32_t range);
+
+#endif

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/* quire.h -- serve language models on CPUs, from inside your own program.
+ *
+ * A model is a GGUF file opened once.  An engine runs requests against one model on its own
+ * thread and compute team, many at a time.  Requests go in with quire_submit; their tokens come
+ * back as events, taken from a completion queue whose descriptor any event loop can poll.
+ *
+ *     quire_model_open -> quire_engine_start -> quire_submit ... quire_next / quire_wait
+ *                      -> quire_engine_stop  -> quire_model_close
+ *
+ * Promises
+ *   - Every accepted request ends in exactly one QUIRE_EVENT_DONE or QUIRE_EVENT_ERROR.
+ *   - A request's tokens and logprobs have the same bits alone or in a crowd, at any number of
+ *     threads, however its prompt was cut into chunks.  Only the instruction set may change them.
+ *   - Nothing here calls back on a foreign thread, ends the process, or aborts for a caller's
+ *     mistake.  There is no global state: two engines do not know each other.
+ *
+ * Every settings struct begins with its own size: call its _defaults function first, then change
+ * what you want.  A library newer than your header writes and reads only the fields that you know;
+ * an older one refuses a field that it does not know, unless it is zero.  (From another language,
+ * by dlsym: the _defaults_sized functions, with the size of your struct.)
+ *
+ * Threads: a model may be used from any number of threads.  quire_submit, quire_cancel and
+ * quire_stats may be called from any thread.  quire_next and quire_wait belong to one thread at
+ * a time. */
+#ifndef QUIRE_H
+#define QUIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QUIRE_VERSION_MAJOR 0
+#define QUIRE_VERSION_MINOR 1
+#define QUIRE_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define QUIRE_API __attribute__((visibility("default")))
+#else
+#define QUIRE_API
+#endif
+
+/* ---- statuses and errors -------------------------------------------------------------- */
+
+#define QUIRE_STATUS_MAP(X)                                                                     \
+    X(QUIRE_OK, 0, "success")                                                                   \
+    X(QUIRE_INVALID, -1, "an argument is out of its range")                                     \
+    X(QUIRE_NO_MEMORY, -2, "out of memory")                                                     \
+    X(QUIRE_SYSTEM, -3, "the operating system refused")                                         \
+    X(QUIRE_BAD_FILE, -4, "the file is not a well-formed GGUF model")                           \
+    X(QUIRE_UNSUPPORTED, -5, "the model or the setting asks for something quire does not do")   \
+    X(QUIRE_TOO_LONG, -6, "the request does not fit the context or the pages")                  \
+    X(QUIRE_QUEUE_FULL, -7, "the waiting queue is full")                                        \
+    X(QUIRE_STOPPING, -8, "the engine is stopping")                                             \
+    X(QUIRE_NO_TOKENIZER, -9, "the model's tokenizer is not supported: use token ids")          \
+    X(QUIRE_NO_TEMPLATE, -10, "the model has no chat template that is supported")               \
+    X(QUIRE_BUFFER_SMALL, -11, "the caller's buffer is too small")                              \
+    X(QUIRE_NOT_FOUND, -12, "no such request")
+
+enum quire_status {
+#define QUIRE_STATUS_ENUM(name, value, text) name = value,
+    QUIRE_STATUS_MAP(QUIRE_STATUS_ENUM)
+#undef QUIRE_STATUS_ENUM
+};
+
+/* What went wrong, in a sentence: what, where, and what was expected.  Filled on failure by the
+ * functions that take one; may be NULL where nobody wants to know. */
+struct quire_error {
+    int  status;      /* enum quire_status */
+    char field[32];   /* the setting or request field at fault, "" where there is none */
+    char text[288];   /* one sentence, no newline */
+};
+
+/* The fixed text of a status; "unknown status" for others. */
+QUIRE_API const char *quire_status_text(int status);
+/* "0.1.0" */
+QUIRE_API const char *quire_version(void);
+
+/* ---- memory --------------------------------------------------------------------------- */
+
+/* Where the library's small memory comes from.  resize(context, NULL, n) allocates n bytes,
+ * resize(context, p, n) grows or shrinks, resize(context, p, 0) frees and returns NULL.  Memory
+ * is aligned as malloc's.  May be called from any thread.  A NULL resize means malloc.
+ * Weights and KV pages do not come from here: they are mapped from the system. */
+struct quire_allocator {
+    void *(*resize)(void *context, void *memory, size_t bytes);
+    void *context;
+};
+
+/* ---- models --------------------------------------------------------------------------- */
+
+typedef struct quire_model  quire_model;
+typedef struct quire_engine quire_engine;
+
+struct quire_model_settings {
+    size_t                 size;      /* sizeof(struct quire_model_settings) */
+    const char            *path;      /* a GGUF file; required */
+    struct quire_allocator allocator; /* malloc where left zero */
+    uint32_t               threads;   /* for repacking weights; 0: the cores available */
+    const char            *cpu_level; /* "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16";
+                                         NULL: the best this machine has */
+};
+QUIRE_API void quire_model_settings_defaults_sized(struct quire_model_settings *settings, size_t size);
+static inline void quire_model_settings_defaults(struct quire_model_settings *settings)
+{
+    quire_model_settings_defaults_sized(settings, sizeof *settings);
+}
+
+/* Opens a model.  On success *model is the caller's, to be closed after every engine on it has
+ * stopped.  On failure *model is NULL and *error (may be NULL) says why: QUIRE_SYSTEM,
+ * QUIRE_BAD_FILE, QUIRE_UNSUPPORTED, QUIRE_NO_MEMORY or QUIRE_INVALID. */
+QUIRE_API int quire_model_open(const struct quire_model_settings *settings, quire_model **model,
+                               struct quire_error *error);
+QUIRE_API void quire_model_close(quire_model *model); /* NULL is allowed */
+
+/* Strings live as long as the model. */
+struct quire_model_info {
+    size_t      size;          /* set by the caller before the call */
+    const char *name;          /* general.name, else the file's base name */
+    const char *architecture;  /* "llama" */
+    const char *cpu_level;     /* the kernels in use */
+    uint32_t    layers_n;
+    uint32_t    width;         /* embedding length */
+    uint32_t    heads_n;
+    uint32_t    kv_heads_n;
+    uint32_t    head_dim;
+    uint32_t    vocab_n;
+    uint32_t    context_max;   /* tokens */
+    uint64_t    file_bytes;
+    uint64_t    weights_bytes; /* resident after repacking */
+    uint64_t    weights_n;     /* parameters in matrices, the embedding counted once */
+    uint64_t    head_weights_n;/* of them in the output head */
+    int32_t     bos_id;        /* -1: none */
+    int32_t     eos_id;        /* -1: none */
+    bool        adds_bos;      /* text prompts get BOS in front */
+    bool        has_tokenizer;
+    bool        has_template;
+    const char *tokenizer_note;/* NULL, or why there is no tokenizer, or a fallback's warning */
+};
+QUIRE_API void quire_model_info(const quire_model *model, struct quire_model_info *info);
+
+/* ---- text ----------------------------------------------------------------------------- */
+
+enum {
+    QUIRE_TEXT_SPECIAL = 1, /* tokenize: special tokens in the text are recognised;
+                               detokenize: special tokens are written out */
+    QUIRE_TEXT_BOS = 2      /* tokenize: BOS in front where the model asks for it */
+};
+
+/* Text to ids.  Any bytes are taken; bad UTF-8 is read as U+FFFD.  *ids_n is the number of ids of
+ * the whole text; if it is more than capacity nothing past capacity is written and the result is
+ * QUIRE_BUFFER_SMALL.  n bytes of valid UTF-8 never make more than n + 1 ids, others not more than
+ * 3 n + 1.  ids may be NULL with capacity 0. */
+QUIRE_API int quire_tokenize(const quire_model *model, const char *text, size_t text_n,
+                             unsigned flags, int32_t *ids, size_t capacity, size_t *ids_n);
+
+/* Ids to bytes, as quire_tokenize for sizes; no terminating NUL.  Bytes that are no valid UTF-8
+ * are written as they are.  QUIRE_INVALID for an id outside the vocabulary. */
+QUIRE_API int quire_detokenize(const quire_model *model, const int32_t *ids, size_t ids_n,
+                               unsigned flags, char *text, size_t capacity, size_t *text_n);
+
+struct quire_text {
+    const char *data;
+    size_t      n;
+};
+
+struct quire_message {
+    struct quire_text role;    /* "system", "user", "assistant" ... */
+    struct quire_text content;
+};
+
+/* Renders a conversation by the model's chat template; with add_generation_prompt the text ends
+ * where the assistant begins.  Sizes as quire_detokenize.  QUIRE_NO_TEMPLATE, QUIRE_INVALID. */
+QUIRE_API int quire_render(const quire_model *model, const struct quire_message *messages,
+                           size_t messages_n, bool add_generation_prompt, char *text,
+                           size_t capacity, size_t *text_n, struct quire_error *error);
+
+/* ---- engines -------------------------------------------------------------------------- */
+
+enum quire_kv_type { QUIRE_KV_F16 = 0, QUIRE_KV_F32 = 1, QUIRE_KV_BF16 = 2, QUIRE_KV_Q8 = 3 };
+
+struct quire_engine_settings {
+    size_t                 size;
+    struct quire_allocator allocator;
+    uint64_t               kv_memory_bytes; /* 0: half of what is free, within the cgroup's limit */
+    uint32_t               page_tokens;     /* 16, 32 (default), 64 or 128 */
+    uint32_t               kv_type;         /* enum quire_kv_type */
+    uint32_t               threads;         /* 0: the physical cores that the process may use */
+    uint32_t               context_max;     /* 0: the model's */
+    uint32_t               running_max;     /* sequences in a batch; 256 */
+    uint32_t               waiting_max;     /* requests in the queue; 1024 */
+    uint32_t               step_tokens;     /* token budget of a step; 0: chosen */
+    uint32_t               prefill_chunk;   /* most prompt tokens of one request in a step;
+                                               0: the budget's */
+};
+QUIRE_API void quire_engine_settings_defaults_sized(struct quire_engine_settings *settings, size_t size);
+static inline void quire_engine_settings_defaults(struct quire_engine_settings *settings)
+{
+    quire_engine_settings_defaults_sized(settings, sizeof *settings);
+}
+
+/* Starts an engine: its thread, its compute team, its pages.  The model must outlive it. */
+QUIRE_API int quire_engine_start(const struct quire_engine_settings *settings, quire_model *model,
+                                 quire_engine **engine, struct quire_error *error);
+
+/* Stops an engine.  New requests are refused at once; running and waiting ones are given drain_ms
+ * (0: none) to finish, the rest end as QUIRE_FINISH_CANCELLED.  Their events can be taken until
+ * quire_engine_free.  Blocks until the engine's threads have ended. */
+QUIRE_API void quire_engine_stop(quire_engine *engine, uint32_t drain_ms);
+/* Frees a stopped engine (stops a running one first, drain_ms 0) and all events not taken. */
+QUIRE_API void quire_engine_free(quire_engine *engine); /* NULL is allowed */
+
+/* ---- requests ------------------------------------------------------------------------- */
+
+typedef uint64_t quire_id; /* never 0, never used twice by one engine */
+
+enum {
+    QUIRE_REQUEST_IGNORE_EOS = 1,     /* generate on past end-of-sequence tokens */
+    QUIRE_REQUEST_PROMPT_LOGPROBS = 2,/* one QUIRE_EVENT_PROMPT for each prompt token */
+    QUIRE_REQUEST_SEEDED = 4          /* seed counts; otherwise one is drawn */
+};
+
+struct quire_request {
+    size_t                   size;
+    const int32_t           *prompt;      /* [prompt_n], at least one id */
+    size_t                   prompt_n;
+    uint32_t                 max_tokens;  /* 0 only with PROMPT_LOGPROBS; default 16 */
+    uint32_t                 min_tokens;  /* before this many, no stop of any kind */
+    float                    temperature; /* 0: greedy; default 1 */
+    float                    top_p;       /* (0, 1]; default 1 */
+    float                    min_p;       /* [0, 1]; default 0 */
+    int32_t                  top_k;       /* 0 or -1: off; default 0 */
+    uint64_t                 seed;
+    uint32_t                 flags;       /* QUIRE_REQUEST_* */
+    int32_t                  logprobs;    /* -1: none; 0..20 alternatives a token; default -1 */
+    const struct quire_text *stop;        /* [stop_n] strings that end the text, up to 16 */
+    size_t                   stop_n;
+    const int32_t           *stop_ids;    /* [stop_ids_n] tokens that end it, up to 64 */
+    size_t                   stop_ids_n;
+    void                    *user;        /* comes back in every event */
+};
+QUIRE_API void quire_request_defaults_sized(struct quire_request *request, size_t size);
+static inline void quire_request_defaults(struct quire_request *request)
+{
+    quire_request_defaults_sized(request, sizeof *request);
+}
+
+/* Hands a request in; everything it points to is copied.  QUIRE_OK: *id is set, events will
+ * follow.  Otherwise nothing was accepted: QUIRE_INVALID, QUIRE_TOO_LONG, QUIRE_QUEUE_FULL (at
+ * once, by a counter), QUIRE_STOPPING, QUIRE_NO_MEMORY; error->field names the field. */
+QUIRE_API int quire_submit(quire_engine *engine, const struct quire_request *request, quire_id *id,
+                           struct quire_error *error);
+
+/* Asks a request to end before the next step; its terminal event follows as any other's (it may
+ * have finished by itself meanwhile).  QUIRE_NOT_FOUND where it has ended already.  Never
+ * allocates, never waits for a step. */
+QUIRE_API int quire_cancel(quire_engine *engine, quire_id id);
+
+/* ---- events --------------------------------------------------------------------------- */
+
+enum quire_event_kind {
+    QUIRE_EVENT_PROMPT = 1, /* a prompt token's logprob, in order, before the first TOKEN */
+    QUIRE_EVENT_TOKEN = 2,  /* a generated token */
+    QUIRE_EVENT_DONE = 3,   /* terminal: finish says how */
+    QUIRE_EVENT_ERROR = 4   /* terminal: status says why */
+};
+
+enum quire_finish {
+    QUIRE_FINISH_STOP = 1,     /* end of sequence, a stop id or a stop string */
+    QUIRE_FINISH_LENGTH = 2,   /* max_tokens or the context's end */
+    QUIRE_FINISH_CANCELLED = 3 /* quire_cancel or the engine's stop */
+};
+
+struct quire_logprob {
+    int32_t token;
+    float   logprob;
+};
+
+struct quire_usage {
+    uint32_t prompt_tokens;
+    uint32_t completion_tokens;
+    uint32_t cached_tokens; /* prompt tokens whose keys and values were not computed again */
+};
+
+/* One event.  Its pointers are good until the next quire_next or quire_wait on that engine. */
+struct quire_event {
+    int                         kind;     /* enum quire_event_kind */
+    quire_id                    id;
+    void                       *user;
+    /* PROMPT, TOKEN */
+    int32_t                     token;
+    uint32_t                    index;    /* in the prompt, or among the generated */
+    float                       logprob;  /* natural; NAN where not asked for, and for the
+                                             prompt's first token */
+    const struct quire_logprob *top;      /* [top_n], best first */
+    uint32_t                    top_n;
+    /* TOKEN, DONE: text that has become certain (whole characters; nothing that a stop string may
+     * still swallow).  A DONE carries what was held back until then. */
+    struct quire_text           text;
+    /* DONE */
+    int                         finish;   /* enum quire_finish */
+    int32_t                     stop_id;  /* the token that stopped it, -1: none */
+    struct quire_text           stop;     /* the stop string that did, n = 0: none */
+    struct quire_usage          usage;    /* DONE and ERROR */
+    /* ERROR */
+    int                         status;   /* enum quire_status */
+};
+
+/* A descriptor that is readable while events may be waiting.  Poll it; never read it. */
+QUIRE_API int quire_fd(const quire_engine *engine);
+/* Takes one event: 1 taken, 0 none there. */
+QUIRE_API int quire_next(quire_engine *engine, struct quire_event *event);
+/* The same, but waits up to timeout_ms (-1: as long as it takes): 1 taken, 0 timed out, or the
+ * engine has stopped and nothing is left. */
+QUIRE_API int quire_wait(quire_engine *engine, struct quire_event *event, int timeout_ms);
+
+/* ---- figures -------------------------------------------------------------------------- */
+
+#define QUIRE_HISTOGRAM_BINS 24
+
+/* counts[i] values were at most bounds[i] and more than bounds[i - 1]; the last bin in use has
+ * the bound infinity. */
+struct quire_histogram {
+    const double *bounds; /* [bins_n], static */
+    uint32_t      bins_n;
+    uint64_t      counts[QUIRE_HISTOGRAM_BINS];
+    double        sum;
+};
+
+struct quire_stats {
+    size_t   size; /* set by the caller before the call */
+    uint32_t running;
+    uint32_t waiting;
+    uint32_t threads;
+    uint32_t page_tokens;
+    uint32_t context_max;
+    uint32_t waiting_max;
+    uint64_t page_bytes;
+    uint64_t pages_all, pages_free, pages_cached, pages_held, pages_shared;
+    uint64_t steps;
+    uint64_t prompt_tokens;     /* of requests admitted, each prompt once */
+    uint64_t generation_tokens;
+    uint64_t computed_tokens;   /* rows that went through the model */
+    uint64_t preemptions;
+    uint64_t recomputed_tokens;
+    uint64_t finished_stop, finished_length, cancelled;
+    uint64_t refused;           /* QUIRE_QUEUE_FULL */
+    struct quire_histogram time_to_first_token_s, inter_token_s, e2e_s, queue_s, prefill_s,
+        decode_s, step_s, step_tokens;
+};
+QUIRE_API void quire_stats(const quire_engine *engine, struct quire_stats *stats);
+
+/* What this machine can do at the most, measured for about `ms` milliseconds with the number of
+ * threads given (0: the cores available): what every rate is to be held against. */
+struct quire_limits {
+    double int8_ops;    /* multiply and add counted as two, a second */
+    double bf16_flops;  /* 0 where the machine has no bf16 dot */
+    double fp32_flops;
+    double read_bytes;  /* streaming read, a second */
+};
+QUIRE_API int quire_measure_limits(uint32_t threads, uint32_t ms, struct quire_limits *limits);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

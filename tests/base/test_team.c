@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/team.h"
+
+#define PIECES_MAX 4096u
+
+struct counts {
+    _Atomic uint32_t done[PIECES_MAX];
+    _Atomic uint32_t range_max;
+    _Atomic uint32_t threads; /* a bit each */
+    uint32_t         pause_us;
+};
+
+static void count(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct counts *c = work;
+
+    assert_true(begin < end);
+    if (end - begin > atomic_load(&c->range_max)) atomic_store(&c->range_max, end - begin);
+    atomic_fetch_or(&c->threads, 1u << thread);
+    for (uint32_t i = begin; i < end; i++)
+        atomic_fetch_add(&c->done[i], 1);
+    if (c->pause_us)
+        (void)nanosleep(&(struct timespec){.tv_nsec = (long)c->pause_us * 1000}, NULL);
+}
+
+static void assert_each_once(struct counts *c, uint32_t pieces_n)
+{
+    for (uint32_t i = 0; i < PIECES_MAX; i++)
+        assert_int_equal(atomic_load(&c->done[i]), i < pieces_n ? 1 : 0);
+}
+
+/* Goal: every piece is done exactly once, whatever the number of threads and pieces.
+ * Method: runs of 0 to 4,096 pieces with 1 to 8 threads, each piece counted. */
+static void each_piece_is_done_once(void **state)
+{
+    static const uint32_t pieces[] = {0, 1, 2, 3, 7, 64, 1000, PIECES_MAX};
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+    static struct counts c;
+
+    (void)state;
+    for (uint32_t threads = 1; threads <= 8; threads++) {
+        struct qr_team *team = qr_team_create(&a, threads);
+        assert_non_null(team);
+        assert_int_equal(qr_team_threads(team), threads);
+        for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+            memset(&c, 0, sizeof(c));
+            qr_team_run(team, count, &c, pieces[i], 0);
+            assert_each_once(&c, pieces[i]);
+        }
+        qr_team_destroy(team);
+    }
+}
+
+/* Goal: no range is longer than asked for, with one thread too.
+ * Method: the longest range seen is recorded. */
+static void ranges_keep_their_bound(void **state)
+{
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+    static struct counts c;
+
+    (void)state;
+    for (uint32_t threads = 1; threads <= 3; threads++) {
+        struct qr_team *team = qr_team_create(&a, threads);
+        memset(&c, 0, sizeof(c));
+        qr_team_run(team, count, &c, 1000, 3);
+        assert_each_once(&c, 1000);
+        assert_in_range(atomic_load(&c.range_max), 1, 3);
+        qr_team_destroy(team);
+    }
+}
+
+/* Goal: runs that follow each other at once do not mix: a helper that comes late to one run takes
+ * nothing of it by the next run's fields.
+ * Method: 20,000 short runs, each adding its own number to a sum that only its own pieces know. */
+struct sum {
+    uint64_t         add;
+    _Atomic uint64_t total;
+};
+
+static void add_up(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct sum *s = work;
+
+    (void)thread;
+    atomic_fetch_add(&s->total, s->add * (end - begin));
+}
+
+static void runs_do_not_mix(void **state)
+{
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+    struct qr_team *team = qr_team_create(&a, 4);
+
+    (void)state;
+    assert_non_null(team);
+    for (uint32_t run = 1; run <= 20000; run++) {
+        struct sum s = {.add = run};
+        uint32_t pieces_n = 2 + run % 13;
+        qr_team_run(team, add_up, &s, pieces_n, 1 + run % 3);
+        assert_int_equal(atomic_load(&s.total), (uint64_t)run * pieces_n);
+    }
+    qr_team_destroy(team);
+}
+
+/* Goal: helpers that have gone to sleep take part again.
+ * Method: after a pause far above the spin, pieces that sleep are shared by both threads. */
+static void sleepers_wake(void **state)
+{
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+    struct qr_team *team = qr_team_create(&a, 2);
+    static struct counts c;
+
+    (void)state;
+    assert_non_null(team);
+    for (int i = 0; i < 3; i++) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        memset(&c, 0, sizeof(c));
+        c.pause_us = 5000;
+        qr_team_run(team, count, &c, 40, 1);
+        assert_each_once(&c, 40);
+        assert_int_equal(atomic_load(&c.threads), 3);
+    }
+    qr_team_destroy(team);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_piece_is_done_once),
+        cmocka_unit_test(ranges_keep_their_bound),
+        cmocka_unit_test(runs_do_not_mix),
+        cmocka_unit_test(sleepers_wake),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
