@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernels/attention.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernels/attention_order.h"
+#include "kernels/cpu.h"
+#include "kernels/exponential.h"
+#include "kernels/types.h"
+
+size_t qr_kv_panel_bytes(enum qr_kv_type type, uint32_t head_dim)
+{
+    return (size_t)head_dim * QR_KV_PANEL * (type == QR_KV_F32 ? 4 : 2);
+}
+
+size_t qr_attention_scratch_bytes(void)
+{
+    return sizeof(struct qr_attention_scratch);
+}
+
+size_t qr_attention_partial_bytes(uint32_t group_n, uint32_t head_dim)
+{
+    size_t bytes = (size_t)group_n * (head_dim + 2) * sizeof(float);
+
+    return (bytes + 63) / 64 * 64;
+}
+
+/* ---- the specification ----------------------------------------------------------------- */
+
+static float kv_load(enum qr_kv_type type, const uint8_t *panel, size_t index)
+{
+    float f;
+    uint16_t h;
+
+    if (type == QR_KV_F32) {
+        memcpy(&f, panel + 4 * index, sizeof f);
+        return f;
+    }
+    memcpy(&h, panel + 2 * index, sizeof h);
+    return type == QR_KV_F16 ? qr_f16_to_f32(h) : qr_bf16_to_f32(h);
+}
+
+static void kv_store(enum qr_kv_type type, uint8_t *panel, size_t index, float f)
+{
+    uint16_t h;
+
+    if (type == QR_KV_F32) {
+        memcpy(panel + 4 * index, &f, sizeof f);
+        return;
+    }
+    h = type == QR_KV_F16 ? qr_f32_to_f16(f) : qr_f32_to_bf16(f);
+    memcpy(panel + 2 * index, &h, sizeof h);
+}
+
+static QR_KV_PUT_FN(put_scalar)
+{
+    uint8_t *k = qr_kv_panel(kv, position / QR_KV_PANEL);
+    uint8_t *v = k + kv->v_offset;
+    size_t lane = position % QR_KV_PANEL;
+
+    for (size_t d = 0; d < kv->head_dim; d++) {
+        kv_store(kv->type, k, d * QR_KV_PANEL + lane, key[d]);
+        kv_store(kv->type, v, lane * kv->head_dim + d, value[d]);
+    }
+}
+
+/* One query (scaled) against the keys [begin, end) of one block: state.m, state.l and o[]. */
+static void block_scalar(const struct qr_kv_view *kv, const float *q, uint32_t begin, uint32_t end,
+                         struct qr_attention_state state)
+{
+    float p[QR_KV_BLOCK];
+    float lanes[QR_KV_PANEL] = {0};
+    float max = -INFINITY;
+    uint32_t first = begin / QR_KV_BLOCK * QR_KV_BLOCK;
+
+    for (uint32_t t = begin; t < end; t++) {
+        const uint8_t *k = qr_kv_panel(kv, t / QR_KV_PANEL);
+        float s = 0.0f;
+
+        for (uint32_t d = 0; d < kv->head_dim; d++)
+            s = fmaf(q[d], kv_load(kv->type, k, d * QR_KV_PANEL + t % QR_KV_PANEL), s);
+        p[t - first] = s;
+        max = s > max ? s : max;
+    }
+    for (uint32_t d = 0; d < kv->head_dim; d++)
+        state.o[d] = 0.0f;
+    for (uint32_t t = begin; t < end; t++) {
+        const uint8_t *v = qr_kv_panel(kv, t / QR_KV_PANEL) + kv->v_offset;
+        float e = qr_exp2(p[t - first] - max);
+
+        lanes[t % QR_KV_PANEL] += e;
+        for (uint32_t d = 0; d < kv->head_dim; d++)
+            state.o[d] =
+                fmaf(e, kv_load(kv->type, v, t % QR_KV_PANEL * kv->head_dim + d), state.o[d]);
+    }
+    for (unsigned half = QR_KV_PANEL / 2; half > 0; half /= 2)
+        for (unsigned i = 0; i < half; i++)
+            lanes[i] += lanes[i + half];
+    *state.m = max;
+    *state.l = lanes[0];
+}
+
+/* Block b of a row into the row's sum so far; the first one is the sum so far. */
+static void merge_scalar(struct qr_attention_state sum, struct qr_attention_state block, bool first,
+                         uint32_t head_dim)
+{
+    float m, keep, take;
+
+    if (first) {
+        *sum.m = *block.m;
+        *sum.l = *block.l;
+        memcpy(sum.o, block.o, head_dim * sizeof(float));
+        return;
+    }
+    m = *block.m > *sum.m ? *block.m : *sum.m;
+    keep = qr_exp2(*sum.m - m);
+    take = qr_exp2(*block.m - m);
+    *sum.m = m;
+    *sum.l = fmaf(*block.l, take, *sum.l * keep);
+    for (uint32_t d = 0; d < head_dim; d++)
+        sum.o[d] = fmaf(block.o[d], take, sum.o[d] * keep);
+}
+
+static void finish_scalar(float *out, struct qr_attention_state sum, uint32_t head_dim)
+{
+    float share = 1.0f / *sum.l;
+
+    for (uint32_t d = 0; d < head_dim; d++)
+        out[d] = sum.o[d] * share;
+}
+
+static QR_ATTEND_FN(attend_scalar)
+{
+    struct qr_attention_scratch *s = a->scratch;
+    struct qr_attention_state sum = {&s->m[0], &s->l[0], s->o};
+    struct qr_attention_state block = {&s->m[1], &s->l[1], s->o + QR_HEAD_DIM_MAX};
+
+    qr_attention_check(kv, a);
+    for (uint32_t r = 0; r < a->rows_n; r++) {
+        uint32_t end = a->position + r + 1;
+        uint32_t begin = qr_attention_begin(a, r);
+
+        for (uint32_t h = 0; h < a->group_n; h++) {
+            const float *q = a->q + r * a->q_stride + h * kv->head_dim;
+
+            for (uint32_t d = 0; d < kv->head_dim; d++)
+                s->q[d] = q[d] * qr_attention_scale(kv->head_dim);
+            for (uint32_t b = begin / QR_KV_BLOCK; b * QR_KV_BLOCK < end; b++) {
+                uint32_t from = b * QR_KV_BLOCK > begin ? b * QR_KV_BLOCK : begin;
+                uint32_t to = (b + 1) * QR_KV_BLOCK < end ? (b + 1) * QR_KV_BLOCK : end;
+
+                block_scalar(kv, s->q, from, to, block);
+                merge_scalar(sum, block, b == begin / QR_KV_BLOCK, kv->head_dim);
+            }
+            finish_scalar(a->out + r * a->out_stride + h * kv->head_dim, sum, kv->head_dim);
+        }
+    }
+}
+
+static QR_ATTEND_BLOCKS_FN(attend_blocks_scalar)
+{
+    struct qr_attention_scratch *s = a->scratch;
+    uint32_t end = a->position + 1;
+    uint32_t begin = qr_attention_begin(a, 0);
+
+    qr_attention_check(kv, a);
+    assert(a->rows_n == 1 && block_end <= a->position / QR_KV_BLOCK + 1);
+    for (uint32_t h = 0; h < a->group_n; h++) {
+        for (uint32_t d = 0; d < kv->head_dim; d++)
+            s->q[d] = a->q[h * kv->head_dim + d] * qr_attention_scale(kv->head_dim);
+        for (uint32_t b = block_begin; b < block_end; b++) {
+            uint32_t from = b * QR_KV_BLOCK > begin ? b * QR_KV_BLOCK : begin;
+            uint32_t to = (b + 1) * QR_KV_BLOCK < end ? (b + 1) * QR_KV_BLOCK : end;
+
+            if (from < to)
+                block_scalar(kv, s->q, from, to,
+                             qr_attention_partial(partial, b, h, a->group_n, kv->head_dim));
+        }
+    }
+}
+
+static QR_ATTEND_MERGE_FN(attend_merge_scalar)
+{
+    struct qr_attention_scratch *s = a->scratch;
+    struct qr_attention_state sum = {&s->m[0], &s->l[0], s->o};
+    uint32_t first = qr_attention_begin(a, 0) / QR_KV_BLOCK;
+
+    qr_attention_check(kv, a);
+    assert(a->rows_n == 1 && blocks_n == a->position / QR_KV_BLOCK + 1);
+    for (uint32_t h = 0; h < a->group_n; h++) {
+        for (uint32_t b = first; b < blocks_n; b++)
+            merge_scalar(sum, qr_attention_partial((void *)partial, b, h, a->group_n, kv->head_dim),
+                         b == first, kv->head_dim);
+        finish_scalar(a->out + h * kv->head_dim, sum, kv->head_dim);
+    }
+}
+
+#if defined(__x86_64__)
+#include "kernels/x86/attention.h"
+#endif
+
+void qr_attention_init(struct qr_attention_kernels *k, unsigned cpu_flags)
+{
+    k->put = put_scalar;
+    k->attend = attend_scalar;
+    k->attend_blocks = attend_blocks_scalar;
+    k->attend_merge = attend_merge_scalar;
+#if defined(__x86_64__)
+    attention_init_x86(k, cpu_flags);
+#else
+    (void)cpu_flags;
+#endif
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* attention -- softmax(q K^T) V over keys and values where they lie in their pages.
+ *
+ * A head's part of a page (one layer, one KV head; cache/kv_store.h says where it is) is
+ *     K in panels of 16 tokens, each [head_dim][16]: one vector meets 16 keys;
+ *     V in panels of 16 tokens, each [16][head_dim].
+ * A panel is 16 tokens whatever the page size, so neither code nor bits depend on it.  Types: f32,
+ * f16, and bf16 stored as plain [head_dim][16] words.  Sums are f32 in every type.
+ *
+ * Order, which makes a row's bits independent of everything but its own keys: the query is scaled
+ * by log2(e) / sqrt(head_dim) and p = 2^(s - m).  Keys go in blocks of 256 at absolute positions.
+ * A block stands alone: a score is one fma chain over head_dim; the block's maximum m; p; the sum
+ * l in 16 lanes (key mod 16) and one fixed tree; o one fma chain a value over the block's keys,
+ * from its first.  Blocks are then merged in order:
+ *     m' = max(m, mb);  l' = l 2^(m - m') + lb 2^(mb - m');  o' = o 2^(m - m') + ob 2^(mb - m').
+ * A masked key is left out by selection: it adds exactly 0, even where the page holds NaN.
+ *
+ * Thread: any.   Memory: the caller's, 64-byte aligned. */
+#ifndef QR_KERNELS_ATTENTION_H
+#define QR_KERNELS_ATTENTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define QR_KV_PANEL     16u  /* tokens in a panel */
+#define QR_KV_BLOCK     256u /* tokens in a softmax block */
+#define QR_HEAD_DIM_MAX 256u
+#define QR_GROUP_MAX    16u /* query heads to a KV head */
+
+enum qr_kv_type { QR_KV_F32, QR_KV_F16, QR_KV_BF16 };
+
+/* Bytes of one panel of K (and the same of V). head_dim is a multiple of 8. */
+size_t qr_kv_panel_bytes(enum qr_kv_type type, uint32_t head_dim);
+
+/* One KV head of one sequence in one layer, as its page table names it. */
+struct qr_kv_view {
+    enum qr_kv_type type;
+    uint32_t head_dim;
+    uint32_t page_tokens; /* a multiple of 16 */
+    size_t page_bytes;
+    uint8_t *base;         /* page 0's K of this layer and head */
+    size_t v_offset;       /* from a page's K to its V */
+    const uint32_t *pages; /* [ceil(length / page_tokens)] */
+};
+
+/* Writes token `position`'s key and value (head_dim f32 each, key already rotated). */
+#define QR_KV_PUT_FN(name)                                                                         \
+    void name(const struct qr_kv_view *kv, uint32_t position, const float *key, const float *value)
+typedef QR_KV_PUT_FN(qr_kv_put_fn);
+
+/* rows_n consecutive tokens of a sequence, the first at `position`; row r sees the keys
+ * [0, position + r], or with window > 0 only the last `window` of them.
+ * q: row r's group_n query heads of this KV head at q + r * q_stride, [group_n][head_dim], already
+ * rotated, not yet scaled.  out: the same shape and its own stride.
+ * scratch: qr_attention_scratch_bytes(), one a thread. */
+struct qr_attention_rows {
+    const float *q;
+    size_t q_stride;
+    float *out;
+    size_t out_stride;
+    uint32_t rows_n; /* at most QR_ATTENTION_ROWS_MAX */
+    uint32_t position;
+    uint32_t group_n; /* at most QR_GROUP_MAX */
+    uint32_t window;  /* 0: none */
+    void *scratch;
+};
+#define QR_ATTENTION_ROWS_MAX 32u
+size_t qr_attention_scratch_bytes(void);
+
+#define QR_ATTEND_FN(name) void name(const struct qr_kv_view *kv, const struct qr_attention_rows *a)
+typedef QR_ATTEND_FN(qr_attend_fn);
+
+/* For one long sequence spread over threads: the blocks [block_begin, block_end) only, each left
+ * in partial (block b's at b times qr_attention_partial_bytes(group_n, head_dim), whatever
+ * block_begin; for rows_n = 1), then all position / 256 + 1 merged in order by one thread into out.
+ * Blocks before a window may be left out.  Equal, bit for bit, to attend. */
+size_t qr_attention_partial_bytes(uint32_t group_n, uint32_t head_dim);
+#define QR_ATTEND_BLOCKS_FN(name)                                                                  \
+    void name(const struct qr_kv_view *kv, const struct qr_attention_rows *a,                      \
+              uint32_t block_begin, uint32_t block_end, void *partial)
+typedef QR_ATTEND_BLOCKS_FN(qr_attend_blocks_fn);
+#define QR_ATTEND_MERGE_FN(name)                                                                   \
+    void name(const struct qr_kv_view *kv, const struct qr_attention_rows *a, uint32_t blocks_n,   \
+              const void *partial)
+typedef QR_ATTEND_MERGE_FN(qr_attend_merge_fn);
+
+struct qr_attention_kernels {
+    qr_kv_put_fn *put;
+    qr_attend_fn *attend;
+    qr_attend_blocks_fn *attend_blocks;
+    qr_attend_merge_fn *attend_merge;
+};
+void qr_attention_init(struct qr_attention_kernels *k, unsigned cpu_flags);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* attention_order -- what the variants of attention share: which keys a row sees, where a panel and
+ * a partial result lie, and the scratch.
+ *
+ * Private to attention.
+ *
+ * Thread: any.   Memory: the caller's. */
+#ifndef QR_KERNELS_ATTENTION_ORDER_H
+#define QR_KERNELS_ATTENTION_ORDER_H
+
+#include <assert.h>
+#include <math.h>
+
+#include "kernels/attention.h"
+
+/* Queries (rows times heads) that go over a block together.  The scores of 64 and their sums
+ * stay in the second-level cache beside the block's keys and values. */
+#define QR_ATTENTION_QUERIES 64u
+
+/* A row of scores: 64 bytes past a power of two, so that the rows of a tile fall into different
+ * sets of the first-level cache. */
+#define QR_ATTENTION_SCORES (QR_KV_BLOCK + 16u)
+
+struct qr_attention_scratch {
+    float q[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* scaled queries */
+    float p[QR_ATTENTION_QUERIES * QR_ATTENTION_SCORES];
+    float o[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX];       /* the sum so far */
+    float o_block[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* the block's */
+    float m[QR_ATTENTION_QUERIES];
+    float l[QR_ATTENTION_QUERIES];
+    float m_block[QR_ATTENTION_QUERIES];
+    float l_block[QR_ATTENTION_QUERIES];
+};
+
+/* One query's maximum, sum of weights and weighted sum of values (head_dim). */
+struct qr_attention_state {
+    float *m;
+    float *l;
+    float *o;
+};
+
+/* Partial results: block b's at b times qr_attention_partial_bytes: m[group_n], l[group_n],
+ * o[group_n][head_dim]. */
+static inline struct qr_attention_state qr_attention_partial(void *partial, uint32_t b, uint32_t h,
+                                                             uint32_t group_n, uint32_t head_dim)
+{
+    size_t floats = qr_attention_partial_bytes(group_n, head_dim) / sizeof(float);
+    float *at = (float *)partial + b * floats;
+
+    return (struct qr_attention_state){at + h, at + group_n + h,
+                                       at + 2 * (size_t)group_n + (size_t)h * head_dim};
+}
+
+/* K of the sequence's panel `panel`; its V is v_offset behind. */
+static inline uint8_t *qr_kv_panel(const struct qr_kv_view *kv, uint32_t panel)
+{
+    uint32_t panels_n = kv->page_tokens / QR_KV_PANEL;
+
+    return kv->base + kv->pages[panel / panels_n] * kv->page_bytes +
+           panel % panels_n * qr_kv_panel_bytes(kv->type, kv->head_dim);
+}
+
+/* The first key that row r sees. */
+static inline uint32_t qr_attention_begin(const struct qr_attention_rows *a, uint32_t r)
+{
+    uint32_t end = a->position + r + 1;
+
+    return a->window && end > a->window ? end - a->window : 0;
+}
+
+static inline float qr_attention_scale(uint32_t head_dim)
+{
+    return (float)(1.4426950408889634 / sqrt((double)head_dim));
+}
+
+static inline void qr_attention_check(const struct qr_kv_view *kv,
+                                      const struct qr_attention_rows *a)
+{
+    assert(kv->head_dim % 8 == 0 && kv->head_dim > 0 && kv->head_dim <= QR_HEAD_DIM_MAX);
+    assert(kv->page_tokens % QR_KV_PANEL == 0 && kv->page_tokens > 0);
+    assert(a->rows_n > 0 && a->rows_n <= QR_ATTENTION_ROWS_MAX);
+    assert(a->group_n > 0 && a->group_n <= QR_GROUP_MAX);
+}
+
+#endif

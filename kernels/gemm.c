@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernels/gemm_layout.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "kernels/cpu.h"
+
+/* ---- activations --------------------------------------------------------------------------- */
+
+static size_t tile_bytes(uint32_t k)
+{
+    return (size_t)(k / QR_ACT_BLOCK) * QR_ACT_BLOCK_BYTES;
+}
+
+size_t qr_acts_bytes(uint32_t rows_max, uint32_t k)
+{
+    return ((size_t)rows_max + QR_TILE_ROWS - 1) / QR_TILE_ROWS * tile_bytes(k);
+}
+
+void qr_acts_init(struct qr_acts *acts, void *memory, uint32_t k)
+{
+    assert(k % QR_ACT_BLOCK == 0 && (uintptr_t)memory % 64 == 0);
+    *acts = (struct qr_acts){.k = k, .tile_bytes = tile_bytes(k), .data = memory};
+}
+
+/* NaN is passed over, as by the maximum instructions. */
+static float block_amax(const float *x)
+{
+    float amax = 0.0f;
+    for (uint32_t i = 0; i < QR_ACT_BLOCK; i++) {
+        float magnitude = fabsf(x[i]);
+        amax = magnitude > amax ? magnitude : amax;
+    }
+    return amax;
+}
+
+static QR_QUANTIZE_FN(quantize_scalar)
+{
+    assert(k0 % QR_ACT_BLOCK == 0 && n % QR_ACT_BLOCK == 0 && k0 + n <= acts->k);
+    for (uint32_t i = 0; i < n; i += QR_ACT_BLOCK) {
+        struct qr_act_row *a = qr_act_row(acts, row, (k0 + i) / QR_ACT_BLOCK);
+        float amax = block_amax(x + i);
+        bool usable = amax >= QR_ACT_AMAX_MIN && amax <= FLT_MAX;
+        float inverse = usable ? 127.0f / amax : 0.0f;
+        int32_t sums[2] = {0, 0};
+        for (uint32_t j = 0; j < QR_ACT_BLOCK; j++) {
+            a->q[j] = (int8_t)lrintf(x[i + j] * inverse);
+            sums[j / 16] += a->q[j];
+        }
+        a->d = usable ? amax / 127.0f : 0.0f;
+        a->s = a->d * (float)(sums[0] + sums[1]);
+        a->start_8 = -8 * (sums[0] + sums[1]);
+        a->start_128 = -128 * (sums[0] + sums[1]);
+        a->start_32[0] = -32 * sums[0];
+        a->start_32[1] = -32 * sums[1];
+    }
+}
+
+/* ---- the scalar product -------------------------------------------------------------------- */
+
+/* A block of 32 k of a panel as plain numbers. */
+struct block {
+    int8_t q[QR_PANEL_N][QR_ACT_BLOCK]; /* offset taken off */
+    int32_t scale[2][QR_PANEL_N];       /* of the first and last 16 k; 1 where there is none */
+    float d[QR_PANEL_N];
+    float m[QR_PANEL_N]; /* what is added once for each k */
+    bool has_m;
+};
+
+typedef void decode_fn(struct block *out, const uint8_t *group, uint32_t b);
+
+static void decode_f16(float *out, const uint8_t *src)
+{
+    for (uint32_t c = 0; c < QR_PANEL_N; c++) {
+        out[c] = qr_f16_to_f32((uint16_t)(src[2 * c] | src[2 * c + 1] << 8));
+    }
+}
+
+static void decode_nibbles(struct block *out, const uint8_t *src, int offset)
+{
+    for (uint32_t i = 0; i < QR_NIBBLE_BLOCK; i++) {
+        uint32_t c = i % 64 / 4, k = i / 64 * 4 + i % 4;
+        out->q[c][k] = (int8_t)((src[i] & 15) - offset);
+        out->q[c][16 + k] = (int8_t)((src[i] >> 4) - offset);
+    }
+}
+
+static void no_scales(struct block *out)
+{
+    for (uint32_t c = 0; c < QR_PANEL_N; c++)
+        out->scale[0][c] = out->scale[1][c] = 1;
+    out->has_m = false;
+}
+
+static void decode_q4_0(struct block *out, const uint8_t *group, uint32_t b)
+{
+    no_scales(out);
+    decode_nibbles(out, group + QR_NIBBLE_BLOCK * b, 8);
+    decode_f16(out->d, group + QR_Q4_0_D(b));
+}
+
+static void decode_q4_1(struct block *out, const uint8_t *group, uint32_t b)
+{
+    no_scales(out);
+    decode_nibbles(out, group + QR_NIBBLE_BLOCK * b, 0);
+    decode_f16(out->d, group + QR_Q4_1_D(b));
+    decode_f16(out->m, group + QR_Q4_1_M(b));
+    out->has_m = true;
+}
+
+static void decode_q8_0(struct block *out, const uint8_t *group, uint32_t b)
+{
+    const uint8_t *src = group + QR_BYTE_BLOCK * b;
+    no_scales(out);
+    for (uint32_t i = 0; i < QR_BYTE_BLOCK; i++) {
+        out->q[i % 64 / 4][i / 64 * 4 + i % 4] = (int8_t)(src[i] - 128);
+    }
+    decode_f16(out->d, group + QR_Q8_0_D(b));
+}
+
+static void decode_q4_k(struct block *out, const uint8_t *group, uint32_t b)
+{
+    no_scales(out);
+    decode_nibbles(out, group + QR_NIBBLE_BLOCK * b, 0);
+    decode_f16(out->d, group + QR_Q4_K_D);
+    decode_f16(out->m, group + QR_Q4_K_DMIN);
+    for (uint32_t c = 0; c < QR_PANEL_N; c++) { /* f16 times 6 bits: exact */
+        out->d[c] *= (float)group[QR_Q4_K_SCALE(b) + c];
+        out->m[c] *= -(float)group[QR_Q4_K_MIN(b) + c];
+    }
+    out->has_m = true;
+}
+
+static void decode_q6_k(struct block *out, const uint8_t *group, uint32_t b)
+{
+    static const uint32_t bits_shift[4] = {4, 6, 0, 2};
+    const uint8_t *nibbles = group + QR_Q6_K_BLOCK * b;
+
+    no_scales(out);
+    decode_nibbles(out, nibbles, 32);
+    for (uint32_t i = 0; i < QR_NIBBLE_BLOCK; i++) {
+        uint32_t c = i % 64 / 4, t = i / 64, j = i % 4;
+        const uint8_t *bits = nibbles + QR_NIBBLE_BLOCK + 4 * c + j;
+        out->q[c][4 * t + j] += (int8_t)((bits[0] >> bits_shift[t] & 3) << 4);
+        out->q[c][16 + 4 * t + j] += (int8_t)((bits[64] >> bits_shift[t] & 3) << 4);
+    }
+    for (uint32_t c = 0; c < QR_PANEL_N; c++) {
+        out->scale[0][c] = (int8_t)group[QR_Q6_K_SCALE(b) + c];
+        out->scale[1][c] = (int8_t)group[QR_Q6_K_SCALE(b) + 16 + c];
+    }
+    decode_f16(out->d, group + QR_Q6_K_D);
+}
+
+/* One block into one row's sums: the two lines that every variant must repeat. */
+static void add_block(float acc[QR_PANEL_N], const struct block *w, const struct qr_act_row *a)
+{
+    for (uint32_t c = 0; c < QR_PANEL_N; c++) {
+        int32_t isum[2] = {0, 0};
+        for (uint32_t k = 0; k < 16; k++) {
+            isum[0] += w->q[c][k] * a->q[k];
+            isum[1] += w->q[c][16 + k] * a->q[16 + k];
+        }
+        int32_t sum = w->scale[0][c] * isum[0] + w->scale[1][c] * isum[1];
+        acc[c] = fmaf(w->d[c] * a->d, (float)sum, acc[c]);
+        if (w->has_m) acc[c] = fmaf(w->m[c], a->s, acc[c]);
+    }
+}
+
+static void gemm_scalar(decode_fn *decode, const struct qr_matrix *m, uint32_t panel_begin,
+                        uint32_t panel_end, const struct qr_acts *acts, uint32_t row_begin,
+                        uint32_t row_end, float *out, size_t out_stride, bool add)
+{
+    struct qr_gemm_layout layout = qr_gemm_layout(m->type);
+
+    assert(panel_end <= m->panels_n && acts->k == m->k && row_begin % QR_TILE_ROWS == 0);
+    for (uint32_t panel = panel_begin; panel < panel_end; panel++) {
+        uint32_t columns_n = m->n - panel * QR_PANEL_N;
+        if (columns_n > QR_PANEL_N) columns_n = QR_PANEL_N;
+        for (uint32_t row = row_begin; row < row_end; row += QR_TILE_ROWS) {
+            float acc[QR_TILE_ROWS][QR_PANEL_N] = {0};
+            uint32_t rows_n = row_end - row < QR_TILE_ROWS ? row_end - row : QR_TILE_ROWS;
+            for (uint32_t b = 0; b < m->k / QR_ACT_BLOCK; b++) {
+                struct block w;
+                decode(&w,
+                       m->data + panel * m->panel_bytes +
+                           (size_t)(b / layout.blocks_n) * layout.group_bytes,
+                       b % layout.blocks_n);
+                for (uint32_t r = 0; r < rows_n; r++)
+                    add_block(acc[r], &w, qr_act_row(acts, row + r, b));
+            }
+            for (uint32_t r = 0; r < rows_n; r++) {
+                float *to = out + (row - row_begin + r) * out_stride +
+                            (size_t)(panel - panel_begin) * QR_PANEL_N;
+                for (uint32_t c = 0; c < columns_n; c++)
+                    to[c] = add ? to[c] + acc[r][c] : acc[r][c];
+            }
+        }
+    }
+}
+
+#define GEMM_SCALAR(type)                                                                          \
+    static QR_GEMM_FN(gemm_##type##_scalar)                                                        \
+    {                                                                                              \
+        gemm_scalar(decode_##type, m, panel_begin, panel_end, acts, row_begin, row_end, out,       \
+                    out_stride, add);                                                              \
+    }
+GEMM_SCALAR(q4_0)
+GEMM_SCALAR(q4_1)
+GEMM_SCALAR(q8_0)
+GEMM_SCALAR(q4_k)
+GEMM_SCALAR(q6_k)
+
+/* ---- dispatch ------------------------------------------------------------------------------ */
+
+#if defined(__x86_64__)
+#include "kernels/x86/gemm.h"
+#endif
+
+qr_gemm_fn *qr_gemm_for(const struct qr_gemm_kernels *k, enum qr_type type)
+{
+    switch (type) {
+    case QR_TYPE_Q4_0: return k->q4_0;
+    case QR_TYPE_Q4_1: return k->q4_1;
+    case QR_TYPE_Q8_0: return k->q8_0;
+    case QR_TYPE_Q4_K: return k->q4_k;
+    case QR_TYPE_Q6_K: return k->q6_k;
+    default: return NULL;
+    }
+}
+
+void qr_gemm_init(struct qr_gemm_kernels *k, unsigned cpu_flags)
+{
+    *k = (struct qr_gemm_kernels){
+        .quantize = quantize_scalar,
+        .q4_0 = gemm_q4_0_scalar,
+        .q4_1 = gemm_q4_1_scalar,
+        .q8_0 = gemm_q8_0_scalar,
+        .q4_k = gemm_q4_k_scalar,
+        .q6_k = gemm_q6_k_scalar,
+    };
+#if defined(__x86_64__)
+    gemm_init_x86(k, cpu_flags);
+#else
+    (void)cpu_flags;
+#endif
+}

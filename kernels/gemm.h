@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* gemm -- rows of activations times a quantised matrix, packed for it.
+ *
+ * A matrix has n outputs, each a file row of k weights.  It is packed into panels of 16 outputs
+ * (QR_PANEL_N), each one stream that the kernel reads from its first byte to its last: for every
+ * 32 k the weights of the 16 outputs, their scales beside them.  The exact layout of each type
+ * stands in gemm_pack.c.  The last panel is filled up with outputs that are zero.
+ *
+ * Activations are quantised to int8 in blocks of 32 k (scale amax / 127 in f32), in tiles of 16
+ * rows: for each block int8[16][32], and for each row its scale and the block's sums, which bring
+ * in the weights' offsets and minima.  See struct qr_acts.
+ *
+ * Order: an output is one chain over k, acc = fma(dw * da, (float)isum, acc), block after block,
+ * whatever the number of rows or threads.  Integer sums are exact.  So every variant equals scalar
+ * bit for bit, and a row's bits do not depend on its neighbours.
+ *
+ * Thread: any; panels and rows can be spread at will.   Memory: the caller's, 64-byte aligned. */
+#ifndef QR_KERNELS_GEMM_H
+#define QR_KERNELS_GEMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/types.h"
+
+#define QR_PANEL_N   16u /* outputs in a panel */
+#define QR_TILE_ROWS 16u /* rows in an activation tile */
+#define QR_ACT_BLOCK 32u /* k in an activation block */
+
+struct qr_matrix {
+    enum qr_type type;   /* the file's type; the packed form is this type's own */
+    uint32_t n;          /* outputs */
+    uint32_t k;          /* inputs, a multiple of 32 (of 256 for K-quants) */
+    uint32_t panels_n;   /* ceil(n / QR_PANEL_N) */
+    size_t panel_bytes;  /* a multiple of 64 */
+    const uint8_t *data; /* [panels_n][panel_bytes] */
+};
+
+/* Fills all but data.  False: the type has no packed form, or k does not suit it. */
+bool qr_matrix_shape(struct qr_matrix *m, enum qr_type type, uint32_t n, uint32_t k);
+size_t qr_matrix_bytes(const struct qr_matrix *m);
+/* Packs panels [begin, end) into dst (the address of panel 0).  rows: the file's data of the whole
+ * matrix, n rows of k weights, any alignment. */
+void qr_matrix_pack(const struct qr_matrix *m, uint8_t *dst, const void *rows, uint32_t begin,
+                    uint32_t end);
+
+/* Quantised activations: rows_max x k.  Writing different rows, or different blocks of one row,
+ * from several threads is safe. */
+struct qr_acts {
+    uint32_t k;
+    size_t tile_bytes; /* of QR_TILE_ROWS rows */
+    uint8_t *data;     /* [tiles][tile_bytes] */
+};
+size_t qr_acts_bytes(uint32_t rows_max, uint32_t k);
+void qr_acts_init(struct qr_acts *acts, void *memory, uint32_t k);
+
+/* x[0..n) of row `row`, starting at k = k0 (both multiples of 32), into acts.
+ * Rounding is to nearest even; a block whose amax is 0 has scale 0.  NaN or infinity in x gives
+ * unspecified values but nothing worse. */
+#define QR_QUANTIZE_FN(name)                                                                       \
+    void name(struct qr_acts *acts, uint32_t row, uint32_t k0, const float *x, uint32_t n)
+typedef QR_QUANTIZE_FN(qr_quantize_fn);
+
+/* out[r * out_stride + 16 * (p - panel_begin) + c] for rows [row_begin, row_end), r counted from
+ * row_begin, panels [panel_begin, panel_end), c the panel's column; columns past m->n are not
+ * written.  With add, the sums are added to what stands there (one rounding, after the chain).
+ * row_begin is a multiple of QR_TILE_ROWS. */
+#define QR_GEMM_FN(name)                                                                           \
+    void name(const struct qr_matrix *m, uint32_t panel_begin, uint32_t panel_end,                 \
+              const struct qr_acts *acts, uint32_t row_begin, uint32_t row_end, float *out,        \
+              size_t out_stride, bool add)
+typedef QR_GEMM_FN(qr_gemm_fn);
+
+struct qr_gemm_kernels {
+    qr_quantize_fn *quantize;
+    qr_gemm_fn *q4_0; /* all exact: every variant equals scalar, bit for bit */
+    qr_gemm_fn *q4_1;
+    qr_gemm_fn *q8_0;
+    qr_gemm_fn *q4_k;
+    qr_gemm_fn *q6_k;
+};
+
+/* The kernel for a matrix's type; NULL for a type without one. */
+qr_gemm_fn *qr_gemm_for(const struct qr_gemm_kernels *k, enum qr_type type);
+
+void qr_gemm_init(struct qr_gemm_kernels *k, unsigned cpu_flags);
+
+#endif

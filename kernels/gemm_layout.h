@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* gemm_layout -- where each byte of a packed matrix and of quantised activations stands.
+ *
+ * A panel is 16 outputs, one stream.  32 k of it are a block; the blocks come in groups, and after
+ * the blocks of a group stand their scales, so that the kernel reads one stream forward only.
+ *
+ *   nibble block, 256 bytes: byte 64 t + 4 c + j is column c: low nibble k = 4 t + j, high nibble
+ *       k = 16 + 4 t + j (t 0..3, j 0..3).
+ *   byte block, 512 bytes: byte 64 t + 4 c + j is column c's k = 4 t + j (t 0..7).
+ *   bits block, 128 bytes: byte 64 u + 4 c + j is column c: the upper bit pairs of k = 16 u +
+ *       4 t + j in bits 4-5 (t = 0), 6-7 (t = 1), 0-1 (t = 2), 2-3 (t = 3): one shift and one
+ *       mask bring a pair to bits 4-5.
+ *
+ *   Q4_0, 2 blocks a group: 2 nibble blocks (q), f16 d[2][16].             w = d (q - 8)
+ *   Q4_1, 2 blocks: 2 nibble blocks, f16 d[2][16], f16 m[2][16].           w = d q + m
+ *   Q8_0, 2 blocks: 2 byte blocks (q + 128), f16 d[2][16].                 w = d q
+ *   Q4_K, 8 blocks: 8 nibble blocks, uint8 scale[8][16], uint8 min[8][16], f16 d[16],
+ *       f16 dmin[16].                                                      w = d scale q - dmin min
+ *   Q6_K, 8 blocks: 8 times (nibble block, bits block), int8 scale[8][2][16] (k 0-15 and 16-31),
+ *       f16 d[16], 32 bytes unused.                                        w = d scale (q - 32)
+ * A group that k ends in the middle of is as long as any; what lies past k is zero.
+ *
+ * Activations: block b of row r in tile t is a struct qr_act_row at
+ * data + t * tile_bytes + b * QR_ACT_BLOCK_BYTES + r * 64.  The stride of a block has one line more
+ * than its 16 rows, so that one row's blocks fall into all sets of a cache and not into every 16th.
+ *
+ * Thread: any.   Memory: none of its own. */
+#ifndef QR_KERNELS_GEMM_LAYOUT_H
+#define QR_KERNELS_GEMM_LAYOUT_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/gemm.h"
+
+#define QR_NIBBLE_BLOCK 256u
+#define QR_BYTE_BLOCK   512u
+#define QR_BITS_BLOCK   128u
+
+/* Bytes of a group, and where things stand in it; b is the block's index in its group. */
+#define QR_Q4_0_GROUP    576u
+#define QR_Q4_0_D(b)     (512u + 32u * (b))
+#define QR_Q4_1_GROUP    640u
+#define QR_Q4_1_D(b)     (512u + 32u * (b))
+#define QR_Q4_1_M(b)     (576u + 32u * (b))
+#define QR_Q8_0_GROUP    1088u
+#define QR_Q8_0_D(b)     (1024u + 32u * (b))
+#define QR_Q4_K_GROUP    2368u
+#define QR_Q4_K_SCALE(b) (2048u + 16u * (b))
+#define QR_Q4_K_MIN(b)   (2176u + 16u * (b))
+#define QR_Q4_K_D        2304u
+#define QR_Q4_K_DMIN     2336u
+#define QR_Q6_K_GROUP    3392u
+#define QR_Q6_K_BLOCK    (QR_NIBBLE_BLOCK + QR_BITS_BLOCK)
+#define QR_Q6_K_SCALE(b) (3072u + 32u * (b)) /* the first half's; the second's 16 bytes on */
+#define QR_Q6_K_D        3328u
+
+struct qr_gemm_layout {
+    uint32_t blocks_n;    /* blocks in a group */
+    uint32_t group_bytes; /* 0: the type has no packed form */
+};
+struct qr_gemm_layout qr_gemm_layout(enum qr_type type);
+
+/* One row's block of activations: one cache line. */
+struct qr_act_row {
+    int8_t q[32];
+    float d;             /* x is about d * q */
+    float s;             /* d * (the sum of q), rounded once: meets the minima */
+    int32_t start_8;     /* -8 * (the sum of q): where a sum over unsigned weights starts, so */
+    int32_t start_128;   /*     that their offset is gone at its end; -128 for bytes */
+    int32_t start_32[2]; /* -32 * the sums of q[0..16) and q[16..32) */
+    int32_t unused[2];
+};
+static_assert(sizeof(struct qr_act_row) == 64, "a row's block is a cache line");
+
+#define QR_ACT_BLOCK_BYTES (64u * (QR_TILE_ROWS + 1))
+
+/* A block whose amax is below this, or not finite, has scale 0: 127 / amax stays finite. */
+#define QR_ACT_AMAX_MIN 0x1p-100f
+
+static inline struct qr_act_row *qr_act_row(const struct qr_acts *acts, uint32_t row,
+                                            uint32_t block)
+{
+    return (struct qr_act_row *)(acts->data + row / QR_TILE_ROWS * acts->tile_bytes +
+                                 (size_t)block * QR_ACT_BLOCK_BYTES +
+                                 (size_t)(row % QR_TILE_ROWS) * sizeof(struct qr_act_row));
+}
+
+#endif

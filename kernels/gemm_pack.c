@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernels/gemm_layout.h"
+
+#include <string.h>
+
+/* Bytes of k weights of one output in the file. */
+static size_t row_bytes(const struct qr_matrix *m)
+{
+    const struct qr_type_traits *t = qr_type_traits(m->type);
+    return (size_t)(m->k / t->block_n) * t->block_bytes;
+}
+
+static uint32_t load32(const void *p)
+{
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+static void store32(void *p, uint32_t word)
+{
+    memcpy(p, &word, sizeof word);
+}
+
+/* Writes column c of a nibble block: nibbles in the file's order for Q4_0 and Q4_1, byte i holds
+ * k = i and k = 16 + i. */
+static void put_nibbles(uint8_t *block, uint32_t c, const uint8_t nibbles[16])
+{
+    for (uint32_t t = 0; t < 4; t++)
+        store32(block + 64 * t + 4 * c, load32(nibbles + 4 * t));
+}
+
+/* ---- one file block (of 32 or 256 k) of column c into its group ---------------------------- */
+
+static void pack_q4_0(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
+{
+    put_nibbles(group + QR_NIBBLE_BLOCK * b, c, src + 2);
+    memcpy(group + QR_Q4_0_D(b) + 2 * c, src, 2);
+}
+
+static void pack_q4_1(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
+{
+    put_nibbles(group + QR_NIBBLE_BLOCK * b, c, src + 4);
+    memcpy(group + QR_Q4_1_D(b) + 2 * c, src, 2);
+    memcpy(group + QR_Q4_1_M(b) + 2 * c, src + 2, 2);
+}
+
+static void pack_q8_0(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
+{
+    uint8_t *block = group + QR_BYTE_BLOCK * b;
+    for (uint32_t t = 0; t < 8; t++) {
+        store32(block + 64 * t + 4 * c, load32(src + 2 + 4 * t) ^ 0x80808080u);
+    }
+    memcpy(group + QR_Q8_0_D(b) + 2 * c, src, 2);
+}
+
+static void pack_q4_k(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
+{
+    assert(b == 0); /* the file's block is the whole group */
+    for (uint32_t sub = 0; sub < 8; sub++) {
+        const uint8_t *quants = src + 16 + sub / 2 * 32;
+        uint32_t shift = sub % 2 * 4;
+        uint8_t *block = group + QR_NIBBLE_BLOCK * sub;
+        for (uint32_t t = 0; t < 4; t++) {
+            uint32_t low = load32(quants + 4 * t) >> shift & 0x0f0f0f0fu;
+            uint32_t high = load32(quants + 16 + 4 * t) >> shift & 0x0f0f0f0fu;
+            store32(block + 64 * t + 4 * c, low | high << 4);
+        }
+        qr_q4_k_scale(src + 4, sub, group + QR_Q4_K_SCALE(sub) + c, group + QR_Q4_K_MIN(sub) + c);
+    }
+    memcpy(group + QR_Q4_K_D + 2 * c, src, 2);
+    memcpy(group + QR_Q4_K_DMIN + 2 * c, src + 2, 2);
+}
+
+static void pack_q6_k(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
+{
+    static const uint32_t bits_shift[4] = {4, 6, 0, 2};
+
+    assert(b == 0);
+    for (uint32_t sub = 0; sub < 8; sub++) {
+        uint8_t q[32];
+        uint8_t *block = group + QR_Q6_K_BLOCK * sub;
+        uint32_t bits[2] = {0, 0};
+        qr_q6_k_quants(src, sub, q);
+        for (uint32_t t = 0; t < 4; t++) {
+            uint32_t first = load32(q + 4 * t), second = load32(q + 16 + 4 * t);
+            store32(block + 64 * t + 4 * c, (first & 0x0f0f0f0fu) | (second & 0x0f0f0f0fu) << 4);
+            bits[0] |= (first >> 4 & 0x03030303u) << bits_shift[t];
+            bits[1] |= (second >> 4 & 0x03030303u) << bits_shift[t];
+        }
+        store32(block + QR_NIBBLE_BLOCK + 4 * c, bits[0]);
+        store32(block + QR_NIBBLE_BLOCK + 64 + 4 * c, bits[1]);
+        group[QR_Q6_K_SCALE(sub) + c] = src[192 + 2 * sub];
+        group[QR_Q6_K_SCALE(sub) + 16 + c] = src[192 + 2 * sub + 1];
+    }
+    memcpy(group + QR_Q6_K_D + 2 * c, src + 208, 2);
+}
+
+/* ---- the interface ------------------------------------------------------------------------- */
+
+struct qr_gemm_layout qr_gemm_layout(enum qr_type type)
+{
+    switch (type) {
+    case QR_TYPE_Q4_0: return (struct qr_gemm_layout){2, QR_Q4_0_GROUP};
+    case QR_TYPE_Q4_1: return (struct qr_gemm_layout){2, QR_Q4_1_GROUP};
+    case QR_TYPE_Q8_0: return (struct qr_gemm_layout){2, QR_Q8_0_GROUP};
+    case QR_TYPE_Q4_K: return (struct qr_gemm_layout){8, QR_Q4_K_GROUP};
+    case QR_TYPE_Q6_K: return (struct qr_gemm_layout){8, QR_Q6_K_GROUP};
+    default: return (struct qr_gemm_layout){0, 0};
+    }
+}
+
+bool qr_matrix_shape(struct qr_matrix *m, enum qr_type type, uint32_t n, uint32_t k)
+{
+    struct qr_gemm_layout layout = qr_gemm_layout(type);
+    if (!layout.group_bytes || n == 0 || k == 0 || k % qr_type_traits(type)->block_n) return false;
+    uint32_t groups_n = (k / QR_ACT_BLOCK + layout.blocks_n - 1) / layout.blocks_n;
+    *m = (struct qr_matrix){
+        .type = type,
+        .n = n,
+        .k = k,
+        .panels_n = n / QR_PANEL_N + (n % QR_PANEL_N != 0),
+        .panel_bytes = (size_t)groups_n * layout.group_bytes,
+    };
+    return true;
+}
+
+size_t qr_matrix_bytes(const struct qr_matrix *m)
+{
+    return m->panels_n * m->panel_bytes;
+}
+
+void qr_matrix_pack(const struct qr_matrix *m, uint8_t *dst, const void *rows, uint32_t begin,
+                    uint32_t end)
+{
+    struct qr_gemm_layout layout = qr_gemm_layout(m->type);
+    const struct qr_type_traits *traits = qr_type_traits(m->type);
+    uint32_t file_blocks_n = m->k / traits->block_n;
+    /* File blocks in a group: 2 of 32 k, or 1 of 256. */
+    uint32_t per_group = layout.blocks_n * QR_ACT_BLOCK / traits->block_n;
+    void (*pack)(uint8_t *, uint32_t, uint32_t, const uint8_t *) = NULL;
+
+    assert(end <= m->panels_n);
+    switch (m->type) {
+    case QR_TYPE_Q4_0: pack = pack_q4_0; break;
+    case QR_TYPE_Q4_1: pack = pack_q4_1; break;
+    case QR_TYPE_Q8_0: pack = pack_q8_0; break;
+    case QR_TYPE_Q4_K: pack = pack_q4_k; break;
+    case QR_TYPE_Q6_K: pack = pack_q6_k; break;
+    default: assert(!"qr_matrix_shape refused this type");
+    }
+    for (uint32_t panel = begin; panel < end; panel++) {
+        uint8_t *out = dst + panel * m->panel_bytes;
+        uint32_t columns_n = m->n - panel * QR_PANEL_N;
+        if (columns_n > QR_PANEL_N) columns_n = QR_PANEL_N;
+        if (columns_n < QR_PANEL_N || file_blocks_n % per_group) memset(out, 0, m->panel_bytes);
+        for (uint32_t i = 0; i < file_blocks_n; i++) {
+            uint8_t *group = out + (size_t)(i / per_group) * layout.group_bytes;
+            const uint8_t *src = (const uint8_t *)rows + (size_t)panel * QR_PANEL_N * row_bytes(m) +
+                                 (size_t)i * traits->block_bytes;
+            for (uint32_t c = 0; c < columns_n; c++) {
+                pack(group, i % per_group, c, src + c * row_bytes(m));
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* rows -- what happens to one row of floats between the matrices.
+ *
+ * Each works on one row, so that a row's bits cannot depend on its neighbours.  Sums go in 16
+ * lanes (index mod 16) and one fixed tree, the same in every variant: lane i meets lane i + 8,
+ * then i + 4, i + 2, i + 1.  Every n is a multiple of 8.
+ *
+ * Thread: any.   Memory: the caller's. */
+#ifndef QR_KERNELS_ROWS_H
+#define QR_KERNELS_ROWS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* out = x / sqrt(mean(x^2) + eps) * weight.  out may be x. */
+#define QR_RMS_NORM_FN(name)                                                                       \
+    void name(float *out, const float *x, const float *weight, float eps, uint32_t n)
+typedef QR_RMS_NORM_FN(qr_rms_norm_fn);
+
+/* Rotates neighbouring pairs (2i, 2i + 1) of heads_n heads of head_dim values by the angles whose
+ * cosines and sines are given, [rotary_n / 2] each; values past rotary_n stay.  In place. */
+#define QR_ROPE_FN(name)                                                                           \
+    void name(float *x, uint32_t heads_n, uint32_t head_dim, uint32_t rotary_n,                    \
+              const float *cosines, const float *sines)
+typedef QR_ROPE_FN(qr_rope_fn);
+
+/* out = gate / (1 + exp(-gate)) * up.  out may be gate or up. */
+#define QR_SWIGLU_FN(name) void name(float *out, const float *gate, const float *up, uint32_t n)
+typedef QR_SWIGLU_FN(qr_swiglu_fn);
+
+/* out += x */
+#define QR_ADD_FN(name) void name(float *out, const float *x, uint32_t n)
+typedef QR_ADD_FN(qr_add_fn);
+
+/* The index of the greatest value, the lowest of equals; NaN never wins (all NaN: 0). */
+#define QR_ARGMAX_FN(name) uint32_t name(const float *x, uint32_t n)
+typedef QR_ARGMAX_FN(qr_argmax_fn);
+
+/* log(sum(exp(x))), in double after one f32 pass of exp(x - max) in lanes.  n is any. */
+#define QR_LOGSUMEXP_FN(name) float name(const float *x, uint32_t n)
+typedef QR_LOGSUMEXP_FN(qr_logsumexp_fn);
+
+/* The k greatest values in descending order, equals by ascending index: their indices.  k <= n.
+ * No sort of the whole row. heap: k pairs of scratch are inside out. */
+struct qr_scored {
+    float value;
+    uint32_t index;
+};
+#define QR_TOPK_FN(name) void name(const float *x, uint32_t n, uint32_t k, struct qr_scored *out)
+typedef QR_TOPK_FN(qr_topk_fn);
+
+struct qr_row_kernels {
+    qr_rms_norm_fn *rms_norm;
+    qr_rope_fn *rope;
+    qr_swiglu_fn *swiglu;
+    qr_add_fn *add;
+    qr_argmax_fn *argmax;
+    qr_logsumexp_fn *logsumexp;
+    qr_topk_fn *topk;
+};
+void qr_rows_init(struct qr_row_kernels *k, unsigned cpu_flags);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* x86/attention -- the x86 variants of attention.h.  Each equals scalar bit for bit.
+ *
+ * Thread: any.   Memory: the caller's. */
+#ifndef QR_KERNELS_X86_ATTENTION_H
+#define QR_KERNELS_X86_ATTENTION_H
+
+#include "kernels/attention.h"
+#include "kernels/cpu.h"
+
+QR_KV_PUT_FN(qr_kv_put_avx2);
+QR_ATTEND_FN(qr_attend_avx2);
+QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx2);
+QR_ATTEND_MERGE_FN(qr_attend_merge_avx2);
+
+QR_ATTEND_FN(qr_attend_avx512);
+QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx512);
+QR_ATTEND_MERGE_FN(qr_attend_merge_avx512);
+
+static inline void attention_init_x86(struct qr_attention_kernels *k, unsigned flags)
+{
+    if (!(flags & QR_CPU_AVX2)) return;
+    k->put = qr_kv_put_avx2;
+    k->attend = qr_attend_avx2;
+    k->attend_blocks = qr_attend_blocks_avx2;
+    k->attend_merge = qr_attend_merge_avx2;
+
+    if (!(flags & QR_CPU_AVX512)) return;
+    k->attend = qr_attend_avx512;
+    k->attend_blocks = qr_attend_blocks_avx512;
+    k->attend_merge = qr_attend_merge_avx512;
+}
+
+#endif

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MIT */
+/* x86/attention_body -- the walk over blocks, panels and tiles that the vector variants share.
+ *
+ * Included once by each x86/attention_<level>.c, after what depends on the level:
+ *     TILE_QUERIES, TILE_PANELS, TILE_COLUMNS    the most that a tile takes
+ *     scores_of()      scores of qn queries against pn panels of keys: 1, 2 or 4
+ *     softmax_row()    a query's scores in a block to weights, their maximum and their sum
+ *     values_of()      weighted values of qn queries in columns_n columns (8, 16, 32 or 64),
+ * chained on to what stands in o qn, pn, columns_n and the type are constants in each call.
+ *
+ * A query is one head of one row.  Up to QR_ATTENTION_QUERIES go over a block together: for each
+ * group of four panels all tiles, so that keys and values come from memory once and then from the
+ * first-level cache.  While a group is worked on, the one that is needed next is prefetched into
+ * the second-level cache: keys of the block, its values, keys of the next block.
+ *
+ * Keys that only some rows of a tile see (at its diagonal and at a window's edge) get their scores
+ * with the others, which softmax_row leaves out; their values are added for each query alone, so
+ * that a row meets only values of keys that it sees.
+ *
+ * Thread: any.   Memory: the caller's scratch. */
+
+#define GROUP_PANELS 4u
+#define GROUP_KEYS   (GROUP_PANELS * QR_KV_PANEL)
+#define BLOCK_PANELS (QR_KV_BLOCK / QR_KV_PANEL)
+
+/* ---- tiles: from numbers to constants -------------------------------------------------- */
+
+INLINE void scores_panels(const enum qr_kv_type type, const uint32_t qn, uint32_t pn,
+                          const uint8_t *const *keys, const uint8_t *const *ahead, const float *q,
+                          uint32_t head_dim, float *p)
+{
+    for (uint32_t done = 0, n; done < pn; done += n) {
+        /* a tile prefetches TILE_PANELS panels, whatever it takes */
+        const uint8_t *const *next = done % TILE_PANELS ? keys : ahead + done;
+
+        n = pn - done;
+        if (n >= 4 && TILE_PANELS >= 4) {
+            n = 4;
+            scores_of(type, qn, 4, keys + done, next, q, head_dim, p + done * QR_KV_PANEL);
+        } else if (n >= 2) {
+            n = 2;
+            scores_of(type, qn, 2, keys + done, next, q, head_dim, p + done * QR_KV_PANEL);
+        } else {
+            scores_of(type, qn, 1, keys + done, next, q, head_dim, p + done * QR_KV_PANEL);
+        }
+    }
+}
+
+INLINE void scores_queries(const enum qr_kv_type type, uint32_t qn, uint32_t pn,
+                           const uint8_t *const *keys, const uint8_t *const *ahead, const float *q,
+                           uint32_t head_dim, float *p)
+{
+    if (qn == 1)
+        scores_panels(type, 1, pn, keys, ahead, q, head_dim, p);
+    else if (qn == 2)
+        scores_panels(type, 2, pn, keys, ahead, q, head_dim, p);
+    else if (qn == 3)
+        scores_panels(type, 3, pn, keys, ahead, q, head_dim, p);
+#if TILE_QUERIES == 6
+    else if (qn == 4)
+        scores_panels(type, 4, pn, keys, ahead, q, head_dim, p);
+    else if (qn == 5)
+        scores_panels(type, 5, pn, keys, ahead, q, head_dim, p);
+    else
+        scores_panels(type, 6, pn, keys, ahead, q, head_dim, p);
+#endif
+}
+
+static void scores_tile(enum qr_kv_type type, uint32_t qn, uint32_t pn, const uint8_t *const *keys,
+                        const uint8_t *const *ahead, const float *q, uint32_t head_dim, float *p)
+{
+    if (type == QR_KV_F16)
+        scores_queries(QR_KV_F16, qn, pn, keys, ahead, q, head_dim, p);
+    else if (type == QR_KV_BF16)
+        scores_queries(QR_KV_BF16, qn, pn, keys, ahead, q, head_dim, p);
+    else
+        scores_queries(QR_KV_F32, qn, pn, keys, ahead, q, head_dim, p);
+}
+
+INLINE void values_columns(const enum qr_kv_type type, const uint32_t qn,
+                           const uint8_t *const *values, const uint8_t *const *ahead,
+                           uint32_t begin, uint32_t end, const float *p, uint32_t head_dim,
+                           float *o)
+{
+    const uint8_t *v[4] = {values[0], values[1], values[2], values[3]};
+    const uint8_t *next[4] = {ahead[0], ahead[1], ahead[2], ahead[3]};
+
+    for (uint32_t left = head_dim, n; left > 0; left -= n, o += n) {
+        n = left >= TILE_COLUMNS ? TILE_COLUMNS : left >= 32 ? 32 : left >= 16 ? 16 : 8;
+#if TILE_COLUMNS == 64
+        if (n == 64)
+            values_of(type, qn, 64, v, next, begin, end, p, head_dim, o);
+        else
+#endif
+            if (n == 32)
+            values_of(type, qn, 32, v, next, begin, end, p, head_dim, o);
+        else if (n == 16)
+            values_of(type, qn, 16, v, next, begin, end, p, head_dim, o);
+        else
+            values_of(type, qn, 8, v, next, begin, end, p, head_dim, o);
+        for (uint32_t i = 0; i < 4; i++) {
+            v[i] += n * VALUE_BYTES(type);
+            next[i] += n * VALUE_BYTES(type);
+        }
+    }
+}
+
+INLINE void values_queries(const enum qr_kv_type type, uint32_t qn, const uint8_t *const *values,
+                           const uint8_t *const *ahead, uint32_t begin, uint32_t end,
+                           const float *p, uint32_t head_dim, float *o)
+{
+    if (qn == 1)
+        values_columns(type, 1, values, ahead, begin, end, p, head_dim, o);
+    else if (qn == 2)
+        values_columns(type, 2, values, ahead, begin, end, p, head_dim, o);
+    else if (qn == 3)
+        values_columns(type, 3, values, ahead, begin, end, p, head_dim, o);
+#if TILE_QUERIES == 6
+    else if (qn == 4)
+        values_columns(type, 4, values, ahead, begin, end, p, head_dim, o);
+    else if (qn == 5)
+        values_columns(type, 5, values, ahead, begin, end, p, head_dim, o);
+    else
+        values_columns(type, 6, values, ahead, begin, end, p, head_dim, o);
+#endif
+}
+
+static void values_tile(enum qr_kv_type type, uint32_t qn, const uint8_t *const *values,
+                        const uint8_t *const *ahead, uint32_t begin, uint32_t end, const float *p,
+                        uint32_t head_dim, float *o)
+{
+    if (type == QR_KV_F16)
+        values_queries(QR_KV_F16, qn, values, ahead, begin, end, p, head_dim, o);
+    else if (type == QR_KV_BF16)
+        values_queries(QR_KV_BF16, qn, values, ahead, begin, end, p, head_dim, o);
+    else
+        values_queries(QR_KV_F32, qn, values, ahead, begin, end, p, head_dim, o);
+}
+
+/* ---- rows ------------------------------------------------------------------------------ */
+
+static void scale_row(float *out, const float *q, uint32_t n, float scale)
+{
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = q[i] * scale;
+}
+
+static void merge_row(struct qr_attention_state sum, struct qr_attention_state block, bool first,
+                      uint32_t head_dim)
+{
+    float m, keep, take;
+
+    if (first) {
+        *sum.m = *block.m;
+        *sum.l = *block.l;
+        memcpy(sum.o, block.o, head_dim * sizeof(float));
+        return;
+    }
+    m = *block.m > *sum.m ? *block.m : *sum.m;
+    keep = qr_exp2(*sum.m - m);
+    take = qr_exp2(*block.m - m);
+    *sum.m = m;
+    *sum.l = fmaf(*block.l, take, *sum.l * keep);
+    for (uint32_t d = 0; d < head_dim; d++)
+        sum.o[d] = fmaf(block.o[d], take, sum.o[d] * keep);
+}
+
+static void finish_row(float *out, struct qr_attention_state sum, uint32_t head_dim)
+{
+    const float share = 1.0f / *sum.l;
+
+    for (uint32_t d = 0; d < head_dim; d++)
+        out[d] = sum.o[d] * share;
+}
+
+/* ---- blocks ---------------------------------------------------------------------------- */
+
+/* Rows of one sequence that go over the blocks together. */
+struct pass {
+    const struct qr_kv_view *kv;
+    struct qr_attention_scratch *s;
+    uint32_t position; /* of the first row */
+    uint32_t rows_n;
+    uint32_t group_n;
+    uint32_t window;
+    uint32_t queries_n;
+    uint32_t tile_n; /* queries in a tile, at most TILE_QUERIES */
+};
+
+/* One block's panels that any row of the pass sees, and behind them the first ones of the next
+ * block. */
+struct block {
+    uint32_t index;
+    uint32_t begin; /* panels of the block */
+    uint32_t end;
+    uint32_t ahead_n; /* panels known past end */
+    const uint8_t *keys[BLOCK_PANELS + GROUP_PANELS];
+    /* the keys that each query sees, as places in the block; none: equal */
+    uint16_t query_begin[QR_ATTENTION_QUERIES];
+    uint16_t query_end[QR_ATTENTION_QUERIES];
+};
+
+static struct pass pass_make(const struct qr_kv_view *kv, const struct qr_attention_rows *a,
+                             uint32_t row, uint32_t rows_n)
+{
+    uint32_t queries_n = rows_n * a->group_n;
+    uint32_t tiles_n = (queries_n + TILE_QUERIES - 1) / TILE_QUERIES;
+
+    return (struct pass){.kv = kv,
+                         .s = a->scratch,
+                         .position = a->position + row,
+                         .rows_n = rows_n,
+                         .group_n = a->group_n,
+                         .window = a->window,
+                         .queries_n = queries_n,
+                         .tile_n = (queries_n + tiles_n - 1) / tiles_n};
+}
+
+/* The first key that a row sees which sees none from `end` on. */
+static uint32_t row_begin(const struct pass *s, uint32_t end)
+{
+    return s->window && end > s->window ? end - s->window : 0;
+}
+
+/* key as a place in block b: 0 before it, QR_KV_BLOCK past it. */
+static uint32_t in_block(uint32_t key, uint32_t b)
+{
+    if (key <= b * QR_KV_BLOCK) return 0;
+    return key - b * QR_KV_BLOCK < QR_KV_BLOCK ? key - b * QR_KV_BLOCK : QR_KV_BLOCK;
+}
+
+static void block_find(struct block *b, const struct pass *s, uint32_t index)
+{
+    uint32_t last_end = s->position + s->rows_n;
+    uint32_t page_panels = s->kv->page_tokens / QR_KV_PANEL;
+    size_t panel_bytes = qr_kv_panel_bytes(s->kv->type, s->kv->head_dim);
+    uint32_t panel, page, known_n;
+    uint32_t q = 0;
+
+    for (uint32_t end = s->position + 1; end <= last_end; end++) {
+        for (uint32_t h = 0; h < s->group_n; h++, q++) {
+            b->query_begin[q] = (uint16_t)in_block(row_begin(s, end), index);
+            b->query_end[q] = (uint16_t)in_block(end, index);
+        }
+    }
+    b->index = index;
+    b->begin = b->query_begin[0] / QR_KV_PANEL;
+    b->end = (b->query_end[q - 1] + QR_KV_PANEL - 1) / QR_KV_PANEL;
+    known_n = (last_end - index * QR_KV_BLOCK + QR_KV_PANEL - 1) / QR_KV_PANEL;
+    if (known_n > BLOCK_PANELS + GROUP_PANELS) known_n = BLOCK_PANELS + GROUP_PANELS;
+    b->ahead_n = known_n - b->end;
+    panel = index * BLOCK_PANELS + b->begin;
+    page = panel / page_panels;
+    panel %= page_panels;
+    for (uint32_t i = b->begin; i < known_n; i++) {
+        b->keys[i] = s->kv->base + s->kv->pages[page] * s->kv->page_bytes + panel * panel_bytes;
+        if (++panel < page_panels) continue;
+        panel = 0;
+        page++;
+    }
+}
+
+/* Four panels from `at`, at the offset of keys (0) or values; the last one again where there are
+ * no more. */
+static void group_panels(const uint8_t *group[GROUP_PANELS], const struct block *b, uint32_t at,
+                         uint32_t end, size_t offset)
+{
+    for (uint32_t i = 0; i < GROUP_PANELS; i++)
+        group[i] = b->keys[at + i < end ? at + i : end - 1] + offset;
+}
+
+/* The group that is needed after the one at `at`. */
+static void group_ahead(const uint8_t *group[GROUP_PANELS], const struct pass *s,
+                        const struct block *b, uint32_t at, bool values)
+{
+    size_t offset = values ? s->kv->v_offset : 0;
+
+    if (at + GROUP_PANELS < b->end)
+        group_panels(group, b, at + GROUP_PANELS, b->end, offset);
+    else if (!values)
+        group_panels(group, b, b->begin, b->end, s->kv->v_offset);
+    else if (b->ahead_n > 0)
+        group_panels(group, b, b->end, b->end + b->ahead_n, 0);
+    else
+        group_panels(group, b, at, b->end, offset);
+}
+
+static void block_scores(const struct pass *s, const struct block *b)
+{
+    const uint8_t *keys[GROUP_PANELS];
+    const uint8_t *ahead[GROUP_PANELS];
+
+    for (uint32_t at = b->begin; at < b->end; at += GROUP_PANELS) {
+        group_panels(keys, b, at, b->end, 0);
+        group_ahead(ahead, s, b, at, false);
+        for (uint32_t q = 0; q < s->queries_n; q += s->tile_n) {
+            uint32_t n = s->queries_n - q < s->tile_n ? s->queries_n - q : s->tile_n;
+            uint32_t end = (b->query_end[q + n - 1] + QR_KV_PANEL - 1) / QR_KV_PANEL;
+
+            if (end <= at || b->query_begin[q] >= (at + GROUP_PANELS) * QR_KV_PANEL) continue;
+            scores_tile(s->kv->type, n, end - at < GROUP_PANELS ? end - at : GROUP_PANELS, keys,
+                        ahead, s->s->q + q * s->kv->head_dim, s->kv->head_dim,
+                        s->s->p + q * QR_ATTENTION_SCORES + at * QR_KV_PANEL);
+            memcpy(ahead, keys, sizeof ahead);
+        }
+    }
+}
+
+static void block_softmax(const struct pass *s, const struct block *b)
+{
+    for (uint32_t q = 0; q < s->queries_n; q++)
+        if (b->query_begin[q] < b->query_end[q])
+            softmax_row(s->s->p + q * QR_ATTENTION_SCORES, b->query_begin[q], b->query_end[q],
+                        &s->s->m_block[q], &s->s->l_block[q]);
+}
+
+/* Values of the group's keys [begin, end), places in the block, for n queries from q. */
+static inline void group_values(const struct pass *s, uint32_t q, uint32_t n, uint32_t at,
+                                uint32_t begin, uint32_t end, const uint8_t *const *values,
+                                const uint8_t *const *ahead)
+{
+    uint32_t from = at * QR_KV_PANEL;
+
+    if (begin < from) begin = from;
+    if (end > from + GROUP_KEYS) end = from + GROUP_KEYS;
+    if (begin < end)
+        values_tile(s->kv->type, n, values, ahead, begin - from, end - from,
+                    s->s->p + q * QR_ATTENTION_SCORES + from, s->kv->head_dim,
+                    s->s->o_block + q * s->kv->head_dim);
+}
+
+/* What all of a tile's rows see is added for all of them together, in its place between the keys
+ * before and behind that, added for each query alone. */
+static void tile_values(const struct pass *s, const struct block *b, uint32_t q, uint32_t n,
+                        uint32_t at, const uint8_t *const *values, const uint8_t *const *ahead)
+{
+    uint32_t begin = b->query_begin[q + n - 1];
+    uint32_t end = b->query_end[q];
+
+    if (b->query_begin[q] == begin && b->query_end[q + n - 1] == end) {
+        group_values(s, q, n, at, begin, end, values, ahead);
+        return;
+    }
+    if (begin > end) begin = end;
+    for (uint32_t i = q; i < q + n; i++)
+        group_values(s, i, 1, at, b->query_begin[i], begin, values, values);
+    group_values(s, q, n, at, begin, end, values, ahead);
+    for (uint32_t i = q; i < q + n; i++)
+        group_values(s, i, 1, at, b->query_begin[i] > end ? b->query_begin[i] : end,
+                     b->query_end[i], values, values);
+}
+
+static void block_values(const struct pass *s, const struct block *b)
+{
+    const uint8_t *values[GROUP_PANELS];
+    const uint8_t *ahead[GROUP_PANELS];
+
+    memset(s->s->o_block, 0, s->queries_n * s->kv->head_dim * sizeof(float));
+    for (uint32_t at = b->begin; at < b->end; at += GROUP_PANELS) {
+        group_panels(values, b, at, b->end, s->kv->v_offset);
+        group_ahead(ahead, s, b, at, true);
+        for (uint32_t q = 0; q < s->queries_n; q += s->tile_n) {
+            tile_values(s, b, q, s->queries_n - q < s->tile_n ? s->queries_n - q : s->tile_n, at,
+                        values, ahead);
+            memcpy(ahead, values, sizeof ahead);
+        }
+    }
+}
+
+static void block_run(const struct pass *s, struct block *b, uint32_t index)
+{
+    block_find(b, s, index);
+    block_scores(s, b);
+    block_softmax(s, b);
+    block_values(s, b);
+}
+
+/* ---- passes ---------------------------------------------------------------------------- */
+
+static struct qr_attention_state block_state(const struct pass *s, uint32_t q)
+{
+    return (struct qr_attention_state){&s->s->m_block[q], &s->s->l_block[q],
+                                       s->s->o_block + q * s->kv->head_dim};
+}
+
+static struct qr_attention_state sum_state(const struct pass *s, uint32_t q)
+{
+    return (struct qr_attention_state){&s->s->m[q], &s->s->l[q], s->s->o + q * s->kv->head_dim};
+}
+
+static void pass_scale(const struct pass *s, const float *q, size_t q_stride)
+{
+    const uint32_t n = s->group_n * s->kv->head_dim;
+    const float scale = qr_attention_scale(s->kv->head_dim);
+
+    for (uint32_t r = 0; r < s->rows_n; r++)
+        scale_row(s->s->q + r * n, q + r * q_stride, n, scale);
+}
+
+/* The results' lines, for writing: wanted at the end, fetched while the last block is worked on. */
+static void pass_prefetch(const struct pass *s, const float *out, size_t out_stride)
+{
+    for (uint32_t r = 0; r < s->rows_n; r++)
+        for (uint32_t i = 0; i < s->group_n * s->kv->head_dim; i += 16)
+            __builtin_prefetch(out + r * out_stride + i, 1, 2);
+}
+
+static void pass_run(const struct pass *s, const float *q, size_t q_stride, float *out,
+                     size_t out_stride)
+{
+    const uint32_t head_dim = s->kv->head_dim;
+    const uint32_t blocks_end = (s->position + s->rows_n - 1) / QR_KV_BLOCK + 1;
+    struct block b;
+
+    pass_scale(s, q, q_stride);
+    for (uint32_t i = row_begin(s, s->position + 1) / QR_KV_BLOCK; i < blocks_end; i++) {
+        if (i + 1 == blocks_end && s->rows_n > 1) pass_prefetch(s, out, out_stride);
+        block_run(s, &b, i);
+        for (uint32_t j = 0; j < s->queries_n; j++)
+            if (b.query_begin[j] < b.query_end[j])
+                merge_row(sum_state(s, j), block_state(s, j),
+                          row_begin(s, s->position + j / s->group_n + 1) / QR_KV_BLOCK == i,
+                          head_dim);
+    }
+    for (uint32_t r = 0; r < s->rows_n; r++)
+        for (uint32_t h = 0; h < s->group_n; h++)
+            finish_row(out + r * out_stride + h * head_dim, sum_state(s, r * s->group_n + h),
+                       head_dim);
+}
+
+static void attend(const struct qr_kv_view *kv, const struct qr_attention_rows *a)
+{
+    uint32_t passes_n = (a->rows_n * a->group_n + QR_ATTENTION_QUERIES - 1) / QR_ATTENTION_QUERIES;
+    uint32_t rows_n = (a->rows_n + passes_n - 1) / passes_n;
+
+    qr_attention_check(kv, a);
+    while (rows_n * a->group_n > QR_ATTENTION_QUERIES)
+        rows_n--;
+    for (uint32_t row = 0; row < a->rows_n; row += rows_n) {
+        struct pass s = pass_make(kv, a, row, a->rows_n - row < rows_n ? a->rows_n - row : rows_n);
+
+        pass_run(&s, a->q + row * a->q_stride, a->q_stride, a->out + row * a->out_stride,
+                 a->out_stride);
+    }
+}
+
+static void attend_blocks(const struct qr_kv_view *kv, const struct qr_attention_rows *a,
+                          uint32_t block_begin, uint32_t block_end, void *partial)
+{
+    struct pass s = pass_make(kv, a, 0, 1);
+    uint32_t first = row_begin(&s, a->position + 1) / QR_KV_BLOCK;
+    struct block b;
+
+    qr_attention_check(kv, a);
+    assert(a->rows_n == 1 && block_end <= a->position / QR_KV_BLOCK + 1);
+    pass_scale(&s, a->q, a->q_stride);
+    for (uint32_t i = block_begin > first ? block_begin : first; i < block_end; i++) {
+        block_run(&s, &b, i);
+        for (uint32_t q = 0; q < s.queries_n; q++)
+            merge_row(qr_attention_partial(partial, i, q, s.group_n, kv->head_dim),
+                      block_state(&s, q), true, kv->head_dim);
+    }
+}
+
+static void attend_merge(const struct qr_kv_view *kv, const struct qr_attention_rows *a,
+                         uint32_t blocks_n, const void *partial)
+{
+    struct pass s = pass_make(kv, a, 0, 1);
+    uint32_t first = row_begin(&s, a->position + 1) / QR_KV_BLOCK;
+
+    qr_attention_check(kv, a);
+    assert(a->rows_n == 1 && blocks_n == a->position / QR_KV_BLOCK + 1);
+    for (uint32_t q = 0; q < s.queries_n; q++) {
+        for (uint32_t b = first; b < blocks_n; b++)
+            merge_row(sum_state(&s, q),
+                      qr_attention_partial((void *)partial, b, q, s.group_n, kv->head_dim),
+                      b == first, kv->head_dim);
+        finish_row(a->out + q * kv->head_dim, sum_state(&s, q), kv->head_dim);
+    }
+}

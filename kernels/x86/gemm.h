@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* x86/gemm -- the variants, best last: reading down is the dispatch.  Included by gemm.c and by the
+ * variants' own files.
+ *
+ * Thread: any.   Memory: none. */
+#ifndef QR_KERNELS_X86_GEMM_H
+#define QR_KERNELS_X86_GEMM_H
+
+#include "kernels/cpu.h"
+#include "kernels/gemm.h"
+
+QR_QUANTIZE_FN(qr_quantize_avx2);
+QR_GEMM_FN(qr_gemm_q4_0_avx2);
+QR_GEMM_FN(qr_gemm_q4_1_avx2);
+QR_GEMM_FN(qr_gemm_q8_0_avx2);
+QR_GEMM_FN(qr_gemm_q4_k_avx2);
+QR_GEMM_FN(qr_gemm_q6_k_avx2);
+
+QR_GEMM_FN(qr_gemm_q4_0_avx512vnni);
+QR_GEMM_FN(qr_gemm_q4_1_avx512vnni);
+QR_GEMM_FN(qr_gemm_q8_0_avx512vnni);
+QR_GEMM_FN(qr_gemm_q4_k_avx512vnni);
+QR_GEMM_FN(qr_gemm_q6_k_avx512vnni);
+
+static inline void gemm_init_x86(struct qr_gemm_kernels *k, unsigned flags)
+{
+    if (!(flags & QR_CPU_AVX2)) return;
+    k->quantize = qr_quantize_avx2;
+    k->q4_0 = qr_gemm_q4_0_avx2;
+    k->q4_1 = qr_gemm_q4_1_avx2;
+    k->q8_0 = qr_gemm_q8_0_avx2;
+    k->q4_k = qr_gemm_q4_k_avx2;
+    k->q6_k = qr_gemm_q6_k_avx2;
+
+    if (!(flags & QR_CPU_AVX512VNNI)) return;
+    k->q4_0 = qr_gemm_q4_0_avx512vnni;
+    k->q4_1 = qr_gemm_q4_1_avx512vnni;
+    k->q8_0 = qr_gemm_q8_0_avx512vnni;
+    k->q4_k = qr_gemm_q4_k_avx512vnni;
+    k->q6_k = qr_gemm_q6_k_avx512vnni;
+}
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include <immintrin.h>
+
+#include "kernels/x86/gemm.h"
+#include "kernels/x86/gemm_tiles.h"
+
+/* ---- one block of 32 k of 16 outputs -------------------------------------------------------- */
+
+/* Everything of a block that does not depend on the row. */
+struct block {
+    __m512i w[8];     /* byte 4 c + j of w[t]: column c's k = 4 t + j, unsigned */
+    __m512i scale[2]; /* Q6_K's integer scales */
+    __m512 d, m;
+};
+
+INLINE __m512 load_f16(const uint8_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
+}
+
+INLINE __m512i load_u8(const uint8_t *p)
+{
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p));
+}
+
+INLINE __m512i load_i8(const uint8_t *p)
+{
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p));
+}
+
+INLINE void load_nibbles(__m512i w[8], const uint8_t *p)
+{
+    const __m512i mask = _mm512_set1_epi8(15);
+    UNROLL
+    for (uint32_t t = 0; t < 4; t++) {
+        __m512i both = _mm512_load_si512(p + 64 * t);
+        w[t] = _mm512_and_si512(both, mask);
+        w[4 + t] = _mm512_and_si512(_mm512_srli_epi16(both, 4), mask);
+    }
+}
+
+#define A_OR_B_AND_C 0xf8 /* vpternlog's truth table */
+
+/* The upper bit pairs of Q6_K: shifted to bits 4-5, selected, joined. */
+INLINE void add_bits(__m512i w[4], __m512i bits)
+{
+    const __m512i mask = _mm512_set1_epi8(0x30);
+    w[0] = _mm512_ternarylogic_epi32(w[0], bits, mask, A_OR_B_AND_C);
+    w[1] = _mm512_ternarylogic_epi32(w[1], _mm512_srli_epi16(bits, 2), mask, A_OR_B_AND_C);
+    w[2] = _mm512_ternarylogic_epi32(w[2], _mm512_slli_epi16(bits, 4), mask, A_OR_B_AND_C);
+    w[3] = _mm512_ternarylogic_epi32(w[3], _mm512_slli_epi16(bits, 2), mask, A_OR_B_AND_C);
+}
+
+INLINE void load_block(struct block *out, enum qr_type type, const uint8_t *group, uint32_t b)
+{
+    if (type == QR_TYPE_Q4_0) {
+        load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
+        out->d = load_f16(group + QR_Q4_0_D(b));
+    } else if (type == QR_TYPE_Q4_1) {
+        load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
+        out->d = load_f16(group + QR_Q4_1_D(b));
+        out->m = load_f16(group + QR_Q4_1_M(b));
+    } else if (type == QR_TYPE_Q8_0) {
+        UNROLL
+        for (uint32_t t = 0; t < 8; t++) {
+            out->w[t] = _mm512_load_si512(group + QR_BYTE_BLOCK * b + 64 * t);
+        }
+        out->d = load_f16(group + QR_Q8_0_D(b));
+    } else if (type == QR_TYPE_Q4_K) {
+        load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
+        out->d = _mm512_mul_ps(load_f16(group + QR_Q4_K_D),
+                               _mm512_cvtepi32_ps(load_u8(group + QR_Q4_K_SCALE(b))));
+        out->m = _mm512_mul_ps(load_f16(group + QR_Q4_K_DMIN),
+                               _mm512_cvtepi32_ps(load_u8(group + QR_Q4_K_MIN(b))));
+    } else {
+        const uint8_t *block = group + QR_Q6_K_BLOCK * b;
+        load_nibbles(out->w, block);
+        add_bits(out->w, _mm512_load_si512(block + QR_NIBBLE_BLOCK));
+        add_bits(out->w + 4, _mm512_load_si512(block + QR_NIBBLE_BLOCK + 64));
+        out->scale[0] = load_i8(group + QR_Q6_K_SCALE(b));
+        out->scale[1] = load_i8(group + QR_Q6_K_SCALE(b) + 16);
+        out->d = load_f16(group + QR_Q6_K_D);
+    }
+}
+
+INLINE __m512i four_k(const struct qr_act_row *a, uint32_t t)
+{
+    int32_t word;
+    __builtin_memcpy(&word, a->q + 4 * t, sizeof word);
+    return _mm512_set1_epi32(word);
+}
+
+/* Where the integer sum starts, so that the weights' unsigned offset is gone at its end. */
+INLINE __m512i start_of(enum qr_type type, const struct qr_act_row *a)
+{
+    if (type == QR_TYPE_Q4_0) return _mm512_set1_epi32(a->start_8);
+    if (type == QR_TYPE_Q8_0) return _mm512_set1_epi32(a->start_128);
+    return _mm512_setzero_si512();
+}
+
+INLINE __m512 add_sum(enum qr_type type, const struct block *w, const struct qr_act_row *a,
+                      __m512i sum, __m512 acc)
+{
+    __m512 scale = _mm512_mul_ps(w->d, _mm512_set1_ps(a->d));
+    acc = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(sum), acc);
+    if (type == QR_TYPE_Q4_1) acc = _mm512_fmadd_ps(w->m, _mm512_set1_ps(a->s), acc);
+    if (type == QR_TYPE_Q4_K) acc = _mm512_fnmadd_ps(w->m, _mm512_set1_ps(a->s), acc);
+    return acc;
+}
+
+/* rows_n (1 to 4) rows together: as many dot chains as the instruction's latency asks for. */
+INLINE void add_rows(__m512 *acc, enum qr_type type, uint32_t rows_n, const struct block *w,
+                     const struct qr_act_row *a)
+{
+    __m512i sum[4];
+    UNROLL
+    for (uint32_t r = 0; r < rows_n; r++)
+        sum[r] = start_of(type, a + r);
+    UNROLL
+    for (uint32_t t = 0; t < 8; t++) {
+        UNROLL
+        for (uint32_t r = 0; r < rows_n; r++) {
+            sum[r] = _mm512_dpbusd_epi32(sum[r], w->w[t], four_k(a + r, t));
+        }
+    }
+    UNROLL
+    for (uint32_t r = 0; r < rows_n; r++)
+        acc[r] = add_sum(type, w, a + r, sum[r], acc[r]);
+}
+
+/* The same for Q6_K, rows_n 1 or 2: each half has a sum and an integer scale of its own. */
+INLINE void add_rows_halves(__m512 *acc, enum qr_type type, uint32_t rows_n, const struct block *w,
+                            const struct qr_act_row *a)
+{
+    __m512i sum[2][2];
+    UNROLL
+    for (uint32_t r = 0; r < rows_n; r++) {
+        sum[r][0] = _mm512_set1_epi32(a[r].start_32[0]);
+        sum[r][1] = _mm512_set1_epi32(a[r].start_32[1]);
+    }
+    UNROLL
+    for (uint32_t t = 0; t < 4; t++) {
+        UNROLL
+        for (uint32_t r = 0; r < rows_n; r++) {
+            sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], w->w[t], four_k(a + r, t));
+            sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], w->w[4 + t], four_k(a + r, 4 + t));
+        }
+    }
+    UNROLL
+    for (uint32_t r = 0; r < rows_n; r++) {
+        __m512i both = _mm512_add_epi32(_mm512_mullo_epi32(sum[r][0], w->scale[0]),
+                                        _mm512_mullo_epi32(sum[r][1], w->scale[1]));
+        acc[r] = add_sum(type, w, a + r, both, acc[r]);
+    }
+}
+
+/* ---- one panel with up to 16 rows ----------------------------------------------------------- */
+
+INLINE void store_rows(const __m512 *acc, uint32_t rows_n, const struct tile *t)
+{
+    __mmask16 columns = (__mmask16)((1u << t->columns_n) - 1);
+    UNROLL
+    for (uint32_t r = 0; r < rows_n; r++) {
+        float *out = t->out + r * t->out_stride;
+        __m512 sum = acc[r];
+        if (t->add) sum = _mm512_add_ps(_mm512_maskz_loadu_ps(columns, out), sum);
+        _mm512_mask_storeu_ps(out, columns, sum);
+    }
+}
+
+INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *tile)
+{
+    const uint32_t step = type == QR_TYPE_Q6_K ? 2 : 4;
+    const uint32_t group_blocks = group_blocks_of(type), group_bytes = group_bytes_of(type);
+    const uint32_t block_bytes = group_bytes / group_blocks;
+    const uint8_t *group = tile->weights, *acts = (const uint8_t *)tile->acts;
+    __m512 acc[QR_TILE_ROWS];
+    UNROLL
+    for (uint32_t r = 0; r < rows_n; r++)
+        acc[r] = _mm512_setzero_ps();
+
+    for (uint32_t left = tile->blocks_n; left; group += group_bytes) {
+        uint32_t n = left < group_blocks ? left : group_blocks;
+        left -= n;
+        for (uint32_t b = 0; b < n; b++, acts += QR_ACT_BLOCK_BYTES) {
+            const struct qr_act_row *a = (const struct qr_act_row *)acts;
+            const uint8_t *ahead = group + PREFETCH_BYTES + (size_t)b * block_bytes;
+            struct block w;
+            UNROLL
+            for (uint32_t i = 0; i < block_bytes; i += 64)
+                _mm_prefetch(ahead + i, _MM_HINT_T0);
+            load_block(&w, type, group, b);
+            UNROLL
+            for (uint32_t r = 0; r < rows_n; r += step) {
+                uint32_t some = rows_n - r < step ? rows_n - r : step;
+                if (type == QR_TYPE_Q6_K)
+                    add_rows_halves(acc + r, type, some, &w, a + r);
+                else
+                    add_rows(acc + r, type, some, &w, a + r);
+            }
+        }
+    }
+    store_rows(acc, rows_n, tile);
+}
+
+/* A tile for each number of rows, so that its sums are registers and no row is worked in vain. */
+#define TILE(name, type, rows_n)                                                                   \
+    UNSANITIZED static void tile_##name##_##rows_n(const struct tile *t)                           \
+    {                                                                                              \
+        gemm_tile(type, rows_n, t);                                                                \
+    }
+#define GEMM(name, type)                                                                           \
+    TILE(name, type, 1)                                                                            \
+    TILE(name, type, 2)                                                                            \
+    TILE(name, type, 3)                                                                            \
+    TILE(name, type, 4)                                                                            \
+    TILE(name, type, 5)                                                                            \
+    TILE(name, type, 6)                                                                            \
+    TILE(name, type, 7)                                                                            \
+    TILE(name, type, 8)                                                                            \
+    TILE(name, type, 9)                                                                            \
+    TILE(name, type, 10)                                                                           \
+    TILE(name, type, 11)                                                                           \
+    TILE(name, type, 12)                                                                           \
+    TILE(name, type, 13)                                                                           \
+    TILE(name, type, 14)                                                                           \
+    TILE(name, type, 15)                                                                           \
+    TILE(name, type, 16)                                                                           \
+    static tile_fn *const tiles_##name[QR_TILE_ROWS] = {                                           \
+        tile_##name##_1,  tile_##name##_2,  tile_##name##_3,  tile_##name##_4,                     \
+        tile_##name##_5,  tile_##name##_6,  tile_##name##_7,  tile_##name##_8,                     \
+        tile_##name##_9,  tile_##name##_10, tile_##name##_11, tile_##name##_12,                    \
+        tile_##name##_13, tile_##name##_14, tile_##name##_15, tile_##name##_16,                    \
+    };                                                                                             \
+    static void tile_##name(const struct tile *t)                                                  \
+    {                                                                                              \
+        tiles_##name[t->rows_n - 1](t);                                                            \
+    }                                                                                              \
+    QR_GEMM_FN(qr_gemm_##name##_avx512vnni)                                                        \
+    {                                                                                              \
+        gemm_by_tiles(tile_##name, m, panel_begin, panel_end, acts, row_begin, row_end, out,       \
+                      out_stride, add);                                                            \
+    }
+
+GEMM(q4_0, QR_TYPE_Q4_0)
+GEMM(q4_1, QR_TYPE_Q4_1)
+GEMM(q8_0, QR_TYPE_Q8_0)
+GEMM(q4_k, QR_TYPE_Q4_K)
+GEMM(q6_k, QR_TYPE_Q6_K)

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* x86/gemm_tiles -- the loops around a variant's tile: a slab of rows, panels, row tiles.
+ *
+ * A slab's activations stay in the second-level cache while the panels pass by once; a panel stays
+ * in the first while the slab's tiles meet it.  The tile itself runs over all of K.
+ *
+ * Thread: any.   Memory: none. */
+#ifndef QR_KERNELS_X86_GEMM_TILES_H
+#define QR_KERNELS_X86_GEMM_TILES_H
+
+#include <immintrin.h>
+
+#include "kernels/gemm_layout.h"
+#include "kernels/x86/unroll.h"
+
+/* Activations of a slab, of a second-level cache of 1 MB or more. */
+#define SLAB_BYTES (384u << 10)
+
+/* How far ahead of the weights in use the next are called for.  They follow each other in memory,
+ * so this runs on into the next panel, and past the end of all (a prefetch cannot fault). */
+#define PREFETCH_BYTES 16384u
+
+/* What the tiles' own prefetching comes too late for: the first bytes of a piece, when the panels
+ * before it were another thread's. */
+INLINE void prefetch_begin(const uint8_t *weights)
+{
+    for (uint32_t at = 0; at < PREFETCH_BYTES; at += 64)
+        _mm_prefetch((const char *)weights + at, _MM_HINT_T0);
+}
+
+/* One panel with up to QR_TILE_ROWS rows. */
+struct tile {
+    const uint8_t *weights;
+    const struct qr_act_row *acts;
+    uint32_t blocks_n;
+    uint32_t rows_n;
+    uint32_t columns_n; /* 16, fewer at the matrix's end */
+    float *out;
+    size_t out_stride;
+    bool add;
+};
+typedef void tile_fn(const struct tile *t);
+
+INLINE void gemm_by_tiles(tile_fn *tile, const struct qr_matrix *m, uint32_t panel_begin,
+                          uint32_t panel_end, const struct qr_acts *acts, uint32_t row_begin,
+                          uint32_t row_end, float *out, size_t out_stride, bool add)
+{
+    size_t tiles_n = SLAB_BYTES / acts->tile_bytes;
+    uint32_t slab_rows = (uint32_t)(tiles_n ? tiles_n : 1) * QR_TILE_ROWS;
+
+    assert(panel_end <= m->panels_n && acts->k == m->k && row_begin % QR_TILE_ROWS == 0);
+    prefetch_begin(m->data + panel_begin * m->panel_bytes);
+    for (uint32_t slab = row_begin; slab < row_end; slab += slab_rows) {
+        uint32_t slab_end = row_end - slab < slab_rows ? row_end : slab + slab_rows;
+        for (uint32_t panel = panel_begin; panel < panel_end; panel++) {
+            uint32_t columns_n = m->n - panel * QR_PANEL_N;
+            struct tile t = {
+                .weights = m->data + panel * m->panel_bytes,
+                .blocks_n = m->k / QR_ACT_BLOCK,
+                .columns_n = columns_n < QR_PANEL_N ? columns_n : QR_PANEL_N,
+                .out_stride = out_stride,
+                .add = add,
+            };
+            for (uint32_t row = slab; row < slab_end; row += QR_TILE_ROWS) {
+                t.acts = qr_act_row(acts, row, 0);
+                t.rows_n = slab_end - row < QR_TILE_ROWS ? slab_end - row : QR_TILE_ROWS;
+                t.out = out + (row - row_begin) * out_stride +
+                        (size_t)(panel - panel_begin) * QR_PANEL_N;
+                tile(&t);
+            }
+        }
+    }
+}
+
+/* Bytes of a group of the panel stream, and the blocks in it. */
+INLINE uint32_t group_blocks_of(enum qr_type type)
+{
+    return type == QR_TYPE_Q4_K || type == QR_TYPE_Q6_K ? 8 : 2;
+}
+
+INLINE uint32_t group_bytes_of(enum qr_type type)
+{
+    return type == QR_TYPE_Q4_0   ? QR_Q4_0_GROUP
+           : type == QR_TYPE_Q4_1 ? QR_Q4_1_GROUP
+           : type == QR_TYPE_Q8_0 ? QR_Q8_0_GROUP
+           : type == QR_TYPE_Q4_K ? QR_Q4_K_GROUP
+                                  : QR_Q6_K_GROUP;
+}
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernelcheck.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "kv_pages.h"
+
+static const char *const type_names[] = {"f32", "f16", "bf16"};
+
+/* ---- against scalar -------------------------------------------------------------------- */
+
+struct shape {
+    enum qr_kv_type type;
+    uint32_t head_dim, group_n, page_tokens, position, rows_n, window;
+};
+
+/* Keys and values by `put` of each; false: the pages differ. */
+static bool fill(struct kv_pages *pages, const struct qr_kernels *k, struct kv_pages *other,
+                 const struct qr_kernels *scalar, uint32_t tokens_n, uint64_t seed)
+{
+    float kv[2 * QR_HEAD_DIM_MAX];
+    size_t bytes =
+        (tokens_n + pages->view.page_tokens - 1) / pages->view.page_tokens * pages->view.page_bytes;
+
+    for (uint32_t t = 0; t < tokens_n; t++) {
+        kv_pages_fill(kv, 2 * (size_t)pages->view.head_dim, &seed);
+        k->attention.put(&pages->view, t, kv, kv + pages->view.head_dim);
+        scalar->attention.put(&other->view, t, kv, kv + pages->view.head_dim);
+    }
+    return memcmp(pages->view.base, other->view.base, bytes) == 0;
+}
+
+static void by_blocks(const struct qr_kernels *k, const struct qr_kv_view *view,
+                      const struct qr_attention_rows *a)
+{
+    uint32_t blocks_n = a->position / QR_KV_BLOCK + 1;
+    void *partial = kc_memory(blocks_n * qr_attention_partial_bytes(a->group_n, view->head_dim));
+
+    for (uint32_t b = blocks_n; b-- > 0;)
+        k->attention.attend_blocks(view, a, b, b + 1, partial);
+    k->attention.attend_merge(view, a, blocks_n, partial);
+    kc_memory_free(partial);
+}
+
+static bool check_shape(const struct shape *s, const struct qr_kernels *k,
+                        const struct qr_kernels *scalar, uint64_t seed, char *message, size_t size)
+{
+    uint32_t tokens_n = s->position + s->rows_n;
+    size_t row = (size_t)s->group_n * s->head_dim;
+    struct kv_pages got_kv, want_kv;
+    float *q = kc_memory(s->rows_n * row * sizeof *q);
+    float *got = kc_memory(s->rows_n * row * sizeof *got);
+    float *want = kc_memory(s->rows_n * row * sizeof *want);
+    struct qr_attention_rows a = {.q = q,
+                                  .q_stride = row,
+                                  .out = got,
+                                  .out_stride = row,
+                                  .rows_n = s->rows_n,
+                                  .position = s->position,
+                                  .group_n = s->group_n,
+                                  .window = s->window,
+                                  .scratch = kc_memory(qr_attention_scratch_bytes())};
+    char what[128];
+    bool ok;
+
+    snprintf(what, sizeof what,
+             "%s, head_dim %u, group %u, page %u, position %u, rows %u, window %u",
+             type_names[s->type], s->head_dim, s->group_n, s->page_tokens, s->position, s->rows_n,
+             s->window);
+    got_kv = kv_pages_make(s->type, s->head_dim, 1, s->page_tokens, tokens_n, 7);
+    want_kv = kv_pages_make(s->type, s->head_dim, 1, s->page_tokens, tokens_n, 7);
+    ok = fill(&got_kv, k, &want_kv, scalar, tokens_n, seed);
+    if (!ok) snprintf(message, size, "put: %s: bytes of the pages differ", what);
+    kv_pages_fill(q, s->rows_n * row, &seed);
+    if (ok) {
+        k->attention.attend(&got_kv.view, &a);
+        a.out = want;
+        scalar->attention.attend(&want_kv.view, &a);
+        ok = kc_equal_bits(got, want, s->rows_n, row, row, what, message, size);
+    }
+    if (ok && s->rows_n == 1) {
+        memset(got, 0, row * sizeof *got);
+        a.out = got;
+        by_blocks(k, &got_kv.view, &a);
+        ok = kc_equal_bits(got, want, 1, row, row, what, message, size);
+    }
+    kc_memory_free(a.scratch);
+    kc_memory_free(want);
+    kc_memory_free(got);
+    kc_memory_free(q);
+    kv_pages_free(&want_kv);
+    kv_pages_free(&got_kv);
+    return ok;
+}
+
+static bool check(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
+                  size_t size)
+{
+    static const uint32_t head_dims[] = {64, 128, 8, 24, 40, 72, 80, 96, 120, 192, 256, 16, 32};
+    static const uint32_t groups[] = {3, 1, 4, 8, 2, 5, 6, 7, 16, 9};
+    static const uint32_t pages[] = {32, 16, 64, 128, 48};
+    static const uint32_t rows[] = {1, 32, 1, 2, 16, 7, 1, 31};
+    static const uint32_t positions[] = {0, 300, 15, 16, 255, 600, 256, 511, 63, 1000, 230};
+    static const uint32_t windows[] = {0, 0, 100, 0, 1, 300, 17};
+    struct kc_random r = {.state = 3};
+
+    for (uint32_t i = 0; i < 156; i++) {
+        struct shape s = {.type = (enum qr_kv_type)(i % 3),
+                          .head_dim = head_dims[i % 13],
+                          .group_n = groups[kc_random_u32(&r) % 10],
+                          .page_tokens = pages[kc_random_u32(&r) % 5],
+                          .position = positions[kc_random_u32(&r) % 11],
+                          .rows_n = rows[kc_random_u32(&r) % 8],
+                          .window = windows[kc_random_u32(&r) % 7]};
+
+        /* scalar takes some nanoseconds for each key of each query in each dimension */
+        while (s.rows_n > 1 &&
+               (uint64_t)s.rows_n * s.group_n * s.head_dim * s.position > 8u * 1000 * 1000)
+            s.rows_n /= 2;
+        if (!check_shape(&s, k, scalar, i + 1, message, size)) return false;
+    }
+    return true;
+}
+
+/* ---- timed ----------------------------------------------------------------------------- */
+
+struct bench_shape {
+    uint32_t sequences_n, tokens_n, heads_n, group_n, head_dim;
+    bool prefill;
+    const char *name;
+};
+
+struct bench_work {
+    const struct qr_kernels *kernels;
+    struct bench_shape shape;
+    struct kv_pages pages; /* all sequences' one after another, shuffled */
+    float *q, *out;
+    uint8_t *scratch; /* a thread */
+};
+
+static void bench_put(struct bench_work *w)
+{
+    float kv[2 * QR_HEAD_DIM_MAX];
+    uint64_t seed = 9;
+
+    for (uint32_t h = 0; h < w->shape.heads_n; h++) {
+        struct qr_kv_view view = w->pages.view;
+
+        view.base += h * w->pages.head_bytes;
+        for (uint32_t t = 0; t < w->shape.sequences_n * w->shape.tokens_n; t++) {
+            kv_pages_fill(kv, 2 * (size_t)w->shape.head_dim, &seed);
+            w->kernels->attention.put(&view, t, kv, kv + w->shape.head_dim);
+        }
+    }
+}
+
+/* A piece is one KV head of one sequence and, in prefill, of one tile of rows; tiles from the
+ * last, which take longest. */
+static void run(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct bench_work *w = work;
+    const struct bench_shape *s = &w->shape;
+    size_t heads = (size_t)s->heads_n * s->group_n * s->head_dim;
+    uint32_t tiles = s->prefill ? s->tokens_n / QR_ATTENTION_ROWS_MAX : 1;
+
+    for (uint32_t i = begin; i < end; i++) {
+        uint32_t tile = tiles - 1 - i / s->heads_n % tiles;
+        uint32_t sequence = i / s->heads_n / tiles;
+        uint32_t row = s->prefill ? tile * QR_ATTENTION_ROWS_MAX : 0;
+        size_t column = (size_t)(i % s->heads_n) * s->group_n * s->head_dim;
+
+        struct qr_kv_view view = w->pages.view;
+        struct qr_attention_rows a = {
+            .q = w->q + (sequence + row) * heads + column,
+            .q_stride = heads,
+            .out = w->out + (sequence + row) * heads + column,
+            .out_stride = heads,
+            .rows_n = s->prefill ? QR_ATTENTION_ROWS_MAX : 1,
+            .position = s->prefill ? row : s->tokens_n - 1,
+            .group_n = s->group_n,
+            .scratch = w->scratch + thread * qr_attention_scratch_bytes(),
+        };
+
+        view.base += i % s->heads_n * w->pages.head_bytes;
+        view.pages += sequence * (s->tokens_n / view.page_tokens);
+        w->kernels->attention.attend(&view, &a);
+    }
+}
+
+static void bench_shape(struct kc_bench *b, const struct bench_shape *s, enum qr_kv_type type)
+{
+    uint32_t rows_n = s->prefill ? s->tokens_n : s->sequences_n;
+    uint32_t tiles = s->prefill ? s->tokens_n / QR_ATTENTION_ROWS_MAX : 1;
+    size_t values = (size_t)rows_n * s->heads_n * s->group_n * s->head_dim;
+    uint64_t seed = 4;
+    struct bench_work w = {
+        .kernels = b->kernels,
+        .shape = *s,
+        .pages = kv_pages_make(type, s->head_dim, s->heads_n, 32, s->sequences_n * s->tokens_n, 8),
+        .q = kc_memory(values * sizeof(float)),
+        .out = kc_memory(values * sizeof(float)),
+        .scratch = kc_memory(b->threads_n * qr_attention_scratch_bytes()),
+    };
+    char shape[64];
+    double keys, seconds;
+
+    kv_pages_fill(w.q, values, &seed);
+    bench_put(&w);
+    seconds = kc_time(b, run, &w, s->sequences_n * s->heads_n * tiles, 1);
+    snprintf(shape, sizeof shape, "%s %s", type_names[type], s->name);
+    /* two products of 2 operations a key that is seen, and K and V read once */
+    keys = s->prefill ? (double)s->tokens_n * (s->tokens_n + 1) / 2 : s->tokens_n;
+    if (s->prefill)
+        kc_result(b, "attention", shape, seconds,
+                  4.0 * keys * s->heads_n * s->group_n * s->head_dim, KC_FP32);
+    else
+        kc_result(b, "attention", shape, seconds,
+                  (double)s->sequences_n * s->tokens_n / QR_KV_PANEL * s->heads_n * 2 *
+                      (double)qr_kv_panel_bytes(type, s->head_dim),
+                  KC_READ);
+    kv_pages_free(&w.pages);
+    kc_memory_free(w.q);
+    kc_memory_free(w.out);
+    kc_memory_free(w.scratch);
+}
+
+static void bench(struct kc_bench *b)
+{
+    static const struct bench_shape shapes[] = {
+        {64, 512, 3, 3, 64, false, "decode 64 x 512, 3 x 3 x 64"},
+        {16, 512, 8, 4, 64, false, "decode 16 x 512, 8 x 4 x 64"},
+        {16, 512, 8, 4, 128, false, "decode 16 x 512, 8 x 4 x 128"},
+        {1, 512, 3, 3, 64, true, "prefill 512, 3 x 3 x 64"},
+        {1, 2048, 3, 3, 64, true, "prefill 2048, 3 x 3 x 64"},
+        {1, 512, 8, 4, 128, true, "prefill 512, 8 x 4 x 128"},
+    };
+
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        for (int type = QR_KV_F32; type <= QR_KV_BF16; type++)
+            bench_shape(b, &shapes[i], (enum qr_kv_type)type);
+}
+
+static bool same(const struct qr_kernels *a, const struct qr_kernels *b)
+{
+    return a->attention.attend == b->attention.attend;
+}
+
+const struct kc_suite kc_attention = {"attention", same, check, bench};

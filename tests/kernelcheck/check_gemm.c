@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernelcheck.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- made-up matrices ---------------------------------------------------------------------- */
+
+struct problem {
+    struct qr_matrix m;
+    struct qr_acts acts;
+    uint8_t *data;
+    void *acts_memory;
+};
+
+static void put_f16(uint8_t *to, float f)
+{
+    uint16_t h = qr_f32_to_f16(f);
+    memcpy(to, &h, 2);
+}
+
+/* n values of type in the file's form: every quant, 8-bit ones -128 too; scales of either sign,
+ * some of them zero. */
+static void random_blocks(struct kc_random *r, enum qr_type type, uint8_t *to, size_t n)
+{
+    const struct qr_type_traits *t = qr_type_traits(type);
+    size_t blocks_n = n / t->block_n;
+
+    for (size_t i = 0; i < blocks_n; i++, to += t->block_bytes) {
+        for (uint32_t j = 0; j < t->block_bytes; j++)
+            to[j] = (uint8_t)kc_random_u32(r);
+        float d = kc_random_u32(r) % 16 ? kc_random_float(r) * 0.02f : 0.0f;
+        put_f16(type == QR_TYPE_Q6_K ? to + 208 : to, d);
+        if (type == QR_TYPE_Q4_1 || type == QR_TYPE_Q4_K) {
+            put_f16(to + 2, kc_random_float(r) * 0.02f);
+        }
+    }
+}
+
+static void problem_init(struct problem *p, struct kc_random *r, enum qr_type type, uint32_t n,
+                         uint32_t k, uint32_t rows_max)
+{
+    const struct qr_type_traits *t = qr_type_traits(type);
+    size_t row_bytes = (size_t)(k / t->block_n) * t->block_bytes;
+
+    if (!qr_matrix_shape(&p->m, type, n, k)) {
+        fprintf(stderr, "kernelcheck: %s has no packed form of %u x %u\n", t->name, n, k);
+        __builtin_trap();
+    }
+    uint8_t *rows = kc_memory(n * row_bytes);
+    random_blocks(r, type, rows, (size_t)n * k);
+    p->data = kc_memory(qr_matrix_bytes(&p->m));
+    p->m.data = p->data;
+    qr_matrix_pack(&p->m, p->data, rows, 0, p->m.panels_n);
+    kc_memory_free(rows);
+    p->acts_memory = kc_memory(qr_acts_bytes(rows_max, k));
+    qr_acts_init(&p->acts, p->acts_memory, k);
+}
+
+static void problem_deinit(struct problem *p)
+{
+    kc_memory_free(p->data);
+    kc_memory_free(p->acts_memory);
+}
+
+static void fill_acts(struct problem *p, const struct qr_gemm_kernels *k, struct kc_random *r,
+                      uint32_t rows_n)
+{
+    float *x = kc_memory(p->m.k * sizeof *x);
+    for (uint32_t row = 0; row < rows_n; row++) {
+        bool extremes = row % 5 == 3; /* all quants +-127 */
+        for (uint32_t i = 0; i < p->m.k; i++) {
+            x[i] = kc_random_normal(r);
+            if (extremes) x[i] = x[i] < 0 ? -2.5f : 2.5f;
+        }
+        k->quantize(&p->acts, row, 0, x, p->m.k);
+    }
+    kc_memory_free(x);
+}
+
+/* ---- against scalar ------------------------------------------------------------------------ */
+
+#define ROWS_MAX 41u
+
+/* rows [row_begin, row_end) and panels [panel_begin, panel_end) by both; the guards around the
+ * columns must stay. */
+static bool check_part(struct problem *p, qr_gemm_fn *fn, qr_gemm_fn *spec, const uint32_t rows[2],
+                       const uint32_t panels[2], bool add, char *message, size_t size)
+{
+    uint32_t rows_n = rows[1] - rows[0];
+    size_t stride = (size_t)(panels[1] - panels[0]) * QR_PANEL_N + 3;
+    float *got = kc_memory(rows_n * stride * sizeof *got);
+    float *want = kc_memory(rows_n * stride * sizeof *want);
+    char what[128];
+
+    for (size_t i = 0; i < rows_n * stride; i++)
+        got[i] = want[i] = (float)(i % 13) - 6.0f;
+    fn(&p->m, panels[0], panels[1], &p->acts, rows[0], rows[1], got, stride, add);
+    spec(&p->m, panels[0], panels[1], &p->acts, rows[0], rows[1], want, stride, add);
+    snprintf(what, sizeof what, "n %u, k %u, rows %u-%u, panels %u-%u%s", p->m.n, p->m.k, rows[0],
+             rows[1], panels[0], panels[1], add ? ", add" : "");
+    bool ok = kc_equal_bits(got, want, rows_n, stride, stride, what, message, size);
+    kc_memory_free(got);
+    kc_memory_free(want);
+    return ok;
+}
+
+static bool check_type(enum qr_type type, const struct qr_kernels *k,
+                       const struct qr_kernels *scalar, char *message, size_t size)
+{
+    static const uint32_t outputs[] = {1, 16, 50};
+    static const uint32_t inputs[] = {1, 2, 3, 18};
+    uint32_t unit = qr_type_traits(type)->block_n;
+    qr_gemm_fn *fn = qr_gemm_for(&k->gemm, type), *spec = qr_gemm_for(&scalar->gemm, type);
+    struct kc_random r = {.state = 7 + (uint64_t)type};
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < 12; i++) {
+        struct problem p;
+        uint32_t blocks = inputs[i / 3] > 3 && unit > 32 ? 4 : inputs[i / 3];
+        problem_init(&p, &r, type, outputs[i % 3], blocks * unit, ROWS_MAX);
+        fill_acts(&p, &scalar->gemm, &r, ROWS_MAX);
+        for (uint32_t rows_n = 1; ok && rows_n <= ROWS_MAX; rows_n += rows_n < 18 ? 1 : 5) {
+            const uint32_t rows[2] = {0, rows_n}, panels[2] = {0, p.m.panels_n};
+            ok = check_part(&p, fn, spec, rows, panels, rows_n % 2, message, size);
+        }
+        const uint32_t rows[2] = {16, 37}, panels[2] = {p.m.panels_n / 2, p.m.panels_n};
+        ok = ok && check_part(&p, fn, spec, rows, panels, false, message, size);
+        problem_deinit(&p);
+    }
+    return ok;
+}
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+struct bench_work {
+    struct problem *copies; /* together beyond every cache, as a model's matrices are */
+    uint32_t copies_n;
+    uint32_t rows_n;
+    qr_gemm_fn *fn;
+    float *out;
+    size_t stride;
+};
+
+static void run_gemm(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    const struct bench_work *w = work;
+    uint32_t panels_n = w->copies[0].m.panels_n;
+    (void)thread;
+    while (begin < end) {
+        uint32_t copy = begin / panels_n, first = begin % panels_n;
+        uint32_t last = end - copy * panels_n < panels_n ? end - copy * panels_n : panels_n;
+        const struct problem *p = &w->copies[copy];
+        w->fn(&p->m, first, last, &p->acts, 0, w->rows_n, w->out + (size_t)first * QR_PANEL_N,
+              w->stride, false);
+        begin += last - first;
+    }
+}
+
+#define BENCH_ROWS_MAX 512u
+#define BENCH_RANGE    16u /* panels taken at once */
+
+static void bench_shape(struct kc_bench *b, enum qr_type type, uint32_t n, uint32_t k)
+{
+    static const uint32_t rows[] = {1, 8, 16, 64, 512};
+    qr_gemm_fn *fn = qr_gemm_for(&b->kernels->gemm, type);
+    struct kc_random r = {.state = 3};
+    struct problem first;
+    char name[24], shape[64];
+
+    problem_init(&first, &r, type, n, k, BENCH_ROWS_MAX);
+    fill_acts(&first, &b->kernels->gemm, &r, BENCH_ROWS_MAX);
+    size_t bytes = qr_matrix_bytes(&first.m);
+    uint32_t copies_n = (uint32_t)((96u << 20) / bytes) + 1;
+    struct problem *copies = kc_memory(copies_n * sizeof *copies);
+    uint8_t *data = kc_memory(copies_n * bytes + 65536); /* one stream, as a model's file is */
+    for (uint32_t i = 0; i < copies_n; i++) {
+        copies[i] = first;
+        memcpy(data + i * bytes, first.data, bytes);
+        copies[i].m.data = data + i * bytes;
+    }
+    float *out = kc_memory((size_t)BENCH_ROWS_MAX * first.m.panels_n * QR_PANEL_N * sizeof *out);
+    snprintf(name, sizeof name, "gemm_%s", qr_type_traits(type)->name);
+    for (char *c = name; *c; c++)
+        *c |= *c >= 'A' && *c <= 'Z' ? 32 : 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bench_work w = {copies, rows[i] >= 64 ? 1 : copies_n,         rows[i], fn,
+                               out,    (size_t)first.m.panels_n * QR_PANEL_N};
+        uint32_t pieces_n = w.copies_n * first.m.panels_n;
+        double seconds = kc_time(b, run_gemm, &w, pieces_n, BENCH_RANGE) / w.copies_n;
+        snprintf(shape, sizeof shape, "M %u, N %u, K %u", rows[i], n, k);
+        if (rows[i] == 1)
+            kc_result(b, name, shape, seconds, (double)bytes, KC_READ);
+        else
+            kc_result(b, name, shape, seconds, 2.0 * rows[i] * n * k, KC_INT8);
+    }
+    kc_memory_free(out);
+    kc_memory_free(data);
+    kc_memory_free(copies);
+    problem_deinit(&first);
+}
+
+static void bench_type(struct kc_bench *b, enum qr_type type)
+{
+    if (type == QR_TYPE_Q4_K || type == QR_TYPE_Q6_K) {
+        bench_shape(b, type, 2048, 2048);
+        bench_shape(b, type, 2048, 8192);
+        return;
+    }
+    bench_shape(b, type, 576, 576);
+    bench_shape(b, type, 1536, 576);
+    bench_shape(b, type, 576, 1536);
+    if (type == QR_TYPE_Q8_0) bench_shape(b, type, 49152, 576);
+    bench_shape(b, type, 2048, 2048);
+    bench_shape(b, type, 8192, 2048);
+    bench_shape(b, type, 2048, 8192);
+}
+
+#define GEMM_SUITE(field, type)                                                                    \
+    static bool same_##field(const struct qr_kernels *a, const struct qr_kernels *b)               \
+    {                                                                                              \
+        return a->gemm.field == b->gemm.field;                                                     \
+    }                                                                                              \
+    static bool check_##field(const struct qr_kernels *k, const struct qr_kernels *scalar,         \
+                              char *message, size_t size)                                          \
+    {                                                                                              \
+        return check_type(type, k, scalar, message, size);                                         \
+    }                                                                                              \
+    static void bench_##field(struct kc_bench *b)                                                  \
+    {                                                                                              \
+        bench_type(b, type);                                                                       \
+    }                                                                                              \
+    const struct kc_suite kc_gemm_##field = {"gemm_" #field, same_##field, check_##field,          \
+                                             bench_##field}
+
+GEMM_SUITE(q4_0, QR_TYPE_Q4_0);
+GEMM_SUITE(q4_1, QR_TYPE_Q4_1);
+GEMM_SUITE(q8_0, QR_TYPE_Q8_0);
+GEMM_SUITE(q4_k, QR_TYPE_Q4_K);
+GEMM_SUITE(q6_k, QR_TYPE_Q6_K);

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernelcheck.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define N_MAX 33333u
+
+/* Row lengths of models, and those that end inside a vector; logits' rows may end anywhere. */
+static const uint32_t lengths[] = {8, 16, 24, 64, 72, 192, 576, 1536, 2048, 4088, 4096};
+#define LENGTHS_N (sizeof lengths / sizeof lengths[0])
+static const uint32_t any_lengths[] = {1,  2,  7,  8,  9,   15,   16,   17,   31,
+                                       33, 63, 64, 65, 100, 1023, 4095, 33333};
+#define ANY_LENGTHS_N (sizeof any_lengths / sizeof any_lengths[0])
+
+/* kind 0: ordinary; 1: wide; 2: few different values; 3: specials among them */
+static void fill(float *x, uint32_t n, uint32_t kind, struct kc_random *r)
+{
+    static const float specials[] = {NAN, INFINITY, -INFINITY, -0.0f, 0.0f, 1e-42f, 3e38f, -3e38f};
+
+    for (uint32_t i = 0; i < n; i++) {
+        x[i] = kc_random_normal(r);
+        if (kind == 1) x[i] *= 60.0f;
+        if (kind == 2) x[i] = (float)(kc_random_u32(r) % 5);
+        if (kind == 3 && kc_random_u32(r) % 4 == 0) x[i] = specials[kc_random_u32(r) % 8];
+    }
+}
+
+/* Equal, or NaN both: which NaN is nobody's promise. */
+static bool equal(const float *a, const float *b, uint32_t n, const char *what, char *message,
+                  size_t size)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (memcmp(a + i, b + i, sizeof *a) == 0 || (isnan(a[i]) && isnan(b[i]))) continue;
+        snprintf(message, size, "%s: n %u, value %u is %.9g, scalar %.9g", what, n, i, (double)a[i],
+                 (double)b[i]);
+        return false;
+    }
+    return true;
+}
+
+struct buffers {
+    float *x, *y, *got, *want;
+    struct kc_random r;
+    struct qr_scored *got_k, *want_k;
+};
+
+static struct buffers make(void)
+{
+    return (struct buffers){.x = kc_memory(N_MAX * sizeof(float)),
+                            .y = kc_memory(N_MAX * sizeof(float)),
+                            .got = kc_memory(N_MAX * sizeof(float)),
+                            .want = kc_memory(N_MAX * sizeof(float)),
+                            .got_k = kc_memory(N_MAX * sizeof(struct qr_scored)),
+                            .want_k = kc_memory(N_MAX * sizeof(struct qr_scored)),
+                            .r = {.state = 21}};
+}
+
+static bool done(struct buffers *b, bool ok)
+{
+    kc_memory_free(b->x);
+    kc_memory_free(b->y);
+    kc_memory_free(b->got);
+    kc_memory_free(b->want);
+    kc_memory_free(b->got_k);
+    kc_memory_free(b->want_k);
+    return ok;
+}
+
+/* ---- checks ---------------------------------------------------------------------------- */
+
+static bool check_rms_norm(const struct qr_kernels *k, const struct qr_kernels *scalar,
+                           char *message, size_t size)
+{
+    struct buffers b = make();
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < 3 * LENGTHS_N; i++) {
+        uint32_t n = lengths[i / 3];
+
+        fill(b.x, n, i % 3, &b.r);
+        fill(b.y, n, 0, &b.r);
+        memcpy(b.got, b.x, n * sizeof(float)); /* in place */
+        k->rows.rms_norm(b.got, b.got, b.y, 1e-5f, n);
+        scalar->rows.rms_norm(b.want, b.x, b.y, 1e-5f, n);
+        ok = equal(b.got, b.want, n, "rms_norm", message, size);
+    }
+    return done(&b, ok);
+}
+
+static bool check_rope(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
+                       size_t size)
+{
+    static const uint32_t shapes[][3] = {{9, 64, 64}, {3, 128, 128}, {2, 8, 8},   {5, 40, 40},
+                                         {4, 80, 32}, {1, 96, 24},   {3, 64, 20}, {2, 16, 2}};
+    struct buffers b = make();
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < 8; i++) {
+        uint32_t n = shapes[i][0] * shapes[i][1];
+
+        fill(b.x, n, 0, &b.r);
+        for (uint32_t j = 0; j < shapes[i][2] / 2; j++) {
+            b.y[j] = cosf((float)(7 * j));
+            b.y[N_MAX / 2 + j] = sinf((float)(7 * j));
+        }
+        memcpy(b.got, b.x, n * sizeof(float));
+        memcpy(b.want, b.x, n * sizeof(float));
+        k->rows.rope(b.got, shapes[i][0], shapes[i][1], shapes[i][2], b.y, b.y + N_MAX / 2);
+        scalar->rows.rope(b.want, shapes[i][0], shapes[i][1], shapes[i][2], b.y, b.y + N_MAX / 2);
+        ok = equal(b.got, b.want, n, "rope", message, size);
+    }
+    return done(&b, ok);
+}
+
+static bool check_swiglu(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
+                         size_t size)
+{
+    struct buffers b = make();
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < 4 * LENGTHS_N; i++) {
+        uint32_t n = lengths[i / 4];
+
+        fill(b.x, n, i % 4, &b.r);
+        fill(b.y, n, i % 4 == 3 ? 3 : 0, &b.r);
+        memcpy(b.got, b.x, n * sizeof(float)); /* in place */
+        k->rows.swiglu(b.got, b.got, b.y, n);
+        scalar->rows.swiglu(b.want, b.x, b.y, n);
+        ok = equal(b.got, b.want, n, "swiglu", message, size);
+    }
+    return done(&b, ok);
+}
+
+static bool check_add(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
+                      size_t size)
+{
+    struct buffers b = make();
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < LENGTHS_N; i++) {
+        fill(b.x, lengths[i], 0, &b.r);
+        fill(b.got, lengths[i], 1, &b.r);
+        memcpy(b.want, b.got, lengths[i] * sizeof(float));
+        k->rows.add(b.got, b.x, lengths[i]);
+        scalar->rows.add(b.want, b.x, lengths[i]);
+        ok = equal(b.got, b.want, lengths[i], "add", message, size);
+    }
+    return done(&b, ok);
+}
+
+static bool check_argmax(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
+                         size_t size)
+{
+    struct buffers b = make();
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < 40 * ANY_LENGTHS_N; i++) {
+        uint32_t n = any_lengths[i / 40];
+        uint32_t got, want;
+
+        fill(b.x, n, i % 4, &b.r);
+        if (i % 40 == 39)
+            for (uint32_t j = 0; j < n; j++)
+                b.x[j] = j % 3 ? NAN : -INFINITY;
+        got = k->rows.argmax(b.x, n);
+        want = scalar->rows.argmax(b.x, n);
+        ok = got == want;
+        if (!ok) snprintf(message, size, "argmax: n %u: %u, scalar %u", n, got, want);
+    }
+    return done(&b, ok);
+}
+
+static bool check_logsumexp(const struct qr_kernels *k, const struct qr_kernels *scalar,
+                            char *message, size_t size)
+{
+    struct buffers b = make();
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < 8 * ANY_LENGTHS_N; i++) {
+        uint32_t n = any_lengths[i / 8];
+
+        fill(b.x, n, i % 4, &b.r);
+        b.got[0] = k->rows.logsumexp(b.x, n);
+        b.want[0] = scalar->rows.logsumexp(b.x, n);
+        ok = equal(b.got, b.want, 1, "logsumexp", message, size);
+    }
+    return done(&b, ok);
+}
+
+static bool check_topk(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
+                       size_t size)
+{
+    struct buffers b = make();
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < 16 * ANY_LENGTHS_N; i++) {
+        uint32_t n = any_lengths[i / 16];
+        uint32_t best = i % 16 < 4 ? n : 1 + kc_random_u32(&b.r) % (n < 500 ? n : 500);
+
+        fill(b.x, n, i % 4, &b.r);
+        k->rows.topk(b.x, n, best, b.got_k);
+        scalar->rows.topk(b.x, n, best, b.want_k);
+        for (uint32_t j = 0; ok && j < best; j++) {
+            ok = b.got_k[j].index == b.want_k[j].index;
+            if (!ok)
+                snprintf(message, size, "topk: n %u, k %u, place %u: index %u, scalar %u", n, best,
+                         j, b.got_k[j].index, b.want_k[j].index);
+        }
+    }
+    return done(&b, ok);
+}
+
+/* ---- timed ----------------------------------------------------------------------------- */
+
+#define ROWS_N 64u
+
+struct row_work {
+    const struct qr_kernels *k;
+    float *x, *y, *out;     /* [ROWS_N][n] */
+    struct qr_scored *best; /* [ROWS_N][best_n] */
+    float *angles;
+    uint32_t n, best_n;
+};
+
+static void run_rms_norm(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct row_work *w = work;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++)
+        w->k->rows.rms_norm(w->out + r * w->n, w->x + r * w->n, w->y, 1e-5f, w->n);
+}
+
+static void run_rope(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct row_work *w = work;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++)
+        w->k->rows.rope(w->x + r * w->n, w->n / 64, 64, 64, w->angles, w->angles + 32);
+}
+
+static void run_swiglu(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct row_work *w = work;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++)
+        w->k->rows.swiglu(w->out + r * w->n, w->x + r * w->n, w->y + r * w->n, w->n);
+}
+
+static void run_add(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct row_work *w = work;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++)
+        w->k->rows.add(w->out + r * w->n, w->x + r * w->n, w->n);
+}
+
+static void run_argmax(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct row_work *w = work;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++)
+        w->out[r] = (float)w->k->rows.argmax(w->x + r * w->n, w->n);
+}
+
+static void run_logsumexp(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct row_work *w = work;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++)
+        w->out[r] = w->k->rows.logsumexp(w->x + r * w->n, w->n);
+}
+
+static void run_topk(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct row_work *w = work;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++)
+        w->k->rows.topk(w->x + r * w->n, w->n, w->best_n, w->best + r * w->best_n);
+}
+
+/* arrays: of n floats that a row reads or writes */
+static void time_rows(struct kc_bench *b, const char *kernel, qr_team_fn *fn, uint32_t n,
+                      uint32_t best_n, double arrays)
+{
+    size_t values = (size_t)ROWS_N * n;
+    struct kc_random r = {.state = 6};
+    struct row_work w = {.k = b->kernels,
+                         .x = kc_memory(values * sizeof(float)),
+                         .y = kc_memory(values * sizeof(float)),
+                         .out = kc_memory(values * sizeof(float)),
+                         .best = kc_memory((size_t)ROWS_N * best_n * sizeof(struct qr_scored)),
+                         .angles = kc_memory(64 * sizeof(float)),
+                         .n = n,
+                         .best_n = best_n};
+    char shape[64];
+    double seconds;
+
+    for (size_t i = 0; i < values; i++) {
+        w.x[i] = kc_random_normal(&r);
+        w.y[i] = kc_random_normal(&r);
+    }
+    for (uint32_t i = 0; i < 32; i++) {
+        w.angles[i] = cosf((float)i);
+        w.angles[32 + i] = sinf((float)i);
+    }
+    seconds = kc_time(b, fn, &w, ROWS_N, 0);
+    if (best_n)
+        snprintf(shape, sizeof shape, "%u rows of %u, k %u (%.2f us)", ROWS_N, n, best_n,
+                 seconds * 1e6 / ROWS_N);
+    else
+        snprintf(shape, sizeof shape, "%u rows of %u (%.3f ns)", ROWS_N, n,
+                 seconds * 1e9 / (double)values);
+    kc_result(b, kernel, shape, seconds, arrays * 4.0 * (double)values, KC_READ);
+    kc_memory_free(w.x);
+    kc_memory_free(w.y);
+    kc_memory_free(w.out);
+    kc_memory_free(w.best);
+    kc_memory_free(w.angles);
+}
+
+static void bench_rms_norm(struct kc_bench *b)
+{
+    time_rows(b, "rms_norm", run_rms_norm, 576, 0, 2);
+}
+
+static void bench_rope(struct kc_bench *b)
+{
+    time_rows(b, "rope", run_rope, 576, 0, 2);
+}
+
+static void bench_swiglu(struct kc_bench *b)
+{
+    time_rows(b, "swiglu", run_swiglu, 1536, 0, 3);
+}
+
+static void bench_add(struct kc_bench *b)
+{
+    time_rows(b, "add", run_add, 576, 0, 3);
+}
+
+static void bench_argmax(struct kc_bench *b)
+{
+    time_rows(b, "argmax", run_argmax, 49152, 0, 1);
+}
+
+static void bench_logsumexp(struct kc_bench *b)
+{
+    time_rows(b, "logsumexp", run_logsumexp, 49152, 0, 1);
+}
+
+static void bench_topk(struct kc_bench *b)
+{
+    time_rows(b, "topk", run_topk, 49152, 20, 1);
+    time_rows(b, "topk", run_topk, 49152, 256, 1);
+    time_rows(b, "topk", run_topk, 128256, 256, 1);
+}
+
+/* ---- suites ---------------------------------------------------------------------------- */
+
+#define ROW_SUITE(kernel)                                                                          \
+    static bool same_##kernel(const struct qr_kernels *a, const struct qr_kernels *b)              \
+    {                                                                                              \
+        return a->rows.kernel == b->rows.kernel;                                                   \
+    }                                                                                              \
+    const struct kc_suite kc_##kernel = {#kernel, same_##kernel, check_##kernel, bench_##kernel}
+
+ROW_SUITE(rms_norm);
+ROW_SUITE(rope);
+ROW_SUITE(swiglu);
+ROW_SUITE(add);
+ROW_SUITE(argmax);
+ROW_SUITE(logsumexp);
+ROW_SUITE(topk);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* kernelcheck -- the frame: every variant that the CPU has against scalar, and its time.
+ *
+ * A suite is one kernel.  To add one: a `const struct kc_suite kc_<kernel>` in a check_<what>.c,
+ * declared below, and a line in the table in kernelcheck_main.c.
+ *
+ * Thread: main; kc_time spreads work over a team.   Memory: malloc, ended by exit. */
+#ifndef QR_TESTS_KERNELCHECK_H
+#define QR_TESTS_KERNELCHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+#include "runtime/base/team.h"
+
+/* What a figure is held against. */
+enum kc_limit { KC_INT8, KC_BF16, KC_FP32, KC_READ, KC_LIMITS_N };
+
+struct kc_bench {
+    const struct qr_kernels *kernels; /* the level that is timed */
+    const char *level;
+    struct qr_team *team;
+    uint32_t threads_n;
+    double limits[KC_LIMITS_N]; /* operations or bytes a second; 0: none */
+    bool json;
+    uint32_t results_n;
+};
+
+struct kc_suite {
+    const char *name; /* "gemm_q4_1" */
+    /* Whether a and b have the same function for this kernel: a level without a variant of its
+     * own is passed over. */
+    bool (*same)(const struct qr_kernels *a, const struct qr_kernels *b);
+    /* Level k against scalar.  False: message (of size bytes) says which case differs and how. */
+    bool (*check)(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
+                  size_t size);
+    void (*bench)(struct kc_bench *b); /* NULL: not timed */
+};
+
+/* Seconds of one run of fn over pieces [0, pieces_n) on the team: the best of several, warm. */
+double kc_time(struct kc_bench *b, qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range);
+
+/* Prints one figure: amount (operations or bytes) in seconds, and its share of the limit. */
+void kc_result(struct kc_bench *b, const char *kernel, const char *shape, double seconds,
+               double amount, enum kc_limit limit);
+
+/* Seeded numbers: equal on every machine. */
+struct kc_random {
+    uint64_t state;
+};
+uint32_t kc_random_u32(struct kc_random *r);
+float kc_random_float(struct kc_random *r);  /* in [-1, 1) */
+float kc_random_normal(struct kc_random *r); /* about normal, variance 1 */
+
+/* 64-byte aligned, zeroed, its end (rounded up to 64) against a page that faults; exits when there
+ * is none. */
+void *kc_memory(size_t bytes);
+void kc_memory_free(void *memory);
+
+/* True when equal bit for bit; else message names the first difference by row and column. */
+bool kc_equal_bits(const float *a, const float *b, size_t rows_n, size_t columns_n, size_t stride,
+                   const char *what, char *message, size_t size);
+
+extern const struct kc_suite kc_quantize;
+extern const struct kc_suite kc_gemm_q4_0, kc_gemm_q4_1, kc_gemm_q8_0, kc_gemm_q4_k, kc_gemm_q6_k;
+extern const struct kc_suite kc_attention, kc_gemm_float;
+extern const struct kc_suite kc_rms_norm, kc_rope, kc_swiglu, kc_add, kc_argmax, kc_logsumexp,
+    kc_topk;
+
+#endif

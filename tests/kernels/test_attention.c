@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: MIT */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kernelcheck/kv_pages.h"
+#include "kernels/attention.h"
+#include "kernels/cpu.h"
+#include "kernels/types.h"
+
+/* Variants equal scalar bit for bit (kernelcheck); here the rules are held at the best level, and
+ * at every level where that is cheap. */
+static const char *const levels[] = {"scalar", "avx2", "avx512"};
+#define LEVELS_N 3u
+
+static bool take_level(size_t i, struct qr_attention_kernels *k)
+{
+    unsigned flags = 0;
+
+    if (!qr_cpu_level_flags(levels[i], &flags) || (flags & qr_cpu_flags()) != flags) return false;
+    qr_attention_init(k, flags);
+    return true;
+}
+
+/* A sequence: what it is made of, and its pages. */
+struct sequence {
+    struct qr_attention_kernels k;
+    struct kv_pages pages;
+    uint32_t tokens_n, group_n, head_dim, window;
+    float *q, *keys, *values; /* [tokens_n][group_n or 1][head_dim] */
+    void *scratch;
+};
+
+static void *memory(size_t bytes)
+{
+    void *p = aligned_alloc(64, (bytes + 63) / 64 * 64);
+
+    assert_non_null(p);
+    return p;
+}
+
+/* Equal seeds: equal queries, keys and values, whatever the pages. */
+static struct sequence make(const struct qr_attention_kernels *k, enum qr_kv_type type,
+                            uint32_t head_dim, uint32_t group_n, uint32_t tokens_n,
+                            uint32_t page_tokens, uint64_t page_seed)
+{
+    uint64_t seed = 17;
+    size_t n = (size_t)tokens_n * head_dim;
+    struct sequence s = {.k = *k,
+                         .pages =
+                             kv_pages_make(type, head_dim, 1, page_tokens, tokens_n, page_seed),
+                         .tokens_n = tokens_n,
+                         .group_n = group_n,
+                         .head_dim = head_dim,
+                         .q = memory(n * group_n * sizeof(float)),
+                         .keys = memory(n * sizeof(float)),
+                         .values = memory(n * sizeof(float)),
+                         .scratch = memory(qr_attention_scratch_bytes())};
+
+    kv_pages_fill(s.q, n * group_n, &seed);
+    kv_pages_fill(s.keys, n, &seed);
+    kv_pages_fill(s.values, n, &seed);
+    return s;
+}
+
+static void end(struct sequence *s)
+{
+    kv_pages_free(&s->pages);
+    free(s->q);
+    free(s->keys);
+    free(s->values);
+    free(s->scratch);
+}
+
+static void put(struct sequence *s, uint32_t begin, uint32_t stop)
+{
+    for (uint32_t t = begin; t < stop; t++)
+        s->k.put(&s->pages.view, t, s->keys + (size_t)t * s->head_dim,
+                 s->values + (size_t)t * s->head_dim);
+}
+
+static size_t row_floats(const struct sequence *s)
+{
+    return (size_t)s->group_n * s->head_dim;
+}
+
+static struct qr_attention_rows rows_at(struct sequence *s, uint32_t position, uint32_t rows_n,
+                                        float *out)
+{
+    return (struct qr_attention_rows){.q = s->q + position * row_floats(s),
+                                      .q_stride = row_floats(s),
+                                      .out = out + position * row_floats(s),
+                                      .out_stride = row_floats(s),
+                                      .rows_n = rows_n,
+                                      .position = position,
+                                      .group_n = s->group_n,
+                                      .window = s->window,
+                                      .scratch = s->scratch};
+}
+
+/* All rows, written and attended to in pieces of the given sizes, one after another, again and
+ * again; pieces beyond QR_ATTENTION_ROWS_MAX are attended to in several calls. */
+static float *attend_in(struct sequence *s, const uint32_t *sizes, size_t sizes_n)
+{
+    float *out = memory(s->tokens_n * row_floats(s) * sizeof *out);
+
+    for (uint32_t t = 0, i = 0, n; t < s->tokens_n; t += n, i++) {
+        n = sizes[i % sizes_n];
+        if (n > s->tokens_n - t) n = s->tokens_n - t;
+        put(s, t, t + n);
+        for (uint32_t r = 0; r < n; r += QR_ATTENTION_ROWS_MAX) {
+            uint32_t rows_n = n - r < QR_ATTENTION_ROWS_MAX ? n - r : QR_ATTENTION_ROWS_MAX;
+            struct qr_attention_rows a = rows_at(s, t + r, rows_n, out);
+
+            s->k.attend(&s->pages.view, &a);
+        }
+    }
+    return out;
+}
+
+static float *attend_whole(struct sequence *s)
+{
+    return attend_in(s, &s->tokens_n, 1);
+}
+
+static void assert_same_rows(const struct sequence *s, const float *a, const float *b)
+{
+    for (size_t t = 0; t < s->tokens_n; t++)
+        assert_memory_equal(a + t * row_floats(s), b + t * row_floats(s),
+                            row_floats(s) * sizeof(float));
+}
+
+static double stored(enum qr_kv_type type, float f)
+{
+    if (type == QR_KV_F16) return (double)qr_f16_to_f32(qr_f32_to_f16(f));
+    return type == QR_KV_BF16 ? (double)qr_bf16_to_f32(qr_f32_to_bf16(f)) : (double)f;
+}
+
+/* One head of one row in double, over the values that pages can hold. */
+static void reference(const struct sequence *s, uint32_t row, uint32_t head, double *out)
+{
+    enum qr_kv_type type = s->pages.view.type;
+    const float *q = s->q + row * row_floats(s) + (size_t)head * s->head_dim;
+    uint32_t first = s->window && row + 1 > s->window ? row + 1 - s->window : 0;
+    double *p = memory((row + 1) * sizeof *p);
+    double max = -INFINITY, sum = 0;
+
+    for (uint32_t t = first; t <= row; t++) {
+        p[t] = 0;
+        for (uint32_t d = 0; d < s->head_dim; d++)
+            p[t] += (double)q[d] * stored(type, s->keys[(size_t)t * s->head_dim + d]);
+        p[t] /= sqrt(s->head_dim);
+        max = fmax(max, p[t]);
+    }
+    memset(out, 0, s->head_dim * sizeof *out);
+    for (uint32_t t = first; t <= row; t++) {
+        p[t] = exp(p[t] - max);
+        sum += p[t];
+        for (uint32_t d = 0; d < s->head_dim; d++)
+            out[d] += p[t] * stored(type, s->values[(size_t)t * s->head_dim + d]);
+    }
+    for (uint32_t d = 0; d < s->head_dim; d++)
+        out[d] /= sum;
+    free(p);
+}
+
+/* Relative error over all heads of some rows. */
+static double error_of(const struct sequence *s, const float *out, uint32_t step)
+{
+    double want[QR_HEAD_DIM_MAX], errors = 0, squares = 0;
+
+    for (uint32_t row = 0; row < s->tokens_n; row += step) {
+        for (uint32_t h = 0; h < s->group_n; h++) {
+            const float *got = out + row * row_floats(s) + (size_t)h * s->head_dim;
+
+            reference(s, row, h, want);
+            for (uint32_t d = 0; d < s->head_dim; d++) {
+                errors += ((double)got[d] - want[d]) * ((double)got[d] - want[d]);
+                squares += want[d] * want[d];
+            }
+        }
+    }
+    return sqrt(errors / squares);
+}
+
+/* ---- the tests ------------------------------------------------------------------------- */
+
+/* Goal: attention is softmax(q K^T / sqrt(d)) V.
+ * Method: every type and level, several head sizes, with a window and without, rows at many
+ * positions against double over the stored values. */
+static void equals_a_softmax_in_double(void **state)
+{
+    static const uint32_t head_dims[] = {64, 72, 128, 8};
+    static const uint32_t windows[] = {0, 0, 40, 300};
+    struct qr_attention_kernels k;
+
+    (void)state;
+    for (size_t i = 0; i < 12 * LEVELS_N; i++) {
+        struct sequence s;
+        float *out;
+
+        if (!take_level(i / 12, &k)) continue;
+        s = make(&k, (enum qr_kv_type)(i % 3), head_dims[i % 4], 1 + i % 3, 330, 32, 5);
+        s.window = windows[i / 3 % 4];
+        out = attend_whole(&s);
+        assert_true(error_of(&s, out, 41) < 1e-6);
+        free(out);
+        end(&s);
+    }
+}
+
+/* Goal: a row is the same however its sequence got there: in prefill, or token by token.
+ * Method: prefill of 777, against decode at every length from 1 to 777, at every level. */
+static void decode_equals_prefill_at_every_length(void **state)
+{
+    static const uint32_t one = 1;
+    struct qr_attention_kernels k;
+
+    (void)state;
+    for (size_t i = 0; i < LEVELS_N; i++) {
+        struct sequence s;
+        float *whole, *single;
+
+        if (!take_level(i, &k)) continue;
+        s = make(&k, QR_KV_F16, i == 0 ? 8 : 64, i == 0 ? 2 : 3, 777, 32, 6);
+        whole = attend_whole(&s);
+        single = attend_in(&s, &one, 1);
+        assert_same_rows(&s, whole, single);
+        free(whole);
+        free(single);
+        end(&s);
+    }
+}
+
+/* Goal: so it is in pieces of any size, in every type.
+ * Method: pieces of odd sizes, and of 16, against the whole; with a window and without. */
+static void pieces_equal_the_whole(void **state)
+{
+    static const uint32_t odd[] = {1, 5, 31, 32, 33, 2, 100, 17}, sixteen = 16;
+    struct qr_attention_kernels k;
+
+    (void)state;
+    qr_attention_init(&k, qr_cpu_flags());
+    for (size_t i = 0; i < 12; i++) {
+        struct sequence s = make(&k, (enum qr_kv_type)(i % 3), 64, 1 + i % 4, 600, 16, 7);
+        float *whole, *pieces;
+
+        s.window = i < 6 ? 0 : i < 9 ? 70 : 300;
+        whole = attend_whole(&s);
+        pieces = i % 2 ? attend_in(&s, odd, 8) : attend_in(&s, &sixteen, 1);
+        assert_same_rows(&s, whole, pieces);
+        free(whole);
+        free(pieces);
+        end(&s);
+    }
+}
+
+/* Goal: neither the size of pages nor their order in the pool shows.
+ * Method: 16, 32, 64, 128 and 48 tokens, in order and shuffled. */
+static void pages_do_not_show(void **state)
+{
+    static const uint32_t sizes[] = {16, 32, 64, 128, 48};
+    struct qr_attention_kernels k;
+    struct sequence s;
+    float *want;
+
+    (void)state;
+    qr_attention_init(&k, qr_cpu_flags());
+    s = make(&k, QR_KV_F16, 64, 3, 700, 32, 0);
+    want = attend_whole(&s);
+    for (size_t i = 0; i < 10; i++) {
+        struct sequence other = make(&k, QR_KV_F16, 64, 3, 700, sizes[i / 2], i % 2 ? 3 + i : 0);
+        float *out = attend_whole(&other);
+
+        assert_same_rows(&s, want, out);
+        free(out);
+        end(&other);
+    }
+    free(want);
+    end(&s);
+}
+
+/* Goal: a head's bits do not depend on the heads beside it.
+ * Method: groups of 16, 7 and 5 heads against each head alone. */
+static void a_head_is_the_same_alone(void **state)
+{
+    static const uint32_t groups[] = {16, 7, 5};
+    struct qr_attention_kernels k;
+
+    (void)state;
+    qr_attention_init(&k, qr_cpu_flags());
+    for (size_t i = 0; i < 3; i++) {
+        struct sequence s = make(&k, QR_KV_BF16, 40, groups[i], 300, 32, 2);
+        float *whole = attend_whole(&s);
+        float alone[40];
+
+        for (uint32_t row = 0; row < 300; row += 23) {
+            for (uint32_t h = 0; h < groups[i]; h++) {
+                size_t at = row * row_floats(&s) + h * 40;
+                struct qr_attention_rows a = {.q = s.q + at,
+                                              .out = alone,
+                                              .rows_n = 1,
+                                              .position = row,
+                                              .group_n = 1,
+                                              .scratch = s.scratch};
+
+                k.attend(&s.pages.view, &a);
+                assert_memory_equal(alone, whole + at, sizeof alone);
+            }
+        }
+        free(whole);
+        end(&s);
+    }
+}
+
+/* Goal: what a row does not see does not reach it, even as NaN.
+ * Method: slots past the length and pages of other sequences are NaN from the start (kv_pages.h),
+ * so every result here must be a number; then one token's key and value become infinite: rows
+ * before it stay, those that see it do not; and pages before a window may be anything. */
+static void what_is_not_seen_is_harmless(void **state)
+{
+    struct qr_attention_kernels k;
+
+    (void)state;
+    for (size_t i = 0; i < 3 * LEVELS_N; i++) {
+        struct sequence s;
+        float *before, *after;
+        size_t row;
+
+        if (!take_level(i / 3, &k)) continue;
+        s = make(&k, (enum qr_kv_type)(i % 3), 16, 2, 290, 32, 4);
+        row = row_floats(&s);
+        before = attend_whole(&s);
+        for (size_t j = 0; j < 290 * row; j++)
+            assert_true(isfinite(before[j]));
+        for (uint32_t d = 0; d < 16; d++)
+            s.keys[270 * 16 + d] = s.values[270 * 16 + d] = d % 2 ? INFINITY : NAN;
+        after = attend_whole(&s);
+        assert_memory_equal(before, after, 270 * row * sizeof(float));
+        for (size_t j = 270 * row; j < 290 * row; j++)
+            assert_true(isnan(after[j]));
+        free(before);
+        free(after);
+        end(&s);
+    }
+}
+
+/* Goal: with a window, pages that have left it are not touched.
+ * Method: their ids name pages that are not there. */
+static void pages_before_the_window_may_be_gone(void **state)
+{
+    struct qr_attention_kernels k;
+
+    (void)state;
+    for (size_t i = 0; i < LEVELS_N; i++) {
+        struct sequence s;
+        float *want, *out;
+        struct qr_attention_rows a;
+
+        if (!take_level(i, &k)) continue;
+        s = make(&k, QR_KV_F32, 24, 2, 640, 16, 4);
+        s.window = 100;
+        want = attend_whole(&s);
+        out = memory(640 * row_floats(&s) * sizeof *out);
+        for (uint32_t p = 0; p < (608 + 1 - 100) / 16; p++)
+            s.pages.ids[p] = UINT32_MAX;
+        a = rows_at(&s, 608, 32, out);
+        k.attend(&s.pages.view, &a);
+        assert_memory_equal(out + 608 * row_floats(&s), want + 608 * row_floats(&s),
+                            32 * row_floats(&s) * sizeof *out);
+        free(want);
+        free(out);
+        end(&s);
+    }
+}
+
+/* Goal: a long sequence's blocks can be computed apart and in any order.
+ * Method: at several lengths, with a window and without, each block by itself from the last to the
+ * first, then all but the first at once, against the whole. */
+static void blocks_apart_equal_the_whole(void **state)
+{
+    static const uint32_t positions[] = {0, 255, 256, 700, 1023, 1299};
+    struct qr_attention_kernels k;
+
+    (void)state;
+    for (size_t i = 0; i < 2 * LEVELS_N; i++) {
+        struct sequence s;
+        float *out;
+        void *partial;
+
+        if (!take_level(i / 2, &k)) continue;
+        s = make(&k, QR_KV_F16, 32, 3, 1300, 32, 4);
+        s.window = i % 2 ? 500 : 0;
+        put(&s, 0, 1300);
+        out = memory(1300 * row_floats(&s) * sizeof *out);
+        partial = memory(6 * qr_attention_partial_bytes(3, 32));
+        for (size_t j = 0; j < 6; j++) {
+            uint32_t blocks_n = positions[j] / QR_KV_BLOCK + 1;
+            struct qr_attention_rows a = rows_at(&s, positions[j], 1, out);
+            float whole[96];
+
+            k.attend(&s.pages.view, &a);
+            memcpy(whole, a.out, sizeof whole);
+            for (uint32_t b = blocks_n; b-- > 0;)
+                k.attend_blocks(&s.pages.view, &a, b, b + 1, partial);
+            memset(a.out, 0, sizeof whole);
+            k.attend_merge(&s.pages.view, &a, blocks_n, partial);
+            assert_memory_equal(a.out, whole, sizeof whole);
+            k.attend_blocks(&s.pages.view, &a, 1, blocks_n, partial);
+            k.attend_merge(&s.pages.view, &a, blocks_n, partial);
+            assert_memory_equal(a.out, whole, sizeof whole);
+        }
+        free(partial);
+        free(out);
+        end(&s);
+    }
+}
+
+/* Goal: values are stored rounded to the nearest, ties to even, at every level.
+ * Method: values between two f16 and between two bf16, read back where the layout says. */
+static void storing_rounds_to_nearest_even(void **state)
+{
+    static const float x[8] = {1.0f,       1.00048828125f, 1.00146484375f, 1.0005f,
+                               0x1.01p+0f, 0x1.03p+0f,     -65519.0f,      0x1.8p-25f};
+    static const uint16_t f16[8] = {0x3c00, 0x3c00, 0x3c02, 0x3c01, 0x3c04, 0x3c0c, 0xfbff, 0x0001};
+    static const uint16_t bf16[8] = {0x3f80, 0x3f80, 0x3f80, 0x3f80,
+                                     0x3f80, 0x3f82, 0xc780, 0x3340};
+    struct qr_attention_kernels k;
+
+    (void)state;
+    for (size_t i = 0; i < 2 * LEVELS_N; i++) {
+        const uint16_t *want = i % 2 ? bf16 : f16;
+        struct kv_pages pages;
+        uint16_t h;
+
+        if (!take_level(i / 2, &k)) continue;
+        pages = kv_pages_make(i % 2 ? QR_KV_BF16 : QR_KV_F16, 8, 1, 32, 64, 3);
+        k.put(&pages.view, 53, x, x); /* page 1, panel 1, lane 5 */
+        for (size_t d = 0; d < 8; d++) {
+            const uint8_t *page = pages.view.base + pages.ids[1] * pages.view.page_bytes;
+            size_t panel = qr_kv_panel_bytes(pages.view.type, 8);
+
+            memcpy(&h, page + panel + (d * 16 + 5) * 2, 2);
+            assert_int_equal(h, want[d]);
+            memcpy(&h, page + pages.view.v_offset + panel + (5 * 8 + d) * 2, 2);
+            assert_int_equal(h, want[d]);
+        }
+        kv_pages_free(&pages);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equals_a_softmax_in_double),
+        cmocka_unit_test(decode_equals_prefill_at_every_length),
+        cmocka_unit_test(pieces_equal_the_whole),
+        cmocka_unit_test(pages_do_not_show),
+        cmocka_unit_test(a_head_is_the_same_alone),
+        cmocka_unit_test(what_is_not_seen_is_harmless),
+        cmocka_unit_test(pages_before_the_window_may_be_gone),
+        cmocka_unit_test(blocks_apart_equal_the_whole),
+        cmocka_unit_test(storing_rounds_to_nearest_even),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kernels/cpu.h"
+#include "kernels/gemm.h"
+#include "kernels/gemm_layout.h"
+
+#define K      96u
+#define ROWS_N 18u
+
+static const char *const levels[] = {"scalar", "avx2", "avx512"};
+
+struct fixture {
+    struct qr_acts acts;
+    size_t bytes;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = malloc(sizeof *f);
+    f->bytes = qr_acts_bytes(ROWS_N, K);
+    qr_acts_init(&f->acts, aligned_alloc(64, f->bytes), K);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    free(f->acts.data);
+    free(f);
+    return 0;
+}
+
+/* The level's kernel; NULL: this machine has no such level. */
+static qr_quantize_fn *kernel_of(const char *level)
+{
+    struct qr_gemm_kernels k;
+    unsigned flags = 0;
+    assert_true(qr_cpu_level_flags(level, &flags));
+    if ((flags & qr_cpu_flags()) != flags) return NULL;
+    qr_gemm_init(&k, flags);
+    return k.quantize;
+}
+
+static void random_row(float *x, uint32_t n, uint32_t seed)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        x[i] = (float)(int32_t)seed * 0x1p-29f;
+    }
+}
+
+/* Goal: a quantised value is within half a step of the value, the greatest is +-127, and the sums
+ * are the sums.
+ * Method: random rows, every level; each field recomputed. */
+static void fields_say_what_they_are(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t l = 0; l < 3; l++) {
+        qr_quantize_fn *quantize = kernel_of(levels[l]);
+        if (!quantize) continue;
+        for (uint32_t row = 0; row < ROWS_N; row++) {
+            float x[K];
+            random_row(x, K, row + 1);
+            quantize(&f->acts, row, 0, x, K);
+            for (uint32_t b = 0; b < K / 32; b++) {
+                const struct qr_act_row *a = qr_act_row(&f->acts, row, b);
+                int32_t sums[2] = {0, 0}, most = 0;
+                float amax = 0;
+                for (uint32_t i = 0; i < 32; i++) {
+                    float error = fabsf(x[b * 32 + i] - a->d * (float)a->q[i]);
+                    assert_true(error <= a->d * 0.5001f);
+                    sums[i / 16] += a->q[i];
+                    if (abs(a->q[i]) > most) most = abs(a->q[i]);
+                    amax = fmaxf(amax, fabsf(x[b * 32 + i]));
+                }
+                assert_int_equal(most, 127);
+                assert_true(a->d == amax / 127.0f);
+                assert_true(a->s == a->d * (float)(sums[0] + sums[1]));
+                assert_int_equal(a->start_8, -8 * (sums[0] + sums[1]));
+                assert_int_equal(a->start_32[0], -32 * sums[0]);
+                assert_int_equal(a->start_32[1], -32 * sums[1]);
+                assert_int_equal(a->start_128, -128 * (sums[0] + sums[1]));
+            }
+        }
+    }
+}
+
+/* Goal: halves round to even.
+ * Method: amax 127, so that a step is exactly 1, and values that lie between two steps. */
+static void halves_round_to_even(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t l = 0; l < 3; l++) {
+        qr_quantize_fn *quantize = kernel_of(levels[l]);
+        if (!quantize) continue;
+        float x[32] = {127.0f, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 126.5f};
+        const int8_t want[8] = {127, 0, 2, 2, 0, -2, -2, 126};
+        quantize(&f->acts, 0, 0, x, 32);
+        assert_memory_equal(qr_act_row(&f->acts, 0, 0)->q, want, sizeof want);
+    }
+}
+
+/* Goal: a block of zeros, and one too small for its scale's inverse, is all zero.
+ * Method: both, over dirty memory. */
+static void zero_and_tiny_blocks_are_zero(void **state)
+{
+    static const float sizes[] = {0.0f, -0.0f, 1e-45f, 1e-40f, 1e-31f};
+    struct fixture *f = *state;
+    struct qr_act_row zero;
+    memset(&zero, 0, sizeof zero);
+    for (size_t l = 0; l < 3; l++) {
+        qr_quantize_fn *quantize = kernel_of(levels[l]);
+        if (!quantize) continue;
+        for (size_t i = 0; i < 5; i++) {
+            float x[32];
+            for (int j = 0; j < 32; j++)
+                x[j] = sizes[i];
+            memset(f->acts.data, 0x55, f->bytes);
+            quantize(&f->acts, 3, 0, x, 32);
+            const struct qr_act_row *a = qr_act_row(&f->acts, 3, 0);
+            assert_memory_equal(a, &zero, offsetof(struct qr_act_row, unused));
+        }
+    }
+}
+
+/* Goal: a row can be written in any pieces, in any order, without touching another.
+ * Method: rows in one piece upwards, and in pieces downwards: equal memory. */
+static void pieces_and_order_do_not_matter(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *first = malloc(f->bytes);
+    for (size_t l = 0; l < 3; l++) {
+        qr_quantize_fn *quantize = kernel_of(levels[l]);
+        float x[K];
+        if (!quantize) continue;
+        memset(f->acts.data, 0x55, f->bytes);
+        for (uint32_t row = 0; row < ROWS_N; row++) {
+            random_row(x, K, row + 1);
+            quantize(&f->acts, row, 0, x, K);
+        }
+        memcpy(first, f->acts.data, f->bytes);
+        memset(f->acts.data, 0x55, f->bytes);
+        for (uint32_t row = ROWS_N; row-- > 0;) {
+            random_row(x, K, row + 1);
+            quantize(&f->acts, row, 64, x + 64, 32);
+            quantize(&f->acts, row, 0, x, 64);
+        }
+        assert_memory_equal(first, f->acts.data, f->bytes);
+    }
+    free(first);
+}
+
+/* Goal: NaN and infinity harm nothing but their own block.
+ * Method: a row with both; its neighbours in the row and in the tile are as without. */
+static void not_finite_harms_its_own_block_only(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t l = 0; l < 3; l++) {
+        qr_quantize_fn *quantize = kernel_of(levels[l]);
+        struct qr_act_row before[3];
+        float x[K];
+        if (!quantize) continue;
+        random_row(x, K, 5);
+        for (uint32_t row = 0; row < 3; row++)
+            quantize(&f->acts, row, 0, x, K);
+        before[0] = *qr_act_row(&f->acts, 0, 1);
+        before[1] = *qr_act_row(&f->acts, 1, 0);
+        before[2] = *qr_act_row(&f->acts, 2, 1);
+        x[32] = NAN;
+        x[40] = -INFINITY;
+        quantize(&f->acts, 1, 0, x, K);
+        assert_memory_equal(qr_act_row(&f->acts, 0, 1), &before[0], 56);
+        assert_memory_equal(qr_act_row(&f->acts, 1, 0), &before[1], 56);
+        assert_memory_equal(qr_act_row(&f->acts, 2, 1), &before[2], 56);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(fields_say_what_they_are, setup, teardown),
+        cmocka_unit_test_setup_teardown(halves_round_to_even, setup, teardown),
+        cmocka_unit_test_setup_teardown(zero_and_tiny_blocks_are_zero, setup, teardown),
+        cmocka_unit_test_setup_teardown(pieces_and_order_do_not_matter, setup, teardown),
+        cmocka_unit_test_setup_teardown(not_finite_harms_its_own_block_only, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
