@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "cache/page_table.h"
+
+#include <assert.h>
+
+static bool power_of_two(uint32_t n)
+{
+    return n != 0 && (n & (n - 1)) == 0;
+}
+
+void qr_page_table_check(const struct qr_page_table *table, const struct qr_page_pool *pool,
+                         uint32_t page_tokens)
+{
+    assert(power_of_two(page_tokens));
+    assert(table->pages_n <= table->pages_max);
+    assert(table->length <= table->reserved);
+    assert(table->pages_n == qr_pages_for(table->reserved, page_tokens));
+    for (uint32_t i = 0; i < table->pages_n; i++) {
+        uint64_t page_end = ((uint64_t)i + 1) * page_tokens;
+        uint32_t refs = qr_page_pool_refs(pool, table->pages[i]);
+        assert(refs >= 1);
+        if (table->length < table->reserved && page_end > table->length) assert(refs == 1);
+    }
+}
+
+/* Whether token `length` falls into a page that others read too. */
+static bool must_copy(const struct qr_page_table *table, const struct qr_page_pool *pool,
+                      uint32_t page_tokens, uint32_t n)
+{
+    uint32_t shift = (uint32_t)__builtin_ctz(page_tokens);
+
+    if (n == 0 || (table->length & (page_tokens - 1)) == 0) return false;
+    return qr_page_pool_refs(pool, table->pages[table->length >> shift]) > 1;
+}
+
+/* Pages past those that the table has, for tokens [length, length + n). */
+static uint32_t pages_more(const struct qr_page_table *table, uint32_t page_tokens, uint32_t n)
+{
+    uint32_t pages_n;
+
+    assert(power_of_two(page_tokens));
+    assert(n <= UINT32_MAX - table->length);
+    pages_n = qr_pages_for(table->length + n, page_tokens);
+    assert(pages_n <= table->pages_max);
+    return pages_n > table->pages_n ? pages_n - table->pages_n : 0;
+}
+
+void qr_page_table_init(struct qr_page_table *table, qr_page_id *pages, uint32_t pages_max)
+{
+    *table = (struct qr_page_table){.pages = pages, .pages_max = pages_max};
+}
+
+uint32_t qr_page_table_wants(const struct qr_page_table *table, const struct qr_page_pool *pool,
+                             uint32_t page_tokens, uint32_t n)
+{
+    return pages_more(table, page_tokens, n) + must_copy(table, pool, page_tokens, n);
+}
+
+bool qr_page_table_reserve(struct qr_page_table *table, struct qr_page_pool *pool,
+                           struct qr_kv_store *store, uint32_t n, uint32_t *copied)
+{
+    uint32_t page_tokens = store->shape.page_tokens;
+    uint32_t more_n = pages_more(table, page_tokens, n);
+    bool copy = must_copy(table, pool, page_tokens, n);
+    qr_page_id page;
+
+    if (more_n + copy > pool->free_n) return false;
+    if (copy) {
+        qr_page_id *last = &table->pages[table->length / page_tokens];
+        bool taken = qr_page_pool_take(pool, &page, 1);
+        assert(taken);
+        qr_kv_store_copy(store, page, *last);
+        qr_page_pool_drop(pool, *last);
+        *last = page;
+    }
+    if (more_n > 0) {
+        bool taken = qr_page_pool_take(pool, table->pages + table->pages_n, more_n);
+        assert(taken);
+        table->pages_n += more_n;
+    }
+    if (table->length + n > table->reserved) table->reserved = table->length + n;
+    *copied = copy;
+    return true;
+}
+
+void qr_page_table_advance(struct qr_page_table *table, uint32_t page_tokens, uint32_t n)
+{
+    assert(n <= table->reserved - table->length);
+    table->length += n;
+    assert(table->length <= (uint64_t)table->pages_n * page_tokens);
+}
+
+void qr_page_table_fork(struct qr_page_table *child, const struct qr_page_table *parent,
+                        struct qr_page_pool *pool)
+{
+    assert(child->pages_n == 0 && child->reserved == 0);
+    assert(parent->reserved == parent->length);
+    assert(child->pages_max >= parent->pages_n);
+    for (uint32_t i = 0; i < parent->pages_n; i++) {
+        qr_page_pool_share(pool, parent->pages[i]);
+        child->pages[i] = parent->pages[i];
+    }
+    child->pages_n = parent->pages_n;
+    child->length = child->reserved = parent->length;
+}
+
+void qr_page_table_clear(struct qr_page_table *table, struct qr_page_pool *pool)
+{
+    /* The last first, so that the next sequence is given the pages in the same order. */
+    while (table->pages_n > 0)
+        qr_page_pool_drop(pool, table->pages[--table->pages_n]);
+    table->length = table->reserved = 0;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cache/page_pool.h"
+
+#define PAGES_N 4u
+
+static int setup(void **state)
+{
+    struct qr_page_pool *pool = malloc(sizeof *pool);
+    void *memory = malloc(qr_page_pool_bytes(PAGES_N));
+
+    if (pool == NULL || memory == NULL) return -1;
+    qr_page_pool_init(pool, memory, PAGES_N);
+    *state = pool;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct qr_page_pool *pool = *state;
+
+    free(pool->refs); /* where the memory begins */
+    free(pool);
+    return 0;
+}
+
+/* Goal: a new pool has every page free, and none read.
+ * Method: look at each. */
+static void new_pool_is_all_free(void **state)
+{
+    struct qr_page_pool *pool = *state;
+
+    assert_int_equal(pool->free_n, PAGES_N);
+    assert_int_equal(pool->shared_n, 0);
+    for (qr_page_id page = 0; page < PAGES_N; page++)
+        assert_int_equal(qr_page_pool_refs(pool, page), 0);
+    qr_page_pool_check(pool);
+}
+
+/* Goal: a short pool changes nothing.
+ * Method: ask 5 of a 4-page pool, then take exactly 4. */
+static void take_is_all_or_none(void **state)
+{
+    struct qr_page_pool *pool = *state;
+    qr_page_id pages[5] = {77, 77, 77, 77, 77};
+
+    assert_false(qr_page_pool_take(pool, pages, 5));
+    assert_int_equal(pool->free_n, 4);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(pages[i], 77);
+    assert_true(qr_page_pool_take(pool, pages, 4));
+    assert_int_equal(pool->free_n, 0);
+    qr_page_pool_check(pool);
+    assert_false(qr_page_pool_take(pool, pages, 1));
+    assert_true(qr_page_pool_take(pool, pages, 0));
+}
+
+/* Goal: no page is given twice, and each is owned by one.
+ * Method: take all, one by one; mark them off. */
+static void taken_pages_are_distinct_and_owned(void **state)
+{
+    struct qr_page_pool *pool = *state;
+    bool seen[PAGES_N] = {false};
+
+    for (uint32_t i = 0; i < PAGES_N; i++) {
+        qr_page_id page;
+        assert_true(qr_page_pool_take(pool, &page, 1));
+        assert_true(page < PAGES_N);
+        assert_false(seen[page]);
+        seen[page] = true;
+        assert_int_equal(qr_page_pool_refs(pool, page), 1);
+        qr_page_pool_check(pool);
+    }
+}
+
+/* Goal: a page is free again only after its last reader.
+ * Method: two more readers, three drops, and the shared count on the way. */
+static void last_drop_frees(void **state)
+{
+    struct qr_page_pool *pool = *state;
+    const uint32_t shared_n[] = {1, 0, 0};
+    qr_page_id page;
+
+    assert_true(qr_page_pool_take(pool, &page, 1));
+    qr_page_pool_share(pool, page);
+    qr_page_pool_share(pool, page);
+    assert_int_equal(qr_page_pool_refs(pool, page), 3);
+    assert_int_equal(pool->shared_n, 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(pool->free_n, PAGES_N - 1);
+        qr_page_pool_drop(pool, page);
+        qr_page_pool_check(pool);
+        assert_int_equal(pool->shared_n, shared_n[i]);
+    }
+    assert_int_equal(qr_page_pool_refs(pool, page), 0);
+    assert_int_equal(pool->free_n, PAGES_N);
+}
+
+/* Goal: the order in which pages are given depends on the calls alone.
+ * Method: a new pool counts up; the page dropped last comes first. */
+static void order_is_fixed(void **state)
+{
+    struct qr_page_pool *pool = *state;
+    qr_page_id pages[3], next[2];
+
+    assert_true(qr_page_pool_take(pool, pages, 3));
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(pages[i], i);
+    qr_page_pool_drop(pool, 0);
+    qr_page_pool_drop(pool, 2);
+    assert_true(qr_page_pool_take(pool, next, 2));
+    assert_int_equal(next[0], 2);
+    assert_int_equal(next[1], 0);
+}
+
+/* Goal: the invariant holds and no page is lost whatever the order of calls.
+ * Method: 20,000 random takes, shares and drops against a count of our own. */
+static void random_calls_keep_the_invariant(void **state)
+{
+    struct qr_page_pool *pool = *state;
+    uint32_t refs[PAGES_N] = {0};
+    uint64_t random = 1;
+
+    for (int i = 0; i < 20000; i++) {
+        uint32_t free_n = 0, shared_n = 0, roll;
+        qr_page_id page;
+
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        roll = (uint32_t)(random >> 33);
+        page = roll / 4 % PAGES_N;
+        if (roll % 4 == 0) {
+            qr_page_id taken;
+            if (qr_page_pool_take(pool, &taken, 1)) {
+                assert_int_equal(refs[taken], 0);
+                refs[taken] = 1;
+            }
+        } else if (roll % 4 == 1 && refs[page] > 0) {
+            qr_page_pool_share(pool, page);
+            refs[page]++;
+        } else if (refs[page] > 0) {
+            qr_page_pool_drop(pool, page);
+            refs[page]--;
+        }
+        for (page = 0; page < PAGES_N; page++) {
+            assert_int_equal(qr_page_pool_refs(pool, page), refs[page]);
+            free_n += refs[page] == 0;
+            shared_n += refs[page] > 1;
+        }
+        assert_int_equal(pool->free_n, free_n);
+        assert_int_equal(pool->shared_n, shared_n);
+        qr_page_pool_check(pool);
+    }
+}
+
+/* Goal: the dump tells what is free, held and shared.
+ * Method: one page of two readers, one of one. */
+static void dump_names_shared_pages(void **state)
+{
+    struct qr_page_pool *pool = *state;
+    qr_page_id pages[2];
+    char text[256] = "";
+    FILE *out = fmemopen(text, sizeof text, "w");
+
+    assert_non_null(out);
+    assert_true(qr_page_pool_take(pool, pages, 2));
+    qr_page_pool_share(pool, pages[1]);
+    qr_page_pool_dump(pool, out);
+    fclose(out);
+    assert_non_null(strstr(text, "4 pages, 2 free, 2 held, 1 shared"));
+    assert_non_null(strstr(text, "page 1: 2 readers"));
+}
+
+int main(void)
+{
+#define POOL_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        POOL_TEST(new_pool_is_all_free),
+        POOL_TEST(take_is_all_or_none),
+        POOL_TEST(taken_pages_are_distinct_and_owned),
+        POOL_TEST(last_drop_frees),
+        POOL_TEST(order_is_fixed),
+        POOL_TEST(random_calls_keep_the_invariant),
+        POOL_TEST(dump_names_shared_pages),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
