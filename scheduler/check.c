@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include <assert.h>
+#include <string.h>
+
+#include "scheduler/scheduler_internal.h"
+
+static void check_running(const struct qr_scheduler *s, qr_seq_id id)
+{
+    const struct qr_seq *seq = &s->seqs[id];
+    const struct qr_page_table *table = qr_seq_table(s, seq);
+    uint32_t known_pages_n = qr_pages_for(seq->known_n, s->page_tokens);
+
+    assert(seq->state == QR_SEQ_RUNNING);
+    assert(seq->slot < s->limits.running_max);
+    qr_page_table_check(table, s->pool, s->page_tokens);
+    assert(table->length < seq->known_n && table->reserved <= seq->known_n);
+    assert(table->length <= seq->computed_max);
+    assert(s->planned || table->reserved == table->length);
+    /* While more than the next token is to be computed, its pages are there or promised. */
+    assert(table->pages_n + seq->promised_n <= known_pages_n);
+    if (table->length + 1 < seq->known_n) assert(table->pages_n + seq->promised_n == known_pages_n);
+    for (uint32_t i = 0; i < table->pages_n; i++)
+        s->readers[table->pages[i]]++;
+}
+
+static void check_waiting(const struct qr_scheduler *s, qr_seq_id id)
+{
+    const struct qr_seq *seq = &s->seqs[id];
+
+    assert(seq->state == QR_SEQ_WAITING);
+    assert(seq->slot == QR_SLOT_NONE && seq->promised_n == 0);
+}
+
+/* The list is whole, and in order of arrival from *arrival on, which it moves past its last. */
+static void check_list(const struct qr_scheduler *s, const struct qr_seq_list *list,
+                       uint64_t *arrival)
+{
+    qr_seq_id prev = QR_SEQ_NONE;
+    uint32_t n = 0;
+
+    for (qr_seq_id id = list->head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
+        const struct qr_seq *seq = &s->seqs[id];
+        assert(n++ < list->n);
+        assert(id < s->seqs_n && seq->prev == prev);
+        assert(seq->arrival >= *arrival && seq->arrival < s->arrivals_n);
+        *arrival = seq->arrival + 1;
+        assert(seq->known_n >= 1 && seq->known_n <= seq->tokens_max);
+        if (list == &s->running)
+            check_running(s, id);
+        else
+            check_waiting(s, id);
+        prev = id;
+    }
+    assert(list->tail == prev && n == list->n);
+}
+
+static void check_sums(const struct qr_scheduler *s)
+{
+    uint64_t promised_n = 0, held_tokens = 0;
+    uint32_t held_n = 0;
+
+    for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
+        promised_n += s->seqs[id].promised_n;
+        held_tokens += qr_seq_table(s, &s->seqs[id])->length;
+    }
+    assert(promised_n == s->promised_n && promised_n <= s->pool->free_n);
+    assert(held_tokens == s->held_tokens);
+    for (uint32_t page = 0; page < s->pool->pages_n; page++) {
+        assert(s->readers[page] == qr_page_pool_refs(s->pool, page));
+        held_n += s->readers[page] > 0;
+    }
+    assert(held_n + s->pool->free_n == s->pool->pages_n);
+}
+
+void qr_scheduler_check(const struct qr_scheduler *s)
+{
+    uint64_t arrival = 0;
+
+    memset(s->readers, 0, s->pool->pages_n * sizeof s->readers[0]);
+    check_list(s, &s->running, &arrival);
+    check_list(s, &s->waiting, &arrival);
+    assert(s->running.n <= s->limits.running_max);
+    assert(s->running.n + s->waiting.n + s->free_seqs_n == s->seqs_n);
+    assert(s->running.n + s->free_slots_n == s->limits.running_max);
+    for (uint32_t i = 0; i < s->free_seqs_n; i++)
+        assert(s->seqs[s->free_seqs[i]].state == QR_SEQ_FREE);
+    for (uint32_t i = 0; i < s->free_slots_n; i++)
+        assert(s->tables[s->free_slots[i]].pages_n == 0);
+    check_sums(s);
+    qr_page_pool_check(s->pool);
+}
+
+void qr_scheduler_dump(const struct qr_scheduler *s, FILE *out)
+{
+    fprintf(out, "scheduler: %u running, %u waiting; pages: %u, %u free, %u of them promised%s\n",
+            s->running.n, s->waiting.n, s->pool->pages_n, s->pool->free_n, s->promised_n,
+            s->planned ? "; planned" : "");
+    for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
+        const struct qr_seq *seq = &s->seqs[id];
+        const struct qr_page_table *table = qr_seq_table(s, seq);
+        fprintf(out, "  running %u: tokens %u known, %u computed, %u at most; pages %u + %u\n", id,
+                seq->known_n, table->length, seq->tokens_max, table->pages_n, seq->promised_n);
+    }
+    for (qr_seq_id id = s->waiting.head; id != QR_SEQ_NONE; id = s->seqs[id].next)
+        fprintf(out, "  waiting %u: tokens %u known, %u at most; preempted %u times\n", id,
+                s->seqs[id].known_n, s->seqs[id].tokens_max, s->seqs[id].preemptions_n);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Doubly linked by index, so that a sequence leaves from the middle in O(1) when it is cancelled.
+ */
+#include <assert.h>
+
+#include "scheduler/scheduler_internal.h"
+
+static void link_pair(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id before,
+                      qr_seq_id after)
+{
+    if (before == QR_SEQ_NONE)
+        list->head = after;
+    else
+        s->seqs[before].next = after;
+    if (after == QR_SEQ_NONE)
+        list->tail = before;
+    else
+        s->seqs[after].prev = before;
+}
+
+void qr_seq_list_push_tail(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id)
+{
+    link_pair(s, list, list->tail, id);
+    link_pair(s, list, id, QR_SEQ_NONE);
+    list->n++;
+}
+
+void qr_seq_list_push_head(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id)
+{
+    link_pair(s, list, id, list->head);
+    link_pair(s, list, QR_SEQ_NONE, id);
+    list->n++;
+}
+
+void qr_seq_list_remove(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id)
+{
+    assert(list->n > 0);
+    link_pair(s, list, s->seqs[id].prev, s->seqs[id].next);
+    list->n--;
+}

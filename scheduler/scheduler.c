@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include <assert.h>
+#include <stdalign.h>
+#include <string.h>
+
+#include "scheduler/scheduler_internal.h"
+
+static_assert(sizeof(struct qr_seq) <= 64, "a sequence is no more than a cache line");
+
+/* Where the parts stand in the caller's memory, widest alignment first. */
+struct layout {
+    size_t seqs, tables, items, free_seqs, free_slots, pages, readers, bytes;
+    uint32_t seqs_n;
+    uint32_t table_pages; /* of one sequence */
+};
+
+/* The next part of n elements, after what stands in *bytes already. */
+static size_t place(size_t *bytes, size_t n, size_t element_bytes, size_t alignment)
+{
+    size_t at = (*bytes + alignment - 1) / alignment * alignment;
+
+    assert(n <= (SIZE_MAX - at) / element_bytes);
+    *bytes = at + n * element_bytes;
+    return at;
+}
+
+static struct layout lay_out(const struct qr_scheduler_limits *limits, uint32_t pages_n,
+                             uint32_t page_tokens)
+{
+    struct layout l = {.bytes = sizeof(struct qr_scheduler)};
+    size_t running_n = limits->running_max;
+
+    assert(limits->running_max >= 1 && limits->waiting_max >= 1 && limits->context_max >= 1);
+    assert(limits->running_max < QR_SEQ_NONE - limits->waiting_max);
+    assert(limits->step_tokens >= (uint64_t)limits->running_max + QR_PREFILL_MIN);
+    assert(pages_n >= 1 && page_tokens >= 1 && (page_tokens & (page_tokens - 1)) == 0);
+
+    l.seqs_n = limits->running_max + limits->waiting_max;
+    l.table_pages = qr_pages_for(limits->context_max, page_tokens);
+    if (l.table_pages > pages_n) l.table_pages = pages_n;
+    l.seqs = place(&l.bytes, l.seqs_n, sizeof(struct qr_seq), alignof(struct qr_seq));
+    l.tables =
+        place(&l.bytes, running_n, sizeof(struct qr_page_table), alignof(struct qr_page_table));
+    l.items = place(&l.bytes, running_n, sizeof(struct qr_plan_item), alignof(struct qr_plan_item));
+    l.free_seqs = place(&l.bytes, l.seqs_n, sizeof(qr_seq_id), alignof(qr_seq_id));
+    l.free_slots = place(&l.bytes, running_n, sizeof(uint32_t), alignof(uint32_t));
+    l.pages = place(&l.bytes, running_n * l.table_pages, sizeof(qr_page_id), alignof(qr_page_id));
+    l.readers = place(&l.bytes, pages_n, sizeof(uint32_t), alignof(uint32_t));
+    return l;
+}
+
+size_t qr_scheduler_bytes(const struct qr_scheduler_limits *limits, uint32_t pages_n,
+                          uint32_t page_tokens)
+{
+    return lay_out(limits, pages_n, page_tokens).bytes;
+}
+
+struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_limits *limits,
+                                       struct qr_page_pool *pool, struct qr_kv_store *store)
+{
+    struct layout l = lay_out(limits, pool->pages_n, store->shape.page_tokens);
+    struct qr_scheduler *s = memory;
+    uint8_t *base = memory;
+    qr_page_id *pages = (qr_page_id *)(void *)(base + l.pages);
+
+    assert(memory != NULL && (uintptr_t)memory % alignof(max_align_t) == 0);
+    assert(pool->pages_n == store->pages_n && pool->free_n == pool->pages_n);
+    *s = (struct qr_scheduler){
+        .limits = *limits,
+        .pool = pool,
+        .store = store,
+        .page_tokens = store->shape.page_tokens,
+        .seqs = (struct qr_seq *)(void *)(base + l.seqs),
+        .seqs_n = l.seqs_n,
+        .free_seqs = (qr_seq_id *)(void *)(base + l.free_seqs),
+        .free_seqs_n = l.seqs_n,
+        .tables = (struct qr_page_table *)(void *)(base + l.tables),
+        .free_slots = (uint32_t *)(void *)(base + l.free_slots),
+        .free_slots_n = limits->running_max,
+        .running = {.head = QR_SEQ_NONE, .tail = QR_SEQ_NONE},
+        .waiting = {.head = QR_SEQ_NONE, .tail = QR_SEQ_NONE},
+        .items = (struct qr_plan_item *)(void *)(base + l.items),
+        .readers = (uint32_t *)(void *)(base + l.readers),
+    };
+    if (s->limits.prefill_chunk == 0) s->limits.prefill_chunk = s->limits.step_tokens;
+    s->plan.items = s->items;
+
+    memset(s->seqs, 0, s->seqs_n * sizeof s->seqs[0]);
+    for (uint32_t i = 0; i < s->seqs_n; i++)
+        s->free_seqs[i] = s->seqs_n - 1 - i;
+    for (uint32_t i = 0; i < limits->running_max; i++) {
+        s->free_slots[i] = limits->running_max - 1 - i;
+        qr_page_table_init(&s->tables[i], pages + (size_t)i * l.table_pages, l.table_pages);
+    }
+    return s;
+}
+
+uint32_t qr_scheduler_tokens_max(const struct qr_scheduler *s)
+{
+    uint64_t slots_n = (uint64_t)s->pool->pages_n * s->page_tokens;
+
+    return slots_n < s->limits.context_max ? (uint32_t)slots_n : s->limits.context_max;
+}
+
+bool qr_scheduler_fits(const struct qr_scheduler *s, uint32_t tokens_n)
+{
+    return tokens_n <= qr_scheduler_tokens_max(s);
+}
+
+qr_seq_id qr_scheduler_submit(struct qr_scheduler *s, uint32_t prompt_n, uint32_t tokens_max)
+{
+    qr_seq_id id;
+
+    assert(!s->planned);
+    assert(prompt_n >= 1 && prompt_n <= tokens_max && qr_scheduler_fits(s, tokens_max));
+    if (s->waiting.n >= s->limits.waiting_max) return QR_SEQ_NONE;
+
+    /* Preempting moves a sequence, so those that run and wait never exceed both limits' sum. */
+    assert(s->free_seqs_n > 0);
+    id = s->free_seqs[--s->free_seqs_n];
+    s->seqs[id] = (struct qr_seq){
+        .state = QR_SEQ_WAITING,
+        .slot = QR_SLOT_NONE,
+        .known_n = prompt_n,
+        .tokens_max = tokens_max,
+        .arrival = s->arrivals_n++,
+    };
+    qr_seq_list_push_tail(s, &s->waiting, id);
+    return id;
+}
+
+void qr_scheduler_cancel(struct qr_scheduler *s, qr_seq_id seq)
+{
+    assert(!s->planned);
+    assert(seq < s->seqs_n && s->seqs[seq].state != QR_SEQ_FREE);
+    qr_seq_end(s, seq);
+}
+
+uint32_t qr_scheduler_running_n(const struct qr_scheduler *s)
+{
+    return s->running.n;
+}
+
+uint32_t qr_scheduler_waiting_n(const struct qr_scheduler *s)
+{
+    return s->waiting.n;
+}
+
+enum qr_seq_state qr_scheduler_state(const struct qr_scheduler *s, qr_seq_id seq)
+{
+    assert(seq < s->seqs_n);
+    return s->seqs[seq].state;
+}
+
+void qr_scheduler_stats(const struct qr_scheduler *s, struct qr_scheduler_stats *stats)
+{
+    *stats = s->stats;
+}

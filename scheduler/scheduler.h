@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* scheduler -- decides, step by step, which tokens of which sequences go through the model.
+ *
+ * A sequence is WAITING (holds no pages), RUNNING (has pages; computes its known tokens, then one
+ * more each step) or gone.  Every step:
+ *     plan    what to compute: running sequences with one token left to compute first, then
+ *             prefill in chunks, in order of admission, under the token budget; waiting sequences
+ *             are admitted while slots, pages and budget allow, in order of arrival;
+ *     (the engine computes)
+ *     commit  what came of it: for each planned sequence that reached its last known token, either
+ *             one more token or its end.
+ * Admission counts the tokens that are there, and promises the sequence the pages for them; pages
+ * are taken as they are written.  No page left, but promised ones, for a running sequence that
+ * grows: the latest admitted is preempted, possibly itself.  It gives its pages back, waits at the
+ * head of the queue, and is computed again from its first token once the free pages cover its
+ * length and one more page for every sequence that would then run (alone: its length).
+ *
+ * Progress.  Sequences run and wait in order of arrival, always.  The oldest is never preempted,
+ * and ends within ceil(n / min(16, prefill_chunk)) + m steps of becoming the oldest, n its tokens
+ * known by then and m those still to come.  A sequence is preempted at most as often as older ones
+ * ran at its first admission (so less than running_max times), and at most (g + 2) / 3 times, g the
+ * pages by which it and they could still grow.  README.md has the proofs.
+ *
+ * No clock, no allocation, no text: the same calls give the same plans.
+ *
+ * Thread: engine only.   Memory: the caller's, fixed at init.
+ * Invariant: free + held pages = all, and promised <= free; a sequence is in exactly one list; no
+ * more than running_max run and waiting_max wait (a preempted sequence may exceed waiting_max: it
+ * was admitted once); a plan's tokens are at most step_tokens, and prefill gets at least
+ * QR_PREFILL_MIN of a step in which so much can be prefilled under prefill_chunk. */
+#ifndef QR_SCHEDULER_SCHEDULER_H
+#define QR_SCHEDULER_SCHEDULER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "cache/kv_store.h"
+#include "cache/page_pool.h"
+#include "cache/page_table.h"
+
+#define QR_PREFILL_MIN 16u /* tokens of every step that are kept for prefill */
+
+struct qr_scheduler_limits {
+    uint32_t running_max;   /* sequences in a batch, at least 1 */
+    uint32_t waiting_max;   /* sequences in the queue, at least 1 */
+    uint32_t step_tokens;   /* token budget of a step, at least running_max + QR_PREFILL_MIN */
+    uint32_t prefill_chunk; /* most prompt tokens of one sequence in a step; 0: the budget */
+    uint32_t context_max;   /* longest sequence, tokens, at least 1 */
+};
+
+/* Index of a sequence, below running_max + waiting_max: reused after it is gone. */
+typedef uint32_t qr_seq_id;
+#define QR_SEQ_NONE UINT32_MAX
+
+enum qr_seq_state { QR_SEQ_FREE, QR_SEQ_WAITING, QR_SEQ_RUNNING };
+
+/* One sequence's part of a step: tokens [position, position + tokens_n) of it, tokens_n at least 1.
+ * wants_logits: the last of them is the last token known, so the step must yield the next one. */
+struct qr_plan_item {
+    qr_seq_id seq;
+    uint32_t position;
+    uint32_t tokens_n;
+    bool wants_logits;
+    const qr_page_id *pages; /* good until the next call into the scheduler */
+};
+
+/* A sequence has at most one item. */
+struct qr_plan {
+    const struct qr_plan_item *items;
+    uint32_t items_n;
+    uint32_t tokens_n;   /* in all */
+    uint32_t admitted_n; /* of waiting sequences, in this step; preempted ones that resume too */
+    uint32_t preempted_n;
+};
+
+/* What came of one item, in the plan's order. */
+struct qr_result {
+    bool finished; /* the sequence ends here; otherwise, if the item wanted logits, it has one more
+                      token now */
+};
+
+struct qr_scheduler_stats {
+    uint64_t steps;
+    uint64_t computed_tokens;
+    uint64_t preemptions;
+    uint64_t recomputed_tokens; /* computed once before, and again after a preemption */
+    uint64_t page_copies;
+    uint64_t slots_held, slots_empty; /* summed over steps: slots of running sequences' pages, and
+                                         those without a token (kv waste) */
+};
+
+struct qr_scheduler; /* scheduler_internal.h */
+
+/* memory: so many bytes, aligned as malloc's. */
+size_t qr_scheduler_bytes(const struct qr_scheduler_limits *limits, uint32_t pages_n,
+                          uint32_t page_tokens);
+/* pool and store have the same pages, all free; they stay the caller's and are used by nobody else
+ * meanwhile.  limits is copied.  There is no deinit: the memory may go when the caller is done. */
+struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_limits *limits,
+                                       struct qr_page_pool *pool, struct qr_kv_store *store);
+
+/* The longest sequence, in tokens, that could ever run: within the context and all pages. */
+uint32_t qr_scheduler_tokens_max(const struct qr_scheduler *s);
+/* Whether a sequence of so many tokens could ever run. */
+bool qr_scheduler_fits(const struct qr_scheduler *s, uint32_t tokens_n);
+
+/* Puts a sequence of prompt_n known tokens (at least 1) at the end of the queue; tokens_max is the
+ * most it may grow to (prompt included): at least prompt_n, and it fits.  QR_SEQ_NONE: the queue is
+ * full. */
+QR_MUST_CHECK qr_seq_id qr_scheduler_submit(struct qr_scheduler *s, uint32_t prompt_n,
+                                            uint32_t tokens_max);
+
+/* Ends a sequence in any state, between commit and plan; its pages go back at once. */
+void qr_scheduler_cancel(struct qr_scheduler *s, qr_seq_id seq);
+
+/* The next step; no items: there is no sequence.  Must be followed by commit, unless it has no
+ * items.  The plan is good until the next call into the scheduler that changes it. */
+const struct qr_plan *qr_scheduler_plan(struct qr_scheduler *s);
+/* results_n is the plan's items_n.  A sequence at its tokens_max that wanted logits must finish; an
+ * item may finish even though it wanted none (the request ended meanwhile). */
+void qr_scheduler_commit(struct qr_scheduler *s, const struct qr_result *results,
+                         uint32_t results_n);
+
+uint32_t qr_scheduler_running_n(const struct qr_scheduler *s);
+uint32_t qr_scheduler_waiting_n(const struct qr_scheduler *s);
+enum qr_seq_state qr_scheduler_state(const struct qr_scheduler *s, qr_seq_id seq);
+void qr_scheduler_stats(const struct qr_scheduler *s, struct qr_scheduler_stats *stats);
+
+/* Asserts the whole invariant, pages and tables included.  O(sequences + pages). */
+void qr_scheduler_check(const struct qr_scheduler *s);
+void qr_scheduler_dump(const struct qr_scheduler *s, FILE *out);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* scheduler_internal -- what the scheduler's files share: its memory and its lists.
+ *
+ *     scheduler.c   memory, submit, cancel, figures
+ *     lists.c       the two lists that sequences stand in
+ *     pages.c       a sequence's pages: promised, taken, given back; admission and preemption
+ *     plan.c        plan and commit
+ *     check.c       the invariant, and the dump
+ *
+ * Thread, Memory: scheduler.h. */
+#ifndef QR_SCHEDULER_INTERNAL_H
+#define QR_SCHEDULER_INTERNAL_H
+
+#include "scheduler/scheduler.h"
+
+#define QR_SLOT_NONE UINT32_MAX
+
+/* At most a cache line's bytes: every step reads all that run. */
+struct qr_seq {
+    enum qr_seq_state state;
+    qr_seq_id prev, next;  /* in its list */
+    uint32_t slot;         /* RUNNING: of its page table */
+    uint32_t known_n;      /* tokens: prompt and generated */
+    uint32_t tokens_max;   /* known_n stays at or below it */
+    uint32_t promised_n;   /* RUNNING: free pages that only it may take */
+    uint32_t computed_max; /* the most tokens it ever had in pages */
+    uint32_t preemptions_n;
+    uint64_t arrival; /* counts up with each submit */
+};
+
+struct qr_seq_list {
+    qr_seq_id head, tail;
+    uint32_t n;
+};
+
+struct qr_scheduler {
+    struct qr_scheduler_limits limits;
+    struct qr_page_pool *pool;
+    struct qr_kv_store *store;
+    uint32_t page_tokens;
+
+    struct qr_seq *seqs; /* [seqs_n] */
+    uint32_t seqs_n;
+    qr_seq_id *free_seqs; /* [seqs_n] */
+    uint32_t free_seqs_n;
+    struct qr_page_table *tables; /* [running_max], by slot */
+    uint32_t *free_slots;         /* [running_max] */
+    uint32_t free_slots_n;
+
+    struct qr_seq_list running; /* in order of arrival, and all before those that wait */
+    struct qr_seq_list waiting;
+    uint64_t arrivals_n;
+    uint32_t promised_n;  /* pages, of all running sequences; at most the free ones */
+    uint64_t held_tokens; /* in running sequences' pages */
+
+    struct qr_plan plan;
+    struct qr_plan_item *items; /* [running_max] */
+    bool planned;               /* between plan and commit */
+    uint32_t *readers;          /* [pages_n] for qr_scheduler_check only */
+    struct qr_scheduler_stats stats;
+};
+
+static inline struct qr_page_table *qr_seq_table(const struct qr_scheduler *s,
+                                                 const struct qr_seq *seq)
+{
+    return &s->tables[seq->slot];
+}
+
+/* lists.c */
+void qr_seq_list_push_tail(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
+void qr_seq_list_push_head(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
+void qr_seq_list_remove(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
+
+/* pages.c */
+/* Makes the running sequence's next n tokens writable: out of its promise, then out of pages that
+ * nobody is promised.  False: there are none; nothing changed. */
+QR_MUST_CHECK bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n);
+/* Whether the head of the queue may run now. */
+bool qr_scheduler_admissible(const struct qr_scheduler *s);
+/* The head of the queue runs, with a slot and a promise, and no page yet. */
+qr_seq_id qr_scheduler_admit(struct qr_scheduler *s);
+/* The latest admitted sequence waits again, at the head of the queue. */
+qr_seq_id qr_scheduler_preempt(struct qr_scheduler *s);
+/* Gives back a running sequence's pages, promise and slot, and takes it off the list. */
+void qr_seq_stop(struct qr_scheduler *s, qr_seq_id id);
+/* Forgets a sequence in any state. */
+void qr_seq_end(struct qr_scheduler *s, qr_seq_id id);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* fixture -- a world and its last plan, for tests that look at single steps. */
+#ifndef QR_TESTS_SCHEDULER_FIXTURE_H
+#define QR_TESTS_SCHEDULER_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "world.h"
+
+#define FIXTURE_ITEMS 64u
+
+struct fixture {
+    struct world world;
+    struct qr_scheduler *s;
+    struct qr_plan plan;
+    struct qr_plan_item items[FIXTURE_ITEMS]; /* the plan's: good past the commit */
+};
+
+static inline void fixture_open(struct fixture *f, struct qr_scheduler_limits limits,
+                                uint32_t pages_n, uint32_t page_tokens)
+{
+    world_open(&f->world, &limits, pages_n, page_tokens);
+    f->s = f->world.scheduler;
+    qr_scheduler_check(f->s);
+}
+
+/* Every sequence must be gone by now: every page is free again. */
+static inline void fixture_close(struct fixture *f)
+{
+    qr_scheduler_check(f->s);
+    assert_int_equal(qr_scheduler_running_n(f->s), 0);
+    assert_int_equal(qr_scheduler_waiting_n(f->s), 0);
+    assert_int_equal(f->world.pool.free_n, f->world.pool.pages_n);
+    world_close(&f->world);
+}
+
+static inline void fixture_plan(struct fixture *f)
+{
+    const struct qr_plan *plan = qr_scheduler_plan(f->s);
+
+    qr_scheduler_check(f->s);
+    assert_true(plan->items_n <= FIXTURE_ITEMS);
+    f->plan = *plan;
+    memcpy(f->items, plan->items, plan->items_n * sizeof f->items[0]);
+}
+
+/* Commits the plan; `finished` ends, and QR_SEQ_NONE is nobody. */
+static inline void fixture_commit(struct fixture *f, qr_seq_id finished)
+{
+    struct qr_result results[FIXTURE_ITEMS];
+
+    for (uint32_t i = 0; i < f->plan.items_n; i++)
+        results[i] = (struct qr_result){.finished = f->items[i].seq == finished};
+    qr_scheduler_commit(f->s, results, f->plan.items_n);
+    qr_scheduler_check(f->s);
+}
+
+static inline void fixture_step(struct fixture *f)
+{
+    fixture_plan(f);
+    fixture_commit(f, QR_SEQ_NONE);
+}
+
+static inline void fixture_steps(struct fixture *f, uint32_t n)
+{
+    while (n-- > 0)
+        fixture_step(f);
+}
+
+static inline qr_seq_id fixture_submit(struct fixture *f, uint32_t prompt_n, uint32_t tokens_max)
+{
+    qr_seq_id id = qr_scheduler_submit(f->s, prompt_n, tokens_max);
+
+    assert_int_not_equal(id, QR_SEQ_NONE);
+    qr_scheduler_check(f->s);
+    return id;
+}
+
+static inline void fixture_cancel(struct fixture *f, qr_seq_id id)
+{
+    qr_scheduler_cancel(f->s, id);
+    qr_scheduler_check(f->s);
+}
+
+static inline void assert_item(const struct fixture *f, uint32_t i, qr_seq_id seq,
+                               uint32_t position, uint32_t tokens_n, bool wants_logits)
+{
+    assert_true(i < f->plan.items_n);
+    assert_int_equal(f->items[i].seq, seq);
+    assert_int_equal(f->items[i].position, position);
+    assert_int_equal(f->items[i].tokens_n, tokens_n);
+    assert_int_equal(f->items[i].wants_logits, wants_logits);
+}
+
+static inline void assert_state(const struct fixture *f, qr_seq_id seq, enum qr_seq_state state)
+{
+    assert_int_equal(qr_scheduler_state(f->s, seq), state);
+}
+
+#endif

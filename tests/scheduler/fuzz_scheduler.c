@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* libFuzzer: the simulation's limits, arrivals, cancels and ends come out of the bytes. */
+#include "simulation.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct sim sim = {.bytes = data, .bytes_n = size, .has_twin = size % 8 == 0};
+
+    sim_run(&sim, 4096);
+    return 0;
+}

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: MIT */
+/* simulation -- the scheduler and the cache under a fake model, with every promise of scheduler.h
+ * checked after every step, from outside: by a second account of who runs, who waits, what is
+ * computed and which pages that takes.
+ *
+ * The fake model writes a stamp of (sequence, position, layer, head) as each token's key and value
+ * and reads a sequence's whole history back in each of its steps: a page given to two, or lost, is
+ * seen as a wrong stamp.
+ *
+ * Choices come out of a seed, or out of a fuzzer's bytes.  A failure prints what is not true and
+ * the scheduler's state, and aborts. */
+#ifndef QR_TESTS_SCHEDULER_SIMULATION_H
+#define QR_TESTS_SCHEDULER_SIMULATION_H
+
+#include "world.h"
+
+#define SIM_SEQS_MAX 64u
+
+struct sim_seq {
+    bool live;
+    bool was_running; /* before the plan */
+    bool ran;         /* was ever admitted */
+    uint64_t serial;  /* counts up with each accepted submit */
+    uint32_t known_n;
+    uint32_t computed_n;
+    uint32_t planned_n; /* tokens of this step */
+    uint32_t ends_at;   /* ends when so many tokens are computed */
+    uint32_t tokens_max;
+    uint32_t preemptions_n;
+    uint32_t preemptions_max; /* scheduler.h's bound */
+};
+
+struct sim_counts {
+    uint64_t steps, submitted, refused, cancelled, finished, preemptions, readmissions, promised;
+};
+
+struct sim {
+    uint64_t seed, random;
+    const uint8_t *bytes; /* NULL: choices come out of the seed */
+    size_t bytes_n;
+    bool over; /* no byte is left */
+
+    struct qr_scheduler_limits limits;
+    uint32_t pages_n, page_tokens;
+    uint32_t submit_in, cancel_in, stop_in; /* one in so many */
+    struct world world, twin;
+    bool has_twin; /* a second scheduler that is told the same must plan the same */
+
+    struct sim_seq seqs[SIM_SEQS_MAX];
+    uint64_t serials_n;
+    uint64_t oldest_serial, oldest_deadline; /* the step by which the oldest must have ended */
+    struct sim_counts n;
+};
+
+#define SIM_CHECK(sim, condition)                                                                  \
+    do {                                                                                           \
+        if (!(condition)) sim_fail(sim, #condition, __LINE__);                                     \
+    } while (0)
+
+static void sim_fail(const struct sim *sim, const char *what, int line)
+{
+    fprintf(stderr, "simulation.h:%d: not true: %s\n", line, what);
+    qr_scheduler_dump(sim->world.scheduler, stderr);
+    abort();
+}
+
+/* ---- choices ---------------------------------------------------------------------------- */
+
+/* One of [0, n). */
+static uint32_t sim_choose(struct sim *sim, uint32_t n)
+{
+    uint32_t value = 0;
+
+    if (sim->bytes == NULL) {
+        uint64_t z = sim->random += 0x9e3779b97f4a7c15u; /* splitmix64 */
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+        return (uint32_t)((z ^ (z >> 31)) % n);
+    }
+    for (uint32_t need = n > 256 ? 2 : 1; need > 0; need--) {
+        if (sim->bytes_n == 0) {
+            sim->over = true;
+            return 0;
+        }
+        value = value << 8 | *sim->bytes++;
+        sim->bytes_n--;
+    }
+    return value % n;
+}
+
+static void sim_configure(struct sim *sim)
+{
+    uint32_t slots_n;
+
+    sim->page_tokens = 16u << sim_choose(sim, 2);
+    sim->pages_n = 1 + sim_choose(sim, 24);
+    slots_n = sim->pages_n * sim->page_tokens;
+    sim->limits.running_max = 1 + sim_choose(sim, 10);
+    sim->limits.waiting_max = 1 + sim_choose(sim, 12);
+    sim->limits.step_tokens = sim->limits.running_max + QR_PREFILL_MIN + sim_choose(sim, 48);
+    sim->limits.prefill_chunk = sim_choose(sim, 3) == 0 ? 0 : 1 + sim_choose(sim, 40);
+    sim->limits.context_max =
+        sim_choose(sim, 2) == 0 ? 256 : 1 + sim_choose(sim, slots_n < 256 ? slots_n : 256);
+    sim->submit_in = 2 + sim_choose(sim, 12);
+    sim->cancel_in = 4 << sim_choose(sim, 8);
+    sim->stop_in = 16 << sim_choose(sim, 8);
+}
+
+/* ---- the account ------------------------------------------------------------------------ */
+
+static uint32_t sim_pages_for(const struct sim *sim, uint32_t tokens_n)
+{
+    return (tokens_n + sim->page_tokens - 1) / sim->page_tokens;
+}
+
+static uint32_t sim_chunk(const struct sim *sim)
+{
+    return sim->limits.prefill_chunk == 0 ? sim->limits.step_tokens : sim->limits.prefill_chunk;
+}
+
+static bool sim_runs(const struct sim *sim, uint32_t id)
+{
+    return sim->seqs[id].live && qr_scheduler_state(sim->world.scheduler, id) == QR_SEQ_RUNNING;
+}
+
+static void sim_open(struct sim *sim)
+{
+    sim_configure(sim);
+    SIM_CHECK(sim, sim->limits.running_max + sim->limits.waiting_max <= SIM_SEQS_MAX);
+    sim->oldest_serial = UINT64_MAX;
+    world_open(&sim->world, &sim->limits, sim->pages_n, sim->page_tokens);
+    if (sim->has_twin) world_open(&sim->twin, &sim->limits, sim->pages_n, sim->page_tokens);
+}
+
+static void sim_close(struct sim *sim)
+{
+    world_close(&sim->world);
+    if (sim->has_twin) world_close(&sim->twin);
+}
+
+static void sim_submit(struct sim *sim)
+{
+    uint32_t longest = qr_scheduler_tokens_max(sim->world.scheduler);
+    uint32_t tokens_max = 1 + sim_choose(sim, longest);
+    uint32_t prompt_max = sim_choose(sim, 2) == 0 && tokens_max > 16 ? 16 : tokens_max;
+    uint32_t prompt_n = 1 + sim_choose(sim, prompt_max);
+    uint32_t early_n = sim_choose(sim, 2) == 0 ? 0 : sim_choose(sim, tokens_max - prompt_n + 1);
+    bool full = qr_scheduler_waiting_n(sim->world.scheduler) >= sim->limits.waiting_max;
+    qr_seq_id id = qr_scheduler_submit(sim->world.scheduler, prompt_n, tokens_max);
+
+    if (sim->has_twin)
+        SIM_CHECK(sim, qr_scheduler_submit(sim->twin.scheduler, prompt_n, tokens_max) == id);
+    SIM_CHECK(sim, (id == QR_SEQ_NONE) == full);
+    if (id == QR_SEQ_NONE) {
+        sim->n.refused++;
+        return;
+    }
+    SIM_CHECK(sim, id < SIM_SEQS_MAX && !sim->seqs[id].live);
+    SIM_CHECK(sim, qr_scheduler_state(sim->world.scheduler, id) == QR_SEQ_WAITING);
+    sim->seqs[id] = (struct sim_seq){
+        .live = true,
+        .serial = sim->serials_n++,
+        .known_n = prompt_n,
+        .ends_at = tokens_max - early_n,
+        .tokens_max = tokens_max,
+    };
+    sim->n.submitted++;
+}
+
+static void sim_end(struct sim *sim, uint32_t id)
+{
+    SIM_CHECK(sim, sim->seqs[id].live);
+    SIM_CHECK(sim, qr_scheduler_state(sim->world.scheduler, id) == QR_SEQ_FREE);
+    sim->seqs[id].live = false;
+}
+
+static void sim_cancel(struct sim *sim)
+{
+    uint32_t id = sim_choose(sim, sim->limits.running_max + sim->limits.waiting_max);
+
+    if (!sim->seqs[id].live) return;
+    qr_scheduler_cancel(sim->world.scheduler, id);
+    if (sim->has_twin) qr_scheduler_cancel(sim->twin.scheduler, id);
+    sim_end(sim, id);
+    sim->n.cancelled++;
+}
+
+/* ---- the fake model --------------------------------------------------------------------- */
+
+static uint32_t *sim_slot(const struct sim *sim, uint32_t layer, uint32_t head, bool is_value,
+                          const qr_page_id *pages, uint32_t position)
+{
+    struct qr_kv_view view = qr_kv_store_view(&sim->world.store, layer, head, pages);
+    uint32_t in_page = position % view.page_tokens;
+    uint32_t panel = in_page / QR_KV_PANEL, token = in_page % QR_KV_PANEL;
+    uint32_t dim = position % view.head_dim;
+    uint32_t *half;
+
+    half =
+        (uint32_t *)(void *)(view.base + view.pages[position / view.page_tokens] * view.page_bytes +
+                             (is_value ? view.v_offset : 0));
+    half += panel * QR_KV_PANEL * view.head_dim;
+    return half + (is_value ? token * view.head_dim + dim : dim * QR_KV_PANEL + token);
+}
+
+static uint32_t sim_stamp(uint64_t serial, uint32_t position, uint32_t part)
+{
+    return (uint32_t)serial * 2654435761u + position * 40503u * 8u + part;
+}
+
+/* Writes the item's tokens, then reads all up to them. */
+static void sim_compute(struct sim *sim, const struct qr_plan_item *item)
+{
+    uint64_t serial = sim->seqs[item->seq].serial;
+    uint32_t end = item->position + item->tokens_n;
+
+    for (uint32_t part = 0; part < WORLD_LAYERS * WORLD_HEADS * 2; part++) {
+        uint32_t layer = part / 2 / WORLD_HEADS, head = part / 2 % WORLD_HEADS;
+        for (uint32_t p = item->position; p < end; p++)
+            *sim_slot(sim, layer, head, part % 2, item->pages, p) = sim_stamp(serial, p, part);
+    }
+    for (uint32_t part = 0; part < WORLD_LAYERS * WORLD_HEADS * 2; part++) {
+        uint32_t layer = part / 2 / WORLD_HEADS, head = part / 2 % WORLD_HEADS;
+        for (uint32_t p = 0; p < end; p++)
+            SIM_CHECK(sim, *sim_slot(sim, layer, head, part % 2, item->pages, p) ==
+                               sim_stamp(serial, p, part));
+    }
+}
+
+/* ---- what a plan must be ---------------------------------------------------------------- */
+
+/* Who was preempted and who was admitted, and that arrival alone decided it. */
+static void sim_check_moves(struct sim *sim, const struct qr_plan *plan)
+{
+    uint32_t preempted_n = 0, admitted_n = 0;
+    uint64_t last_running = 0, first_waiting = UINT64_MAX;
+
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        struct sim_seq *seq = &sim->seqs[id];
+        bool runs = sim_runs(sim, id);
+        if (!seq->live) continue;
+        if (seq->was_running && !runs) {
+            preempted_n++;
+            seq->preemptions_n++;
+            seq->computed_n = 0;
+            SIM_CHECK(sim, seq->preemptions_n <= seq->preemptions_max);
+        }
+        if (!seq->was_running && runs) {
+            admitted_n++;
+            sim->n.readmissions += seq->preemptions_n > 0;
+        }
+        if (runs && seq->serial > last_running) last_running = seq->serial;
+        if (!runs && seq->serial < first_waiting) first_waiting = seq->serial;
+    }
+    SIM_CHECK(sim, plan->preempted_n == preempted_n);
+    SIM_CHECK(sim, plan->admitted_n == admitted_n);
+    SIM_CHECK(sim, last_running < first_waiting);
+    sim->n.preemptions += preempted_n;
+}
+
+/* How often a sequence admitted now for the first time may be preempted. */
+static void sim_bound_preemptions(struct sim *sim)
+{
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        struct sim_seq *seq = &sim->seqs[id];
+        uint32_t growth_n = 0, older_n = 0;
+        if (!sim_runs(sim, id) || seq->ran) continue;
+        seq->ran = true;
+        for (uint32_t i = 0; i < SIM_SEQS_MAX; i++) {
+            const struct sim_seq *other = &sim->seqs[i];
+            if (!sim_runs(sim, i) || other->serial > seq->serial) continue;
+            growth_n += sim_pages_for(sim, other->tokens_max) - sim_pages_for(sim, other->known_n);
+            older_n += other != seq;
+        }
+        seq->preemptions_max = (growth_n + 2) / 3 < older_n ? (growth_n + 2) / 3 : older_n;
+    }
+}
+
+/* Each item by itself, and the order: decodes first, each kind by arrival. */
+static void sim_check_items(struct sim *sim, const struct qr_plan *plan)
+{
+    bool prefill_began = false;
+    uint64_t last_serial = 0;
+    uint32_t tokens_n = 0;
+
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++)
+        sim->seqs[id].planned_n = 0;
+    for (uint32_t i = 0; i < plan->items_n; i++) {
+        const struct qr_plan_item *item = &plan->items[i];
+        struct sim_seq *seq = &sim->seqs[item->seq];
+        bool decode = seq->was_running && seq->known_n - seq->computed_n == 1;
+        SIM_CHECK(sim, sim_runs(sim, item->seq) && seq->planned_n == 0);
+        SIM_CHECK(sim, item->position == seq->computed_n);
+        SIM_CHECK(sim, item->tokens_n >= 1 && item->tokens_n <= sim_chunk(sim));
+        SIM_CHECK(sim, item->position + item->tokens_n <= seq->known_n);
+        SIM_CHECK(sim, item->wants_logits == (item->position + item->tokens_n == seq->known_n));
+        SIM_CHECK(sim, !(decode && prefill_began));
+        if (!decode && !prefill_began) {
+            prefill_began = true;
+            last_serial = 0;
+        }
+        SIM_CHECK(sim, seq->serial >= last_serial);
+        last_serial = seq->serial + 1;
+        seq->planned_n = item->tokens_n;
+        tokens_n += item->tokens_n;
+    }
+    SIM_CHECK(sim, tokens_n == plan->tokens_n);
+}
+
+/* Whoever was admitted moves at once; the last of them, if it had been preempted, left a page for
+ * each of those that run. */
+static void sim_check_admitted(struct sim *sim, uint32_t unpromised_n)
+{
+    uint32_t running_n = qr_scheduler_running_n(sim->world.scheduler);
+    const struct sim_seq *last = NULL;
+
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        const struct sim_seq *seq = &sim->seqs[id];
+        if (seq->was_running || !sim_runs(sim, id)) continue;
+        SIM_CHECK(sim, seq->planned_n > 0);
+        if (last == NULL || seq->serial > last->serial) last = seq;
+    }
+    if (last != NULL && last->preemptions_n > 0 && running_n > 1)
+        SIM_CHECK(sim, unpromised_n >= running_n);
+}
+
+/* The step is as full as the budget, the chunk, the slots and the pages allow. */
+static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
+{
+    uint32_t decodes_n = 0, prefill_n = 0, wanted_n = 0, held_n = 0, promised_n = 0, budget;
+    const struct sim_seq *head = NULL;
+
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        const struct sim_seq *seq = &sim->seqs[id];
+        uint32_t left_n = seq->known_n - seq->computed_n;
+        uint32_t pages_n = sim_pages_for(sim, seq->computed_n + seq->planned_n);
+        if (!seq->live) continue;
+        if (!sim_runs(sim, id)) {
+            if (head == NULL || seq->serial < head->serial) head = seq;
+            continue;
+        }
+        held_n += pages_n;
+        promised_n += sim_pages_for(sim, seq->known_n) - pages_n;
+        if (seq->was_running && left_n == 1) {
+            SIM_CHECK(sim, seq->planned_n == 1);
+            decodes_n++;
+        } else {
+            wanted_n += left_n < sim_chunk(sim) ? left_n : sim_chunk(sim);
+            prefill_n += seq->planned_n;
+        }
+    }
+    budget = sim->limits.step_tokens - decodes_n;
+    SIM_CHECK(sim, plan->tokens_n <= sim->limits.step_tokens);
+    SIM_CHECK(sim, budget >= QR_PREFILL_MIN);
+    SIM_CHECK(sim, prefill_n == (wanted_n < budget ? wanted_n : budget));
+    /* No page that no token stands in, and none lost. */
+    SIM_CHECK(sim, held_n + sim->world.pool.free_n == sim->pages_n);
+    SIM_CHECK(sim, promised_n <= sim->world.pool.free_n);
+    sim->n.promised += promised_n > 0;
+    sim_check_admitted(sim, sim->world.pool.free_n - promised_n);
+
+    if (head != NULL && prefill_n < budget) {
+        uint32_t running_n = qr_scheduler_running_n(sim->world.scheduler);
+        uint32_t wants_n = sim_pages_for(sim, head->known_n);
+        if (head->preemptions_n > 0 && running_n > 0) wants_n += running_n + 1;
+        SIM_CHECK(sim, running_n == sim->limits.running_max ||
+                           wants_n > sim->world.pool.free_n - promised_n);
+    }
+}
+
+/* The oldest of all moves in every step, and ends in time. */
+static void sim_check_oldest(struct sim *sim)
+{
+    const struct sim_seq *oldest = NULL;
+    uint32_t chunk = sim_chunk(sim) < QR_PREFILL_MIN ? sim_chunk(sim) : QR_PREFILL_MIN;
+
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++)
+        if (sim->seqs[id].live && (oldest == NULL || sim->seqs[id].serial < oldest->serial))
+            oldest = &sim->seqs[id];
+    if (oldest == NULL) return;
+    SIM_CHECK(sim, oldest->planned_n > 0);
+    if (oldest->serial != sim->oldest_serial) {
+        sim->oldest_serial = oldest->serial;
+        sim->oldest_deadline = sim->n.steps + (oldest->known_n + chunk - 1) / chunk +
+                               (oldest->ends_at - oldest->known_n);
+    }
+    SIM_CHECK(sim, sim->n.steps < sim->oldest_deadline);
+}
+
+static void sim_check_twin(struct sim *sim, const struct qr_plan *plan)
+{
+    const struct qr_plan *twin = qr_scheduler_plan(sim->twin.scheduler);
+
+    SIM_CHECK(sim, twin->items_n == plan->items_n && twin->tokens_n == plan->tokens_n);
+    SIM_CHECK(sim, twin->admitted_n == plan->admitted_n && twin->preempted_n == plan->preempted_n);
+    for (uint32_t i = 0; i < plan->items_n; i++) {
+        const struct qr_plan_item *a = &plan->items[i], *b = &twin->items[i];
+        uint32_t pages_n = sim_pages_for(sim, a->position + a->tokens_n);
+        SIM_CHECK(sim, a->seq == b->seq && a->position == b->position);
+        SIM_CHECK(sim, a->tokens_n == b->tokens_n && a->wants_logits == b->wants_logits);
+        SIM_CHECK(sim, memcmp(a->pages, b->pages, pages_n * sizeof a->pages[0]) == 0);
+    }
+}
+
+/* ---- a step ----------------------------------------------------------------------------- */
+
+static void sim_commit(struct sim *sim, const struct qr_plan *plan)
+{
+    struct qr_result results[SIM_SEQS_MAX] = {0};
+    qr_seq_id ids[SIM_SEQS_MAX];
+    uint32_t items_n = plan->items_n;
+
+    for (uint32_t i = 0; i < items_n; i++) {
+        const struct qr_plan_item *item = &plan->items[i];
+        struct sim_seq *seq = &sim->seqs[item->seq];
+        sim_compute(sim, item);
+        seq->computed_n += item->tokens_n;
+        ids[i] = item->seq;
+        results[i].finished = seq->computed_n == seq->ends_at || sim_choose(sim, sim->stop_in) == 1;
+        if (!results[i].finished) seq->known_n += item->wants_logits;
+    }
+    qr_scheduler_commit(sim->world.scheduler, results, items_n);
+    if (sim->has_twin) qr_scheduler_commit(sim->twin.scheduler, results, items_n);
+    for (uint32_t i = 0; i < items_n; i++)
+        if (results[i].finished) {
+            sim_end(sim, ids[i]);
+            sim->n.finished++;
+        }
+}
+
+static void sim_step(struct sim *sim)
+{
+    const struct qr_plan *plan;
+    uint32_t live_n = 0;
+
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        sim->seqs[id].was_running = sim_runs(sim, id);
+        live_n += sim->seqs[id].live;
+    }
+    plan = qr_scheduler_plan(sim->world.scheduler);
+    qr_scheduler_check(sim->world.scheduler);
+    SIM_CHECK(sim, (plan->items_n == 0) == (live_n == 0));
+    if (sim->has_twin) sim_check_twin(sim, plan);
+    sim_check_moves(sim, plan);
+    sim_bound_preemptions(sim);
+    sim_check_items(sim, plan);
+    sim_check_fill(sim, plan);
+    sim_check_oldest(sim);
+    if (plan->items_n == 0) return;
+    sim_commit(sim, plan);
+    qr_scheduler_check(sim->world.scheduler);
+    sim->n.steps++;
+}
+
+/* So many steps, or as long as there are bytes; then all that live are let end. */
+static void sim_run(struct sim *sim, uint64_t steps_n)
+{
+    struct qr_scheduler_stats stats;
+
+    sim_open(sim);
+    for (uint64_t i = 0; i < steps_n && !sim->over; i++) {
+        while (sim_choose(sim, sim->submit_in) == 1)
+            sim_submit(sim);
+        if (sim_choose(sim, sim->cancel_in) == 1) sim_cancel(sim);
+        sim_step(sim);
+    }
+    while (qr_scheduler_running_n(sim->world.scheduler) > 0 ||
+           qr_scheduler_waiting_n(sim->world.scheduler) > 0)
+        sim_step(sim);
+    SIM_CHECK(sim, sim->world.pool.free_n == sim->pages_n);
+    SIM_CHECK(sim, sim->n.submitted == sim->n.finished + sim->n.cancelled);
+    qr_scheduler_stats(sim->world.scheduler, &stats);
+    SIM_CHECK(sim, stats.steps == sim->n.steps && stats.preemptions == sim->n.preemptions);
+    sim_close(sim);
+}
+
+#endif

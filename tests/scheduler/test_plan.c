@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+#include "fixture.h"
+
+/* running_max, waiting_max, step_tokens, prefill_chunk, context_max */
+#define LIMITS(...) ((struct qr_scheduler_limits){__VA_ARGS__})
+
+/* Goal: where there is no sequence there is nothing to do, and no commit is wanted.
+ * Method: plan twice. */
+static void no_sequence_no_items(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_open(&f, LIMITS(4, 4, 32, 0, 64), 8, 16);
+    fixture_plan(&f);
+    assert_int_equal(f.plan.items_n, 0);
+    assert_int_equal(f.plan.tokens_n, 0);
+    fixture_plan(&f);
+    assert_int_equal(f.plan.items_n, 0);
+    fixture_close(&f);
+}
+
+/* Goal: a sequence's chunks follow each other without gap or overlap, its last one alone wants
+ * logits, and then it goes on with one token a step.
+ * Method: 40 tokens in chunks of 16. */
+static void chunks_cover_the_prompt(void **state)
+{
+    struct fixture f;
+    qr_seq_id a;
+
+    (void)state;
+    fixture_open(&f, LIMITS(4, 4, 32, 16, 64), 8, 16);
+    a = fixture_submit(&f, 40, 64);
+    fixture_step(&f);
+    assert_item(&f, 0, a, 0, 16, false);
+    assert_int_equal(f.plan.admitted_n, 1);
+    fixture_step(&f);
+    assert_item(&f, 0, a, 16, 16, false);
+    assert_int_equal(f.plan.admitted_n, 0);
+    fixture_step(&f);
+    assert_item(&f, 0, a, 32, 8, true);
+    fixture_step(&f);
+    assert_item(&f, 0, a, 40, 1, true);
+    fixture_step(&f);
+    assert_item(&f, 0, a, 41, 1, true);
+    assert_int_equal(f.plan.items_n, 1);
+    fixture_cancel(&f, a);
+    fixture_close(&f);
+}
+
+/* Goal: prefill_chunk 0 is the whole budget.
+ * Method: a prompt of 100 under a budget of 60. */
+static void chunk_zero_is_the_budget(void **state)
+{
+    struct fixture f;
+    qr_seq_id a;
+
+    (void)state;
+    fixture_open(&f, LIMITS(4, 4, 60, 0, 128), 8, 16);
+    a = fixture_submit(&f, 100, 128);
+    fixture_step(&f);
+    assert_item(&f, 0, a, 0, 60, false);
+    fixture_step(&f);
+    assert_item(&f, 0, a, 60, 40, true);
+    fixture_cancel(&f, a);
+    fixture_close(&f);
+}
+
+/* Goal: a sequence with one token left comes before one that is still being prefilled, even if that
+ * one is older.
+ * Method: a long old prompt in chunks of 16, beside a short one that decodes meanwhile. */
+static void decodes_come_first(void **state)
+{
+    struct fixture f;
+    qr_seq_id a, b;
+
+    (void)state;
+    fixture_open(&f, LIMITS(4, 4, 40, 16, 128), 16, 16);
+    a = fixture_submit(&f, 100, 128);
+    b = fixture_submit(&f, 5, 128);
+    fixture_step(&f);
+    assert_item(&f, 0, a, 0, 16, false);
+    assert_item(&f, 1, b, 0, 5, true);
+    fixture_step(&f);
+    assert_int_equal(f.plan.items_n, 2);
+    assert_item(&f, 0, b, 5, 1, true);
+    assert_item(&f, 1, a, 16, 16, false);
+    fixture_cancel(&f, a);
+    fixture_cancel(&f, b);
+    fixture_close(&f);
+}
+
+/* Goal: decodes stand in order of admission, and so does prefill.
+ * Method: four sequences, two of each kind, submitted alternately. */
+static void each_kind_is_in_order_of_admission(void **state)
+{
+    struct fixture f;
+    qr_seq_id a, b, c, d;
+
+    (void)state;
+    fixture_open(&f, LIMITS(4, 4, 40, 8, 128), 32, 16);
+    a = fixture_submit(&f, 4, 128);
+    b = fixture_submit(&f, 50, 128);
+    c = fixture_submit(&f, 4, 128);
+    d = fixture_submit(&f, 50, 128);
+    fixture_step(&f);
+    fixture_step(&f);
+    assert_int_equal(f.plan.items_n, 4);
+    assert_item(&f, 0, a, 4, 1, true);
+    assert_item(&f, 1, c, 4, 1, true);
+    assert_item(&f, 2, b, 8, 8, false);
+    assert_item(&f, 3, d, 8, 8, false);
+    for (qr_seq_id id = 0; id < 4; id++)
+        fixture_cancel(&f, id);
+    fixture_close(&f);
+}
+
+/* Goal: a step uses its budget whole and no more, the oldest prompt first.
+ * Method: three prompts of 30 under a budget of 50. */
+static void budget_is_filled_oldest_first(void **state)
+{
+    struct fixture f;
+    qr_seq_id a, b, c;
+
+    (void)state;
+    fixture_open(&f, LIMITS(4, 4, 50, 0, 128), 32, 16);
+    a = fixture_submit(&f, 30, 128);
+    b = fixture_submit(&f, 30, 128);
+    c = fixture_submit(&f, 30, 128);
+    fixture_step(&f);
+    assert_int_equal(f.plan.tokens_n, 50);
+    assert_int_equal(f.plan.items_n, 2);
+    assert_item(&f, 0, a, 0, 30, true);
+    assert_item(&f, 1, b, 0, 20, false);
+    assert_state(&f, c, QR_SEQ_WAITING);
+    fixture_step(&f);
+    assert_int_equal(f.plan.tokens_n, 1 + 10 + 30);
+    assert_item(&f, 0, a, 30, 1, true);
+    assert_item(&f, 1, b, 20, 10, true);
+    assert_item(&f, 2, c, 0, 30, true);
+    for (qr_seq_id id = 0; id < 3; id++)
+        fixture_cancel(&f, id);
+    fixture_close(&f);
+}
+
+/* Goal: however many decode, prefill gets QR_PREFILL_MIN tokens of a step.
+ * Method: the smallest budget allowed, all slots but one decoding, then a prompt of 100. */
+static void prefill_gets_its_share_of_a_full_batch(void **state)
+{
+    struct fixture f;
+    qr_seq_id ids[8], late;
+
+    (void)state;
+    fixture_open(&f, LIMITS(8, 8, 8 + QR_PREFILL_MIN, 0, 128), 64, 16);
+    for (uint32_t i = 0; i < 7; i++)
+        ids[i] = fixture_submit(&f, 2, 128);
+    fixture_steps(&f, 2);
+    assert_int_equal(f.plan.items_n, 7);
+    late = fixture_submit(&f, 100, 128);
+    for (uint32_t step = 0; step < 5; step++) {
+        fixture_step(&f);
+        assert_int_equal(f.plan.items_n, 8);
+        assert_item(&f, 7, late, step * 17, 17, false);
+        assert_int_equal(f.plan.tokens_n, 8 + QR_PREFILL_MIN);
+    }
+    fixture_cancel(&f, late);
+    for (uint32_t i = 0; i < 7; i++)
+        fixture_cancel(&f, ids[i]);
+    fixture_close(&f);
+}
+
+/* Goal: pages are taken as tokens are written, not when a sequence is admitted, so a sequence
+ * never has a page that it does not use yet.
+ * Method: a prompt of 60 in chunks of 10, pages of 16: count after every step. */
+static void pages_are_taken_as_they_are_written(void **state)
+{
+    const uint32_t held_n[] = {1, 2, 2, 3, 4, 4};
+    struct fixture f;
+    struct qr_scheduler_stats stats, before = {0};
+    qr_seq_id a;
+
+    (void)state;
+    fixture_open(&f, LIMITS(4, 4, 40, 10, 64), 8, 16);
+    a = fixture_submit(&f, 60, 64);
+    for (uint32_t i = 0; i < 6; i++) {
+        fixture_step(&f);
+        assert_int_equal(f.world.pool.pages_n - f.world.pool.free_n, held_n[i]);
+        qr_scheduler_stats(f.s, &stats);
+        assert_int_equal(stats.slots_held - before.slots_held, held_n[i] * 16);
+        assert_int_equal(stats.slots_empty - before.slots_empty, held_n[i] * 16 - (i + 1) * 10);
+        before = stats;
+    }
+    fixture_cancel(&f, a);
+    fixture_close(&f);
+}
+
+/* Goal: an item names the pages in which its tokens stand.
+ * Method: the item's pages are held, and stay the same from step to step as more come. */
+static void items_carry_their_pages(void **state)
+{
+    struct fixture f;
+    qr_seq_id a;
+    qr_page_id first;
+
+    (void)state;
+    fixture_open(&f, LIMITS(4, 4, 40, 16, 64), 8, 16);
+    a = fixture_submit(&f, 48, 64);
+    fixture_plan(&f);
+    first = f.items[0].pages[0];
+    assert_int_equal(qr_page_pool_refs(&f.world.pool, first), 1);
+    fixture_commit(&f, QR_SEQ_NONE);
+    fixture_plan(&f);
+    assert_int_equal(f.items[0].pages[0], first);
+    assert_int_not_equal(f.items[0].pages[1], first);
+    assert_int_equal(qr_page_pool_refs(&f.world.pool, f.items[0].pages[1]), 1);
+    fixture_commit(&f, a);
+    fixture_close(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_sequence_no_items),
+        cmocka_unit_test(chunks_cover_the_prompt),
+        cmocka_unit_test(chunk_zero_is_the_budget),
+        cmocka_unit_test(decodes_come_first),
+        cmocka_unit_test(each_kind_is_in_order_of_admission),
+        cmocka_unit_test(budget_is_filled_oldest_first),
+        cmocka_unit_test(prefill_gets_its_share_of_a_full_batch),
+        cmocka_unit_test(pages_are_taken_as_they_are_written),
+        cmocka_unit_test(items_carry_their_pages),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* QUIRE_SIM_SEEDS and QUIRE_SIM_STEPS make it longer, QUIRE_SIM_SEED runs one seed again. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "simulation.h"
+
+#define SEEDS_N 150u
+#define STEPS_N 600u
+
+static const struct sim *current; /* for on_abort: an assertion of the library knows no seed */
+
+static void on_abort(int signal_number)
+{
+    char text[128];
+    int n;
+
+    (void)signal_number;
+    if (current == NULL) return;
+    n = snprintf(text, sizeof text, "simulation failed: QUIRE_SIM_SEED=%llu, step %llu\n",
+                 (unsigned long long)current->seed, (unsigned long long)current->n.steps);
+    if (write(STDERR_FILENO, text, (size_t)n) < 0) _exit(1);
+}
+
+static uint64_t setting(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+
+    return text == NULL ? otherwise : strtoull(text, NULL, 10);
+}
+
+static void add_counts(struct sim_counts *sum, const struct sim_counts *n)
+{
+    sum->steps += n->steps;
+    sum->submitted += n->submitted;
+    sum->refused += n->refused;
+    sum->cancelled += n->cancelled;
+    sum->finished += n->finished;
+    sum->preemptions += n->preemptions;
+    sum->readmissions += n->readmissions;
+    sum->promised += n->promised;
+}
+
+static struct sim_counts run_seeds(uint64_t seeds_n, uint64_t steps_n, bool has_twin)
+{
+    uint64_t only = setting("QUIRE_SIM_SEED", 0);
+    struct sim_counts sum = {0};
+
+    for (uint64_t seed = only > 0 ? only : 1; seed <= (only > 0 ? only : seeds_n); seed++) {
+        struct sim sim = {.seed = seed, .random = seed, .has_twin = has_twin};
+        current = &sim;
+        sim_run(&sim, steps_n);
+        current = NULL;
+        add_counts(&sum, &sim.n);
+    }
+    return sum;
+}
+
+/* Goal: whatever comes in, every promise of scheduler.h holds after every step: pages, order,
+ * budget, progress, the bound on preemptions, one end for each; and no token is ever read from
+ * another's page.
+ * Method: seeded worlds with tiny pools, budgets and chunks; all that can happen must have. */
+static void every_promise_holds_after_every_step(void **state)
+{
+    struct sim_counts n =
+        run_seeds(setting("QUIRE_SIM_SEEDS", SEEDS_N), setting("QUIRE_SIM_STEPS", STEPS_N), false);
+
+    (void)state;
+    print_message("%llu steps: %llu accepted, %llu refused, %llu finished, %llu cancelled, "
+                  "%llu preemptions, %llu readmissions\n",
+                  (unsigned long long)n.steps, (unsigned long long)n.submitted,
+                  (unsigned long long)n.refused, (unsigned long long)n.finished,
+                  (unsigned long long)n.cancelled, (unsigned long long)n.preemptions,
+                  (unsigned long long)n.readmissions);
+    assert_int_equal(n.submitted, n.finished + n.cancelled);
+    if (getenv("QUIRE_SIM_SEED") != NULL) return;
+    assert_true(n.refused > 0);
+    assert_true(n.finished > 0);
+    assert_true(n.cancelled > 0);
+    assert_true(n.preemptions > 0);
+    assert_true(n.readmissions > 0);
+    assert_true(n.promised > 0);
+}
+
+/* Goal: the same calls give the same plans, page for page.
+ * Method: two schedulers in memory of their own, told the same; each plan is compared. */
+static void same_calls_same_plans(void **state)
+{
+    struct sim_counts n = run_seeds(40, 300, true);
+
+    (void)state;
+    assert_true(n.steps > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_promise_holds_after_every_step),
+        cmocka_unit_test(same_calls_same_plans),
+    };
+
+    signal(SIGABRT, on_abort);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
