@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/text/split.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "runtime/base/error.h"
+#include "runtime/base/memory.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+/* ---- the rules ------------------------------------------------------------------------ */
+
+/* Unicode's White_Space.  PCRE2's own \s has U+180E besides, which is none since Unicode 6.3. */
+#define WHITE "\\p{Z}\\t-\\r\\x{85}"
+
+/* GPT-2's pattern.  Source: openai/gpt-2, encoder.py. */
+#define GPT2                                                                                       \
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" WHITE "\\p{L}\\p{N}]+"                      \
+    "|[" WHITE "]+(?![^" WHITE "])|[" WHITE "]+"
+
+/* Llama 3's pattern.  Source: its tokenizer.json. */
+#define LLAMA3                                                                                     \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"                       \
+    "| ?[^" WHITE "\\p{L}\\p{N}]+[\\r\\n]*|[" WHITE "]*[\\r\\n]+"                                  \
+    "|[" WHITE "]+(?![^" WHITE "])|[" WHITE "]+"
+
+/* Names as llama.cpp writes and reads them. */
+static const struct qr_split_rule rules[] = {
+    {.names = {"gpt-2", "gpt2", "phi-2", "olmo", "jais", "exaone4"}, .stages = {{GPT2, false}}},
+    {.names = {"smollm", "starcoder", "refact", "codeshell", "command-r"},
+     .stages = {{"\\p{N}", true}, {GPT2, false}}},
+    {.names = {"llama-bpe", "llama3", "llama-v3", "falcon3"},
+     .stages = {{LLAMA3, false}},
+     .ignore_merges = true,
+     .adds_bos = true},
+};
+
+const struct qr_split_rule *qr_split_rule(struct quire_text name)
+{
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        for (const char *const *known = rules[i].names; *known; known++) {
+            if (strlen(*known) == name.n && memcmp(*known, name.data, name.n) == 0) {
+                return &rules[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+/* ---- patterns ------------------------------------------------------------------------- */
+
+struct stage {
+    pcre2_code *code;
+    bool whole;
+};
+
+struct qr_splitter {
+    struct quire_allocator allocator;
+    pcre2_general_context *general;
+    struct stage stages[QR_SPLIT_STAGES_MAX];
+    unsigned stages_n;
+};
+
+static void *pcre2_take(size_t bytes, void *allocator)
+{
+    return qr_alloc(allocator, bytes);
+}
+
+static void pcre2_give(void *memory, void *allocator)
+{
+    qr_free(allocator, memory);
+}
+
+static int compile(struct qr_splitter *s, const struct qr_split_stage *stage, bool jit,
+                   struct quire_error *error)
+{
+    int number;
+    PCRE2_SIZE offset;
+
+    pcre2_compile_context *context = pcre2_compile_context_create(s->general);
+    if (!context) return qr_error(error, QUIRE_NO_MEMORY, "no memory for a split pattern");
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)stage->pattern, PCRE2_ZERO_TERMINATED,
+                                     PCRE2_UTF | PCRE2_UCP, &number, &offset, context);
+    pcre2_compile_context_free(context);
+    if (!code && number == PCRE2_ERROR_HEAP_FAILED) {
+        return qr_error(error, QUIRE_NO_MEMORY, "no memory for a split pattern");
+    }
+    if (!code) {
+        return qr_error(error, QUIRE_UNSUPPORTED,
+                        "this PCRE2 does not take the split pattern \"%.80s\": error %d at byte "
+                        "%zu",
+                        stage->pattern, number, (size_t)offset);
+    }
+    /* Without memory that may be executed the JIT refuses, and the interpreter serves. */
+    if (jit) (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
+    s->stages[s->stages_n++] = (struct stage){.code = code, .whole = stage->whole};
+    return QUIRE_OK;
+}
+
+int qr_splitter_create(struct qr_splitter **splitter, const struct qr_split_rule *rule, bool jit,
+                       const struct quire_allocator *allocator, struct quire_error *error)
+{
+    *splitter = NULL;
+    struct qr_splitter *s = qr_alloc_zero(allocator, 1, sizeof(*s));
+    if (!s) return qr_error(error, QUIRE_NO_MEMORY, "no memory for the split patterns");
+    s->allocator = *allocator;
+    s->general = pcre2_general_context_create(pcre2_take, pcre2_give, &s->allocator);
+    if (!s->general) {
+        qr_splitter_destroy(s);
+        return qr_error(error, QUIRE_NO_MEMORY, "no memory for the split patterns");
+    }
+    for (unsigned i = 0; i < QR_SPLIT_STAGES_MAX && rule->stages[i].pattern; i++) {
+        int status = compile(s, &rule->stages[i], jit, error);
+        if (status != QUIRE_OK) {
+            qr_splitter_destroy(s);
+            return status;
+        }
+    }
+    *splitter = s;
+    return QUIRE_OK;
+}
+
+void qr_splitter_destroy(struct qr_splitter *s)
+{
+    if (!s) return;
+    for (unsigned i = 0; i < s->stages_n; i++)
+        pcre2_code_free(s->stages[i].code);
+    pcre2_general_context_free(s->general);
+    struct quire_allocator allocator = s->allocator;
+    qr_free(&allocator, s);
+}
+
+/* ---- splitting ------------------------------------------------------------------------ */
+
+bool qr_split_scratch_init(struct qr_split_scratch *scratch, const struct qr_splitter *splitter)
+{
+    pcre2_match_data *data = pcre2_match_data_create(1, splitter->general);
+    pcre2_match_context *context = pcre2_match_context_create(splitter->general);
+
+    if (!data || !context) {
+        pcre2_match_data_free(data);
+        pcre2_match_context_free(context);
+        return false;
+    }
+    /* The patterns take time linear in the text, but a run of a million spaces is a million steps
+     * of one match: PCRE2's limits against runaway patterns would only make long text fail. */
+    pcre2_set_match_limit(context, UINT32_MAX);
+    pcre2_set_depth_limit(context, UINT32_MAX);
+    pcre2_set_heap_limit(context, UINT32_MAX);
+    *scratch = (struct qr_split_scratch){.match_data = data, .match_context = context};
+    return true;
+}
+
+void qr_split_scratch_deinit(struct qr_split_scratch *scratch)
+{
+    pcre2_match_data_free(scratch->match_data);
+    pcre2_match_context_free(scratch->match_context);
+    *scratch = (struct qr_split_scratch){0};
+}
+
+struct run {
+    const struct qr_splitter *splitter;
+    struct qr_split_scratch *scratch;
+    qr_piece_fn *fn;
+    void *context;
+};
+
+/* The next match in text at or after `at`: 1, 0: none, or a negative status. */
+static int match(const struct run *run, const pcre2_code *code, const char *text, size_t text_n,
+                 size_t at, size_t *begin, size_t *end)
+{
+    pcre2_match_data *data = run->scratch->match_data;
+    uint32_t options = PCRE2_NO_UTF_CHECK;
+
+    int rc =
+        pcre2_match(code, (PCRE2_SPTR)text, text_n, at, options, data, run->scratch->match_context);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {
+        rc = pcre2_match(code, (PCRE2_SPTR)text, text_n, at, options | PCRE2_NO_JIT, data,
+                         run->scratch->match_context);
+    }
+    if (rc == PCRE2_ERROR_NOMATCH) return 0;
+    if (rc < 0) return QUIRE_NO_MEMORY; /* all limits are off and the text is checked */
+    const PCRE2_SIZE *ovector = pcre2_get_ovector_pointer(data);
+    *begin = ovector[0];
+    *end = ovector[1];
+    assert(*begin >= at && *end > *begin && *end <= text_n);
+    return 1;
+}
+
+static int split_stage(const struct run *run, unsigned stage_index, const char *text, size_t offset,
+                       size_t text_n);
+
+/* Part of a text that stage_index left: further cut, or a piece. */
+static int hand_on(const struct run *run, unsigned stage_index, const char *text, size_t offset,
+                   size_t begin, size_t end, bool whole)
+{
+    if (whole || stage_index + 1 == run->splitter->stages_n) {
+        return run->fn(run->context, offset + begin, offset + end);
+    }
+    return split_stage(run, stage_index + 1, text + begin, offset + begin, end - begin);
+}
+
+/* Cuts text[0, text_n), which stands at `offset` of the whole; deep as there are stages. */
+static int split_stage(const struct run *run, unsigned stage_index, const char *text, size_t offset,
+                       size_t text_n)
+{
+    const struct stage *stage = &run->splitter->stages[stage_index];
+
+    for (size_t at = 0; at < text_n;) {
+        size_t begin = text_n, end = text_n;
+        int found = match(run, stage->code, text, text_n, at, &begin, &end);
+        if (found < 0) return found;
+        int status = QUIRE_OK;
+        if (begin > at) status = hand_on(run, stage_index, text, offset, at, begin, false);
+        if (status == QUIRE_OK && found) {
+            status = hand_on(run, stage_index, text, offset, begin, end, stage->whole);
+        }
+        if (status != QUIRE_OK) return status;
+        at = end;
+    }
+    return QUIRE_OK;
+}
+
+int qr_split(const struct qr_splitter *splitter, struct qr_split_scratch *scratch, const char *text,
+             size_t text_n, qr_piece_fn *fn, void *context)
+{
+    struct run run = {.splitter = splitter, .scratch = scratch, .fn = fn, .context = context};
+
+    return split_stage(&run, 0, text, 0, text_n);
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/text/tokenizer.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "runtime/base/error.h"
+#include "runtime/base/memory.h"
+#include "runtime/text/bpe.h"
+#include "runtime/text/specials.h"
+#include "runtime/text/split.h"
+#include "runtime/text/utf8.h"
+#include "runtime/text/vocabulary.h"
+
+/* Texts of tokens that end generation, whatever the file's own ids say. */
+static const char *const known_ends[] = {
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end_of_text|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<end_of_turn>",
+    "<eos>",
+    "<end_of_utterance>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "<｜end▁of▁sentence｜>",
+};
+
+struct qr_tokenizer {
+    struct quire_allocator allocator;
+    struct qr_vocabulary vocabulary;
+    struct qr_bpe bpe;
+    const struct qr_split_rule *rule;
+    struct qr_splitter *splitter;
+    struct qr_specials always;     /* user-defined tokens: matched in any text */
+    struct qr_specials on_request; /* these and control tokens */
+    int32_t bos_id;
+    bool adds_bos;
+    size_t bytes_max;
+};
+
+/* ---- creation ------------------------------------------------------------------------- */
+
+static bool is(struct quire_text text, const char *expected)
+{
+    return text.n == strlen(expected) && memcmp(text.data, expected, text.n) == 0;
+}
+
+static int find_rule(const struct qr_tokenizer_source *source, const struct qr_split_rule **rule,
+                     struct quire_error *error)
+{
+    struct quire_text model = source->model, pre = source->pre;
+
+    if (model.n == 0) {
+        return qr_error(error, QUIRE_NO_TOKENIZER, "the file has no tokenizer.ggml.model");
+    }
+    if (!is(model, "gpt2")) {
+        return qr_error(error, QUIRE_NO_TOKENIZER,
+                        "tokenizer.ggml.model is \"%.*s\"%s; supported is \"gpt2\" (byte-level "
+                        "BPE)",
+                        (int)(model.n < 64 ? model.n : 64), model.data,
+                        is(model, "llama") ? " (SentencePiece)" : "");
+    }
+    *rule = qr_split_rule(pre);
+    if (!*rule) {
+        return qr_error(error, QUIRE_NO_TOKENIZER,
+                        "tokenizer.ggml.pre is \"%.*s\"; supported are \"smollm\", \"gpt-2\" and "
+                        "\"llama-bpe\"",
+                        (int)(pre.n < 64 ? pre.n : 64), pre.n ? pre.data : "");
+    }
+    return QUIRE_OK;
+}
+
+static int check_id(const struct qr_tokenizer_source *source, const char *key, int32_t id,
+                    struct quire_error *error)
+{
+    if (id < 0 || (uint32_t)id < source->tokens_n) return QUIRE_OK;
+    return qr_error(error, QUIRE_BAD_FILE, "%s is %d; the vocabulary has %u tokens", key, (int)id,
+                    source->tokens_n);
+}
+
+static int check_ids(const struct qr_tokenizer_source *source, struct quire_error *error)
+{
+    int status = check_id(source, "tokenizer.ggml.bos_token_id", source->bos_id, error);
+
+    if (status == QUIRE_OK) {
+        status = check_id(source, "tokenizer.ggml.eos_token_id", source->eos_id, error);
+    }
+    if (status == QUIRE_OK) {
+        status = check_id(source, "tokenizer.ggml.eot_token_id", source->eot_id, error);
+    }
+    if (status == QUIRE_OK) {
+        status = check_id(source, "tokenizer.ggml.eom_token_id", source->eom_id, error);
+    }
+    return status;
+}
+
+static void mark_ends(struct qr_vocabulary *v, const struct qr_tokenizer_source *source)
+{
+    const int32_t ids[] = {source->eos_id, source->eot_id, source->eom_id};
+
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        if (ids[i] >= 0) v->tokens[ids[i]].ends = true;
+    }
+    for (size_t i = 0; i < sizeof(known_ends) / sizeof(known_ends[0]); i++) {
+        struct quire_text text = {known_ends[i], strlen(known_ends[i])};
+        uint32_t id = qr_vocabulary_find(v, text, (struct quire_text){NULL, 0});
+        if (id == QR_ID_NONE) continue;
+        uint8_t kind = v->tokens[id].kind;
+        /* Converters have written such tokens as user-defined ones too. */
+        if (kind == QR_TOKEN_CONTROL || kind == QR_TOKEN_USER) v->tokens[id].ends = true;
+    }
+}
+
+static int fill(struct qr_tokenizer *t, const struct qr_tokenizer_source *source,
+                struct quire_error *error)
+{
+    const struct quire_allocator *allocator = &t->allocator;
+
+    int status = qr_vocabulary_init(&t->vocabulary, source->tokens, source->kinds, source->tokens_n,
+                                    allocator, error);
+    if (status != QUIRE_OK) return status;
+    status =
+        qr_bpe_init(&t->bpe, &t->vocabulary, source->merges, source->merges_n, allocator, error);
+    if (status != QUIRE_OK) return status;
+    status = qr_splitter_create(&t->splitter, t->rule, true, allocator, error);
+    if (status != QUIRE_OK) return status;
+
+    const unsigned always = 1u << QR_TOKEN_USER;
+    const unsigned on_request = always | 1u << QR_TOKEN_CONTROL | 1u << QR_TOKEN_UNKNOWN;
+    if (!qr_specials_init(&t->always, &t->vocabulary, always, allocator) ||
+        !qr_specials_init(&t->on_request, &t->vocabulary, on_request, allocator)) {
+        return qr_error(error, QUIRE_NO_MEMORY, "no memory for the special tokens");
+    }
+    mark_ends(&t->vocabulary, source);
+    for (uint32_t id = 0; id < t->vocabulary.tokens_n; id++) {
+        size_t n = qr_token_bytes(&t->vocabulary.tokens[id], NULL);
+        if (n > t->bytes_max) t->bytes_max = n;
+    }
+    t->bos_id = source->bos_id;
+    t->adds_bos =
+        source->bos_id >= 0 && (source->add_bos < 0 ? t->rule->adds_bos : source->add_bos > 0);
+    return QUIRE_OK;
+}
+
+int qr_tokenizer_create(struct qr_tokenizer **tokenizer, const struct qr_tokenizer_source *source,
+                        const struct quire_allocator *allocator, struct quire_error *error)
+{
+    const struct qr_split_rule *rule = NULL;
+
+    *tokenizer = NULL;
+    qr_error_clear(error);
+    int status = find_rule(source, &rule, error);
+    if (status != QUIRE_OK) return status;
+    status = check_ids(source, error);
+    if (status != QUIRE_OK) return status;
+    struct quire_allocator own = qr_allocator(*allocator);
+    struct qr_tokenizer *t = qr_alloc_zero(&own, 1, sizeof(*t));
+    if (!t) return qr_error(error, QUIRE_NO_MEMORY, "no memory for a tokenizer");
+    t->allocator = own;
+    t->rule = rule;
+    status = fill(t, source, error);
+    if (status != QUIRE_OK) {
+        qr_tokenizer_destroy(t);
+        return status;
+    }
+    *tokenizer = t;
+    return QUIRE_OK;
+}
+
+void qr_tokenizer_destroy(struct qr_tokenizer *t)
+{
+    if (!t) return;
+    struct quire_allocator allocator = t->allocator;
+    qr_specials_deinit(&t->on_request, &allocator);
+    qr_specials_deinit(&t->always, &allocator);
+    qr_splitter_destroy(t->splitter);
+    qr_bpe_deinit(&t->bpe, &allocator);
+    qr_vocabulary_deinit(&t->vocabulary, &allocator);
+    qr_free(&allocator, t);
+}
+
+/* ---- text to ids ---------------------------------------------------------------------- */
+
+/* One call's state. */
+struct encoding {
+    const struct qr_tokenizer *t;
+    struct qr_bpe_scratch merging;
+    struct qr_split_scratch splitting;
+    struct qr_ids out;
+    const char *bytes; /* of the part between special tokens in work */
+};
+
+static int encode_piece(void *context, size_t begin, size_t end)
+{
+    struct encoding *e = context;
+    const struct qr_tokenizer *t = e->t;
+    struct quire_text piece = {e->bytes + begin, end - begin};
+
+    if (t->rule->ignore_merges && piece.n <= t->bytes_max) {
+        uint32_t id = qr_vocabulary_find_bytes(&t->vocabulary, piece);
+        if (id != QR_ID_NONE) {
+            qr_ids_add(&e->out, id);
+            return QUIRE_OK;
+        }
+    }
+    return qr_bpe_encode(&t->bpe, &e->merging, piece.data, piece.n, &e->out);
+}
+
+/* bytes and subject: the same text, see utf8.h. */
+static int encode_text(struct encoding *e, const char *bytes, const char *subject, size_t n,
+                       unsigned flags)
+{
+    const struct qr_tokenizer *t = e->t;
+    const struct qr_specials *specials = flags & QUIRE_TEXT_SPECIAL ? &t->on_request : &t->always;
+    bool bos = (flags & QUIRE_TEXT_BOS) && t->adds_bos;
+
+    for (size_t at = 0; at < n || bos;) {
+        size_t special_at = n;
+        uint32_t id = QR_ID_NONE;
+        bool found = qr_specials_next(specials, bytes, n, at, &special_at, &id);
+        if (bos && !(found && special_at == 0 && id == (uint32_t)t->bos_id)) {
+            qr_ids_add(&e->out, (uint32_t)t->bos_id);
+        }
+        bos = false;
+        if (special_at > at) {
+            e->bytes = bytes + at;
+            int status = qr_split(t->splitter, &e->splitting, subject + at, special_at - at,
+                                  encode_piece, e);
+            if (status != QUIRE_OK) return status;
+        }
+        if (found) qr_ids_add(&e->out, id);
+        at = special_at + (found ? t->vocabulary.tokens[id].text_n : 0);
+    }
+    return QUIRE_OK;
+}
+
+int qr_tokenizer_encode(const struct qr_tokenizer *t, const char *text, size_t text_n,
+                        unsigned flags, int32_t *ids, size_t capacity, size_t *ids_n)
+{
+    struct encoding e = {.t = t,
+                         .merging = {.allocator = &t->allocator},
+                         .out = {.ids = ids, .capacity = ids ? capacity : 0}};
+    const char *bytes = text, *subject = text;
+    char *repaired = NULL;
+    size_t n = text_n;
+
+    *ids_n = 0;
+    if (qr_utf8_valid(text, text_n) < text_n) {
+        n = qr_utf8_repaired_n(text, text_n);
+        repaired = n <= SIZE_MAX / 2 ? qr_alloc(&t->allocator, 2 * n) : NULL;
+        if (!repaired) return QUIRE_NO_MEMORY;
+        qr_utf8_repair(text, text_n, repaired, repaired + n);
+        bytes = repaired;
+        subject = repaired + n;
+    }
+    int status = QUIRE_NO_MEMORY;
+    if (qr_split_scratch_init(&e.splitting, t->splitter)) {
+        status = encode_text(&e, bytes, subject, n, flags);
+        qr_split_scratch_deinit(&e.splitting);
+    }
+    qr_bpe_scratch_deinit(&e.merging);
+    qr_free(&t->allocator, repaired);
+    if (status != QUIRE_OK) return status;
+    *ids_n = e.out.n;
+    return e.out.n > capacity ? QUIRE_BUFFER_SMALL : QUIRE_OK;
+}
+
+/* ---- ids to text ---------------------------------------------------------------------- */
+
+int qr_tokenizer_decode(const struct qr_tokenizer *t, const int32_t *ids, size_t ids_n,
+                        unsigned flags, char *text, size_t capacity, size_t *text_n)
+{
+    size_t n = 0;
+
+    *text_n = 0;
+    for (size_t i = 0; i < ids_n; i++) {
+        if (ids[i] < 0 || (uint32_t)ids[i] >= t->vocabulary.tokens_n) return QUIRE_INVALID;
+    }
+    for (size_t i = 0; i < ids_n; i++) {
+        const struct qr_token *token = &t->vocabulary.tokens[ids[i]];
+        if (qr_token_is_hidden(token) && !(flags & QUIRE_TEXT_SPECIAL)) continue;
+        size_t bytes = qr_token_bytes(token, NULL);
+        if (n + bytes <= capacity) qr_token_bytes(token, text ? text + n : NULL);
+        n += bytes;
+    }
+    *text_n = n;
+    return n > capacity ? QUIRE_BUFFER_SMALL : QUIRE_OK;
+}
+
+/* ---- facts ---------------------------------------------------------------------------- */
+
+bool qr_tokenizer_adds_bos(const struct qr_tokenizer *t)
+{
+    return t->adds_bos;
+}
+
+uint32_t qr_tokenizer_vocab_n(const struct qr_tokenizer *t)
+{
+    return t->vocabulary.tokens_n;
+}
+
+bool qr_tokenizer_is_end(const struct qr_tokenizer *t, int32_t id)
+{
+    return id >= 0 && (uint32_t)id < t->vocabulary.tokens_n && t->vocabulary.tokens[id].ends;
+}
+
+int32_t qr_tokenizer_find(const struct qr_tokenizer *t, struct quire_text token)
+{
+    uint32_t id = qr_vocabulary_find(&t->vocabulary, token, (struct quire_text){NULL, 0});
+
+    return id == QR_ID_NONE ? -1 : (int32_t)id;
+}
+
+size_t qr_tokenizer_token_bytes_max(const struct qr_tokenizer *t)
+{
+    return t->bytes_max;
+}
+
+/* ---- streaming ------------------------------------------------------------------------ */
+
+void qr_detokenizer_init(struct qr_detokenizer *d, const struct qr_tokenizer *t, unsigned flags)
+{
+    *d = (struct qr_detokenizer){.tokenizer = t, .flags = flags};
+}
+
+size_t qr_detokenizer_room(const struct qr_tokenizer *t)
+{
+    /* Each byte, held or new, comes out as itself or as one U+FFFD at most. */
+    return (t->bytes_max + sizeof(((struct qr_detokenizer *)0)->held)) * QR_UTF8_REPLACEMENT_N;
+}
+
+static size_t replace_held(struct qr_detokenizer *d, char *out)
+{
+    d->held_n = 0;
+    memcpy(out, QR_UTF8_REPLACEMENT, QR_UTF8_REPLACEMENT_N);
+    return QR_UTF8_REPLACEMENT_N;
+}
+
+/* One byte: it goes on with what is held, or that is replaced and it stands for itself. */
+static size_t push_byte(struct qr_detokenizer *d, uint8_t byte, char *out)
+{
+    size_t n = 0;
+    bool complete;
+
+    bool fits = qr_utf8_continues(d->held, d->held_n, byte, &complete);
+    if (!fits && d->held_n > 0) {
+        n = replace_held(d, out);
+        fits = qr_utf8_continues(d->held, 0, byte, &complete);
+    }
+    if (!fits) return n + replace_held(d, out + n);
+    d->held[d->held_n++] = byte;
+    if (complete) {
+        memcpy(out + n, d->held, d->held_n);
+        n += d->held_n;
+        d->held_n = 0;
+    }
+    return n;
+}
+
+size_t qr_detokenizer_push(struct qr_detokenizer *d, int32_t id, char *out)
+{
+    const struct qr_vocabulary *v = &d->tokenizer->vocabulary;
+
+    assert(id >= 0 && (uint32_t)id < v->tokens_n);
+    const struct qr_token *token = &v->tokens[id];
+    if (qr_token_is_hidden(token) && !(d->flags & QUIRE_TEXT_SPECIAL)) return 0;
+    /* The token's own bytes stand at the end of the room, and are read before they are met. */
+    size_t bytes_n = qr_token_bytes(token, NULL);
+    char *bytes = out + qr_detokenizer_room(d->tokenizer) - bytes_n;
+    qr_token_bytes(token, bytes);
+    size_t n = 0;
+    for (size_t i = 0; i < bytes_n; i++)
+        n += push_byte(d, (uint8_t)bytes[i], out + n);
+    return n;
+}
+
+size_t qr_detokenizer_flush(struct qr_detokenizer *d, char *out)
+{
+    return d->held_n ? replace_held(d, out) : 0;
+}

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+
+#include "runtime/text/tokenizer.h"
+#include "text/tiny_vocabulary.h"
+
+static const struct quire_allocator use_malloc = {NULL, NULL};
+
+static struct qr_tokenizer *create(const struct tiny_vocabulary *v)
+{
+    struct qr_tokenizer *t;
+    struct quire_error error;
+
+    if (qr_tokenizer_create(&t, &v->source, &use_malloc, &error) != QUIRE_OK) {
+        fprintf(stderr, "%s\n", error.text);
+        fail();
+    }
+    return t;
+}
+
+static void assert_refused(const struct tiny_vocabulary *v, int status, const char *what)
+{
+    struct qr_tokenizer *t = (struct qr_tokenizer *)&t;
+    struct quire_error error;
+
+    assert_int_equal(qr_tokenizer_create(&t, &v->source, &use_malloc, &error), status);
+    assert_null(t);
+    assert_int_equal(error.status, status);
+    if (!strstr(error.text, what)) {
+        fprintf(stderr, "\"%s\" does not say \"%s\"\n", error.text, what);
+        fail();
+    }
+}
+
+static void assert_ids(const struct qr_tokenizer *t, const char *text, unsigned flags,
+                       const int32_t *expected, size_t expected_n)
+{
+    int32_t ids[64];
+    size_t n;
+
+    assert_int_equal(qr_tokenizer_encode(t, text, strlen(text), flags, ids, 64, &n), QUIRE_OK);
+    assert_int_equal(n, expected_n);
+    assert_memory_equal(ids, expected, n * sizeof(ids[0]));
+}
+
+#define ASSERT_IDS(t, text, flags, ...)                                                            \
+    assert_ids(t, text, flags, (const int32_t[]){__VA_ARGS__},                                     \
+               sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
+
+static int32_t id_of(const struct qr_tokenizer *t, const char *text)
+{
+    int32_t id = qr_tokenizer_find(t, tiny_text(text));
+
+    assert_true(id >= 0);
+    return id;
+}
+
+/* Goal: a tokenizer that is not supported is refused by its name, so that the file can serve ids.
+ * Method: other models, other pre-tokenizers, none. */
+static void unsupported_kinds_are_named(void **state)
+{
+    (void)state;
+    struct tiny_vocabulary v;
+
+    tiny_vocabulary_init(&v, "qwen2");
+    assert_refused(&v, QUIRE_NO_TOKENIZER, "tokenizer.ggml.pre is \"qwen2\"");
+    v.source.pre = (struct quire_text){NULL, 0};
+    assert_refused(&v, QUIRE_NO_TOKENIZER, "tokenizer.ggml.pre is \"\"");
+    v.source.model = tiny_text("llama");
+    assert_refused(&v, QUIRE_NO_TOKENIZER, "\"llama\" (SentencePiece)");
+    v.source.model = tiny_text("bert");
+    assert_refused(&v, QUIRE_NO_TOKENIZER, "\"bert\"");
+    v.source.model = (struct quire_text){NULL, 0};
+    assert_refused(&v, QUIRE_NO_TOKENIZER, "no tokenizer.ggml.model");
+}
+
+/* Goal: what a file gets wrong is an error that says what and where.
+ * Method: one fault at a time. */
+static void broken_vocabularies_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *merge, *what;
+    } merges[] = {
+        {"ab", "is not two tokens"}, {"", "is not two tokens"},  {"a ", "is not two tokens"},
+        {" b", "is not two tokens"}, {"a zz", "names or makes"}, {"zz a", "names or makes"},
+        {"b a", "names or makes"},   {"a  b", "names or makes"},
+    };
+    struct tiny_vocabulary v;
+
+    for (size_t i = 0; i < sizeof(merges) / sizeof(merges[0]); i++) {
+        tiny_vocabulary_init(&v, "gpt-2");
+        v.merges[3] = tiny_text(merges[i].merge);
+        assert_refused(&v, QUIRE_BAD_FILE, merges[i].what);
+        assert_refused(&v, QUIRE_BAD_FILE, "merge 3 ");
+    }
+    tiny_vocabulary_init(&v, "gpt-2");
+    v.source.eos_id = (int32_t)v.source.tokens_n;
+    assert_refused(&v, QUIRE_BAD_FILE, "eos_token_id");
+    v.source.eos_id = -1;
+    v.source.bos_id = INT32_MAX;
+    assert_refused(&v, QUIRE_BAD_FILE, "bos_token_id");
+    tiny_vocabulary_init(&v, "gpt-2");
+    v.kinds[7] = 7;
+    assert_refused(&v, QUIRE_BAD_FILE, "token 7 ");
+    tiny_vocabulary_init(&v, "gpt-2");
+    v.tokens[9].n = (size_t)1 << 40;
+    assert_refused(&v, QUIRE_BAD_FILE, "token 9 ");
+    tiny_vocabulary_init(&v, "gpt-2");
+    v.source.tokens_n = 0;
+    v.source.bos_id = v.source.eos_id = -1;
+    assert_refused(&v, QUIRE_BAD_FILE, "tokenizer.ggml.tokens is empty");
+    v.source.tokens_n = UINT32_MAX;
+    assert_refused(&v, QUIRE_UNSUPPORTED, "tokens");
+}
+
+/* Goal: empty tokens are found nowhere and decode to nothing; of two tokens with one text the last
+ *       has it; of two merges of one pair the first counts.
+ * Method: a vocabulary with all three. */
+static void doubles_and_empty_texts_have_rules(void **state)
+{
+    (void)state;
+    struct tiny_vocabulary v;
+    char text[8];
+    size_t n;
+
+    tiny_vocabulary_init(&v, "gpt-2");
+    int32_t empty = tiny_add(&v, "", QR_TOKEN_NORMAL);
+    int32_t twin = tiny_add(&v, "b", QR_TOKEN_NORMAL);
+    tiny_add(&v, "", QR_TOKEN_CONTROL);
+    v.merges[v.source.merges_n++] = tiny_text("a b");
+    struct qr_tokenizer *t = create(&v);
+    ASSERT_IDS(t, "b", QUIRE_TEXT_SPECIAL, twin);
+    ASSERT_IDS(t, "abc", 0, id_of(t, "abc"));
+    assert_int_equal(qr_tokenizer_find(t, tiny_text("")), -1);
+    assert_int_equal(qr_tokenizer_decode(t, &empty, 1, 0, text, sizeof(text), &n), QUIRE_OK);
+    assert_int_equal(n, 0);
+    qr_tokenizer_destroy(t);
+}
+
+/* Goal: a byte whose letter has no token is left out, and what stands on its sides is not merged.
+ * Method: take the letter of 0x04 away, as SmolLM2's vocabulary has none. */
+static void bytes_without_a_letter_are_left_out(void **state)
+{
+    (void)state;
+    struct tiny_vocabulary v;
+
+    tiny_vocabulary_init(&v, "gpt-2");
+    v.tokens[4] = tiny_text("no letter");
+    struct qr_tokenizer *t = create(&v);
+    ASSERT_IDS(t, "\x05\x04\x05", 0, 5, 5);
+    assert_int_equal(qr_tokenizer_find(t, tiny_text("Ą")), -1);
+    char text[100];
+    int32_t ids[100];
+    size_t n;
+    memset(text, 4, sizeof(text)); /* a long piece takes the other way through merging */
+    assert_int_equal(qr_tokenizer_encode(t, text, sizeof(text), 0, ids, 100, &n), QUIRE_OK);
+    assert_int_equal(n, 0);
+    qr_tokenizer_destroy(t);
+}
+
+/* Goal: control tokens are text unless asked for; user-defined ones always are tokens; the longest
+ *       counts; normal text never makes a control token.
+ * Method: each, with the flag and without it. */
+static void special_tokens_are_recognised_on_request(void **state)
+{
+    (void)state;
+    struct tiny_vocabulary v;
+
+    tiny_vocabulary_init(&v, "gpt-2");
+    struct qr_tokenizer *t = create(&v);
+    ASSERT_IDS(t, "a<s>b", QUIRE_TEXT_SPECIAL, 'a', tiny_bos, 'b');
+    ASSERT_IDS(t, "a<s>b", 0, 'a', '<', 's', '>', 'b');
+    ASSERT_IDS(t, "ab<tool>ab", 0, id_of(t, "ab"), id_of(t, "<tool>"), id_of(t, "ab"));
+    ASSERT_IDS(t, "<tool> <tool>", 0, id_of(t, "<tool> <tool>"));
+    ASSERT_IDS(t, "<tool> <tool", 0, id_of(t, "<tool>"), 0x20, '<', 't', 'o', 'o', 'l');
+    ASSERT_IDS(t, "<unk>", QUIRE_TEXT_SPECIAL, id_of(t, "<unk>"));
+    ASSERT_IDS(t, "<unk>", 0, '<', 'u', 'n', 'k', '>');
+    ASSERT_IDS(t, "[PAD]", QUIRE_TEXT_SPECIAL, '[', 'P', 'A', 'D', ']');
+    ASSERT_IDS(t, "<s>", QUIRE_TEXT_SPECIAL, tiny_bos);
+    qr_tokenizer_destroy(t);
+
+    tiny_vocabulary_init(&v, "llama-bpe");
+    tiny_add(&v, "END", QR_TOKEN_CONTROL);
+    int32_t word = tiny_add(&v, "WORD", QR_TOKEN_NORMAL);
+    t = create(&v);
+    ASSERT_IDS(t, "END", 0, 'E', 'N', 'D');
+    ASSERT_IDS(t, "WORD", 0, word); /* a piece that is a token is taken whole */
+    ASSERT_IDS(t, "WORDS", 0, 'W', 'O', 'R', 'D', 'S');
+    qr_tokenizer_destroy(t);
+}
+
+/* Goal: BOS comes once, where the model asks for it and the caller wants it.
+ * Method: file says yes, no, nothing; pre says so or not; no BOS id; a text that begins with it. */
+static void bos_comes_once(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pre;
+        int add_bos;
+        bool adds;
+    } cases[] = {{"gpt-2", -1, false},    {"gpt-2", 1, true},      {"gpt-2", 0, false},
+                 {"llama-bpe", -1, true}, {"llama-bpe", 0, false}, {"smollm", -1, false}};
+    const unsigned both = QUIRE_TEXT_BOS | QUIRE_TEXT_SPECIAL;
+    struct tiny_vocabulary v;
+    struct qr_tokenizer *t;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        tiny_vocabulary_init(&v, cases[i].pre);
+        v.source.add_bos = cases[i].add_bos;
+        t = create(&v);
+        assert_int_equal(qr_tokenizer_adds_bos(t), cases[i].adds);
+        qr_tokenizer_destroy(t);
+    }
+    tiny_vocabulary_init(&v, "gpt-2");
+    v.source.add_bos = 1;
+    t = create(&v);
+    ASSERT_IDS(t, "", QUIRE_TEXT_BOS, tiny_bos);
+    ASSERT_IDS(t, "x", QUIRE_TEXT_BOS, tiny_bos, 'x');
+    ASSERT_IDS(t, "x", 0, 'x');
+    ASSERT_IDS(t, "<s>x", both, tiny_bos, 'x');
+    ASSERT_IDS(t, "<s>", both, tiny_bos);
+    ASSERT_IDS(t, "x<s>", both, tiny_bos, 'x', tiny_bos);
+    ASSERT_IDS(t, "<s><s>", both, tiny_bos, tiny_bos);
+    ASSERT_IDS(t, "</s>", both, tiny_bos, tiny_eos);
+    ASSERT_IDS(t, "<s>", QUIRE_TEXT_BOS, tiny_bos, '<', 's', '>');
+    qr_tokenizer_destroy(t);
+    v.source.bos_id = -1;
+    t = create(&v);
+    assert_false(qr_tokenizer_adds_bos(t));
+    ASSERT_IDS(t, "x", QUIRE_TEXT_BOS, 'x');
+    qr_tokenizer_destroy(t);
+}
+
+/* Goal: generation ends at the file's eos, eot and eom, and at control or user-defined tokens with
+ *       a well-known name; at no normal token of such a name, and at no id outside.
+ * Method: all of them in one vocabulary. */
+static void ends_are_the_file_s_and_the_known(void **state)
+{
+    (void)state;
+    struct tiny_vocabulary v;
+
+    tiny_vocabulary_init(&v, "gpt-2");
+    int32_t user = tiny_add(&v, "<|eot_id|>", QR_TOKEN_USER);
+    int32_t normal = tiny_add(&v, "<|endoftext|>", QR_TOKEN_NORMAL);
+    v.source.eot_id = 'T';
+    v.source.eom_id = 'M';
+    struct qr_tokenizer *t = create(&v);
+    assert_true(qr_tokenizer_is_end(t, tiny_eos));
+    assert_true(qr_tokenizer_is_end(t, 'T'));
+    assert_true(qr_tokenizer_is_end(t, 'M'));
+    assert_true(qr_tokenizer_is_end(t, id_of(t, "<|im_end|>")));
+    assert_true(qr_tokenizer_is_end(t, user));
+    assert_false(qr_tokenizer_is_end(t, normal));
+    assert_false(qr_tokenizer_is_end(t, tiny_bos));
+    assert_false(qr_tokenizer_is_end(t, -1));
+    assert_false(qr_tokenizer_is_end(t, (int32_t)qr_tokenizer_vocab_n(t)));
+    qr_tokenizer_destroy(t);
+}
+
+/* Goal: decoding gives bytes as they are, hides control tokens unless asked, shows user-defined
+ *       ones always, and passes what is no letter.
+ * Method: one token of each kind. */
+static void decoding_knows_each_kind(void **state)
+{
+    (void)state;
+    struct tiny_vocabulary v;
+    char text[64];
+    size_t n;
+
+    tiny_vocabulary_init(&v, "gpt-2");
+    int32_t foreign = tiny_add(&v, "中Ġ", QR_TOKEN_NORMAL);
+    int32_t broken = tiny_add(&v, "\xff", QR_TOKEN_NORMAL);
+    int32_t literal = tiny_add(&v, "Ġ!", QR_TOKEN_USER);
+    struct qr_tokenizer *t = create(&v);
+    const int32_t ids[] = {0xff, 0, tiny_bos, foreign, id_of(t, "[PAD]"), literal, broken, 0x20};
+    static const char plain[] = "\xff\0中 Ġ!\xff ", shown[] = "\xff\0<s>中 [PAD]Ġ!\xff ";
+
+    assert_int_equal(qr_tokenizer_decode(t, ids, 8, 0, text, sizeof(text), &n), QUIRE_OK);
+    assert_int_equal(n, sizeof(plain) - 1);
+    assert_memory_equal(text, plain, n);
+    assert_int_equal(qr_tokenizer_decode(t, ids, 8, QUIRE_TEXT_SPECIAL, text, sizeof(text), &n),
+                     QUIRE_OK);
+    assert_int_equal(n, sizeof(shown) - 1);
+    assert_memory_equal(text, shown, n);
+    assert_int_equal(qr_tokenizer_token_bytes_max(t), strlen("<tool> <tool>"));
+    qr_tokenizer_destroy(t);
+}
+
+/* Goal: sizes are told, nothing is written past a capacity, ids outside are refused.
+ * Method: every capacity below what is needed, a guard behind it. */
+static void sizes_are_told(void **state)
+{
+    (void)state;
+    struct tiny_vocabulary v;
+    const int32_t ids[] = {'x', 'y', 'z'};
+    int32_t out[4];
+    char text[4];
+    size_t n;
+
+    tiny_vocabulary_init(&v, "gpt-2");
+    struct qr_tokenizer *t = create(&v);
+    for (size_t capacity = 0; capacity < 3; capacity++) {
+        memset(out, 0x55, sizeof(out));
+        memset(text, '#', sizeof(text));
+        assert_int_equal(qr_tokenizer_encode(t, "xyz", 3, 0, out, capacity, &n),
+                         QUIRE_BUFFER_SMALL);
+        assert_int_equal(n, 3);
+        assert_int_equal(out[capacity], 0x55555555);
+        assert_int_equal(qr_tokenizer_decode(t, ids, 3, 0, text, capacity, &n), QUIRE_BUFFER_SMALL);
+        assert_int_equal(n, 3);
+        assert_int_equal(text[capacity], '#');
+    }
+    assert_int_equal(qr_tokenizer_encode(t, "xyz", 3, 0, NULL, 0, &n), QUIRE_BUFFER_SMALL);
+    assert_int_equal(n, 3);
+    assert_int_equal(qr_tokenizer_decode(t, ids, 3, 0, NULL, 0, &n), QUIRE_BUFFER_SMALL);
+    assert_int_equal(qr_tokenizer_encode(t, NULL, 0, 0, NULL, 0, &n), QUIRE_OK);
+    assert_int_equal(n, 0);
+    const int32_t outside[] = {'x', (int32_t)qr_tokenizer_vocab_n(t)}, negative[] = {-1};
+    assert_int_equal(qr_tokenizer_decode(t, outside, 2, 0, text, 4, &n), QUIRE_INVALID);
+    assert_int_equal(qr_tokenizer_decode(t, negative, 1, 0, text, 4, &n), QUIRE_INVALID);
+    qr_tokenizer_destroy(t);
+}
+
+/* Counts down to a refusal, and what is still held. */
+struct failing {
+    long left;
+    long held;
+};
+
+static void *resize_failing(void *context, void *memory, size_t bytes)
+{
+    struct failing *f = context;
+
+    if (bytes == 0) {
+        f->held -= memory != NULL;
+        free(memory);
+        return NULL;
+    }
+    if (f->left-- <= 0) return NULL;
+    f->held += memory == NULL;
+    return realloc(memory, bytes);
+}
+
+/* Goal: no memory, at whichever allocation, is an error, and nothing is lost.
+ * Method: fail the first allocation, the second, and so on, of creating and of encoding; the
+ *         text needs all kinds of memory: bad UTF-8, a long piece. */
+static void every_failed_allocation_is_an_error(void **state)
+{
+    (void)state;
+    struct tiny_vocabulary v;
+    struct failing f = {0, 0};
+    const struct quire_allocator allocator = {resize_failing, &f};
+    struct qr_tokenizer *t = NULL;
+    struct quire_error error;
+    char text[200];
+    size_t n;
+    long tries;
+
+    tiny_vocabulary_init(&v, "smollm");
+    for (tries = 0; !t; tries++) {
+        f.left = tries;
+        int status = qr_tokenizer_create(&t, &v.source, &allocator, &error);
+        assert_int_equal(status, t ? QUIRE_OK : QUIRE_NO_MEMORY);
+        if (!t) assert_int_equal(f.held, 0);
+    }
+    assert_true(tries > 5);
+    long created = f.held;
+    memset(text, 'a', sizeof(text));
+    text[0] = '\xff';
+    int status = QUIRE_NO_MEMORY;
+    for (tries = 0; status == QUIRE_NO_MEMORY; tries++) {
+        f.left = tries;
+        status = qr_tokenizer_encode(t, text, sizeof(text), 0, NULL, 0, &n);
+        assert_int_equal(f.held, created);
+    }
+    assert_int_equal(status, QUIRE_BUFFER_SMALL);
+    assert_true(tries > 3);
+    qr_tokenizer_destroy(t);
+    assert_int_equal(f.held, 0);
+}
+
+/* Many threads' common text and the ids that it has. */
+struct shared {
+    const struct qr_tokenizer *t;
+    const char *text;
+    size_t text_n;
+    int32_t *ids;
+    size_t ids_n;
+    int wrong; /* how many threads saw other ids */
+};
+
+static void *encode_again(void *context)
+{
+    struct shared *s = context;
+    int32_t *ids = malloc((s->text_n + 1) * sizeof(*ids));
+    bool same = true;
+    size_t n;
+
+    for (int i = 0; i < 20; i++) {
+        int status = qr_tokenizer_encode(s->t, s->text, s->text_n, QUIRE_TEXT_SPECIAL, ids,
+                                         s->text_n + 1, &n);
+        same = same && status == QUIRE_OK && n == s->ids_n &&
+               memcmp(ids, s->ids, n * sizeof(*ids)) == 0;
+    }
+    free(ids);
+    if (!same) __atomic_fetch_add(&s->wrong, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+/* Goal: threads may encode with one tokenizer at the same time.
+ * Method: four do, a text with long and short pieces; all see the ids that one alone saw. */
+static void threads_share_a_tokenizer(void **state)
+{
+    (void)state;
+    struct tiny_vocabulary v;
+    pthread_t threads[4];
+    char text[20000];
+
+    tiny_vocabulary_init(&v, "llama-bpe");
+    struct qr_tokenizer *t = create(&v);
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = "abc ab<s>1\n"[i % 11];
+    memset(text + 5000, 'a', 5000);
+    int32_t *ids = malloc((sizeof(text) + 1) * sizeof(*ids));
+    struct shared s = {.t = t, .text = text, .text_n = sizeof(text), .ids = ids};
+    assert_int_equal(qr_tokenizer_encode(t, text, sizeof(text), QUIRE_TEXT_SPECIAL, ids,
+                                         sizeof(text) + 1, &s.ids_n),
+                     QUIRE_OK);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, encode_again, &s), 0);
+    }
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(s.wrong, 0);
+    free(ids);
+    qr_tokenizer_destroy(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unsupported_kinds_are_named),
+        cmocka_unit_test(broken_vocabularies_are_refused),
+        cmocka_unit_test(doubles_and_empty_texts_have_rules),
+        cmocka_unit_test(bytes_without_a_letter_are_left_out),
+        cmocka_unit_test(special_tokens_are_recognised_on_request),
+        cmocka_unit_test(bos_comes_once),
+        cmocka_unit_test(ends_are_the_file_s_and_the_known),
+        cmocka_unit_test(decoding_knows_each_kind),
+        cmocka_unit_test(sizes_are_told),
+        cmocka_unit_test(every_failed_allocation_is_an_error),
+        cmocka_unit_test(threads_share_a_tokenizer),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
