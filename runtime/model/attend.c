@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/* Attention over the team.
+ *
+ * An item is (tile, KV head): the tile's rows of one sequence, all query heads that share the KV
+ * head.  It rotates its own queries and keys and puts its keys and values; where each sequence is
+ * one tile nothing else is needed before it attends, so one pass does all (decode).  Where a
+ * sequence has several tiles, all keys are put before any tile attends.
+ *
+ * A few long sequences, fewer items than would keep the threads busy, are spread by their blocks
+ * of 256 keys; the kernel's partial results merge to the same bits (kernels/attention.h). */
+#include <assert.h>
+
+#include "runtime/model/pass.h"
+
+#define SPREAD_CONTEXT_MIN (2 * QR_KV_BLOCK) /* under two blocks there is nothing to spread */
+#define ITEMS_A_THREAD     2u                /* fewer than these: spread */
+/* What putting a value costs, in the multiply-adds that qr_pass_run counts. */
+#define STORE_COST 16u
+
+struct attend_work {
+    struct qr_pass *p;
+    uint32_t layer;
+    bool store;
+    bool quantize; /* in the item: a head's part of a row is whole blocks */
+};
+
+static uint32_t group_n(const struct qr_model_shape *s)
+{
+    return s->heads_n / s->kv_heads_n;
+}
+
+static uint32_t items_n(const struct qr_pass *p)
+{
+    return p->tiles_n * p->model->shape.kv_heads_n;
+}
+
+/* The last tiles first: they see the most keys, and short pieces at the end even out the load. */
+static const struct qr_tile *tile_of(const struct qr_pass *p, uint32_t item, uint32_t *head)
+{
+    const uint32_t heads_n = p->model->shape.kv_heads_n;
+
+    *head = item % heads_n;
+    return &p->tiles[p->tiles_n - 1 - item / heads_n];
+}
+
+void qr_pass_tile(struct qr_pass *p)
+{
+    const struct qr_step *step = p->step;
+
+    p->tiles_n = 0;
+    p->tiled = false;
+    for (uint32_t i = 0; i < step->seqs_n; i++) {
+        const struct qr_step_seq *seq = &step->seqs[i];
+        for (uint32_t done = 0; done < seq->rows_n;) {
+            uint32_t n = seq->rows_n - done;
+            if (n > QR_ATTENTION_ROWS_MAX) n = QR_ATTENTION_ROWS_MAX;
+            assert(p->tiles_n < 2 * p->rows_max);
+            p->tiles[p->tiles_n++] = (struct qr_tile){.seq = i,
+                                                      .row = seq->row + done,
+                                                      .out_row = seq->row + done,
+                                                      .rows_n = n,
+                                                      .position = seq->position + done};
+            done += n;
+        }
+        if (seq->rows_n > QR_ATTENTION_ROWS_MAX) p->tiled = true;
+    }
+}
+
+void qr_pass_select(struct qr_pass *p)
+{
+    const struct qr_step *step = p->step;
+    uint32_t seq = 0;
+
+    p->tiles_n = 0;
+    for (uint32_t i = 0; i < p->outputs_n; i++) {
+        uint32_t row = step->outputs[i];
+        while (row >= step->seqs[seq].row + step->seqs[seq].rows_n)
+            seq++;
+        p->tiles[p->tiles_n++] =
+            (struct qr_tile){.seq = seq,
+                             .row = row,
+                             .out_row = i,
+                             .rows_n = 1,
+                             .position = step->seqs[seq].position + (row - step->seqs[seq].row)};
+        /* Outputs ascend, so a row is never written before it has been moved. */
+        for (uint32_t j = 0; j < p->model->shape.width; j++)
+            qr_row(&p->x, i)[j] = qr_row(&p->x, row)[j];
+    }
+    p->rows_n = p->outputs_n;
+}
+
+/* ---- an item's parts --------------------------------------------------------------------------
+ */
+
+static struct qr_kv_view view_of(const struct qr_pass *p, uint32_t layer, uint32_t head,
+                                 const struct qr_tile *tile)
+{
+    return qr_kv_store_view(p->kv, layer, head, p->step->seqs[tile->seq].pages);
+}
+
+static void store_item(const struct attend_work *w, uint32_t item)
+{
+    struct qr_pass *p = w->p;
+    const struct qr_model_shape *s = &p->model->shape;
+    const struct qr_kernels *kernels = p->model->kernels;
+    const uint32_t group = group_n(s);
+    uint32_t head;
+    const struct qr_tile *tile = tile_of(p, item, &head);
+    struct qr_kv_view view = view_of(p, w->layer, head, tile);
+
+    for (uint32_t i = 0; i < tile->rows_n; i++) {
+        uint32_t row = tile->row + i;
+        float *q = qr_row(&p->qkv, row) + (size_t)head * group * s->head_dim;
+        float *k = qr_row(&p->qkv, row) + (size_t)(s->heads_n + head) * s->head_dim;
+        const float *v = k + (size_t)s->kv_heads_n * s->head_dim;
+        const float *cosines = qr_row(&p->cosines, row);
+        const float *sines = qr_row(&p->sines, row);
+        kernels->rows.rope(q, group, s->head_dim, s->rotary_n, cosines, sines);
+        kernels->rows.rope(k, 1, s->head_dim, s->rotary_n, cosines, sines);
+        kernels->attention.put(&view, tile->position + i, k, v);
+    }
+}
+
+static struct qr_attention_rows rows_of(const struct qr_pass *p, const struct qr_tile *tile,
+                                        uint32_t head, uint32_t thread)
+{
+    const struct qr_model_shape *s = &p->model->shape;
+    const size_t column = (size_t)head * group_n(s) * s->head_dim;
+
+    return (struct qr_attention_rows){
+        .q = qr_row(&p->qkv, tile->row) + column,
+        .q_stride = p->qkv.stride,
+        .out = p->attended.floats + tile->out_row * p->attended.stride + column,
+        .out_stride = p->attended.stride,
+        .rows_n = tile->rows_n,
+        .position = tile->position,
+        .group_n = group_n(s),
+        .scratch = qr_pass_scratch(p, thread),
+    };
+}
+
+static void quantize_item(const struct attend_work *w, const struct qr_tile *tile, uint32_t head)
+{
+    struct qr_inputs *in = &w->p->attended;
+    const struct qr_model_shape *s = &w->p->model->shape;
+    const uint32_t n = group_n(s) * s->head_dim;
+
+    for (uint32_t i = 0; i < tile->rows_n; i++) {
+        uint32_t row = tile->out_row + i;
+        w->p->model->kernels->gemm.quantize(&in->acts, row, head * n,
+                                            in->floats + row * in->stride + (size_t)head * n, n);
+    }
+}
+
+/* ---- passes -----------------------------------------------------------------------------------
+ */
+
+static void store_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    (void)thread;
+    for (uint32_t item = begin; item < end; item++)
+        store_item(work, item);
+}
+
+static void attend_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    const struct attend_work *w = work;
+    uint32_t head;
+
+    for (uint32_t item = begin; item < end; item++) {
+        const struct qr_tile *tile = tile_of(w->p, item, &head);
+        struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
+        struct qr_attention_rows rows = rows_of(w->p, tile, head, thread);
+        if (w->store) store_item(w, item);
+        w->p->model->kernels->attention.attend(&view, &rows);
+        if (w->quantize) quantize_item(w, tile, head);
+    }
+}
+
+static uint32_t blocks_of(uint32_t position)
+{
+    return position / QR_KV_BLOCK + 1;
+}
+
+static uint32_t blocks_max(const struct qr_pass *p)
+{
+    return blocks_of(p->context_max - 1);
+}
+
+/* An item's place for partial results, from its block 0 on. */
+static uint8_t *partials_of(const struct qr_pass *p, uint32_t item)
+{
+    return p->partials + (size_t)item * blocks_max(p) * p->partial_bytes;
+}
+
+static void attend_blocks(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    const struct attend_work *w = work;
+    const struct qr_pass *p = w->p;
+    uint32_t item = 0;
+    uint32_t head;
+
+    while (begin < end) {
+        while (begin >= p->blocks[item + 1])
+            item++;
+        uint32_t stop = end < p->blocks[item + 1] ? end : p->blocks[item + 1];
+        const struct qr_tile *tile = tile_of(p, item, &head);
+        struct qr_kv_view view = view_of(p, w->layer, head, tile);
+        struct qr_attention_rows rows = rows_of(p, tile, head, thread);
+        p->model->kernels->attention.attend_blocks(&view, &rows, begin - p->blocks[item],
+                                                   stop - p->blocks[item], partials_of(p, item));
+        begin = stop;
+    }
+}
+
+static bool is_spread(const struct qr_pass *p)
+{
+    uint32_t most = 0;
+
+    if (p->threads_n == 1 || items_n(p) >= qr_pass_spread_items(p)) return false;
+    for (uint32_t i = 0; i < p->tiles_n; i++) {
+        if (p->tiles[i].rows_n != 1) return false;
+        if (p->tiles[i].position > most) most = p->tiles[i].position;
+    }
+    return most >= SPREAD_CONTEXT_MIN;
+}
+
+static void attend_spread(struct attend_work *w, uint64_t cost)
+{
+    struct qr_pass *p = w->p;
+    uint32_t n = items_n(p);
+    uint32_t head;
+
+    if (w->store) store_items(w, 0, n, 0);
+    p->blocks[0] = 0;
+    for (uint32_t item = 0; item < n; item++)
+        p->blocks[item + 1] = p->blocks[item] + blocks_of(tile_of(p, item, &head)->position);
+    qr_pass_run(p, attend_blocks, w, p->blocks[n], 0, cost);
+    for (uint32_t item = 0; item < n; item++) {
+        const struct qr_tile *tile = tile_of(p, item, &head);
+        struct qr_kv_view view = view_of(p, w->layer, head, tile);
+        struct qr_attention_rows rows = rows_of(p, tile, head, 0);
+        p->model->kernels->attention.attend_merge(&view, &rows, blocks_of(tile->position),
+                                                  partials_of(p, item));
+        if (w->quantize) quantize_item(w, tile, head);
+    }
+}
+
+static uint64_t cost_of(const struct qr_pass *p)
+{
+    const struct qr_model_shape *s = &p->model->shape;
+    uint64_t keys = 0;
+
+    for (uint32_t i = 0; i < p->tiles_n; i++)
+        keys += (uint64_t)p->tiles[i].rows_n * (p->tiles[i].position + p->tiles[i].rows_n);
+    return 2 * keys * s->heads_n * s->head_dim;
+}
+
+static void store(struct attend_work *w)
+{
+    struct qr_pass *p = w->p;
+    const struct qr_model_shape *s = &p->model->shape;
+
+    qr_pass_run(p, store_items, w, items_n(p), 0,
+                (uint64_t)p->rows_n * s->kv_heads_n * s->head_dim * STORE_COST);
+}
+
+void qr_pass_store(struct qr_pass *p, uint32_t layer)
+{
+    struct attend_work w = {.p = p, .layer = layer};
+
+    store(&w);
+}
+
+void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store_first, unsigned wants)
+{
+    const struct qr_model_shape *s = &p->model->shape;
+    struct attend_work w = {.p = p, .layer = layer, .store = store_first};
+    uint64_t cost = cost_of(p);
+    bool whole_blocks = group_n(s) * s->head_dim % QR_ACT_BLOCK == 0;
+
+    w.quantize = (wants & QR_WANTS_ACTS) && whole_blocks;
+    if (w.store && p->tiled) {
+        store(&w);
+        w.store = false;
+    }
+    if (is_spread(p)) {
+        attend_spread(&w, cost);
+    } else {
+        uint32_t range = items_n(p) / (8 * p->threads_n);
+        qr_pass_run(p, attend_items, &w, items_n(p), range ? range : 1, cost);
+    }
+    if ((wants & QR_WANTS_ACTS) && !whole_blocks) qr_pass_quantize(p, &p->attended, p->rows_n);
+}
+
+uint32_t qr_pass_spread_items(const struct qr_pass *p)
+{
+    return ITEMS_A_THREAD * p->threads_n;
+}
+
+size_t qr_pass_partials_bytes(const struct qr_pass *p)
+{
+    return (size_t)qr_pass_spread_items(p) * blocks_max(p) * p->partial_bytes;
+}

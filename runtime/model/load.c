@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/* From a parsed file to a model: every tensor is found by its name, held against the shape that
+ * the hyperparameters say, and used once; a tensor that nobody asked for is refused, since a bias
+ * left out is a wrong answer.  Quantised matrices are then packed by the whole team, and the file's
+ * pages under them given back. */
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "runtime/base/error.h"
+#include "runtime/base/memory.h"
+#include "runtime/model/weights.h"
+
+#define NAME_MAX_BYTES 64u
+#define SHOWN_MAX      64
+#define CACHE_LINE     64u
+
+struct loader {
+    const struct qr_gguf *file;
+    struct qr_model *model;
+    struct qr_team *team;
+    struct quire_error *error;
+    bool *used;                 /* [tensors_n] */
+    struct qr_weights **packed; /* [packed_n], in the order of their memory */
+    uint32_t *begins;           /* [packed_n + 1], each one's first panel among all */
+    uint32_t packed_n;
+    uint8_t *memory; /* what is left of the region */
+};
+
+/* ---- finding tensors --------------------------------------------------------------------------
+ */
+
+static const char *type_name(uint32_t type, char *room, size_t room_n)
+{
+    const struct qr_type_traits *traits = qr_type_traits(type);
+
+    if (traits->name) return traits->name;
+    (void)snprintf(room, room_n, "number %" PRIu32, type);
+    return room;
+}
+
+static const struct qr_gguf_tensor *find(struct loader *l, const char *name)
+{
+    const struct qr_gguf_tensor *t = qr_gguf_tensor(l->file, name);
+
+    if (t) l->used[t - l->file->tensors] = true;
+    return t;
+}
+
+static int find_shaped(struct loader *l, const char *name, uint64_t k, uint64_t n,
+                       const struct qr_gguf_tensor **tensor)
+{
+    const struct qr_gguf_tensor *t = find(l, name);
+
+    if (!t) return qr_error(l->error, QUIRE_BAD_FILE, "tensor %s is missing", name);
+    if (t->dims[0] != k || t->dims[1] != n || t->dims[2] != 1 || t->dims[3] != 1)
+        return qr_error(l->error, QUIRE_BAD_FILE,
+                        "tensor %s is %" PRIu64 " x %" PRIu64 " x %" PRIu64 " x %" PRIu64
+                        ", expected %" PRIu64 " x %" PRIu64 " as the hyperparameters say",
+                        name, t->dims[0], t->dims[1], t->dims[2], t->dims[3], k, n);
+    *tensor = t;
+    return QUIRE_OK;
+}
+
+static int refuse_type(struct loader *l, const char *name, const struct qr_gguf_tensor *t,
+                       const char *expected)
+{
+    char room[32];
+
+    return qr_error(l->error, QUIRE_UNSUPPORTED,
+                    "tensor %s with rows of %" PRIu64 " is of type %s, which quire does not run "
+                    "there yet, expected %s",
+                    name, t->dims[0], type_name(t->type, room, sizeof(room)), expected);
+}
+
+static int find_weights(struct loader *l, const char *name, uint64_t k, uint64_t n,
+                        struct qr_weights *w)
+{
+    const struct qr_gguf_tensor *t;
+    int status = find_shaped(l, name, k, n, &t);
+
+    if (status) return status;
+    if (!qr_weights_init(w, l->model->kernels, t))
+        return refuse_type(l, name, t, "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K or Q6_K");
+    if (w->is_float) l->model->any_float = true;
+    l->model->weights_n += k * n;
+    return QUIRE_OK;
+}
+
+/* A vector of the layer's own: its tensor now, its floats once there is memory. */
+static int find_vector(struct loader *l, const char *name, uint32_t n,
+                       const struct qr_gguf_tensor **tensor)
+{
+    int status = find_shaped(l, name, n, 1, tensor);
+
+    if (status) return status;
+    if (!qr_type_traits((*tensor)->type)->is_float || !(*tensor)->data)
+        return refuse_type(l, name, *tensor, "F32, F16 or BF16");
+    return QUIRE_OK;
+}
+
+static int find_layer(struct loader *l, uint32_t i)
+{
+    const struct qr_model_shape *s = &l->model->shape;
+    struct qr_layer *layer = &l->model->layers[i];
+    const uint32_t q_n = s->heads_n * s->head_dim;
+    const uint32_t kv_n = s->kv_heads_n * s->head_dim;
+    const struct {
+        const char *name;
+        struct qr_weights *weights;
+        uint32_t k, n;
+    } matrices[] = {
+        {"attn_q", &layer->q, s->width, q_n},
+        {"attn_k", &layer->k, s->width, kv_n},
+        {"attn_v", &layer->v, s->width, kv_n},
+        {"attn_output", &layer->o, q_n, s->width},
+        {"ffn_gate", &layer->gate, s->width, s->ffn_width},
+        {"ffn_up", &layer->up, s->width, s->ffn_width},
+        {"ffn_down", &layer->down, s->ffn_width, s->width},
+    };
+    char name[NAME_MAX_BYTES];
+    int status = QUIRE_OK;
+
+    for (size_t j = 0; j < sizeof(matrices) / sizeof(matrices[0]) && !status; j++) {
+        (void)snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s.weight", i, matrices[j].name);
+        status = find_weights(l, name, matrices[j].k, matrices[j].n, matrices[j].weights);
+    }
+    return status;
+}
+
+static int find_embedding(struct loader *l)
+{
+    struct qr_model *m = l->model;
+    const struct qr_gguf_tensor *t;
+    int status = find_shaped(l, "token_embd.weight", m->shape.width, m->shape.vocab_n, &t);
+
+    if (status) return status;
+    if (!t->data) return refuse_type(l, "token_embd.weight", t, "one that can be read");
+    m->embedding_type = (enum qr_type)t->type;
+    m->embedding = t->data;
+    m->embedding_row_bytes = t->data_n / m->shape.vocab_n;
+    /* Without an output of its own, the embedding is the head. */
+    if (!qr_gguf_tensor(l->file, "output.weight"))
+        return find_weights(l, "token_embd.weight", m->shape.width, m->shape.vocab_n, &m->head);
+    m->weights_n += (uint64_t)m->shape.width * m->shape.vocab_n;
+    m->weights_bytes += t->data_n;
+    return find_weights(l, "output.weight", m->shape.width, m->shape.vocab_n, &m->head);
+}
+
+static int check_all_used(struct loader *l)
+{
+    for (uint32_t i = 0; i < l->file->tensors_n; i++) {
+        const struct quire_text *name = &l->file->tensors[i].name;
+        if (l->used[i]) continue;
+        return qr_error(l->error, QUIRE_UNSUPPORTED,
+                        "tensor '%.*s' is none that quire knows in this architecture",
+                        name->n < SHOWN_MAX ? (int)name->n : SHOWN_MAX, name->data);
+    }
+    return QUIRE_OK;
+}
+
+/* ---- vectors ----------------------------------------------------------------------------------
+ */
+
+static size_t lines(size_t bytes)
+{
+    return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
+static int load_vector(struct loader *l, const char *name, uint32_t n, const float **vector)
+{
+    const struct qr_gguf_tensor *t;
+    int status = find_vector(l, name, n, &t);
+
+    if (status) return status;
+    float *floats = (float *)l->memory;
+    l->memory += lines(n * sizeof(float));
+    qr_dequantize((enum qr_type)t->type, t->data, floats, n);
+    *vector = floats;
+    return QUIRE_OK;
+}
+
+static int load_norms(struct loader *l)
+{
+    struct qr_model *m = l->model;
+    char name[NAME_MAX_BYTES];
+    int status = load_vector(l, "output_norm.weight", m->shape.width, &m->head_norm);
+
+    for (uint32_t i = 0; i < m->shape.layers_n && !status; i++) {
+        (void)snprintf(name, sizeof(name), "blk.%" PRIu32 ".attn_norm.weight", i);
+        status = load_vector(l, name, m->shape.width, &m->layers[i].attn_norm);
+        if (status) break;
+        (void)snprintf(name, sizeof(name), "blk.%" PRIu32 ".ffn_norm.weight", i);
+        status = load_vector(l, name, m->shape.width, &m->layers[i].ffn_norm);
+    }
+    return status;
+}
+
+/* base^(-2i / rotary_n), divided by the file's factors where it has some (Llama 3's scaling). */
+static int load_frequencies(struct loader *l)
+{
+    struct qr_model *m = l->model;
+    const uint32_t n = m->shape.rotary_n / 2;
+    double *frequencies = (double *)l->memory;
+    const struct qr_gguf_tensor *t = NULL;
+    float factor;
+
+    l->memory += lines(n * sizeof(double));
+    if (qr_gguf_tensor(l->file, "rope_freqs.weight")) {
+        int status = find_vector(l, "rope_freqs.weight", n, &t);
+        if (status) return status;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        frequencies[i] = pow((double)m->shape.rope_base, -2.0 * i / m->shape.rotary_n);
+        if (!t) continue;
+        size_t bytes = qr_type_traits(t->type)->block_bytes;
+        qr_dequantize((enum qr_type)t->type, t->data + i * bytes, &factor, 1);
+        if (!(factor > 0) || !isfinite(factor))
+            return qr_error(l->error, QUIRE_BAD_FILE,
+                            "rope_freqs.weight holds %g at %" PRIu32 ", expected a number above 0",
+                            (double)factor, i);
+        frequencies[i] /= (double)factor;
+    }
+    m->frequencies = frequencies;
+    return QUIRE_OK;
+}
+
+/* ---- packing ----------------------------------------------------------------------------------
+ */
+
+static void list_packed(struct loader *l, struct qr_weights *w)
+{
+    if (w->is_float) {
+        l->model->weights_bytes += w->tensor->data_n;
+        return;
+    }
+    l->packed[l->packed_n] = w;
+    l->begins[l->packed_n + 1] = l->begins[l->packed_n] + w->panels_n;
+    l->packed_n++;
+}
+
+static int list_all(struct loader *l)
+{
+    struct qr_model *m = l->model;
+    const uint32_t most = 7 * m->shape.layers_n + 1;
+
+    l->packed = qr_alloc_zero(&m->allocator, most, sizeof(l->packed[0]));
+    l->begins = qr_alloc_zero(&m->allocator, most + 1, sizeof(l->begins[0]));
+    if (!l->packed || !l->begins)
+        return qr_error(l->error, QUIRE_NO_MEMORY, "no memory for a list of %" PRIu32 " matrices",
+                        most);
+    for (uint32_t i = 0; i < m->shape.layers_n; i++) {
+        struct qr_layer *layer = &m->layers[i];
+        struct qr_weights *all[] = {&layer->q,    &layer->k,  &layer->v,   &layer->o,
+                                    &layer->gate, &layer->up, &layer->down};
+        for (size_t j = 0; j < sizeof(all) / sizeof(all[0]); j++)
+            list_packed(l, all[j]);
+    }
+    list_packed(l, &m->head);
+    return QUIRE_OK;
+}
+
+static int create_region(struct loader *l)
+{
+    struct qr_model *m = l->model;
+    size_t vectors = 2 * m->shape.layers_n + 1;
+    size_t bytes = lines(m->shape.rotary_n / 2 * sizeof(double)) +
+                   vectors * lines(m->shape.width * sizeof(float));
+
+    for (uint32_t i = 0; i < l->packed_n; i++)
+        if (!qr_add_size(bytes, qr_weights_bytes(l->packed[i]), &bytes)) bytes = SIZE_MAX;
+    if (!qr_region_create(&m->region, bytes))
+        return qr_error(l->error, QUIRE_NO_MEMORY, "no memory for %zu bytes of packed weights",
+                        bytes);
+    m->weights_bytes += bytes;
+    l->memory = m->region.base;
+    for (uint32_t i = 0; i < l->packed_n; i++) {
+        l->packed[i]->packed.data = l->memory;
+        l->memory += qr_weights_bytes(l->packed[i]);
+    }
+    return QUIRE_OK;
+}
+
+static void pack_panels(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    const struct loader *l = work;
+    uint32_t i = 0;
+
+    (void)thread;
+    while (begin < end) {
+        while (begin >= l->begins[i + 1])
+            i++;
+        uint32_t stop = end < l->begins[i + 1] ? end : l->begins[i + 1];
+        const struct qr_weights *w = l->packed[i];
+        qr_weights_pack(w, (uint8_t *)(uintptr_t)w->packed.data, begin - l->begins[i],
+                        stop - l->begins[i]);
+        begin = stop;
+    }
+}
+
+/* Whole pages under a packed tensor are dropped from this process; should one be read again, the
+ * system brings it back from the file. */
+static void give_back(const struct loader *l)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+    if (!l->file->mapped) return; /* dropping memory that is no file's would zero it */
+    for (uint32_t i = 0; i < l->packed_n; i++) {
+        const struct qr_gguf_tensor *t = l->packed[i]->tensor;
+        uintptr_t begin = ((uintptr_t)t->data + page - 1) / page * page;
+        uintptr_t end = ((uintptr_t)t->data + t->data_n) / page * page;
+        if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
+}
+
+/* ---- the whole --------------------------------------------------------------------------------
+ */
+
+static int load(struct loader *l)
+{
+    struct qr_model *m = l->model;
+    int status = qr_model_shape_read(&m->shape, l->file, l->error);
+
+    if (status) return status;
+    m->layers = qr_alloc_zero(&m->allocator, m->shape.layers_n, sizeof(m->layers[0]));
+    l->used = qr_alloc_zero(&m->allocator, l->file->tensors_n, sizeof(l->used[0]));
+    if (!m->layers || !l->used)
+        return qr_error(l->error, QUIRE_NO_MEMORY, "no memory for a table of %" PRIu32 " layers",
+                        m->shape.layers_n);
+    status = find_embedding(l);
+    for (uint32_t i = 0; i < m->shape.layers_n && !status; i++)
+        status = find_layer(l, i);
+    if (!status) status = list_all(l);
+    if (!status) status = create_region(l);
+    if (!status) status = load_frequencies(l);
+    if (!status) status = load_norms(l);
+    if (!status) status = check_all_used(l);
+    if (status) return status;
+    qr_team_run(l->team, pack_panels, l, l->begins[l->packed_n], 0);
+    give_back(l);
+    return QUIRE_OK;
+}
+
+int qr_model_load(struct qr_model **model, const struct qr_gguf *file,
+                  const struct qr_kernels *kernels, struct qr_team *team,
+                  const struct quire_allocator *allocator, struct quire_error *error)
+{
+    struct loader l = {.file = file, .team = team, .error = error};
+
+    *model = NULL;
+    l.model = qr_alloc_zero(allocator, 1, sizeof(*l.model));
+    if (!l.model) return qr_error(error, QUIRE_NO_MEMORY, "no memory for a model");
+    l.model->allocator = *allocator;
+    l.model->kernels = kernels;
+    int status = load(&l);
+    qr_free(allocator, l.used);
+    qr_free(allocator, l.packed);
+    qr_free(allocator, l.begins);
+    if (status) {
+        qr_model_unload(l.model);
+        return status;
+    }
+    *model = l.model;
+    return QUIRE_OK;
+}
+
+void qr_model_unload(struct qr_model *model)
+{
+    if (!model) return;
+    struct quire_allocator allocator = model->allocator;
+    qr_region_destroy(&model->region);
+    qr_free(&allocator, model->layers);
+    qr_free(&allocator, model);
+}
+
+const struct qr_model_shape *qr_model_shape(const struct qr_model *model)
+{
+    return &model->shape;
+}
+
+const char *qr_model_architecture(const struct qr_model *model)
+{
+    (void)model;
+    return "llama";
+}
+
+uint64_t qr_model_weights_bytes(const struct qr_model *model)
+{
+    return model->weights_bytes;
+}
+
+uint64_t qr_model_weights_n(const struct qr_model *model, uint64_t *head_n)
+{
+    *head_n = (uint64_t)model->shape.width * model->shape.vocab_n;
+    return model->weights_n;
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* The layers' matrices over the team.
+ *
+ * A piece is (slab of rows, panel): panels run fastest, so that whoever takes a range of pieces
+ * keeps one slab of activations in its cache.  Where a step's matrices are too large to stay in
+ * the shared cache, all rows are one slab, and the kernel cuts it for the panels that it is given:
+ * then the weights are read from memory once. */
+#include <assert.h>
+#include <string.h>
+
+#include "runtime/model/pass.h"
+
+#define SLAB_BYTES   ((size_t)384 << 10) /* activations a slab: most of a second-level cache */
+#define RESIDENT_MAX ((size_t)4 << 20)   /* weights that stay cached from one slab to the next */
+#define PARTS_MAX    3u
+
+struct part {
+    const struct qr_weights *weights;
+    float *out;
+    size_t stride;
+    uint32_t begin; /* its first panel among all parts' */
+};
+
+struct multiply_work {
+    struct qr_pass *p;
+    const struct qr_inputs *in;
+    struct part parts[PARTS_MAX + 1]; /* the one past the last only begins */
+    uint32_t parts_n;
+    uint32_t rows_n;
+    uint32_t slab_rows;
+    uint32_t panels_n;
+    bool add;
+};
+
+static uint32_t slab_rows(uint32_t rows_n, uint32_t k, size_t weights_bytes, bool any_float)
+{
+    size_t rows = SLAB_BYTES / k / QR_TILE_ROWS * QR_TILE_ROWS;
+
+    if (any_float || weights_bytes > RESIDENT_MAX || rows >= rows_n) return rows_n;
+    return rows ? (uint32_t)rows : QR_TILE_ROWS;
+}
+
+/* Panels [begin, end) of all parts for one slab. */
+static void multiply_panels(const struct multiply_work *w, uint32_t row_begin, uint32_t row_end,
+                            uint32_t begin, uint32_t end, uint32_t thread)
+{
+    const struct part *part = w->parts;
+
+    while (begin < end) {
+        while (begin >= part[1].begin)
+            part++;
+        uint32_t stop = end < part[1].begin ? end : part[1].begin;
+        uint32_t panel = begin - part->begin;
+        float *out = part->out + row_begin * part->stride + (size_t)panel * part->weights->panel_n;
+        qr_weights_multiply(part->weights, w->p->model->kernels, panel, stop - part->begin, w->in,
+                            row_begin, row_end, out, part->stride, w->add,
+                            qr_pass_scratch(w->p, thread));
+        begin = stop;
+    }
+}
+
+static void multiply_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    const struct multiply_work *w = work;
+
+    while (begin < end) {
+        uint32_t slab = begin / w->panels_n;
+        uint32_t slab_end = (slab + 1) * w->panels_n;
+        uint32_t stop = end < slab_end ? end : slab_end;
+        uint32_t row_begin = slab * w->slab_rows;
+        uint32_t row_end = row_begin + w->slab_rows;
+        if (row_end > w->rows_n) row_end = w->rows_n;
+        multiply_panels(w, row_begin, row_end, begin - slab * w->panels_n,
+                        stop - slab * w->panels_n, thread);
+        begin = stop;
+    }
+}
+
+static void add_part(struct multiply_work *w, const struct qr_weights *weights, float *out,
+                     size_t stride)
+{
+    assert(w->parts_n < PARTS_MAX);
+    w->parts[w->parts_n++] =
+        (struct part){.weights = weights, .out = out, .stride = stride, .begin = w->panels_n};
+    w->panels_n += weights->panels_n;
+    w->parts[w->parts_n].begin = w->panels_n;
+}
+
+static void multiply(struct multiply_work *w)
+{
+    uint32_t k = w->parts[0].weights->k;
+    uint64_t outputs_n = 0;
+    size_t bytes = 0;
+    bool any_float = false;
+
+    for (uint32_t i = 0; i < w->parts_n; i++) {
+        bytes += qr_weights_bytes(w->parts[i].weights);
+        any_float |= w->parts[i].weights->is_float;
+        outputs_n += w->parts[i].weights->n;
+    }
+    w->slab_rows = slab_rows(w->rows_n, k, bytes, any_float);
+    uint32_t slabs_n = (w->rows_n + w->slab_rows - 1) / w->slab_rows;
+    qr_pass_run(w->p, multiply_pieces, w, slabs_n * w->panels_n, 0, w->rows_n * outputs_n * k);
+}
+
+void qr_pass_project(struct qr_pass *p, const struct qr_layer *layer)
+{
+    struct multiply_work w = {.p = p, .in = &p->normed, .rows_n = p->rows_n};
+    float *out = p->qkv.data;
+
+    add_part(&w, &layer->q, out, p->qkv.stride);
+    add_part(&w, &layer->k, out + layer->q.n, p->qkv.stride);
+    add_part(&w, &layer->v, out + layer->q.n + layer->k.n, p->qkv.stride);
+    multiply(&w);
+}
+
+void qr_pass_multiply_add(struct qr_pass *p, const struct qr_weights *weights,
+                          const struct qr_inputs *in)
+{
+    struct multiply_work w = {.p = p, .in = in, .rows_n = p->rows_n, .add = true};
+
+    add_part(&w, weights, p->x.data, p->x.stride);
+    multiply(&w);
+}
+
+void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n)
+{
+    struct multiply_work w = {.p = p, .in = in, .rows_n = rows_n};
+
+    add_part(&w, &p->model->head, p->logits.data, p->logits.stride);
+    multiply(&w);
+}
+
+/* ---- gate and up ------------------------------------------------------------------------------
+ */
+
+struct gate_work {
+    struct qr_pass *p;
+    const struct qr_layer *layer;
+    uint32_t rows_n;
+    uint32_t slab_rows;
+    uint32_t units_n; /* of unit_n outputs of each matrix */
+    uint32_t unit_n;
+};
+
+/* n activations of a row into the form that down wants. */
+static void keep(const struct gate_work *w, uint32_t row, uint32_t column, uint32_t n,
+                 const float *from)
+{
+    struct qr_inputs *hidden = &w->p->hidden;
+
+    if (!w->layer->down.is_float) {
+        w->p->model->kernels->gemm.quantize(&hidden->acts, row, column, from, n);
+        return;
+    }
+    float *floats = hidden->floats + row * hidden->stride + column;
+    if (floats != from) memcpy(floats, from, n * sizeof(float));
+}
+
+/* Both matrices packed: a unit is two panels of each, small enough to stay in a thread's cache
+ * between the matrices and the activations that they become. */
+static void gate_unit(const struct gate_work *w, uint32_t unit, uint32_t row_begin,
+                      uint32_t row_end, uint32_t thread)
+{
+    const struct qr_kernels *kernels = w->p->model->kernels;
+    const struct qr_weights *weights[2] = {&w->layer->gate, &w->layer->up};
+    float *gate = qr_pass_scratch(w->p, thread);
+    float *up = gate + QR_GATE_ROWS * QR_GATE_N;
+    float *outs[2] = {gate, up};
+    uint32_t begin = unit * (QR_GATE_N / QR_PANEL_N);
+    uint32_t end = begin + QR_GATE_N / QR_PANEL_N;
+    uint32_t column = unit * QR_GATE_N;
+    uint32_t n = w->layer->gate.n - column;
+
+    if (end > w->layer->gate.panels_n) end = w->layer->gate.panels_n;
+    if (n > QR_GATE_N) n = QR_GATE_N;
+    for (uint32_t row = row_begin; row < row_end; row += QR_GATE_ROWS) {
+        uint32_t stop = row_end - row < QR_GATE_ROWS ? row_end : row + QR_GATE_ROWS;
+        for (int i = 0; i < 2; i++)
+            qr_weights_multiply(weights[i], kernels, begin, end, &w->p->normed, row, stop, outs[i],
+                                QR_GATE_N, false, NULL);
+        /* All rows at once, then each by itself: rows do not wait for one another's last steps. */
+        kernels->rows.swiglu(gate, gate, up, (stop - row) * QR_GATE_N);
+        for (uint32_t r = 0; r < stop - row; r++)
+            keep(w, row + r, column, n, gate + r * QR_GATE_N);
+    }
+}
+
+/* One of them, or both, a float matrix: a unit is one float panel, or as many outputs of a packed
+ * matrix, and the outputs stand in the rows' own buffers. */
+static void gate_unit_float(const struct gate_work *w, uint32_t unit, uint32_t row_begin,
+                            uint32_t row_end, uint32_t thread)
+{
+    struct qr_pass *p = w->p;
+    const struct qr_weights *weights[2] = {&w->layer->gate, &w->layer->up};
+    struct qr_rows outs[2] = {{p->hidden.floats, p->hidden.stride}, p->up};
+    uint32_t column = unit * w->unit_n;
+    uint32_t n = w->layer->gate.n - column;
+
+    if (n > w->unit_n) n = w->unit_n;
+    for (int i = 0; i < 2; i++) {
+        uint32_t panels = w->unit_n / weights[i]->panel_n;
+        uint32_t begin = unit * panels;
+        uint32_t end = begin + panels;
+        if (end > weights[i]->panels_n) end = weights[i]->panels_n;
+        qr_weights_multiply(weights[i], p->model->kernels, begin, end, &p->normed, row_begin,
+                            row_end, qr_row(&outs[i], row_begin) + column, outs[i].stride, false,
+                            qr_pass_scratch(p, thread));
+    }
+    for (uint32_t row = row_begin; row < row_end; row++) {
+        float *gate = qr_row(&outs[0], row) + column;
+        p->model->kernels->rows.swiglu(gate, gate, qr_row(&outs[1], row) + column, n);
+        keep(w, row, column, n, gate);
+    }
+}
+
+static void gate_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    const struct gate_work *w = work;
+
+    for (uint32_t piece = begin; piece < end; piece++) {
+        uint32_t row_begin = piece / w->units_n * w->slab_rows;
+        uint32_t row_end = row_begin + w->slab_rows;
+        if (row_end > w->rows_n) row_end = w->rows_n;
+        if (w->unit_n == QR_GATE_N)
+            gate_unit(w, piece % w->units_n, row_begin, row_end, thread);
+        else
+            gate_unit_float(w, piece % w->units_n, row_begin, row_end, thread);
+    }
+}
+
+void qr_pass_gate_up(struct qr_pass *p, const struct qr_layer *layer)
+{
+    struct gate_work w = {.p = p, .layer = layer, .rows_n = p->rows_n};
+    bool any_float = layer->gate.is_float || layer->up.is_float;
+    size_t bytes = qr_weights_bytes(&layer->gate) + qr_weights_bytes(&layer->up);
+    uint32_t n = layer->gate.n;
+
+    w.unit_n = any_float ? QR_FLOAT_PANEL_N : QR_GATE_N;
+    w.units_n = (n + w.unit_n - 1) / w.unit_n;
+    w.slab_rows = slab_rows(p->rows_n, layer->gate.k, bytes, any_float);
+    uint32_t slabs_n = (p->rows_n + w.slab_rows - 1) / w.slab_rows;
+    qr_pass_run(p, gate_pieces, &w, slabs_n * w.units_n, 0,
+                2 * (uint64_t)p->rows_n * n * layer->gate.k);
+}

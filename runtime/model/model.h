@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* model -- weights and the forward pass: rows of tokens in, hidden states and logits out.
+ *
+ * A model is loaded once and read by any number of passes.  A pass (struct qr_pass) is one
+ * engine's working memory: activations, logits, each thread's scratch.
+ *
+ * Thread: loading, one.  A loaded model: any.  A pass: its engine's.
+ * Memory: weights are mapped (repacked ones in a region of their own; the file's pages are given
+ * back once repacked); a pass is one allocation. */
+#ifndef QR_MODEL_MODEL_H
+#define QR_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/kv_store.h"
+#include "kernels/kernels.h"
+#include "runtime/base/team.h"
+#include "runtime/model/gguf.h"
+
+/* What a model is, in numbers. */
+struct qr_model_shape {
+    uint32_t layers_n;
+    uint32_t width; /* embedding length */
+    uint32_t ffn_width;
+    uint32_t heads_n;
+    uint32_t kv_heads_n;
+    uint32_t head_dim;
+    uint32_t rotary_n; /* values of a head that are rotated */
+    uint32_t vocab_n;
+    uint32_t context_max;
+    float norm_eps;
+    float rope_base;
+};
+
+struct qr_model;
+
+/* Loads from an open file; the file must stay open as long as the model (float weights and the
+ * embedding are read in place).  team: repacks on all its threads. */
+int qr_model_load(struct qr_model **model, const struct qr_gguf *file,
+                  const struct qr_kernels *kernels, struct qr_team *team,
+                  const struct quire_allocator *allocator, struct quire_error *error);
+void qr_model_unload(struct qr_model *model); /* NULL is allowed */
+
+const struct qr_model_shape *qr_model_shape(const struct qr_model *model);
+const char *qr_model_architecture(const struct qr_model *model);
+uint64_t qr_model_weights_bytes(const struct qr_model *model);
+/* Parameters in matrices (embedding once); *head_n: of the output head. */
+uint64_t qr_model_weights_n(const struct qr_model *model, uint64_t *head_n);
+
+/* One sequence's rows in a step: consecutive tokens. */
+struct qr_step_seq {
+    uint32_t row; /* its first row in the step */
+    uint32_t rows_n;
+    uint32_t position; /* of its first row */
+    const qr_page_id *pages;
+};
+
+struct qr_step {
+    const int32_t *tokens; /* [rows_n], each below vocab_n */
+    uint32_t rows_n;
+    const struct qr_step_seq *seqs; /* [seqs_n], covering the rows in order */
+    uint32_t seqs_n;
+    const uint32_t *outputs; /* [outputs_n] rows whose logits may be asked for, ascending */
+    uint32_t outputs_n;
+};
+
+struct qr_pass;
+
+/* rows_max: most rows of a step (outputs included); context_max: longest sequence. */
+struct qr_pass *qr_pass_create(const struct qr_model *model, struct qr_team *team,
+                               struct qr_kv_store *kv, uint32_t rows_max, uint32_t context_max,
+                               const struct quire_allocator *allocator);
+void qr_pass_destroy(struct qr_pass *pass); /* NULL is allowed */
+
+/* Runs every layer, writing keys and values into the pages, and keeps the normed final state of
+ * each output row. */
+void qr_pass_forward(struct qr_pass *pass, const struct qr_step *step);
+
+/* Logits of outputs [first, first + n) of the last forward, n at most QR_LOGITS_ROWS:
+ * [n][vocab_n] with stride *stride, good until the next call into the pass. */
+float *qr_pass_logits(struct qr_pass *pass, uint32_t first, uint32_t n, size_t *stride);
+
+#endif

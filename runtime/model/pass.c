@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/model/pass.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "runtime/base/limits.h"
+
+/* Waking the team and meeting again takes 0.2 to 0.5 us, in which one core does some ten thousand
+ * multiply-adds. */
+#define ALONE_COST_MAX 16384u
+#define CACHE_LINE     64u
+
+void qr_pass_run(struct qr_pass *p, qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range,
+                 uint64_t cost)
+{
+    if (cost <= ALONE_COST_MAX)
+        fn(work, 0, pieces_n, 0);
+    else
+        qr_team_run(p->team, fn, work, pieces_n, range);
+}
+
+/* ---- one region, laid out twice: to measure it, then to fill in addresses ---------------------
+ */
+
+struct layout {
+    uint8_t *base; /* NULL: measuring */
+    size_t bytes;
+    bool overflow;
+};
+
+static void *place(struct layout *l, size_t n, size_t bytes)
+{
+    size_t at = l->bytes;
+
+    if (!qr_mul(n, bytes, &bytes) || !qr_add_size(bytes, CACHE_LINE - 1, &bytes) ||
+        !qr_add_size(l->bytes, bytes / CACHE_LINE * CACHE_LINE, &l->bytes))
+        l->overflow = true;
+    return l->base ? l->base + at : NULL;
+}
+
+/* An odd number of cache lines. */
+static size_t stride_of(size_t n)
+{
+    const size_t floats = CACHE_LINE / sizeof(float);
+
+    return (((n + floats - 1) / floats) | 1) * floats;
+}
+
+static struct qr_rows place_rows(struct layout *l, size_t rows_n, size_t n)
+{
+    size_t stride = stride_of(n);
+
+    return (struct qr_rows){.data = place(l, rows_n, stride * sizeof(float)), .stride = stride};
+}
+
+/* floats: whether somebody needs them; acts: where k allows a packed matrix at all. */
+static struct qr_inputs place_inputs(struct layout *l, size_t rows_n, uint32_t k, bool floats)
+{
+    struct qr_inputs in = {0};
+
+    if (floats) {
+        struct qr_rows rows = place_rows(l, rows_n, k);
+        in.floats = rows.data;
+        in.stride = rows.stride;
+    }
+    if (k % QR_ACT_BLOCK == 0) {
+        void *memory = place(l, 1, qr_acts_bytes((uint32_t)rows_n, k));
+        if (memory) qr_acts_init(&in.acts, memory, k);
+    }
+    return in;
+}
+
+static size_t scratch_bytes(const struct qr_pass *p)
+{
+    const struct qr_model_shape *s = &p->model->shape;
+    const uint32_t q_n = s->heads_n * s->head_dim;
+    uint32_t k = s->width > s->ffn_width ? s->width : s->ffn_width;
+    size_t bytes = s->width * sizeof(float);
+    size_t other[3] = {qr_attention_scratch_bytes(),
+                       2 * (size_t)QR_GATE_ROWS * QR_GATE_N * sizeof(float), 0};
+
+    if (q_n > k) k = q_n;
+    if (p->model->any_float)
+        other[2] = qr_gemm_float_scratch_bytes(
+            p->rows_max > QR_LOGITS_ROWS ? p->rows_max : QR_LOGITS_ROWS, k);
+    for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++)
+        if (other[i] > bytes) bytes = other[i];
+    return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
+static void lay_out(struct qr_pass *p, struct layout *l)
+{
+    const struct qr_model_shape *s = &p->model->shape;
+    const size_t rows_n = p->rows_max;
+    const size_t logits_n = rows_n > QR_LOGITS_ROWS ? rows_n : QR_LOGITS_ROWS;
+    const uint32_t q_n = s->heads_n * s->head_dim;
+
+    p->partial_bytes = qr_attention_partial_bytes(s->heads_n / s->kv_heads_n, s->head_dim);
+    p->scratch_bytes = scratch_bytes(p);
+    p->x = place_rows(l, rows_n, s->width);
+    p->qkv = place_rows(l, rows_n, q_n + 2 * (size_t)s->kv_heads_n * s->head_dim);
+    if (p->model->any_float) p->up = place_rows(l, rows_n, s->ffn_width);
+    p->normed = place_inputs(l, logits_n, s->width, p->model->any_float);
+    p->attended = place_inputs(l, rows_n, q_n, true);
+    p->hidden = place_inputs(l, rows_n, s->ffn_width, p->model->any_float);
+    p->cosines = place_rows(l, rows_n, s->rotary_n / 2);
+    p->sines = place_rows(l, rows_n, s->rotary_n / 2);
+    p->states = place_rows(l, rows_n, s->width);
+    p->logits = place_rows(l, QR_LOGITS_ROWS, s->vocab_n);
+    p->tiles = place(l, 2 * rows_n, sizeof(p->tiles[0]));
+    p->blocks = place(l, qr_pass_spread_items(p) + 1, sizeof(p->blocks[0]));
+    p->partials = place(l, 1, qr_pass_partials_bytes(p));
+    p->scratch = place(l, p->threads_n, p->scratch_bytes);
+}
+
+struct qr_pass *qr_pass_create(const struct qr_model *model, struct qr_team *team,
+                               struct qr_kv_store *kv, uint32_t rows_max, uint32_t context_max,
+                               const struct quire_allocator *allocator)
+{
+    struct layout measure = {0};
+
+    assert(rows_max > 0 && rows_max <= QR_CONTEXT_MAX);
+    assert(context_max > 0 && context_max <= QR_CONTEXT_MAX);
+    assert(kv->shape.layers_n == model->shape.layers_n &&
+           kv->shape.heads_n == model->shape.kv_heads_n &&
+           kv->shape.head_dim == model->shape.head_dim);
+    struct qr_pass *p = qr_alloc_zero(allocator, 1, sizeof(*p));
+    if (!p) return NULL;
+    p->model = model;
+    p->team = team;
+    p->kv = kv;
+    p->threads_n = qr_team_threads(team);
+    p->rows_max = rows_max;
+    p->context_max = context_max;
+    p->allocator = *allocator;
+    lay_out(p, &measure);
+    if (measure.overflow || !qr_region_create(&p->region, measure.bytes)) {
+        qr_free(allocator, p);
+        return NULL;
+    }
+    lay_out(p, &(struct layout){.base = p->region.base});
+    return p;
+}
+
+void qr_pass_destroy(struct qr_pass *p)
+{
+    if (!p) return;
+    struct quire_allocator allocator = p->allocator;
+    qr_region_destroy(&p->region);
+    qr_free(&allocator, p);
+}
+
+/* ---- a step -----------------------------------------------------------------------------------
+ */
+
+static void check_step(const struct qr_pass *p, const struct qr_step *step)
+{
+    uint32_t row = 0;
+
+    assert(step->rows_n > 0 && step->rows_n <= p->rows_max);
+    for (uint32_t i = 0; i < step->seqs_n; i++) {
+        const struct qr_step_seq *seq = &step->seqs[i];
+        assert(seq->row == row && seq->rows_n > 0 && seq->rows_n <= step->rows_n - row);
+        assert(seq->position < p->context_max && seq->rows_n <= p->context_max - seq->position);
+        row += seq->rows_n;
+    }
+    assert(row == step->rows_n);
+    assert(step->outputs_n <= step->rows_n);
+    for (uint32_t i = 0; i < step->outputs_n; i++)
+        assert(step->outputs[i] < step->rows_n &&
+               (i == 0 || step->outputs[i - 1] < step->outputs[i]));
+}
+
+void qr_pass_forward(struct qr_pass *p, const struct qr_step *step)
+{
+    check_step(p, step);
+    p->step = step;
+    p->rows_n = step->rows_n;
+    p->outputs_n = step->outputs_n;
+    qr_llama_forward(p);
+    p->step = NULL;
+}
+
+float *qr_pass_logits(struct qr_pass *p, uint32_t first, uint32_t n, size_t *stride)
+{
+    struct qr_inputs in = p->normed;
+
+    assert(n > 0 && n <= QR_LOGITS_ROWS);
+    assert(first < p->outputs_n && n <= p->outputs_n - first);
+    in.floats = qr_row(&p->states, first);
+    in.stride = p->states.stride;
+    if (!p->model->head.is_float) qr_pass_quantize(p, &in, n);
+    qr_pass_head(p, &in, n);
+    *stride = p->logits.stride;
+    return p->logits.data;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* pass -- one engine's working memory, and the pieces of work that a layer is made of.
+ *
+ * Every function below runs one piece of work over the rows of a step, spread over the team (or on
+ * the caller alone where waking others costs more), and returns when it is done.  llama.c puts
+ * them in order.  None lets a row's result depend on the other rows, on how many there are, or on
+ * who computes it.
+ *
+ * Rows live in buffers whose stride is an odd number of cache lines: a tile of 16 rows never falls
+ * into one set of the cache.
+ *
+ * Thread: the pass's engine.   Memory: one region, sized when the pass is made. */
+#ifndef QR_MODEL_PASS_H
+#define QR_MODEL_PASS_H
+
+#include "runtime/model/weights.h"
+
+struct qr_rows {
+    float *data;
+    size_t stride; /* floats */
+};
+
+/* Rows of one sequence that attend together. */
+struct qr_tile {
+    uint32_t seq;
+    uint32_t row;      /* where its queries, keys and values are */
+    uint32_t out_row;  /* where its results go */
+    uint32_t rows_n;   /* at most QR_ATTENTION_ROWS_MAX */
+    uint32_t position; /* of its first row */
+};
+
+struct qr_pass {
+    const struct qr_model *model;
+    struct qr_team *team;
+    struct qr_kv_store *kv;
+    uint32_t threads_n;
+    uint32_t rows_max;
+    uint32_t context_max;
+    struct quire_allocator allocator;
+    struct qr_region region;
+
+    struct qr_rows x;          /* [rows_max][width]: the residual stream */
+    struct qr_rows qkv;        /* [rows_max][q, k, v] */
+    struct qr_rows up;         /* [rows_max][ffn_width], only where gate or up is a float matrix */
+    struct qr_inputs normed;   /* [rows_max][width] */
+    struct qr_inputs attended; /* [rows_max][heads_n * head_dim] */
+    struct qr_inputs hidden;   /* [rows_max][ffn_width] */
+    struct qr_rows cosines;    /* [rows_max][rotary_n / 2], each row at its own position */
+    struct qr_rows sines;
+    struct qr_rows states; /* [rows_max][width]: the last forward's outputs, normed */
+    struct qr_rows logits; /* [QR_LOGITS_ROWS][vocab_n] */
+    struct qr_tile *tiles; /* [2 * rows_max] */
+    uint32_t *blocks;      /* [items + 1]: each item's first block among all, when spread */
+    uint8_t *partials;     /* a place for every block of every item, when spread */
+    size_t partial_bytes;
+    uint8_t *scratch; /* [threads_n][scratch_bytes] */
+    size_t scratch_bytes;
+
+    const struct qr_step *step;
+    uint32_t rows_n; /* of the step; in its last layer those that are asked for */
+    uint32_t tiles_n;
+    bool tiled; /* some sequence has more than one tile */
+    uint32_t outputs_n;
+};
+
+/* How many floats of two matrices' outputs a thread holds when it turns gate and up into the next
+ * activations: 128 rows of 2 x 32 are 32 KB, about a first-level cache. */
+#define QR_GATE_ROWS 128u
+#define QR_GATE_N    32u
+
+static inline float *qr_row(const struct qr_rows *rows, uint32_t row)
+{
+    return rows->data + row * rows->stride;
+}
+
+static inline void *qr_pass_scratch(const struct qr_pass *p, uint32_t thread)
+{
+    return p->scratch + thread * p->scratch_bytes;
+}
+
+/* Runs fn over the pieces: on the team where the work is worth it (in multiply-adds, roughly). */
+void qr_pass_run(struct qr_pass *p, qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range,
+                 uint64_t cost);
+
+/* ---- rows.c ---- */
+
+/* Each token's embedding into x, each row's angles, and as qr_pass_norm. */
+void qr_pass_embed(struct qr_pass *p, const float *norm, unsigned wants);
+/* normed = norm(x), in the forms wanted. */
+void qr_pass_norm(struct qr_pass *p, const float *norm, unsigned wants);
+/* The rows asked for: states = norm(x). */
+void qr_pass_finish(struct qr_pass *p, const float *norm);
+/* in's floats into its acts. */
+void qr_pass_quantize(struct qr_pass *p, struct qr_inputs *in, uint32_t rows_n);
+
+/* ---- matrices.c ---- */
+
+/* qkv = normed times the layer's three matrices, as one. */
+void qr_pass_project(struct qr_pass *p, const struct qr_layer *layer);
+/* x += in times w. */
+void qr_pass_multiply_add(struct qr_pass *p, const struct qr_weights *w,
+                          const struct qr_inputs *in);
+/* hidden = swiglu(normed times gate, normed times up), in the form that down wants. */
+void qr_pass_gate_up(struct qr_pass *p, const struct qr_layer *layer);
+/* logits of rows_n rows of in. */
+void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n);
+
+/* ---- attend.c ---- */
+
+/* Cuts the step's rows into tiles. */
+void qr_pass_tile(struct qr_pass *p);
+/* Keeps only the rows that are asked for, once every key and value is in its page. */
+void qr_pass_select(struct qr_pass *p);
+/* Rotates queries and keys and puts keys and values into the pages. */
+void qr_pass_store(struct qr_pass *p, uint32_t layer);
+/* attended = attention, in the forms wanted.  store: as qr_pass_store first, in the same piece of
+ * work where the tiles allow it. */
+void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store, unsigned wants);
+/* The most items that are spread by blocks, and the bytes that their partial results take. */
+uint32_t qr_pass_spread_items(const struct qr_pass *p);
+size_t qr_pass_partials_bytes(const struct qr_pass *p);
+
+/* ---- llama.c ---- */
+
+void qr_llama_forward(struct qr_pass *p);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* What happens to single rows between the matrices: embedding, angles, norms, quantising. */
+#include <assert.h>
+#include <math.h>
+
+#include "runtime/model/pass.h"
+
+/* Rows in a piece: a whole tile of activations where there are many, so that two threads do not
+ * write the same cache lines; fewer where there would be nothing to share out. */
+#define PIECE_ROWS     16u
+#define PIECE_ROWS_FEW 4u
+#define MANY_ROWS      64u
+/* What a norm and quantising cost a value, in the multiply-adds that qr_pass_run counts. */
+#define NORM_COST     16u
+#define QUANTIZE_COST 8u
+
+struct norm_work {
+    struct qr_pass *p;
+    const float *norm;
+    unsigned wants;
+    uint32_t piece_rows;
+    bool embed;
+};
+
+static uint32_t piece_rows(uint32_t rows_n)
+{
+    return rows_n >= MANY_ROWS ? PIECE_ROWS : PIECE_ROWS_FEW;
+}
+
+static void embed_row(const struct qr_pass *p, uint32_t row)
+{
+    const struct qr_model *m = p->model;
+    int32_t token = p->step->tokens[row];
+
+    assert(token >= 0 && (uint32_t)token < m->shape.vocab_n);
+    qr_dequantize(m->embedding_type, m->embedding + (size_t)token * m->embedding_row_bytes,
+                  qr_row(&p->x, row), m->shape.width);
+}
+
+/* In double, so that a far position's angle keeps its digits; each row for itself, so that no
+ * table has to be as long as the context. */
+static void angle_row(const struct qr_pass *p, uint32_t row, uint32_t position)
+{
+    const struct qr_model *m = p->model;
+    float *cosines = qr_row(&p->cosines, row);
+    float *sines = qr_row(&p->sines, row);
+    double cosine;
+    double sine;
+
+    for (uint32_t i = 0; i < m->shape.rotary_n / 2; i++) {
+        sincos((double)position * m->frequencies[i], &sine, &cosine);
+        cosines[i] = (float)cosine;
+        sines[i] = (float)sine;
+    }
+}
+
+static uint32_t position_of(const struct qr_step *step, uint32_t row)
+{
+    uint32_t begin = 0;
+    uint32_t end = step->seqs_n;
+
+    while (end - begin > 1) { /* the last sequence that begins at or before row */
+        uint32_t middle = begin + (end - begin) / 2;
+        if (step->seqs[middle].row <= row)
+            begin = middle;
+        else
+            end = middle;
+    }
+    return step->seqs[begin].position + (row - step->seqs[begin].row);
+}
+
+static void norm_row(const struct norm_work *w, uint32_t row, uint32_t thread)
+{
+    struct qr_pass *p = w->p;
+    const struct qr_model *m = p->model;
+    struct qr_inputs *in = &p->normed;
+    float *out = qr_pass_scratch(p, thread);
+
+    if (w->embed) {
+        embed_row(p, row);
+        angle_row(p, row, position_of(p->step, row));
+    }
+    if (w->wants & QR_WANTS_FLOATS) out = in->floats + row * in->stride;
+    m->kernels->rows.rms_norm(out, qr_row(&p->x, row), w->norm, m->shape.norm_eps, m->shape.width);
+    if (w->wants & QR_WANTS_ACTS) m->kernels->gemm.quantize(&in->acts, row, 0, out, m->shape.width);
+}
+
+static void norm_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    const struct norm_work *w = work;
+    uint32_t stop = end * w->piece_rows;
+
+    if (stop > w->p->rows_n) stop = w->p->rows_n;
+    for (uint32_t row = begin * w->piece_rows; row < stop; row++)
+        norm_row(w, row, thread);
+}
+
+static void run_norm(struct qr_pass *p, const float *norm, unsigned wants, bool embed)
+{
+    struct norm_work w = {.p = p, .norm = norm, .wants = wants, .embed = embed};
+
+    w.piece_rows = piece_rows(p->rows_n);
+    qr_pass_run(p, norm_pieces, &w, (p->rows_n + w.piece_rows - 1) / w.piece_rows, 0,
+                (uint64_t)p->rows_n * p->model->shape.width * NORM_COST);
+}
+
+void qr_pass_embed(struct qr_pass *p, const float *norm, unsigned wants)
+{
+    run_norm(p, norm, wants, true);
+}
+
+void qr_pass_norm(struct qr_pass *p, const float *norm, unsigned wants)
+{
+    run_norm(p, norm, wants, false);
+}
+
+/* The rows asked for stand first where the last layer has selected them. */
+void qr_pass_finish(struct qr_pass *p, const float *norm)
+{
+    const struct qr_model *m = p->model;
+    bool selected = p->rows_n == p->outputs_n;
+
+    for (uint32_t i = 0; i < p->outputs_n; i++) {
+        uint32_t row = selected ? i : p->step->outputs[i];
+        m->kernels->rows.rms_norm(qr_row(&p->states, i), qr_row(&p->x, row), norm,
+                                  m->shape.norm_eps, m->shape.width);
+    }
+}
+
+struct quantize_work {
+    struct qr_pass *p;
+    struct qr_inputs *in;
+    uint32_t rows_n;
+    uint32_t piece_rows;
+};
+
+static void quantize_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    const struct quantize_work *w = work;
+    uint32_t stop = end * w->piece_rows;
+
+    (void)thread;
+    if (stop > w->rows_n) stop = w->rows_n;
+    for (uint32_t row = begin * w->piece_rows; row < stop; row++)
+        w->p->model->kernels->gemm.quantize(&w->in->acts, row, 0,
+                                            w->in->floats + row * w->in->stride, w->in->acts.k);
+}
+
+void qr_pass_quantize(struct qr_pass *p, struct qr_inputs *in, uint32_t rows_n)
+{
+    struct quantize_work w = {.p = p, .in = in, .rows_n = rows_n};
+
+    w.piece_rows = piece_rows(rows_n);
+    qr_pass_run(p, quantize_pieces, &w, (rows_n + w.piece_rows - 1) / w.piece_rows, 0,
+                (uint64_t)rows_n * in->acts.k * QUANTIZE_COST);
+}

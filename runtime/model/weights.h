@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* weights -- a matrix of whatever type, and a loaded model's whole set of them.
+ *
+ * A quantised matrix is packed into panels of 16 outputs and meets activations quantised to int8
+ * (kernels/gemm.h).  A float matrix stays in the file's rows, is worked on in panels of 256
+ * outputs, and meets float activations (kernels/gemm_float.h).  Everything above asks for panels
+ * and hands in both kinds of activations that it was told are wanted.
+ *
+ * Thread: any, constant once loaded.   Memory: the model's region and the mapped file. */
+#ifndef QR_MODEL_WEIGHTS_H
+#define QR_MODEL_WEIGHTS_H
+
+#include "runtime/base/memory.h"
+#include "runtime/model/model.h"
+
+/* The forms of activations that a matrix may want, as bits. */
+enum { QR_WANTS_ACTS = 1, QR_WANTS_FLOATS = 2 };
+
+/* Rows of activations in the forms wanted; the other form is not filled. */
+struct qr_inputs {
+    struct qr_acts acts;
+    float *floats;
+    size_t stride;
+};
+
+struct qr_weights {
+    const struct qr_gguf_tensor *tensor;
+    uint32_t n, k;
+    uint32_t panels_n;
+    uint32_t panel_n; /* outputs in a panel */
+    bool is_float;
+    struct qr_matrix packed;
+    struct qr_float_matrix plain;
+    qr_gemm_fn *gemm; /* of packed */
+};
+
+/* From a tensor whose shape is [k, n].  False: its type is not supported.  A packed matrix gets
+ * its data later (qr_weights_bytes, qr_weights_pack). */
+bool qr_weights_init(struct qr_weights *w, const struct qr_kernels *kernels,
+                     const struct qr_gguf_tensor *tensor);
+size_t qr_weights_bytes(const struct qr_weights *w); /* 0 for a float matrix */
+void qr_weights_pack(const struct qr_weights *w, uint8_t *memory, uint32_t begin, uint32_t end);
+
+static inline unsigned qr_weights_wants(const struct qr_weights *w)
+{
+    return w->is_float ? QR_WANTS_FLOATS : QR_WANTS_ACTS;
+}
+
+/* Panels [panel_begin, panel_end) for rows [row_begin, row_end) of in, row_begin a multiple of
+ * QR_TILE_ROWS.  out points at row_begin's output of panel_begin.  scratch: the thread's. */
+void qr_weights_multiply(const struct qr_weights *w, const struct qr_kernels *kernels,
+                         uint32_t panel_begin, uint32_t panel_end, const struct qr_inputs *in,
+                         uint32_t row_begin, uint32_t row_end, float *out, size_t out_stride,
+                         bool add, void *scratch);
+
+struct qr_layer {
+    const float *attn_norm;
+    const float *ffn_norm;
+    struct qr_weights q, k, v, o;
+    struct qr_weights gate, up, down;
+};
+
+struct qr_model {
+    struct qr_model_shape shape;
+    const struct qr_kernels *kernels;
+    struct qr_layer *layers; /* [layers_n] */
+    struct qr_weights head;
+    const float *head_norm;
+    enum qr_type embedding_type;
+    const uint8_t *embedding; /* in the file: [vocab_n] rows */
+    size_t embedding_row_bytes;
+    const double *frequencies; /* [rotary_n / 2], radians a position */
+    bool any_float;            /* whether some matrix wants floats */
+    uint64_t weights_bytes;
+    uint64_t weights_n;
+    struct qr_region region;
+    struct quire_allocator allocator;
+};
+
+/* Reads and checks the hyperparameters; refuses by name what quire does not do (shape.c). */
+int qr_model_shape_read(struct qr_model_shape *shape, const struct qr_gguf *file,
+                        struct quire_error *error);
+
+#endif

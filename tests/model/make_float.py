@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""Writes a GGUF file again with every quantised tensor dequantised: F32, or F16.
+
+    make_float.py IN.gguf OUT.gguf [f32|f16]
+
+Needs PyPI's gguf, which is the independent word on what the quantised blocks mean."""
+import sys
+
+import gguf
+import numpy as np
+
+
+def main():
+    source, target = sys.argv[1:3]
+    kind = sys.argv[3] if len(sys.argv) > 3 else "f32"
+    reader = gguf.GGUFReader(source)
+    arch = reader.fields["general.architecture"].contents()
+    writer = gguf.GGUFWriter(target, arch)
+    for name, field in reader.fields.items():
+        if name.startswith("GGUF.") or name in ("general.architecture", "general.file_type"):
+            continue
+        types = field.types
+        sub = types[1] if types[0] == gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(name, field.contents(), types[0], sub)
+    for tensor in reader.tensors:
+        data = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+        if kind == "f16" and len(tensor.shape) > 1:
+            data = data.astype(np.float16)
+        writer.add_tensor(tensor.name, data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+main()

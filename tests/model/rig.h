@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* rig -- a model with its team, pages and pass, as an engine would have it, for tests.
+ *
+ * Each of seqs_n sequences has pages of its own, scattered over the pool, so that nothing can
+ * depend on pages that stand side by side. */
+#ifndef QR_TESTS_MODEL_RIG_H
+#define QR_TESTS_MODEL_RIG_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/limits.h"
+#include "runtime/base/memory.h"
+#include "runtime/model/model.h"
+
+struct rig_settings {
+    const char *path; /* or a file in memory: */
+    const uint8_t *bytes;
+    size_t bytes_n;
+    const char *cpu_level; /* NULL: this machine's best */
+    uint32_t threads_n;    /* 0: 1 */
+    enum qr_kv_type kv_type;
+    uint32_t page_tokens; /* 0: 32 */
+    uint32_t rows_max;    /* 0: 512 */
+    uint32_t context_max; /* 0: 512 */
+    uint32_t seqs_n;      /* 0: 1 */
+};
+
+struct rig {
+    struct rig_settings settings;
+    struct quire_allocator allocator;
+    struct qr_gguf file;
+    struct qr_kernels kernels;
+    struct qr_team *team;
+    struct qr_model *model;
+    struct qr_region kv_memory;
+    struct qr_kv_store kv;
+    qr_page_id *pages; /* [seqs_n][pages_n] */
+    uint32_t pages_n;
+    struct qr_pass *pass;
+    uint32_t vocab_n;
+};
+
+/* Opens and loads only.  The caller looks at the status. */
+static inline int rig_load(struct rig *r, const struct rig_settings *settings,
+                           struct quire_error *error)
+{
+    unsigned flags = qr_cpu_flags();
+    unsigned level = 0;
+    int status;
+
+    *r = (struct rig){.settings = *settings};
+    if (!r->settings.threads_n) r->settings.threads_n = 1;
+    if (!r->settings.page_tokens) r->settings.page_tokens = 32;
+    if (!r->settings.rows_max) r->settings.rows_max = 512;
+    if (!r->settings.context_max) r->settings.context_max = 512;
+    if (!r->settings.seqs_n) r->settings.seqs_n = 1;
+    r->allocator = qr_allocator((struct quire_allocator){0});
+    if (settings->cpu_level) {
+        assert_true(qr_cpu_level_flags(settings->cpu_level, &level));
+        flags &= level;
+    }
+    qr_kernels_init(&r->kernels, flags);
+    r->team = qr_team_create(&r->allocator, r->settings.threads_n);
+    assert_non_null(r->team);
+    if (settings->path)
+        status = qr_gguf_open(&r->file, settings->path, &r->allocator, error);
+    else
+        status = qr_gguf_parse(&r->file, settings->bytes, settings->bytes_n, "memory",
+                               &r->allocator, error);
+    if (status) return status;
+    return qr_model_load(&r->model, &r->file, &r->kernels, r->team, &r->allocator, error);
+}
+
+static inline void rig_close(struct rig *r)
+{
+    qr_pass_destroy(r->pass);
+    qr_region_destroy(&r->kv_memory);
+    qr_model_unload(r->model);
+    qr_gguf_close(&r->file);
+    qr_team_destroy(r->team);
+    free(r->pages);
+}
+
+static inline void rig_open(struct rig *r, const struct rig_settings *settings)
+{
+    struct quire_error error = {0};
+    size_t page_bytes;
+
+    if (rig_load(r, settings, &error)) fail_msg("%s", error.text);
+    const struct qr_model_shape *s = qr_model_shape(r->model);
+    const struct qr_kv_shape shape = {.type = r->settings.kv_type,
+                                      .layers_n = s->layers_n,
+                                      .heads_n = s->kv_heads_n,
+                                      .head_dim = s->head_dim,
+                                      .page_tokens = r->settings.page_tokens};
+    r->vocab_n = s->vocab_n;
+    r->pages_n = (r->settings.context_max + shape.page_tokens - 1) / shape.page_tokens;
+    uint32_t all = r->pages_n * r->settings.seqs_n;
+    assert_true(qr_kv_shape_page_bytes(&shape, &page_bytes));
+    assert_true(qr_region_create(&r->kv_memory, page_bytes * all));
+    memset(r->kv_memory.base, 0xff, page_bytes * all); /* NaN: slots never written must not count */
+    qr_kv_store_init(&r->kv, &shape, r->kv_memory.base, all);
+    r->pages = malloc(all * sizeof(r->pages[0]));
+    assert_non_null(r->pages);
+    for (uint32_t seq = 0; seq < r->settings.seqs_n; seq++)
+        for (uint32_t i = 0; i < r->pages_n; i++)
+            r->pages[seq * r->pages_n + i] = all - 1 - (i * r->settings.seqs_n + seq);
+    r->pass = qr_pass_create(r->model, r->team, &r->kv, r->settings.rows_max,
+                             r->settings.context_max, &r->allocator);
+    assert_non_null(r->pass);
+}
+
+static inline const qr_page_id *rig_pages(const struct rig *r, uint32_t seq)
+{
+    return r->pages + (size_t)seq * r->pages_n;
+}
+
+/* The last forward's logits of all n outputs, [n][vocab_n] tightly. */
+static inline void rig_take_logits(struct rig *r, uint32_t n, float *logits)
+{
+    for (uint32_t first = 0; first < n; first += QR_LOGITS_ROWS) {
+        uint32_t some = n - first < QR_LOGITS_ROWS ? n - first : QR_LOGITS_ROWS;
+        size_t stride;
+        const float *from = qr_pass_logits(r->pass, first, some, &stride);
+        for (uint32_t i = 0; i < some; i++)
+            memcpy(logits + (size_t)(first + i) * r->vocab_n, from + i * stride,
+                   r->vocab_n * sizeof(float));
+    }
+}
+
+/* n tokens of one sequence from position on, in chunks; logits of each, [n][vocab_n]. */
+static inline void rig_run(struct rig *r, uint32_t seq, const int32_t *tokens, uint32_t n,
+                           uint32_t position, uint32_t chunk, float *logits)
+{
+    uint32_t *outputs = malloc(chunk * sizeof(outputs[0]));
+
+    assert_non_null(outputs);
+    for (uint32_t i = 0; i < chunk; i++)
+        outputs[i] = i;
+    for (uint32_t done = 0; done < n;) {
+        uint32_t some = n - done < chunk ? n - done : chunk;
+        struct qr_step_seq s = {
+            .row = 0, .rows_n = some, .position = position + done, .pages = rig_pages(r, seq)};
+        struct qr_step step = {.tokens = tokens + done,
+                               .rows_n = some,
+                               .seqs = &s,
+                               .seqs_n = 1,
+                               .outputs = outputs,
+                               .outputs_n = some};
+        qr_pass_forward(r->pass, &step);
+        rig_take_logits(r, some, logits + (size_t)done * r->vocab_n);
+        done += some;
+    }
+    free(outputs);
+}
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* Every form that a supported file can have, against the same model computed plainly in double
+ * (reference.h). */
+#include "among.h"
+#include "reference.h"
+
+#define TOKENS 40u
+
+/* limit: of the worst difference, as a share of the logits' own spread. */
+static void expect_reference(const struct tiny *t, double limit)
+{
+    struct gguf_writer w;
+    struct rig r;
+    size_t n;
+    double worst = 0;
+    double spread = 0;
+
+    tiny_write(&w, t);
+    const uint8_t *bytes = gguf_writer_finish(&w, &n);
+    rig_open(&r, &(struct rig_settings){
+                     .bytes = bytes, .bytes_n = n, .threads_n = 2, .kv_type = QR_KV_F32});
+    assert_int_equal(r.vocab_n, t->vocab_n);
+    int32_t *tokens = among_tokens(3, TOKENS, r.vocab_n);
+    float *logits = malloc((size_t)TOKENS * r.vocab_n * sizeof(float));
+    assert_non_null(logits);
+    double *expected = reference_run(&r.file, t, tokens, TOKENS);
+    rig_run(&r, 0, tokens, TOKENS - 3, 0, TOKENS, logits);
+    rig_run(&r, 0, tokens + TOKENS - 3, 3, TOKENS - 3, 1,
+            logits + (size_t)(TOKENS - 3) * r.vocab_n);
+    for (size_t i = 0; i < (size_t)TOKENS * r.vocab_n; i++) {
+        double d = fabs((double)logits[i] - expected[i]);
+        if (!(d <= worst)) worst = d;
+        spread += expected[i] * expected[i];
+    }
+    spread = sqrt(spread / ((double)TOKENS * r.vocab_n));
+    print_message("    worst difference %.2g of the logits' spread\n", worst / spread);
+    if (!(worst <= limit * spread)) fail_msg("logits differ by %g, spread %g", worst, spread);
+    free(expected);
+    free(logits);
+    free(tokens);
+    rig_close(&r);
+    gguf_writer_free(&w);
+}
+
+/* A float model differs by rounding; a quantised one also where a value is rounded to the other
+ * side, which moves it by 1/127 of its block's greatest. */
+#define FLOAT_LIMIT     1e-4
+#define QUANTISED_LIMIT 0.05
+
+/* Goal: F32 weights, tied output, heads that fill the width.
+ * Method: the defaults. */
+static void plain_floats(void **state)
+{
+    struct tiny t = tiny_defaults();
+
+    (void)state;
+    expect_reference(&t, FLOAT_LIMIT);
+}
+
+/* Goal: every other shape: an output of its own, heads longer than width / heads, some values of a
+ * head not rotated, scaled frequencies, one key head, as many key heads as heads, norms in F16.
+ * Method: one model each. */
+static void other_shapes(void **state)
+{
+    struct tiny t = tiny_defaults();
+
+    (void)state;
+    t.own_output = true;
+    expect_reference(&t, FLOAT_LIMIT);
+    t.says_key_length = true;
+    t.head_dim = 24;
+    t.rotary_n = 24;
+    expect_reference(&t, FLOAT_LIMIT);
+    t.rotary_n = 8;
+    t.rope_base = 500000;
+    expect_reference(&t, FLOAT_LIMIT);
+    t.rope_freqs = true;
+    t.kv_heads_n = 1;
+    expect_reference(&t, FLOAT_LIMIT);
+    t.kv_heads_n = 4;
+    t.norm = QR_TYPE_F16;
+    expect_reference(&t, FLOAT_LIMIT);
+    t.layers_n = 1;
+    t.width = 40;
+    t.ffn_width = 296; /* more than a float panel, and no multiple of 32 */
+    t.vocab_n = 300;
+    expect_reference(&t, FLOAT_LIMIT);
+}
+
+/* Goal: every type of weights.
+ * Method: a model of each, rows of 256 for those that need them. */
+static void every_type(void **state)
+{
+    const enum qr_type types[] = {QR_TYPE_F16,  QR_TYPE_BF16, QR_TYPE_Q8_0, QR_TYPE_Q4_0,
+                                  QR_TYPE_Q4_1, QR_TYPE_Q4_K, QR_TYPE_Q6_K};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        struct tiny t = tiny_defaults();
+        bool is_float = qr_type_traits(types[i])->is_float;
+        print_message("  %s\n", qr_type_traits(types[i])->name);
+        t.type = t.other = t.down = t.embedding = types[i];
+        t.width = 256;
+        t.head_dim = 64;
+        t.rotary_n = 64;
+        t.ffn_width = 512;
+        expect_reference(&t, is_float ? FLOAT_LIMIT : QUANTISED_LIMIT);
+    }
+}
+
+/* Goal: types mixed within one layer and within one product, in every way that changes the code's
+ * path: packed beside float, gate beside up, down of another kind.
+ * Method: pairs of types; also outputs that are no multiple of 16 or 32. */
+static void mixed_types(void **state)
+{
+    const enum qr_type pairs[][2] = {
+        {QR_TYPE_Q4_1, QR_TYPE_Q8_0},
+        {QR_TYPE_Q4_0, QR_TYPE_F32},
+        {QR_TYPE_F16, QR_TYPE_Q8_0},
+        {QR_TYPE_F32, QR_TYPE_BF16},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        struct tiny t = tiny_defaults();
+        t.type = pairs[i][0];
+        t.other = t.down = pairs[i][1];
+        t.embedding = QR_TYPE_F16;
+        t.own_output = true;
+        t.ffn_width = 544; /* two float panels and a rest, 17 units of 32 */
+        t.vocab_n = 333;
+        expect_reference(&t, QUANTISED_LIMIT);
+        t.says_key_length = true; /* a key head's share of a row is no whole block */
+        t.head_dim = 8;
+        t.rotary_n = 8;
+        expect_reference(&t, QUANTISED_LIMIT);
+    }
+}
+
+/* Goal: gate and up packed, down a float matrix with rows that no packed one could have.
+ * Method: ffn_width 40: the last unit is a single, half-filled panel. */
+static void packed_gate_with_float_down(void **state)
+{
+    struct tiny t = tiny_defaults();
+
+    (void)state;
+    t.type = t.other = QR_TYPE_Q8_0;
+    t.ffn_width = 40;
+    expect_reference(&t, QUANTISED_LIMIT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_floats),
+        cmocka_unit_test(other_shapes),
+        cmocka_unit_test(every_type),
+        cmocka_unit_test(mixed_types),
+        cmocka_unit_test(packed_gate_with_float_down),
+    };
+
+    return cmocka_run_group_tests_name("model/forms", tests, NULL, NULL);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/* A row's bits depend on its own sequence only: not on who else is in the step, how the prompt was
+ * cut, how many threads ran, or how the pages lie.  Everything here compares with ==. */
+#include "among.h"
+#include "floats.h"
+
+#define TINY   QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
+#define TOKENS 50u
+#define LONG   900u
+
+static float *new_logits(uint32_t rows_n, uint32_t vocab_n)
+{
+    float *logits = malloc((size_t)rows_n * vocab_n * sizeof(float));
+
+    assert_non_null(logits);
+    return logits;
+}
+
+/* The tokens alone, by other settings, against expected. */
+static void expect_alone(struct rig_settings settings, uint32_t chunk, const int32_t *tokens,
+                         const float *expected, const char *what)
+{
+    struct rig r;
+
+    rig_open(&r, &settings);
+    float *logits = new_logits(TOKENS, r.vocab_n);
+    rig_run(&r, 0, tokens, TOKENS, 0, chunk, logits);
+    among_expect_same(expected, logits, TOKENS, r.vocab_n, what);
+    free(logits);
+    rig_close(&r);
+}
+
+static void expect_among(struct rig_settings settings, uint32_t chunk, const int32_t *tokens,
+                         const float *expected, const char *what)
+{
+    struct rig r;
+
+    settings.seqs_n = AMONG_SEQS;
+    rig_open(&r, &settings);
+    float *logits = new_logits(TOKENS, r.vocab_n);
+    among_run(&r, tokens, TOKENS, chunk, logits);
+    among_expect_same(expected, logits, TOKENS, r.vocab_n, what);
+    free(logits);
+    rig_close(&r);
+}
+
+/* One reference, alone on one thread in one piece; everything else must equal it. */
+static void expect_invariant(struct rig_settings settings)
+{
+    static const uint32_t page_tokens[] = {16, 64, 128};
+    struct rig r;
+
+    settings.context_max = 128;
+    settings.rows_max = 160;
+    rig_open(&r, &settings);
+    int32_t *tokens = among_tokens(AMONG_OURS, TOKENS, r.vocab_n);
+    float *expected = new_logits(TOKENS, r.vocab_n);
+    rig_run(&r, 0, tokens, TOKENS, 0, TOKENS, expected);
+    rig_close(&r);
+
+    expect_alone(settings, 1, tokens, expected, "one token a step");
+    expect_alone(settings, 16, tokens, expected, "chunks of 16");
+    expect_alone(settings, 33, tokens, expected, "chunks of 33");
+    expect_among(settings, 1, tokens, expected, "among 32, one token a step");
+    settings.threads_n = 2;
+    expect_alone(settings, TOKENS, tokens, expected, "2 threads");
+    expect_alone(settings, 1, tokens, expected, "2 threads, one token a step");
+    expect_among(settings, 16, tokens, expected, "2 threads, among 32, chunks of 16");
+    expect_among(settings, TOKENS, tokens, expected, "2 threads, among 32, one piece");
+    settings.threads_n = 3;
+    expect_among(settings, 5, tokens, expected, "3 threads, among 32, chunks of 5");
+    for (size_t i = 0; i < sizeof(page_tokens) / sizeof(page_tokens[0]); i++) {
+        settings.page_tokens = page_tokens[i];
+        expect_among(settings, 16, tokens, expected, "other pages");
+    }
+    free(expected);
+    free(tokens);
+}
+
+/* Goal: quantised weights, keys in f16, at this machine's best level.
+ * Method: see expect_invariant. */
+static void same_bits_with_f16_keys(void **state)
+{
+    (void)state;
+    expect_invariant((struct rig_settings){.path = TINY, .kv_type = QR_KV_F16});
+}
+
+static void same_bits_with_f32_keys(void **state)
+{
+    (void)state;
+    expect_invariant((struct rig_settings){.path = TINY, .kv_type = QR_KV_F32});
+}
+
+/* Goal: the same at every level below the best.
+ * Method: force each that this machine has. */
+static void same_bits_at_each_level(void **state)
+{
+    static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512vnni"};
+    unsigned flags;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        assert_true(qr_cpu_level_flags(levels[i], &flags));
+        if ((flags & qr_cpu_flags()) != flags) {
+            print_message("  %s: not on this machine\n", levels[i]);
+            continue;
+        }
+        print_message("  %s\n", levels[i]);
+        expect_invariant(
+            (struct rig_settings){.path = TINY, .kv_type = QR_KV_F16, .cpu_level = levels[i]});
+    }
+}
+
+static void expect_invariant_floats(enum qr_type type)
+{
+    struct quire_allocator allocator = qr_allocator((struct quire_allocator){0});
+    struct quire_error error;
+    struct gguf_writer w;
+    struct qr_gguf g;
+    size_t n;
+
+    assert_int_equal(qr_gguf_open(&g, TINY, &allocator, &error), QUIRE_OK);
+    floats_rewrite(&w, &g, type);
+    const uint8_t *bytes = gguf_writer_finish(&w, &n);
+    expect_invariant((struct rig_settings){.bytes = bytes, .bytes_n = n, .kv_type = QR_KV_F16});
+    gguf_writer_free(&w);
+    qr_gguf_close(&g);
+}
+
+/* Goal: float weights too, through OpenBLAS.
+ * Method: the same weights as F32, F16 and BF16. */
+static void same_bits_with_float_weights(void **state)
+{
+    (void)state;
+    expect_invariant_floats(QR_TYPE_F32);
+    expect_invariant_floats(QR_TYPE_F16);
+    expect_invariant_floats(QR_TYPE_BF16);
+}
+
+/* Goal: a long sequence that is spread over threads by blocks of keys has the bits of one that is
+ * not.
+ * Method: 900 tokens in one piece on one thread; on two and four threads all but the last 60 in
+ * chunks, and those one by one. */
+static void same_bits_where_a_sequence_is_spread(void **state)
+{
+    struct rig_settings settings = {
+        .path = TINY, .kv_type = QR_KV_F16, .rows_max = LONG, .context_max = LONG};
+    const uint32_t singles = 60;
+    struct rig r;
+
+    (void)state;
+    rig_open(&r, &settings);
+    const uint32_t vocab_n = r.vocab_n;
+    int32_t *tokens = among_tokens(1, LONG, vocab_n);
+    float *expected = new_logits(LONG, vocab_n);
+    float *logits = new_logits(LONG, vocab_n);
+    rig_run(&r, 0, tokens, LONG, 0, LONG, expected);
+    rig_close(&r);
+    for (uint32_t threads_n = 1; threads_n <= 4; threads_n *= 2) {
+        settings.threads_n = threads_n;
+        rig_open(&r, &settings);
+        rig_run(&r, 0, tokens, LONG - singles, 0, 100, logits);
+        rig_run(&r, 0, tokens + LONG - singles, singles, LONG - singles, 1,
+                logits + (size_t)(LONG - singles) * vocab_n);
+        among_expect_same(expected, logits, LONG, vocab_n,
+                          threads_n == 1 ? "not spread" : "spread by blocks");
+        rig_close(&r);
+    }
+    free(expected);
+    free(logits);
+    free(tokens);
+}
+
+/* Goal: asking for few rows' logits changes none of them, nor the keys that are left behind.
+ * Method: a step that asks for rows 3 and 29 only, one that asks for none, and then a token whose
+ * logits depend on every key. */
+static void same_bits_where_few_rows_are_asked_for(void **state)
+{
+    const struct rig_settings settings = {.path = TINY, .threads_n = 2, .kv_type = QR_KV_F16};
+    const uint32_t outputs[2] = {3, 29};
+    struct rig r;
+    size_t stride;
+
+    (void)state;
+    rig_open(&r, &settings);
+    int32_t *tokens = among_tokens(2, TOKENS, r.vocab_n);
+    float *expected = new_logits(TOKENS, r.vocab_n);
+    rig_run(&r, 0, tokens, TOKENS, 0, TOKENS, expected);
+    memset(r.kv_memory.base, 0xff, r.kv_memory.bytes);
+
+    struct qr_step_seq seq = {.rows_n = 40, .pages = rig_pages(&r, 0)};
+    struct qr_step step = {.tokens = tokens,
+                           .rows_n = 40,
+                           .seqs = &seq,
+                           .seqs_n = 1,
+                           .outputs = outputs,
+                           .outputs_n = 2};
+    qr_pass_forward(r.pass, &step);
+    const float *logits = qr_pass_logits(r.pass, 0, 2, &stride);
+    among_expect_same(expected + 3 * r.vocab_n, logits, 1, r.vocab_n, "row 3 of two");
+    among_expect_same(expected + 29 * r.vocab_n, logits + stride, 1, r.vocab_n, "row 29 of two");
+    logits = qr_pass_logits(r.pass, 1, 1, &stride);
+    among_expect_same(expected + 29 * r.vocab_n, logits, 1, r.vocab_n, "row 29 by itself");
+
+    seq = (struct qr_step_seq){.rows_n = TOKENS - 41, .position = 40, .pages = rig_pages(&r, 0)};
+    step =
+        (struct qr_step){.tokens = tokens + 40, .rows_n = TOKENS - 41, .seqs = &seq, .seqs_n = 1};
+    qr_pass_forward(r.pass, &step);
+    float *last = new_logits(1, r.vocab_n);
+    rig_run(&r, 0, tokens + TOKENS - 1, 1, TOKENS - 1, 1, last);
+    among_expect_same(expected + (TOKENS - 1) * r.vocab_n, last, 1, r.vocab_n, "the last token");
+    free(last);
+    free(expected);
+    free(tokens);
+    rig_close(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_bits_with_f16_keys),
+        cmocka_unit_test(same_bits_with_f32_keys),
+        cmocka_unit_test(same_bits_at_each_level),
+        cmocka_unit_test(same_bits_with_float_weights),
+        cmocka_unit_test(same_bits_where_a_sequence_is_spread),
+        cmocka_unit_test(same_bits_where_few_rows_are_asked_for),
+    };
+
+    return cmocka_run_group_tests_name("model/invariance", tests, NULL, NULL);
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/* What a file may be to be loaded.  Everything that is asked for and not done is refused by its
+ * name; what does not fit together is an error that says what was expected. */
+#include "rig.h"
+#include "tiny.h"
+
+static struct tiny tiny;
+static struct gguf_writer writer;
+
+/* Writes the model as `tiny` says. */
+static void write(void)
+{
+    tiny_write(&writer, &tiny);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    tiny = tiny_defaults();
+    return 0;
+}
+
+static void expect_loads(void)
+{
+    struct rig r;
+    size_t n;
+    const uint8_t *bytes = gguf_writer_finish(&writer, &n);
+
+    rig_open(&r, &(struct rig_settings){.bytes = bytes, .bytes_n = n});
+    rig_close(&r);
+    gguf_writer_free(&writer);
+}
+
+/* Loads; the status and every word must be in the answer. */
+static void expect_refused(int status, const char *words, const char *more)
+{
+    struct quire_error error = {0};
+    struct rig r;
+    size_t n;
+    const uint8_t *bytes = gguf_writer_finish(&writer, &n);
+
+    int got = rig_load(&r, &(struct rig_settings){.bytes = bytes, .bytes_n = n}, &error);
+    if (!strstr(error.text, words) || !strstr(error.text, more))
+        fail_msg("'%s' does not say '%s' and '%s'", error.text, words, more);
+    assert_int_equal(got, status);
+    assert_int_equal(error.status, status);
+    assert_null(r.model);
+    rig_close(&r);
+    gguf_writer_free(&writer);
+}
+
+/* Goal: the model written by the tests' helper is a good one, and its numbers come out.
+ * Method: load it, look at its shape and counts. */
+static void loads_and_tells_its_shape(void **state)
+{
+    struct rig r;
+    uint64_t head_n;
+    size_t n;
+
+    (void)state;
+    tiny.own_output = true;
+    write();
+    const uint8_t *bytes = gguf_writer_finish(&writer, &n);
+    rig_open(&r, &(struct rig_settings){.bytes = bytes, .bytes_n = n});
+    const struct qr_model_shape *s = qr_model_shape(r.model);
+    assert_int_equal(s->layers_n, 2);
+    assert_int_equal(s->width, 64);
+    assert_int_equal(s->ffn_width, 96);
+    assert_int_equal(s->heads_n, 4);
+    assert_int_equal(s->kv_heads_n, 2);
+    assert_int_equal(s->head_dim, 16);
+    assert_int_equal(s->rotary_n, 16);
+    assert_int_equal(s->vocab_n, 50);
+    assert_int_equal(s->context_max, 2048);
+    assert_string_equal(qr_model_architecture(r.model), "llama");
+    const uint64_t layer = 64 * (64 + 32 + 32 + 64) + 3 * 64 * 96;
+    assert_int_equal(qr_model_weights_n(r.model, &head_n), 2 * layer + 2 * 64 * 50);
+    assert_int_equal(head_n, 64 * 50);
+    assert_true(qr_model_weights_bytes(r.model) >= 4 * (2 * layer + 2 * 64 * 50));
+    rig_close(&r);
+    gguf_writer_free(&writer);
+}
+
+/* Goal: other architectures, adapters and split files are named.
+ * Method: one file each. */
+static void other_files_are_refused(void **state)
+{
+    (void)state;
+    tiny.without = "general.architecture";
+    write();
+    expect_refused(QUIRE_BAD_FILE, "general.architecture is missing", "");
+    write();
+    gguf_writer_string(&writer, "general.architecture", "gpt2");
+    expect_refused(QUIRE_UNSUPPORTED, "general.architecture is 'gpt2'", "expected 'llama'");
+    tiny.without = NULL;
+    write();
+    gguf_writer_string(&writer, "general.type", "adapter");
+    expect_refused(QUIRE_UNSUPPORTED, "general.type is 'adapter'", "expected 'model'");
+    write();
+    gguf_writer_u32(&writer, "split.count", 3);
+    expect_refused(QUIRE_UNSUPPORTED, "split.count is 3", "");
+}
+
+static void sliding_window_is_refused(void **state)
+{
+    (void)state;
+    write();
+    gguf_writer_u32(&writer, "llama.attention.sliding_window", 64);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.attention.sliding_window is 64",
+                   "sliding-window attention");
+    write();
+    gguf_writer_u32(&writer, "llama.attention.sliding_window", 0);
+    expect_loads();
+}
+
+static void rope_scaling_is_refused(void **state)
+{
+    (void)state;
+    write();
+    gguf_writer_string(&writer, "llama.rope.scaling.type", "yarn");
+    gguf_writer_f32(&writer, "llama.rope.scaling.factor", 4);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.rope.scaling.type is 'yarn'", "expected 'none'");
+    write();
+    gguf_writer_f32(&writer, "llama.rope.scaling.factor", 4);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.rope.scaling.factor is 4", "scaled positions");
+    write();
+    gguf_writer_u32(&writer, "llama.rope.scaling.original_context_length", 2048);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.rope.scaling.original_context_length", "");
+    write();
+    gguf_writer_f32(&writer, "llama.rope.scale_linear", 2);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.rope.scale_linear is 2", "");
+    write();
+    gguf_writer_string(&writer, "llama.rope.scaling.type", "none");
+    gguf_writer_u32(&writer, "llama.rope.scaling.original_context_length", 2048);
+    expect_loads();
+}
+
+static void experts_are_refused(void **state)
+{
+    (void)state;
+    write();
+    gguf_writer_u32(&writer, "llama.expert_count", 8);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.expert_count is 8", "mixture of experts");
+    write();
+    gguf_writer_u32(&writer, "llama.expert_count", 0);
+    expect_loads();
+}
+
+static void clamped_kqv_is_refused(void **state)
+{
+    (void)state;
+    write();
+    gguf_writer_f32(&writer, "llama.attention.clamp_kqv", 8);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.attention.clamp_kqv is 8", "clamped");
+}
+
+static void alibi_is_refused(void **state)
+{
+    (void)state;
+    write();
+    gguf_writer_f32(&writer, "llama.attention.max_alibi_bias", 8);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.attention.max_alibi_bias is 8", "ALiBi");
+}
+
+static void other_scales_and_caps_are_refused(void **state)
+{
+    static const char *const names[] = {
+        "llama.attention.scale",         "llama.attn_logit_softcapping", "llama.logit_scale",
+        "llama.final_logit_softcapping", "llama.embedding_scale",        "llama.residual_scale",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        write();
+        gguf_writer_f32(&writer, names[i], 0.5f);
+        expect_refused(QUIRE_UNSUPPORTED, names[i], "is 0.5");
+    }
+    write();
+    gguf_writer_bool(&writer, "llama.use_parallel_residual", true);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.use_parallel_residual is 1", "");
+    write();
+    gguf_writer_bool(&writer, "llama.attention.causal", false);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.attention.causal is 0", "not causal");
+}
+
+/* Goal: what nobody has heard of is not ignored either.
+ * Method: a key and a tensor by invented names, and a layer too many. */
+static void unknown_keys_and_tensors_are_refused(void **state)
+{
+    const uint64_t n = 64;
+    const float floats[64] = {0};
+
+    (void)state;
+    write();
+    gguf_writer_u32(&writer, "llama.attention.new_idea", 1);
+    expect_refused(QUIRE_UNSUPPORTED, "'llama.attention.new_idea'", "");
+    write();
+    gguf_writer_tensor(&writer, "blk.0.attn_sinks.weight", QR_TYPE_F32, &n, 1, floats, 256);
+    expect_refused(QUIRE_UNSUPPORTED, "'blk.0.attn_sinks.weight'", "");
+    write();
+    gguf_writer_tensor(&writer, "blk.2.attn_norm.weight", QR_TYPE_F32, &n, 1, floats, 256);
+    expect_refused(QUIRE_UNSUPPORTED, "'blk.2.attn_norm.weight'", "");
+}
+
+static void biases_are_refused(void **state)
+{
+    const uint64_t n = 64;
+    const float floats[64] = {0};
+
+    (void)state;
+    write();
+    gguf_writer_tensor(&writer, "blk.1.attn_q.bias", QR_TYPE_F32, &n, 1, floats, 256);
+    expect_refused(QUIRE_UNSUPPORTED, "tensor 'blk.1.attn_q.bias'", "");
+}
+
+static void unsupported_types_are_refused(void **state)
+{
+    const uint64_t dims[2] = {64, 64};
+    uint8_t zeros[64] = {0};
+
+    (void)state;
+    tiny.without = "blk.0.attn_q.weight";
+    write();
+    gguf_writer_tensor(&writer, "blk.0.attn_q.weight", QR_TYPE_Q5_0, dims, 2, zeros, 64);
+    expect_refused(QUIRE_UNSUPPORTED, "tensor blk.0.attn_q.weight", "of type Q5_0");
+    write();
+    gguf_writer_tensor(&writer, "blk.0.attn_q.weight", 777, dims, 2, zeros, 64);
+    expect_refused(QUIRE_UNSUPPORTED, "tensor blk.0.attn_q.weight", "of type number 777");
+    tiny.without = "blk.0.attn_norm.weight";
+    write();
+    gguf_writer_tensor(&writer, "blk.0.attn_norm.weight", QR_TYPE_Q8_0, dims, 1, zeros, 64);
+    expect_refused(QUIRE_BAD_FILE, "blk.0.attn_norm.weight", ""); /* data ends early */
+}
+
+/* Goal: norms in a type that is no float are refused by name.
+ * Method: two blocks of Q8_0. */
+static void quantised_norms_are_refused(void **state)
+{
+    const uint64_t n = 64;
+    uint8_t zeros[68] = {0};
+
+    (void)state;
+    tiny.without = "output_norm.weight";
+    write();
+    gguf_writer_tensor(&writer, "output_norm.weight", QR_TYPE_Q8_0, &n, 1, zeros, 68);
+    expect_refused(QUIRE_UNSUPPORTED, "tensor output_norm.weight", "of type Q8_0");
+}
+
+/* Goal: what is missing is named.
+ * Method: leave out each needed key and tensor in turn. */
+static void missing_parts_are_named(void **state)
+{
+    static const char *const names[] = {
+        "llama.block_count",          "llama.context_length",
+        "llama.embedding_length",     "llama.feed_forward_length",
+        "llama.attention.head_count", "llama.attention.layer_norm_rms_epsilon",
+        "token_embd.weight",          "output_norm.weight",
+        "blk.0.attn_norm.weight",     "blk.1.ffn_norm.weight",
+        "blk.0.attn_q.weight",        "blk.0.attn_k.weight",
+        "blk.1.attn_v.weight",        "blk.1.attn_output.weight",
+        "blk.0.ffn_gate.weight",      "blk.0.ffn_up.weight",
+        "blk.1.ffn_down.weight",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        tiny.without = names[i];
+        write();
+        expect_refused(QUIRE_BAD_FILE, names[i], "missing");
+    }
+}
+
+/* Goal: a tensor whose shape is not the one that the numbers say is refused.
+ * Method: one output too many, in each matrix in turn. */
+static void other_shapes_are_refused(void **state)
+{
+    static const char *const names[] = {
+        "blk.0.attn_q.weight",      "blk.0.attn_k.weight",   "blk.1.attn_v.weight",
+        "blk.1.attn_output.weight", "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight",
+        "blk.1.ffn_down.weight",    "output.weight",
+    };
+
+    (void)state;
+    tiny.own_output = true;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        tiny.instead = names[i];
+        write();
+        expect_refused(QUIRE_BAD_FILE, names[i], "expected");
+    }
+    tiny.instead = "token_embd.weight";
+    write();
+    expect_refused(QUIRE_BAD_FILE, "llama.vocab_size is 50", "token_embd.weight has 51 rows");
+}
+
+/* Goal: numbers that contradict each other or leave their range are refused.
+ * Method: one file each. */
+static void contradictions_are_refused(void **state)
+{
+    (void)state;
+    tiny.kv_heads_n = 3;
+    write();
+    expect_refused(QUIRE_BAD_FILE, "llama.attention.head_count is 4", "head_count_kv, which is 3");
+    tiny = tiny_defaults();
+    tiny.heads_n = 6;
+    write();
+    expect_refused(QUIRE_BAD_FILE, "llama.embedding_length is 64", "head_count, which is 6");
+    tiny = tiny_defaults();
+    tiny.rotary_n = 24;
+    write();
+    expect_refused(QUIRE_BAD_FILE, "llama.rope.dimension_count is out of range", "1 to 16");
+    tiny.rotary_n = 4;
+    write();
+    expect_refused(QUIRE_UNSUPPORTED, "llama.rope.dimension_count is 4", "multiple of 8");
+    tiny = tiny_defaults();
+    write();
+    gguf_writer_u32(&writer, "llama.attention.value_length", 8);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.attention.value_length is 8", "expected 16");
+    write();
+    gguf_writer_array(&writer, "tokenizer.ggml.tokens", QR_GGUF_STRING, 1, "\0\0\0\0\0\0\0\0", 8);
+    expect_refused(QUIRE_BAD_FILE, "tokenizer.ggml.tokens has 1 tokens", "50 rows");
+    tiny.rope_base = 0;
+    write();
+    expect_refused(QUIRE_BAD_FILE, "llama.rope.freq_base is 0", "finite number");
+    tiny = tiny_defaults();
+    tiny.without = "llama.block_count";
+    write();
+    gguf_writer_u32(&writer, "llama.block_count", 100000);
+    expect_refused(QUIRE_BAD_FILE, "llama.block_count is out of range", "1 to 512");
+    tiny.without = "llama.feed_forward_length";
+    write();
+    gguf_writer_array(&writer, "llama.feed_forward_length", QR_GGUF_I32, 2, "12341234", 8);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.feed_forward_length is an array", "");
+}
+
+/* Goal: factors of frequencies that would divide by zero are refused.
+ * Method: rope_freqs.weight of zeros. */
+static void zero_frequencies_are_refused(void **state)
+{
+    const uint64_t n = 8;
+    const float floats[8] = {0};
+
+    (void)state;
+    write();
+    gguf_writer_tensor(&writer, "rope_freqs.weight", QR_TYPE_F32, &n, 1, floats, 32);
+    expect_refused(QUIRE_BAD_FILE, "rope_freqs.weight holds 0 at 0", "above 0");
+}
+
+/* Goal: a model from a file on disk gives the file's pages back and still answers the same; memory
+ * that is no file's is left alone.
+ * Method: the same model from disk and from memory; equal logits, and the memory as it was. */
+static void pages_given_back_do_no_harm(void **state)
+{
+    char path[] = "/tmp/quire-test-load-XXXXXX";
+    const int32_t tokens[4] = {1, 49, 7, 30};
+    float logits[2][4 * 50];
+    struct rig r;
+    size_t n;
+
+    (void)state;
+    tiny.type = tiny.other = tiny.down = tiny.embedding = QR_TYPE_Q8_0;
+    tiny.ffn_width = 4096;
+    write();
+    const uint8_t *bytes = gguf_writer_finish(&writer, &n);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    FILE *file = fdopen(fd, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, n, file), n);
+    assert_int_equal(fclose(file), 0);
+    uint8_t *copy = malloc(n);
+    assert_non_null(copy);
+    memcpy(copy, bytes, n);
+    for (int i = 0; i < 2; i++) {
+        struct rig_settings settings = {.bytes = bytes, .bytes_n = n};
+        if (i) settings = (struct rig_settings){.path = path};
+        rig_open(&r, &settings);
+        rig_run(&r, 0, tokens, 4, 0, 4, logits[i]);
+        rig_close(&r);
+    }
+    assert_memory_equal(logits[0], logits[1], sizeof(logits[0]));
+    assert_memory_equal(copy, bytes, n);
+    free(copy);
+    assert_int_equal(remove(path), 0);
+    gguf_writer_free(&writer);
+}
+
+/* Goal: no byte before the data can make loading crash or read where it may not.
+ * Method: set each to a few hostile values and load; the result may be either, the sanitizer
+ * watches.  Q8_0, so that packing runs too. */
+static void hostile_headers_never_crash(void **state)
+{
+    const uint8_t values[] = {0x00, 0x7f, 0xff};
+    struct quire_error error;
+    struct rig r;
+    size_t n;
+
+    (void)state;
+    tiny.layers_n = 1;
+    tiny.type = QR_TYPE_Q8_0;
+    write();
+    (void)gguf_writer_finish(&writer, &n);
+    for (size_t i = 0; i < n - writer.data.n; i++) {
+        const uint8_t was = writer.file.data[i];
+        for (size_t j = 0; j < sizeof(values); j++) {
+            writer.file.data[i] = values[j];
+            const struct rig_settings settings = {.bytes = writer.file.data, .bytes_n = n};
+            if (rig_load(&r, &settings, &error)) assert_true(error.text[0] != '\0');
+            rig_close(&r);
+        }
+        writer.file.data[i] = was;
+    }
+    gguf_writer_free(&writer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(loads_and_tells_its_shape, set_up),
+        cmocka_unit_test_setup(other_files_are_refused, set_up),
+        cmocka_unit_test_setup(sliding_window_is_refused, set_up),
+        cmocka_unit_test_setup(rope_scaling_is_refused, set_up),
+        cmocka_unit_test_setup(experts_are_refused, set_up),
+        cmocka_unit_test_setup(clamped_kqv_is_refused, set_up),
+        cmocka_unit_test_setup(alibi_is_refused, set_up),
+        cmocka_unit_test_setup(other_scales_and_caps_are_refused, set_up),
+        cmocka_unit_test_setup(unknown_keys_and_tensors_are_refused, set_up),
+        cmocka_unit_test_setup(biases_are_refused, set_up),
+        cmocka_unit_test_setup(unsupported_types_are_refused, set_up),
+        cmocka_unit_test_setup(quantised_norms_are_refused, set_up),
+        cmocka_unit_test_setup(missing_parts_are_named, set_up),
+        cmocka_unit_test_setup(other_shapes_are_refused, set_up),
+        cmocka_unit_test_setup(contradictions_are_refused, set_up),
+        cmocka_unit_test_setup(zero_frequencies_are_refused, set_up),
+        cmocka_unit_test_setup(pages_given_back_do_no_harm, set_up),
+        cmocka_unit_test_setup(hostile_headers_never_crash, set_up),
+    };
+
+    return cmocka_run_group_tests_name("model/load", tests, NULL, NULL);
+}
