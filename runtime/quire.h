@@ -46,19 +46,19 @@ extern "C" {
 
 /* ---- statuses and errors -------------------------------------------------------------- */
 
-#define QUIRE_STATUS_MAP(X)                                                                     \
-    X(QUIRE_OK, 0, "success")                                                                   \
-    X(QUIRE_INVALID, -1, "an argument is out of its range")                                     \
-    X(QUIRE_NO_MEMORY, -2, "out of memory")                                                     \
-    X(QUIRE_SYSTEM, -3, "the operating system refused")                                         \
-    X(QUIRE_BAD_FILE, -4, "the file is not a well-formed GGUF model")                           \
-    X(QUIRE_UNSUPPORTED, -5, "the model or the setting asks for something quire does not do")   \
-    X(QUIRE_TOO_LONG, -6, "the request does not fit the context or the pages")                  \
-    X(QUIRE_QUEUE_FULL, -7, "the waiting queue is full")                                        \
-    X(QUIRE_STOPPING, -8, "the engine is stopping")                                             \
-    X(QUIRE_NO_TOKENIZER, -9, "the model's tokenizer is not supported: use token ids")          \
-    X(QUIRE_NO_TEMPLATE, -10, "the model has no chat template that is supported")               \
-    X(QUIRE_BUFFER_SMALL, -11, "the caller's buffer is too small")                              \
+#define QUIRE_STATUS_MAP(X)                                                                        \
+    X(QUIRE_OK, 0, "success")                                                                      \
+    X(QUIRE_INVALID, -1, "an argument is out of its range")                                        \
+    X(QUIRE_NO_MEMORY, -2, "out of memory")                                                        \
+    X(QUIRE_SYSTEM, -3, "the operating system refused")                                            \
+    X(QUIRE_BAD_FILE, -4, "the file is not a well-formed GGUF model")                              \
+    X(QUIRE_UNSUPPORTED, -5, "the model or the setting asks for something quire does not do")      \
+    X(QUIRE_TOO_LONG, -6, "the request does not fit the context or the pages")                     \
+    X(QUIRE_QUEUE_FULL, -7, "the waiting queue is full")                                           \
+    X(QUIRE_STOPPING, -8, "the engine is stopping")                                                \
+    X(QUIRE_NO_TOKENIZER, -9, "the model's tokenizer is not supported: use token ids")             \
+    X(QUIRE_NO_TEMPLATE, -10, "the model has no chat template that is supported")                  \
+    X(QUIRE_BUFFER_SMALL, -11, "the caller's buffer is too small")                                 \
     X(QUIRE_NOT_FOUND, -12, "no such request")
 
 enum quire_status {
@@ -70,9 +70,9 @@ enum quire_status {
 /* What went wrong, in a sentence: what, where, and what was expected.  Filled on failure by the
  * functions that take one; may be NULL where nobody wants to know. */
 struct quire_error {
-    int  status;      /* enum quire_status */
-    char field[32];   /* the setting or request field at fault, "" where there is none */
-    char text[288];   /* one sentence, no newline */
+    int status;     /* enum quire_status */
+    char field[32]; /* the setting or request field at fault, "" where there is none */
+    char text[288]; /* one sentence, no newline */
 };
 
 /* The fixed text of a status; "unknown status" for others. */
@@ -93,18 +93,19 @@ struct quire_allocator {
 
 /* ---- models --------------------------------------------------------------------------- */
 
-typedef struct quire_model  quire_model;
+typedef struct quire_model quire_model;
 typedef struct quire_engine quire_engine;
 
 struct quire_model_settings {
-    size_t                 size;      /* sizeof(struct quire_model_settings) */
-    const char            *path;      /* a GGUF file; required */
+    size_t size;                      /* sizeof(struct quire_model_settings) */
+    const char *path;                 /* a GGUF file; required */
     struct quire_allocator allocator; /* malloc where left zero */
-    uint32_t               threads;   /* for repacking weights; 0: the cores available */
-    const char            *cpu_level; /* "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16";
+    uint32_t threads;                 /* for repacking weights; 0: the cores available */
+    const char *cpu_level;            /* "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16";
                                          NULL: the best this machine has */
 };
-QUIRE_API void quire_model_settings_defaults_sized(struct quire_model_settings *settings, size_t size);
+QUIRE_API void quire_model_settings_defaults_sized(struct quire_model_settings *settings,
+                                                   size_t size);
 static inline void quire_model_settings_defaults(struct quire_model_settings *settings)
 {
     quire_model_settings_defaults_sized(settings, sizeof *settings);
@@ -119,27 +120,27 @@ QUIRE_API void quire_model_close(quire_model *model); /* NULL is allowed */
 
 /* Strings live as long as the model. */
 struct quire_model_info {
-    size_t      size;          /* set by the caller before the call */
-    const char *name;          /* general.name, else the file's base name */
-    const char *architecture;  /* "llama" */
-    const char *cpu_level;     /* the kernels in use */
-    uint32_t    layers_n;
-    uint32_t    width;         /* embedding length */
-    uint32_t    heads_n;
-    uint32_t    kv_heads_n;
-    uint32_t    head_dim;
-    uint32_t    vocab_n;
-    uint32_t    context_max;   /* tokens */
-    uint64_t    file_bytes;
-    uint64_t    weights_bytes; /* resident after repacking */
-    uint64_t    weights_n;     /* parameters in matrices, the embedding counted once */
-    uint64_t    head_weights_n;/* of them in the output head */
-    int32_t     bos_id;        /* -1: none */
-    int32_t     eos_id;        /* -1: none */
-    bool        adds_bos;      /* text prompts get BOS in front */
-    bool        has_tokenizer;
-    bool        has_template;
-    const char *tokenizer_note;/* NULL, or why there is no tokenizer, or a fallback's warning */
+    size_t size;              /* set by the caller before the call */
+    const char *name;         /* general.name, else the file's base name */
+    const char *architecture; /* "llama" */
+    const char *cpu_level;    /* the kernels in use */
+    uint32_t layers_n;
+    uint32_t width; /* embedding length */
+    uint32_t heads_n;
+    uint32_t kv_heads_n;
+    uint32_t head_dim;
+    uint32_t vocab_n;
+    uint32_t context_max; /* tokens */
+    uint64_t file_bytes;
+    uint64_t weights_bytes;  /* resident after repacking */
+    uint64_t weights_n;      /* parameters in matrices, the embedding counted once */
+    uint64_t head_weights_n; /* of them in the output head */
+    int32_t bos_id;          /* -1: none */
+    int32_t eos_id;          /* -1: none */
+    bool adds_bos;           /* text prompts get BOS in front */
+    bool has_tokenizer;
+    bool has_template;
+    const char *tokenizer_note; /* NULL, or why there is no tokenizer, or a fallback's warning */
 };
 QUIRE_API void quire_model_info(const quire_model *model, struct quire_model_info *info);
 
@@ -165,11 +166,11 @@ QUIRE_API int quire_detokenize(const quire_model *model, const int32_t *ids, siz
 
 struct quire_text {
     const char *data;
-    size_t      n;
+    size_t n;
 };
 
 struct quire_message {
-    struct quire_text role;    /* "system", "user", "assistant" ... */
+    struct quire_text role; /* "system", "user", "assistant" ... */
     struct quire_text content;
 };
 
@@ -184,20 +185,23 @@ QUIRE_API int quire_render(const quire_model *model, const struct quire_message 
 enum quire_kv_type { QUIRE_KV_F16 = 0, QUIRE_KV_F32 = 1, QUIRE_KV_BF16 = 2, QUIRE_KV_Q8 = 3 };
 
 struct quire_engine_settings {
-    size_t                 size;
+    size_t size;
     struct quire_allocator allocator;
-    uint64_t               kv_memory_bytes; /* 0: half of what is free, within the cgroup's limit */
-    uint32_t               page_tokens;     /* 16, 32 (default), 64 or 128 */
-    uint32_t               kv_type;         /* enum quire_kv_type */
-    uint32_t               threads;         /* 0: the physical cores that the process may use */
-    uint32_t               context_max;     /* 0: the model's */
-    uint32_t               running_max;     /* sequences in a batch; 256 */
-    uint32_t               waiting_max;     /* requests in the queue; 1024 */
-    uint32_t               step_tokens;     /* token budget of a step; 0: chosen */
-    uint32_t               prefill_chunk;   /* most prompt tokens of one request in a step;
-                                               0: the budget's */
+    uint64_t kv_memory_bytes; /* 0: half of what is free, within the cgroup's limit */
+    uint32_t page_tokens;     /* 16, 32 (default), 64 or 128 */
+    uint32_t kv_type;         /* enum quire_kv_type */
+    uint32_t threads;         /* 0: the physical cores that the process may use */
+    uint32_t context_max;     /* 0: the model's, or what the pages hold if that is
+                                 less; if set, the pages have to hold it */
+    uint32_t running_max;     /* sequences in a batch; 256 */
+    uint32_t waiting_max;     /* requests in the queue; 1024 */
+    uint32_t step_tokens;     /* token budget of a step, at least running_max + 16;
+                                 0: the more of 256 and running_max + 64 */
+    uint32_t prefill_chunk;   /* most prompt tokens of one request in a step;
+                                 0: the budget's */
 };
-QUIRE_API void quire_engine_settings_defaults_sized(struct quire_engine_settings *settings, size_t size);
+QUIRE_API void quire_engine_settings_defaults_sized(struct quire_engine_settings *settings,
+                                                    size_t size);
 static inline void quire_engine_settings_defaults(struct quire_engine_settings *settings)
 {
     quire_engine_settings_defaults_sized(settings, sizeof *settings);
@@ -219,29 +223,29 @@ QUIRE_API void quire_engine_free(quire_engine *engine); /* NULL is allowed */
 typedef uint64_t quire_id; /* never 0, never used twice by one engine */
 
 enum {
-    QUIRE_REQUEST_IGNORE_EOS = 1,     /* generate on past end-of-sequence tokens */
-    QUIRE_REQUEST_PROMPT_LOGPROBS = 2,/* one QUIRE_EVENT_PROMPT for each prompt token */
-    QUIRE_REQUEST_SEEDED = 4          /* seed counts; otherwise one is drawn */
+    QUIRE_REQUEST_IGNORE_EOS = 1,      /* generate on past end-of-sequence tokens */
+    QUIRE_REQUEST_PROMPT_LOGPROBS = 2, /* one QUIRE_EVENT_PROMPT for each prompt token */
+    QUIRE_REQUEST_SEEDED = 4           /* seed counts; otherwise one is drawn */
 };
 
 struct quire_request {
-    size_t                   size;
-    const int32_t           *prompt;      /* [prompt_n], at least one id */
-    size_t                   prompt_n;
-    uint32_t                 max_tokens;  /* 0 only with PROMPT_LOGPROBS; default 16 */
-    uint32_t                 min_tokens;  /* before this many, no stop of any kind */
-    float                    temperature; /* 0: greedy; default 1 */
-    float                    top_p;       /* (0, 1]; default 1 */
-    float                    min_p;       /* [0, 1]; default 0 */
-    int32_t                  top_k;       /* 0 or -1: off; default 0 */
-    uint64_t                 seed;
-    uint32_t                 flags;       /* QUIRE_REQUEST_* */
-    int32_t                  logprobs;    /* -1: none; 0..20 alternatives a token; default -1 */
-    const struct quire_text *stop;        /* [stop_n] strings that end the text, up to 16 */
-    size_t                   stop_n;
-    const int32_t           *stop_ids;    /* [stop_ids_n] tokens that end it, up to 64 */
-    size_t                   stop_ids_n;
-    void                    *user;        /* comes back in every event */
+    size_t size;
+    const int32_t *prompt; /* [prompt_n], at least one id */
+    size_t prompt_n;
+    uint32_t max_tokens; /* 0 only with PROMPT_LOGPROBS; default 16 */
+    uint32_t min_tokens; /* so many come before a stop of any kind */
+    float temperature;   /* 0: greedy; default 1 */
+    float top_p;         /* (0, 1]; default 1 */
+    float min_p;         /* [0, 1]; default 0 */
+    int32_t top_k;       /* 0 or -1: off; default 0 */
+    uint64_t seed;
+    uint32_t flags;                /* QUIRE_REQUEST_* */
+    int32_t logprobs;              /* -1: none; 0..20 alternatives a token; default -1 */
+    const struct quire_text *stop; /* [stop_n] strings that end the text, up to 16 */
+    size_t stop_n;
+    const int32_t *stop_ids; /* [stop_ids_n] tokens that end it, up to 64 */
+    size_t stop_ids_n;
+    void *user; /* comes back in every event */
 };
 QUIRE_API void quire_request_defaults_sized(struct quire_request *request, size_t size);
 static inline void quire_request_defaults(struct quire_request *request)
@@ -277,7 +281,7 @@ enum quire_finish {
 
 struct quire_logprob {
     int32_t token;
-    float   logprob;
+    float logprob;
 };
 
 struct quire_usage {
@@ -288,26 +292,27 @@ struct quire_usage {
 
 /* One event.  Its pointers are good until the next quire_next or quire_wait on that engine. */
 struct quire_event {
-    int                         kind;     /* enum quire_event_kind */
-    quire_id                    id;
-    void                       *user;
+    int kind; /* enum quire_event_kind */
+    quire_id id;
+    void *user;
     /* PROMPT, TOKEN */
-    int32_t                     token;
-    uint32_t                    index;    /* in the prompt, or among the generated */
-    float                       logprob;  /* natural; NAN where not asked for, and for the
-                                             prompt's first token */
-    const struct quire_logprob *top;      /* [top_n], best first */
-    uint32_t                    top_n;
+    int32_t token;
+    uint32_t index;                  /* in the prompt, or among the generated */
+    float logprob;                   /* natural, of the model's own distribution; NAN where
+                                        not asked for, and for the prompt's first token */
+    const struct quire_logprob *top; /* [top_n], best first */
+    uint32_t top_n;
     /* TOKEN, DONE: text that has become certain (whole characters; nothing that a stop string may
      * still swallow).  A DONE carries what was held back until then. */
-    struct quire_text           text;
+    struct quire_text text;
     /* DONE */
-    int                         finish;   /* enum quire_finish */
-    int32_t                     stop_id;  /* the token that stopped it, -1: none */
-    struct quire_text           stop;     /* the stop string that did, n = 0: none */
-    struct quire_usage          usage;    /* DONE and ERROR */
+    int finish;               /* enum quire_finish */
+    int32_t stop_id;          /* the token that stopped it (end of sequence or a stop
+                                 id: its TOKEN has no text), -1: none */
+    struct quire_text stop;   /* the stop string that did, n = 0: none */
+    struct quire_usage usage; /* DONE and ERROR */
     /* ERROR */
-    int                         status;   /* enum quire_status */
+    int status; /* enum quire_status */
 };
 
 /* A descriptor that is readable while events may be waiting.  Poll it; never read it. */
@@ -326,13 +331,13 @@ QUIRE_API int quire_wait(quire_engine *engine, struct quire_event *event, int ti
  * the bound infinity. */
 struct quire_histogram {
     const double *bounds; /* [bins_n], static */
-    uint32_t      bins_n;
-    uint64_t      counts[QUIRE_HISTOGRAM_BINS];
-    double        sum;
+    uint32_t bins_n;
+    uint64_t counts[QUIRE_HISTOGRAM_BINS];
+    double sum;
 };
 
 struct quire_stats {
-    size_t   size; /* set by the caller before the call */
+    size_t size; /* set by the caller before the call */
     uint32_t running;
     uint32_t waiting;
     uint32_t threads;
@@ -342,13 +347,13 @@ struct quire_stats {
     uint64_t page_bytes;
     uint64_t pages_all, pages_free, pages_cached, pages_held, pages_shared;
     uint64_t steps;
-    uint64_t prompt_tokens;     /* of requests admitted, each prompt once */
+    uint64_t prompt_tokens; /* of requests admitted, each prompt once */
     uint64_t generation_tokens;
-    uint64_t computed_tokens;   /* rows that went through the model */
+    uint64_t computed_tokens; /* rows that went through the model */
     uint64_t preemptions;
     uint64_t recomputed_tokens;
     uint64_t finished_stop, finished_length, cancelled;
-    uint64_t refused;           /* QUIRE_QUEUE_FULL */
+    uint64_t refused; /* QUIRE_QUEUE_FULL */
     struct quire_histogram time_to_first_token_s, inter_token_s, e2e_s, queue_s, prefill_s,
         decode_s, step_s, step_tokens;
 };
@@ -357,10 +362,10 @@ QUIRE_API void quire_stats(const quire_engine *engine, struct quire_stats *stats
 /* What this machine can do at the most, measured for about `ms` milliseconds with the number of
  * threads given (0: the cores available): what every rate is to be held against. */
 struct quire_limits {
-    double int8_ops;    /* multiply and add counted as two, a second */
-    double bf16_flops;  /* 0 where the machine has no bf16 dot */
+    double int8_ops;   /* multiply and add counted as two, a second */
+    double bf16_flops; /* 0 where the machine has no bf16 dot */
     double fp32_flops;
-    double read_bytes;  /* streaming read, a second */
+    double read_bytes; /* streaming read, a second */
 };
 QUIRE_API int quire_measure_limits(uint32_t threads, uint32_t ms, struct quire_limits *limits);
 

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* measure -- quire_measure_limits: what this machine can do at the most, by loops of one bare
+ * instruction on every thread at once, and by reading memory that no cache holds. */
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "runtime/base/machine.h"
+#include "runtime/base/memory.h"
+#include "runtime/base/team.h"
+#include "runtime/engine/engine.h"
+
+#define PIECES_A_THREAD 8u                  /* so that a thread that starts late has some left */
+#define PIECE_NS        500000u             /* long against the handing out of pieces */
+#define READ_BYTES      ((size_t)256 << 20) /* no last-level cache slice group holds it */
+#define READ_BYTES_MIN  ((size_t)16 << 20)
+#define READ_PIECE      ((size_t)1 << 20)
+
+struct loop_work {
+    qr_limit_fn *fn;
+    uint32_t rounds;
+    double *done; /* [pieces] operations */
+};
+
+struct read_work {
+    qr_limit_read_fn *fn;
+    const uint8_t *data;
+    uint64_t *sinks; /* [pieces] */
+};
+
+static void run_loops(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct loop_work *w = work;
+
+    (void)thread;
+    for (uint32_t i = begin; i < end; i++)
+        w->done[i] = w->fn(w->rounds);
+}
+
+static void run_reads(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct read_work *w = work;
+
+    (void)thread;
+    for (uint32_t i = begin; i < end; i++)
+        w->fn(w->data + i * READ_PIECE, READ_PIECE, &w->sinks[i]);
+}
+
+static uint32_t rounds_of(qr_limit_fn *fn)
+{
+    for (uint32_t rounds = 1024;; rounds *= 2) {
+        uint64_t begin = qr_clock_ns();
+        (void)fn(rounds);
+        if (qr_clock_ns() - begin >= PIECE_NS || rounds >= UINT32_MAX / 2) return rounds;
+    }
+}
+
+/* The best of as many runs as `ns` allows: others on the machine only ever slow one down. */
+static double best_loop(struct qr_team *team, qr_limit_fn *fn, uint64_t ns, double *done)
+{
+    uint32_t pieces_n = qr_team_threads(team) * PIECES_A_THREAD;
+    struct loop_work work = {fn, 0, done};
+    uint64_t end = qr_clock_ns() + ns;
+    double best = 0.0;
+
+    if (!fn) return 0.0;
+    work.rounds = rounds_of(fn);
+    do {
+        double operations = 0.0;
+        uint64_t begin = qr_clock_ns();
+        qr_team_run(team, run_loops, &work, pieces_n, 1);
+        double rate = 1e9 / (double)(qr_clock_ns() - begin);
+        for (uint32_t i = 0; i < pieces_n; i++)
+            operations += done[i];
+        if (rate * operations > best) best = rate * operations;
+    } while (qr_clock_ns() < end);
+    return best;
+}
+
+static double best_read(struct qr_team *team, qr_limit_read_fn *fn, uint64_t ns,
+                        const struct quire_allocator *allocator)
+{
+    struct qr_region region;
+    uint64_t available = qr_memory_available(), end = qr_clock_ns() + ns;
+    size_t bytes = READ_BYTES;
+    double best = 0.0;
+
+    if (available && bytes > available / 4) bytes = (size_t)(available / 4);
+    bytes &= ~(READ_PIECE - 1);
+    if (bytes < READ_BYTES_MIN || !qr_region_create(&region, bytes)) return 0.0;
+    memset(region.base, 1, bytes); /* memory never written is one page of zeros over and over */
+    uint32_t pieces_n = (uint32_t)(bytes / READ_PIECE);
+    struct read_work work = {fn, region.base, qr_alloc_zero(allocator, pieces_n, 8)};
+    while (work.sinks) {
+        uint64_t begin = qr_clock_ns();
+        qr_team_run(team, run_reads, &work, pieces_n, 1);
+        double rate = (double)bytes * 1e9 / (double)(qr_clock_ns() - begin);
+        if (rate > best) best = rate;
+        if (qr_clock_ns() >= end) break;
+    }
+    qr_free(allocator, work.sinks);
+    qr_region_destroy(&region);
+    return best;
+}
+
+int quire_measure_limits(uint32_t threads, uint32_t ms, struct quire_limits *limits)
+{
+    struct quire_allocator allocator = qr_allocator((struct quire_allocator){0});
+    struct qr_kernels kernels;
+    uint64_t ns = (uint64_t)ms * 1000000u / 4; /* for each of the four */
+
+    if (!limits) return QUIRE_INVALID;
+    *limits = (struct quire_limits){0};
+    struct qr_team *team = qr_team_create(&allocator, threads);
+    if (!team) return QUIRE_NO_MEMORY;
+    double *done = qr_alloc_zero(&allocator, qr_team_threads(team) * PIECES_A_THREAD, sizeof *done);
+    if (!done) {
+        qr_team_destroy(team);
+        return QUIRE_NO_MEMORY;
+    }
+    qr_kernels_init(&kernels, qr_cpu_flags());
+    limits->int8_ops = best_loop(team, kernels.limits.int8, ns, done);
+    limits->bf16_flops = best_loop(team, kernels.limits.bf16, ns, done);
+    limits->fp32_flops = best_loop(team, kernels.limits.fp32, ns, done);
+    limits->read_bytes = best_read(team, kernels.limits.read, ns, &allocator);
+    qr_free(&allocator, done);
+    qr_team_destroy(team);
+    return QUIRE_OK;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* model_handle -- what a quire_model is made of: the file, the kernels chosen, the weights, and
+ * the text side if there is one.
+ *
+ * Thread: any; constant once opened.   Memory: the allocator of quire_model_open. */
+#ifndef QR_ENGINE_MODEL_HANDLE_H
+#define QR_ENGINE_MODEL_HANDLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+#include "runtime/model/gguf.h"
+#include "runtime/model/model.h"
+#include "runtime/quire.h"
+#include "runtime/text/chat.h"
+#include "runtime/text/tokenizer.h"
+
+struct quire_model {
+    struct quire_allocator allocator;
+    struct qr_gguf file;
+    bool file_open;
+    struct qr_kernels kernels;
+    struct qr_model *weights;
+    struct qr_tokenizer *tokenizer; /* NULL: none, and note says why */
+    enum qr_chat_format chat;
+    int32_t bos_id, eos_id;
+    int32_t *ends; /* [ends_n] ascending: ids at which generation ends */
+    uint32_t ends_n;
+    char name[256];
+    char note[320]; /* "" : nothing to say */
+};
+
+/* vocabulary.c: the text side and the ends, from the file; the weights are loaded. */
+int qr_model_open_text(quire_model *model, struct quire_error *error);
+
+bool qr_model_is_end(const quire_model *model, int32_t id);
+
+#endif

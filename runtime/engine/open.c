@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* open -- quire_model_open: the file, then the kernels, the weights, the text side. */
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/base/error.h"
+#include "runtime/base/limits.h"
+#include "runtime/base/memory.h"
+#include "runtime/base/team.h"
+#include "runtime/engine/model_handle.h"
+#include "runtime/engine/settings.h"
+
+static int choose_kernels(quire_model *model, const char *level, struct quire_error *error)
+{
+    unsigned has = qr_cpu_flags(), flags = has;
+
+    if (level) {
+        if (!qr_cpu_level_flags(level, &flags))
+            return qr_error_field(error, QUIRE_INVALID, "cpu_level",
+                                  "'%.32s' is no instruction set level; expected scalar, avx2, "
+                                  "avx512, avx512vnni or avx512bf16",
+                                  level);
+        if (flags & ~has)
+            return qr_error_field(error, QUIRE_UNSUPPORTED, "cpu_level",
+                                  "this machine has no %s; its best level is %s", level,
+                                  qr_cpu_level_name(has));
+    }
+    qr_kernels_init(&model->kernels, flags);
+    return QUIRE_OK;
+}
+
+static void name_model(quire_model *model, const char *path)
+{
+    struct quire_text name = {0};
+    const char *slash = strrchr(path, '/');
+
+    if (qr_gguf_string(&model->file, "general.name", &name) && name.n) {
+        if (name.n > sizeof model->name - 1) name.n = sizeof model->name - 1;
+        memcpy(model->name, name.data, name.n);
+    } else {
+        (void)snprintf(model->name, sizeof model->name, "%s", slash ? slash + 1 : path);
+    }
+}
+
+static int load_weights(quire_model *model, uint32_t threads, struct quire_error *error)
+{
+    struct qr_team *team = qr_team_create(&model->allocator, threads);
+
+    if (!team) return qr_error(error, QUIRE_NO_MEMORY, "no memory or no threads to load with");
+    int status = qr_model_load(&model->weights, &model->file, &model->kernels, team,
+                               &model->allocator, error);
+    qr_team_destroy(team);
+    return status;
+}
+
+int quire_model_open(const struct quire_model_settings *given, quire_model **out,
+                     struct quire_error *error)
+{
+    struct quire_model_settings settings;
+    int status;
+
+    qr_error_clear(error);
+    if (!out) return qr_error(error, QUIRE_INVALID, "there is no place for the model");
+    *out = NULL;
+    quire_model_settings_defaults(&settings);
+    status = qr_settings_read(&settings, sizeof settings, given, error);
+    if (status) return status;
+    if (!settings.path || !*settings.path)
+        return qr_error_field(error, QUIRE_INVALID, "path", "no model file is named");
+
+    struct quire_allocator allocator = qr_allocator(settings.allocator);
+    quire_model *model = qr_alloc_zero(&allocator, 1, sizeof *model);
+    if (!model) return qr_error(error, QUIRE_NO_MEMORY, "no memory to open %s", settings.path);
+    model->allocator = allocator;
+
+    status = choose_kernels(model, settings.cpu_level, error);
+    if (status) goto fail;
+    status = qr_gguf_open(&model->file, settings.path, &allocator, error);
+    if (status) goto fail;
+    model->file_open = true;
+    status = load_weights(model, settings.threads, error);
+    if (status) goto fail;
+    status = qr_model_open_text(model, error);
+    if (status) goto fail;
+    name_model(model, settings.path);
+    *out = model;
+    return QUIRE_OK;
+
+fail:
+    quire_model_close(model);
+    return status;
+}
+
+void quire_model_close(quire_model *model)
+{
+    if (!model) return;
+    qr_tokenizer_destroy(model->tokenizer);
+    qr_model_unload(model->weights);
+    if (model->file_open) qr_gguf_close(&model->file);
+    struct quire_allocator allocator = model->allocator;
+    qr_free(&allocator, model->ends);
+    qr_free(&allocator, model);
+}
+
+void quire_model_info(const quire_model *model, struct quire_model_info *out)
+{
+    struct quire_model_info info = {0};
+
+    if (!model) return;
+    const struct qr_model_shape *shape = qr_model_shape(model->weights);
+    info.name = model->name;
+    info.architecture = qr_model_architecture(model->weights);
+    info.cpu_level = qr_cpu_level_name(model->kernels.cpu_flags);
+    info.layers_n = shape->layers_n;
+    info.width = shape->width;
+    info.heads_n = shape->heads_n;
+    info.kv_heads_n = shape->kv_heads_n;
+    info.head_dim = shape->head_dim;
+    info.vocab_n = shape->vocab_n;
+    info.context_max = shape->context_max;
+    info.file_bytes = model->file.bytes_n;
+    info.weights_bytes = qr_model_weights_bytes(model->weights);
+    info.weights_n = qr_model_weights_n(model->weights, &info.head_weights_n);
+    info.bos_id = model->bos_id;
+    info.eos_id = model->eos_id;
+    info.has_tokenizer = model->tokenizer != NULL;
+    info.adds_bos = model->tokenizer && qr_tokenizer_adds_bos(model->tokenizer);
+    info.has_template = model->chat != QR_CHAT_NONE;
+    info.tokenizer_note = model->note[0] ? model->note : NULL;
+    qr_settings_write(out, &info, sizeof info);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/engine/request.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "runtime/base/memory.h"
+
+/* Generated ids that have room in the request itself: most answers end before that. */
+#define GENERATED_INSIDE_MAX 512u
+
+/* Hands out parts of one allocation; with base NULL it only counts. */
+struct parts {
+    char *base;
+    size_t used;
+};
+
+static void *part(struct parts *parts, size_t bytes)
+{
+    size_t at = (parts->used + 7) & ~(size_t)7;
+
+    parts->used = at + bytes;
+    return parts->base ? parts->base + at : NULL;
+}
+
+static size_t stop_bytes_n(const struct quire_request *from)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < from->stop_n; i++)
+        n += from->stop[i].n;
+    return n;
+}
+
+/* The request and its parts at `base`; with base NULL nothing is written, and the result is the
+ * size. */
+static size_t lay_out(char *base, const struct quire_request *from,
+                      const struct qr_tokenizer *tokenizer)
+{
+    struct parts parts = {base, 0};
+    struct qr_request *r = part(&parts, sizeof *r);
+    size_t room = tokenizer ? qr_detokenizer_room(tokenizer) : 0;
+    int32_t *prompt = part(&parts, from->prompt_n * sizeof *prompt);
+    int32_t *stop_ids = part(&parts, from->stop_ids_n * sizeof *stop_ids);
+    uint32_t inside =
+        from->max_tokens < GENERATED_INSIDE_MAX ? from->max_tokens : GENERATED_INSIDE_MAX;
+    int32_t *generated = part(&parts, inside * sizeof *generated);
+    char *tail = part(&parts, room + (from->stop_n ? QR_STOP_BYTES_MAX : 0));
+    void *stop = from->stop_n ? part(&parts, qr_stop_bytes(stop_bytes_n(from), room)) : NULL;
+
+    if (!base) return parts.used;
+    memset(r, 0, sizeof *r);
+    memcpy(prompt, from->prompt, from->prompt_n * sizeof *prompt);
+    if (from->stop_ids_n) memcpy(stop_ids, from->stop_ids, from->stop_ids_n * sizeof *stop_ids);
+    r->prompt = prompt;
+    r->stop_ids = stop_ids;
+    r->generated = r->generated_inside = generated;
+    r->generated_max = inside;
+    r->tail = tail;
+    if (from->stop_n) qr_stop_init(&r->stop, stop, from->stop, from->stop_n, room);
+    return parts.used;
+}
+
+struct qr_request *qr_request_create(const struct quire_request *from,
+                                     const struct qr_tokenizer *tokenizer,
+                                     const struct quire_allocator *allocator)
+{
+    struct qr_request *r = qr_alloc(allocator, lay_out(NULL, from, tokenizer));
+
+    if (!r) return NULL;
+    lay_out((char *)r, from, tokenizer);
+    r->user = from->user;
+    r->prompt_n = (uint32_t)from->prompt_n;
+    r->max_tokens = from->max_tokens;
+    r->min_tokens = from->min_tokens;
+    r->flags = from->flags;
+    r->stop_ids_n = (uint32_t)from->stop_ids_n;
+    r->sampling = (struct qr_sampling){
+        .temperature = from->temperature,
+        .top_p = from->top_p,
+        .min_p = from->min_p,
+        .top_k = from->top_k > 0 ? (uint32_t)from->top_k : 0,
+        .seed = from->seed,
+        .logprobs = from->logprobs,
+    };
+    r->seq = QR_SEQ_NONE;
+    atomic_init(&r->cancelled, false);
+    if (tokenizer) qr_detokenizer_init(&r->detokenizer, tokenizer, 0);
+    return r;
+}
+
+static void free_events(struct qr_request *r, struct qr_event_node *node,
+                        const struct quire_allocator *allocator)
+{
+    while (node) {
+        struct qr_event_node *next = node->next;
+        if (node != &r->terminal) qr_free(allocator, node);
+        node = next;
+    }
+}
+
+void qr_request_destroy(struct qr_request *r, const struct quire_allocator *allocator)
+{
+    free_events(r, r->fresh, allocator);
+    free_events(r, r->events, allocator);
+    if (r->generated != r->generated_inside) qr_free(allocator, r->generated);
+    qr_free(allocator, r);
+}
+
+bool qr_request_append(struct qr_request *r, int32_t token, const struct quire_allocator *allocator)
+{
+    assert(r->generated_n < r->max_tokens);
+    if (r->generated_n == r->generated_max) {
+        uint32_t more = r->generated_max * 2 < r->max_tokens ? r->generated_max * 2 : r->max_tokens;
+        bool inside = r->generated == r->generated_inside;
+        int32_t *grown = qr_realloc(allocator, inside ? NULL : r->generated, more * sizeof *grown);
+        if (!grown) return false;
+        if (inside) memcpy(grown, r->generated, r->generated_n * sizeof *grown);
+        r->generated = grown;
+        r->generated_max = more;
+    }
+    r->generated[r->generated_n++] = token;
+    return true;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* request -- one request's memory and what is known of it.
+ *
+ * Made by quire_submit in one allocation with copies of all that the caller's struct points to;
+ * SUBMITTED (in the inbox), LIVE (the engine thread's: waiting or running in the scheduler), ENDED
+ * (its terminal event is made; the completion queue's) until that event has been taken.
+ *
+ * Thread: each part says whose it is.
+ * Memory: the engine's allocator.  The generated ids and the events grow beside it. */
+#ifndef QR_ENGINE_REQUEST_H
+#define QR_ENGINE_REQUEST_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/engine/sampler.h"
+#include "runtime/engine/stop.h"
+#include "runtime/quire.h"
+#include "runtime/text/tokenizer.h"
+#include "scheduler/scheduler.h"
+
+/* An event that waits to be taken: its top and text stand behind it in the same allocation. */
+struct qr_event_node {
+    struct qr_event_node *next;
+    struct quire_event event;
+};
+
+struct qr_request {
+    /* Constant from quire_submit on. */
+    quire_id id;
+    void *user;
+    const int32_t *prompt; /* [prompt_n] */
+    uint32_t prompt_n;
+    uint32_t max_tokens, min_tokens;
+    uint32_t flags; /* QUIRE_REQUEST_* */
+    const int32_t *stop_ids;
+    uint32_t stop_ids_n;
+    struct qr_sampling sampling;
+    uint64_t submitted_ns;
+
+    /* Any thread. */
+    atomic_bool cancelled;
+    struct qr_request *inbox_next; /* inbox.h */
+    struct qr_request *table_next; /* request_table.h, under its lock */
+
+    /* The engine thread's. */
+    struct qr_request *live_next, *live_prev;
+    qr_seq_id seq;
+    bool admitted;
+    bool ended;
+    uint32_t prompt_events; /* PROMPT events made so far */
+    uint32_t generated_n;
+    uint32_t generated_max;
+    int32_t *generated; /* [generated_max], inside the request until it has to grow */
+    int32_t *generated_inside;
+    struct qr_detokenizer detokenizer;
+    struct qr_stop stop;
+    uint64_t admitted_ns, first_token_ns, last_token_ns;
+    struct qr_event_node *fresh, *fresh_last; /* made in this turn, not yet published */
+    struct qr_request *fresh_next;            /* the next request with such events */
+    bool fresh_listed;
+
+    /* The completion queue's, under its lock. */
+    struct qr_request *ready_next;
+    struct qr_event_node *events, *events_last;
+    bool ready;
+
+    /* Made on ending: what needs no memory that might not be there. */
+    struct qr_event_node terminal;
+    char *tail; /* the terminal event's text */
+};
+
+/* What quire_submit has checked: every count within its limit. tokenizer: NULL, none.
+ * NULL: no memory. */
+struct qr_request *qr_request_create(const struct quire_request *from,
+                                     const struct qr_tokenizer *tokenizer,
+                                     const struct quire_allocator *allocator);
+/* And every event that is still with it. */
+void qr_request_destroy(struct qr_request *r, const struct quire_allocator *allocator);
+
+/* Token `index` of the sequence, prompt or generated. */
+static inline int32_t qr_request_token(const struct qr_request *r, uint32_t index)
+{
+    return index < r->prompt_n ? r->prompt[index] : r->generated[index - r->prompt_n];
+}
+
+/* Appends a generated token.  False: no memory. */
+bool qr_request_append(struct qr_request *r, int32_t token,
+                       const struct quire_allocator *allocator);
+
+#endif

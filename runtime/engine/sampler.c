@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/engine/sampler.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+/* A banned logit: finite, so that a block of nothing else has a mass that is exactly 0. */
+#define BANNED (-1e30f)
+
+/* Ids whose mass is summed by the kernel in one go; the drawn one is then looked for inside. */
+#define MASS_BLOCK      512u
+#define MASS_BLOCKS_MAX (QR_VOCAB_MAX / MASS_BLOCK)
+
+/* ---- draws ------------------------------------------------------------------------------ */
+
+uint64_t qr_draw(uint64_t key, uint64_t counter)
+{
+    uint32_t c[4] = {(uint32_t)counter, (uint32_t)(counter >> 32), 0, 0};
+    uint32_t k[2] = {(uint32_t)key, (uint32_t)(key >> 32)};
+
+    for (int round = 0; round < 10; round++) {
+        uint64_t a = (uint64_t)0xD2511F53u * c[0];
+        uint64_t b = (uint64_t)0xCD9E8D57u * c[2];
+        uint32_t next[4] = {(uint32_t)(b >> 32) ^ c[1] ^ k[0], (uint32_t)b,
+                            (uint32_t)(a >> 32) ^ c[3] ^ k[1], (uint32_t)a};
+        memcpy(c, next, sizeof c);
+        k[0] += 0x9E3779B9u;
+        k[1] += 0xBB67AE85u;
+    }
+    return (uint64_t)c[1] << 32 | c[0];
+}
+
+/* [0, 1), 53 bits */
+static double uniform(uint64_t seed, uint64_t index)
+{
+    return (double)(qr_draw(seed, index) >> 11) * 0x1p-53;
+}
+
+/* ---- drawing from the best ---------------------------------------------------------------- */
+
+/* Candidates: best[0, n) in any order, and their weights, exp(value - the best value). */
+
+static bool comes_before(struct qr_scored a, struct qr_scored b)
+{
+    return a.value > b.value || (a.value == b.value && a.index < b.index);
+}
+
+/* Every value that is at least `cut`. */
+static uint32_t collect(const float *row, uint32_t vocab_n, float cut, struct qr_scored *best)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < vocab_n; i++) {
+        best[n] = (struct qr_scored){row[i], i};
+        n += row[i] >= cut;
+    }
+    return n;
+}
+
+static void weigh(const struct qr_scored *best, uint32_t n, float top, float scale, float *weights)
+{
+    for (uint32_t i = 0; i < n; i++)
+        weights[i] = (float)exp((double)((best[i].value - top) * scale));
+}
+
+static double sum_of(const float *weights, uint32_t begin, uint32_t end)
+{
+    double sum = 0.0;
+
+    for (uint32_t i = begin; i < end; i++)
+        sum += (double)weights[i];
+    return sum;
+}
+
+static void swap(struct qr_scored *best, float *weights, uint32_t a, uint32_t b)
+{
+    struct qr_scored held = best[a];
+    float weight = weights[a];
+
+    best[a] = best[b];
+    weights[a] = weights[b];
+    best[b] = held;
+    weights[b] = weight;
+}
+
+/* Puts the middle one of three into best[end - 1], all before it in descending order in front, and
+ * returns where it stands then. */
+static uint32_t partition(struct qr_scored *best, float *weights, uint32_t begin, uint32_t end)
+{
+    uint32_t middle = begin + (end - begin) / 2, last = end - 1, at = begin;
+
+    if (comes_before(best[middle], best[begin])) swap(best, weights, middle, begin);
+    if (comes_before(best[last], best[begin])) swap(best, weights, last, begin);
+    if (comes_before(best[middle], best[last])) swap(best, weights, middle, last);
+    for (uint32_t i = begin; i < last; i++)
+        if (comes_before(best[i], best[last])) swap(best, weights, i, at++);
+    swap(best, weights, at, last);
+    return at;
+}
+
+/* Brings the best that have the mass wanted between them to the front, and returns how many they
+ * are: a quickselect by mass.  All of them, if rounding leaves a little wanting. */
+static uint32_t select_mass(struct qr_scored *best, float *weights, uint32_t n, double wanted)
+{
+    uint32_t begin = 0, end = n;
+
+    while (begin < end) {
+        uint32_t at = partition(best, weights, begin, end);
+        double before = sum_of(weights, begin, at);
+        if (before >= wanted) {
+            end = at;
+            continue;
+        }
+        wanted -= before + (double)weights[at];
+        begin = at + 1;
+        if (wanted <= 0.0) return begin;
+    }
+    return end;
+}
+
+static int32_t draw_weighted(const struct qr_scored *best, const float *weights, uint32_t n,
+                             double at)
+{
+    double wanted = at * sum_of(weights, 0, n), sum = 0.0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        sum += (double)weights[i];
+        if (sum > wanted) return (int32_t)best[i].index;
+    }
+    return (int32_t)best[n - 1].index;
+}
+
+/* top_k, or min_p, or both, and perhaps top_p of what they left.  row may be scratch->row: the
+ * weights take its place when it has been read. */
+static int32_t draw_limited(const struct qr_row_kernels *kernels,
+                            const struct qr_sampler_scratch *scratch, const struct qr_sampling *s,
+                            const float *row, uint32_t vocab_n, double at)
+{
+    struct qr_scored *best = scratch->best;
+    float scale = 1.0f / s->temperature;
+    float least = logf(s->min_p) * s->temperature; /* -infinity where min_p is off */
+    float top;
+    uint32_t n;
+
+    if (s->top_k && s->top_k < vocab_n) {
+        kernels->topk(row, vocab_n, s->top_k, best);
+        top = best[0].value;
+        for (n = 1; n < s->top_k && best[n].value >= top + least; n++) {
+        }
+    } else {
+        uint32_t first = kernels->argmax(row, vocab_n);
+        top = row[first];
+        n = collect(row, vocab_n, top + least, best);
+        if (!n) return (int32_t)first; /* not a number */
+    }
+    weigh(best, n, top, scale, scratch->row);
+    if (s->top_p < 1.0f) {
+        double wanted = (double)s->top_p * sum_of(scratch->row, 0, n);
+        n = select_mass(best, scratch->row, n, wanted);
+    }
+    return draw_weighted(best, scratch->row, n, at);
+}
+
+/* top_p of everything.  Tokens that have less than (1 - top_p) / vocab_n each have less than
+ * 1 - top_p together, so none of them is needed: few are left to be looked at. */
+static int32_t draw_top_p(const struct qr_row_kernels *kernels,
+                          const struct qr_sampler_scratch *scratch, float top_p,
+                          const float *scaled, uint32_t vocab_n, double at)
+{
+    struct qr_scored *best = scratch->best;
+    float all = kernels->logsumexp(scaled, vocab_n);
+    uint32_t first = kernels->argmax(scaled, vocab_n);
+    float top = scaled[first];
+    float cut = all + logf((1.0f - top_p) / (float)vocab_n);
+
+    uint32_t n = collect(scaled, vocab_n, cut < top ? cut : top, best);
+    if (!n) return (int32_t)first; /* not a number */
+    weigh(best, n, top, 1.0f, scratch->row);
+    n = select_mass(best, scratch->row, n, (double)top_p * exp((double)all - (double)top));
+    return draw_weighted(best, scratch->row, n, at);
+}
+
+/* ---- drawing from all --------------------------------------------------------------------- */
+
+/* In order of ids: the kernel sums blocks, one block is then walked through. */
+static int32_t draw_all(const struct qr_row_kernels *kernels, const float *scaled, uint32_t vocab_n,
+                        double at)
+{
+    float logs[MASS_BLOCKS_MAX];
+    uint32_t blocks_n = (vocab_n + MASS_BLOCK - 1) / MASS_BLOCK;
+    double top = -INFINITY, mass = 0.0, sum = 0.0;
+
+    for (uint32_t b = 0; b < blocks_n; b++) {
+        uint32_t begin = b * MASS_BLOCK;
+        uint32_t n = vocab_n - begin < MASS_BLOCK ? vocab_n - begin : MASS_BLOCK;
+        logs[b] = kernels->logsumexp(scaled + begin, n);
+        if ((double)logs[b] > top) top = (double)logs[b];
+    }
+    for (uint32_t b = 0; b < blocks_n; b++)
+        mass += exp((double)logs[b] - top);
+    if (!isfinite(mass)) return (int32_t)kernels->argmax(scaled, vocab_n); /* NaN or infinities */
+
+    uint32_t block = 0, last = 0;
+    for (; block < blocks_n; block++) {
+        double more = exp((double)logs[block] - top);
+        if (more > 0.0) last = block;
+        if (sum + more > at * mass) break;
+        sum += more;
+    }
+    if (block == blocks_n) { /* the rounding of the sums left nothing for the last ones */
+        block = last;
+        sum -= exp((double)logs[block] - top);
+    }
+    uint32_t begin = block * MASS_BLOCK;
+    uint32_t end = vocab_n - begin < MASS_BLOCK ? vocab_n : begin + MASS_BLOCK;
+    uint32_t chosen = begin;
+    for (uint32_t i = begin; i < end; i++) {
+        double more = exp((double)scaled[i] - top);
+        if (more > 0.0) chosen = i;
+        sum += more;
+        if (sum > at * mass) break;
+    }
+    return (int32_t)chosen;
+}
+
+/* ---- public ------------------------------------------------------------------------------- */
+
+static void add_logprobs(const struct qr_row_kernels *kernels,
+                         const struct qr_sampler_scratch *scratch, const struct qr_sampling *s,
+                         const float *logits, uint32_t vocab_n, struct qr_choice *choice)
+{
+    choice->logprob = NAN;
+    choice->top_n = 0;
+    if (s->logprobs < 0) return;
+
+    float all = kernels->logsumexp(logits, vocab_n);
+    uint32_t n = (uint32_t)s->logprobs < vocab_n ? (uint32_t)s->logprobs : vocab_n;
+    choice->logprob = logits[choice->token] - all;
+    if (!n) return;
+    kernels->topk(logits, vocab_n, n, scratch->best);
+    for (uint32_t i = 0; i < n; i++)
+        choice->top[i] =
+            (struct quire_logprob){(int32_t)scratch->best[i].index, scratch->best[i].value - all};
+    choice->top_n = n;
+}
+
+static int32_t draw(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
+                    const struct qr_sampling *s, const float *row, uint32_t vocab_n, uint64_t index)
+{
+    if (s->temperature < QR_GREEDY_BELOW) return (int32_t)kernels->argmax(row, vocab_n);
+
+    double at = uniform(s->seed, index);
+    bool limited = (s->top_k && s->top_k < vocab_n) || s->min_p > 0.0f;
+    if (limited) return draw_limited(kernels, scratch, s, row, vocab_n, at);
+
+    /* The kernel sums what it is given, so the temperature goes in first. row may be scratch->row
+     * already: every value is read before it is written. */
+    const float *scaled = row;
+    float scale = 1.0f / s->temperature;
+    if (scale != 1.0f) {
+        for (uint32_t i = 0; i < vocab_n; i++)
+            scratch->row[i] = row[i] * scale;
+        scaled = scratch->row;
+    }
+    if (s->top_p < 1.0f) return draw_top_p(kernels, scratch, s->top_p, scaled, vocab_n, at);
+    return draw_all(kernels, scaled, vocab_n, at);
+}
+
+void qr_sample(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
+               const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
+               uint64_t index, const struct qr_banned *banned, uint32_t banned_n,
+               struct qr_choice *choice)
+{
+    const float *row = logits;
+
+    for (uint32_t b = 0; b < banned_n; b++) {
+        if (!banned[b].ids_n) continue;
+        if (row == logits) {
+            memcpy(scratch->row, logits, vocab_n * sizeof *logits);
+            row = scratch->row;
+        }
+        for (uint32_t i = 0; i < banned[b].ids_n; i++)
+            scratch->row[banned[b].ids[i]] = BANNED;
+    }
+    choice->token = draw(kernels, scratch, sampling, row, vocab_n, index);
+    assert(choice->token >= 0 && (uint32_t)choice->token < vocab_n);
+    add_logprobs(kernels, scratch, sampling, logits, vocab_n, choice);
+}
+
+void qr_score(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
+              const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
+              int32_t token, struct qr_choice *choice)
+{
+    choice->token = token;
+    add_logprobs(kernels, scratch, sampling, logits, vocab_n, choice);
+}

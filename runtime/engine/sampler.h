@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* sampler -- a row of logits to a token and its logprobs.
+ *
+ * In vLLM's order: banned tokens out (min_tokens), temperature, min_p, top_k, top_p, draw.  A
+ * temperature below QR_GREEDY_BELOW is greedy: the greatest logit, the lowest id of equals.
+ *   min_p   keeps tokens of at least min_p times the best one's probability;
+ *   top_k   keeps the k best, the lowest ids of equals;
+ *   top_p   keeps the best until what is kept has at least top_p of the mass left by min_p and
+ *           top_k, and always one.
+ * All three keep a beginning of the tokens in descending order; it is selected, not sorted.
+ * Logprobs are the model's own: the log-softmax of the row as it came (vLLM's raw_logprobs).
+ *
+ * The draw comes from a counter (Philox4x32-10, Salmon et al. 2011) keyed by the seed and the
+ * token's index, never from a shared state; a row's result depends on that row and its request
+ * alone.
+ *
+ * Thread: any, each with its own scratch.   Memory: the caller's. */
+#ifndef QR_ENGINE_SAMPLER_H
+#define QR_ENGINE_SAMPLER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/rows.h"
+#include "runtime/base/limits.h"
+#include "runtime/quire.h"
+
+#define QR_GREEDY_BELOW 1e-5f /* vLLM's */
+
+struct qr_sampling {
+    float temperature;
+    float top_p;
+    float min_p;
+    uint32_t top_k; /* 0: off */
+    uint64_t seed;
+    int32_t logprobs; /* -1: none; else the number of alternatives */
+};
+
+struct qr_banned { /* tokens that may not be drawn */
+    const int32_t *ids;
+    uint32_t ids_n;
+};
+
+struct qr_choice {
+    int32_t token;
+    float logprob; /* NAN where not asked for */
+    uint32_t top_n;
+    struct quire_logprob top[QR_LOGPROBS_MAX];
+};
+
+struct qr_sampler_scratch {
+    struct qr_scored *best; /* [vocab_n] */
+    float *row;             /* [vocab_n] */
+};
+
+/* 64 random bits for (key, counter). */
+uint64_t qr_draw(uint64_t key, uint64_t counter);
+
+/* The token at `index` (among the generated) from its row of vocab_n logits. */
+void qr_sample(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
+               const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
+               uint64_t index, const struct qr_banned *banned, uint32_t banned_n,
+               struct qr_choice *choice);
+
+/* Logprobs of a token that is given: a prompt's. */
+void qr_score(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
+              const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
+              int32_t token, struct qr_choice *choice);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* stats -- the figures that quire_stats gives: counted by the engine thread, copied out once a
+ * turn.
+ *
+ * Histograms have the bounds of vLLM's metrics, so that a dashboard moves over.
+ *
+ * Thread: the figures, the engine's; the copy, any, under its lock.   Memory: in the engine. */
+#ifndef QR_ENGINE_STATS_H
+#define QR_ENGINE_STATS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "runtime/quire.h"
+
+struct qr_stats {
+    struct quire_stats now; /* the engine thread's */
+    pthread_mutex_t lock;
+    struct quire_stats copied; /* under the lock */
+};
+
+/* False: no lock to be had. */
+bool qr_stats_init(struct qr_stats *s);
+void qr_stats_deinit(struct qr_stats *s);
+
+void qr_histogram_add(struct quire_histogram *h, double value);
+
+/* Makes what was counted up to now visible. */
+void qr_stats_publish(struct qr_stats *s);
+void qr_stats_read(struct qr_stats *s, struct quire_stats *out);
+
+#endif

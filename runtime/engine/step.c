@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* step -- one step of continuous batching: the scheduler's plan becomes rows, the model's outputs
+ * become tokens, and what came of it goes back to the scheduler. */
+#include <assert.h>
+
+#include "runtime/engine/engine.h"
+
+/* The requests' rows of a step, while the team samples them. */
+struct sampling {
+    quire_engine *e;
+    uint32_t first; /* output of the first row */
+    const float *logits;
+    size_t stride;
+};
+
+static bool scores_prompt(const struct qr_request *r)
+{
+    return (r->flags & QUIRE_REQUEST_PROMPT_LOGPROBS) != 0;
+}
+
+static void admit(quire_engine *e, struct qr_request *r)
+{
+    r->admitted = true;
+    r->admitted_ns = e->now_ns;
+    atomic_fetch_sub_explicit(&e->queued, 1, memory_order_relaxed);
+    e->stats.now.prompt_tokens += r->prompt_n;
+    qr_histogram_add(&e->stats.now.queue_s, (double)(e->now_ns - r->submitted_ns) * 1e-9);
+}
+
+/* Adds one item's rows and outputs.  A prompt's position yields its successor's score once, however
+ * often the sequence is computed again. */
+static void add_item(quire_engine *e, struct qr_step *step, const struct qr_plan_item *item)
+{
+    struct qr_request *r = e->by_seq[item->seq];
+
+    assert(r && !r->ended);
+    if (!r->admitted) admit(e, r);
+    e->step.seqs[step->seqs_n++] = (struct qr_step_seq){.row = step->rows_n,
+                                                        .rows_n = item->tokens_n,
+                                                        .position = item->position,
+                                                        .pages = item->pages};
+    for (uint32_t i = 0; i < item->tokens_n; i++, step->rows_n++) {
+        uint32_t next = item->position + i + 1;
+        bool scored = scores_prompt(r) && next < r->prompt_n && next >= r->prompt_events;
+        bool yields = item->wants_logits && i + 1 == item->tokens_n && r->max_tokens > 0;
+
+        e->step.tokens[step->rows_n] = qr_request_token(r, next - 1);
+        if (!scored && !yields) continue;
+        e->step.outputs[step->outputs_n] = step->rows_n;
+        e->step.meaning[step->outputs_n++] =
+            (struct qr_output){.request = r, .prompt_index = scored ? next : 0};
+    }
+}
+
+/* Tokens that min_tokens forbids: every one that would end the text. */
+static uint32_t banned_now(const quire_engine *e, const struct qr_request *r,
+                           struct qr_banned banned[2])
+{
+    if (r->generated_n >= r->min_tokens) return 0;
+    bool ends = !(r->flags & QUIRE_REQUEST_IGNORE_EOS);
+    banned[0] = (struct qr_banned){r->stop_ids, r->stop_ids_n};
+    banned[1] = (struct qr_banned){e->model->ends, ends ? e->model->ends_n : 0};
+    return 2;
+}
+
+static void sample_rows(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    const struct sampling *s = work;
+    quire_engine *e = s->e;
+    const struct qr_row_kernels *kernels = &e->model->kernels.rows;
+    const struct qr_sampler_scratch *scratch = &e->scratch[thread];
+    uint32_t vocab_n = qr_model_shape(e->model->weights)->vocab_n;
+
+    for (uint32_t i = begin; i < end; i++) {
+        const struct qr_output *output = &e->step.meaning[s->first + i];
+        const struct qr_request *r = output->request;
+        const float *logits = s->logits + i * s->stride;
+        struct qr_choice *choice = &e->step.choices[i];
+        struct qr_sampling sampling = r->sampling;
+        struct qr_banned banned[2];
+
+        if (output->prompt_index) {
+            if (sampling.logprobs < 0) sampling.logprobs = 0;
+            qr_score(kernels, scratch, &sampling, logits, vocab_n, r->prompt[output->prompt_index],
+                     choice);
+        } else {
+            uint32_t banned_n = banned_now(e, r, banned);
+            qr_sample(kernels, scratch, &sampling, logits, vocab_n, r->generated_n, banned,
+                      banned_n, choice);
+        }
+    }
+}
+
+static void answer_outputs(quire_engine *e, uint32_t first, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct qr_output *output = &e->step.meaning[first + i];
+
+        if (output->request->ended) continue;
+        if (output->prompt_index)
+            qr_answer_prompt(e, output->request, &e->step.choices[i], output->prompt_index);
+        else
+            qr_answer_token(e, output->request, &e->step.choices[i]);
+    }
+}
+
+/* What an item gives that takes no logits: a prompt's first event, and the end of a request that
+ * generates nothing. */
+static void answer_begin(quire_engine *e, struct qr_request *r)
+{
+    const struct qr_choice first = {.token = r->prompt[0], .logprob = __builtin_nanf("")};
+
+    if (scores_prompt(r) && r->prompt_events == 0) qr_answer_prompt(e, r, &first, 0);
+}
+
+static void compute(quire_engine *e, const struct qr_step *step)
+{
+    uint64_t begin = qr_clock_ns();
+
+    qr_pass_forward(e->pass, step);
+    for (uint32_t first = 0; first < step->outputs_n; first += QR_LOGITS_ROWS) {
+        uint32_t left = step->outputs_n - first;
+        uint32_t n = left < QR_LOGITS_ROWS ? left : QR_LOGITS_ROWS;
+        struct sampling s = {.e = e, .first = first};
+
+        s.logits = qr_pass_logits(e->pass, first, n, &s.stride);
+        e->now_ns = qr_clock_ns();
+        e->times.model_ns += e->now_ns - begin;
+        qr_team_run(e->team, sample_rows, &s, n, 1);
+        begin = qr_clock_ns();
+        e->times.sample_ns += begin - e->now_ns;
+        answer_outputs(e, first, n);
+        begin = qr_clock_ns();
+    }
+    if (step->outputs_n) return;
+    e->now_ns = qr_clock_ns();
+    e->times.model_ns += e->now_ns - begin;
+}
+
+bool qr_engine_step(quire_engine *e)
+{
+    const struct qr_plan *plan = qr_scheduler_plan(e->scheduler);
+    struct qr_step step = {
+        .tokens = e->step.tokens, .seqs = e->step.seqs, .outputs = e->step.outputs};
+    uint64_t begin = e->now_ns;
+
+    if (!plan->items_n) return false;
+    for (uint32_t i = 0; i < plan->items_n; i++)
+        add_item(e, &step, &plan->items[i]);
+    assert(step.rows_n == plan->tokens_n);
+    for (uint32_t i = 0; i < plan->items_n; i++)
+        answer_begin(e, e->by_seq[plan->items[i].seq]);
+    compute(e, &step);
+    for (uint32_t i = 0; i < plan->items_n; i++) {
+        const struct qr_plan_item *item = &plan->items[i];
+        struct qr_request *r = e->by_seq[item->seq];
+
+        if (!r->ended && item->wants_logits && !r->max_tokens)
+            qr_answer_finish(e, r, QUIRE_FINISH_LENGTH);
+        e->step.results[i].finished = r->ended;
+        if (r->ended) e->by_seq[item->seq] = NULL;
+    }
+    qr_scheduler_commit(e->scheduler, e->step.results, plan->items_n);
+    qr_histogram_add(&e->stats.now.step_s, (double)(e->now_ns - begin) * 1e-9);
+    qr_histogram_add(&e->stats.now.step_tokens, (double)step.rows_n);
+    return true;
+}

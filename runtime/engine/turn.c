@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* turn -- one turn of the engine thread: inbox, cancels, a step, figures, events. */
+#include <assert.h>
+#include <stddef.h>
+
+#include "runtime/engine/engine.h"
+
+/* A live request ends in any state between two steps. */
+static void end_cancelled(quire_engine *e, struct qr_request *r)
+{
+    qr_seq_id seq = r->seq;
+
+    qr_answer_finish(e, r, QUIRE_FINISH_CANCELLED);
+    if (seq == QR_SEQ_NONE) return;
+    qr_scheduler_cancel(e->scheduler, seq);
+    e->by_seq[seq] = NULL;
+}
+
+static void take_in(quire_engine *e, struct qr_request *list)
+{
+    while (list) {
+        struct qr_request *r = list;
+        list = r->inbox_next;
+
+        r->live_next = e->live;
+        if (e->live) e->live->live_prev = r;
+        e->live = r;
+        if (atomic_load_explicit(&r->cancelled, memory_order_relaxed)) {
+            end_cancelled(e, r);
+            continue;
+        }
+        r->seq = qr_scheduler_submit(e->scheduler, r->prompt_n, r->prompt_n + r->max_tokens);
+        assert(r->seq < e->seqs_max); /* room was taken in quire_submit */
+        e->by_seq[r->seq] = r;
+    }
+}
+
+static void end_all(quire_engine *e, bool flagged_only)
+{
+    struct qr_request *next;
+
+    for (struct qr_request *r = e->live; r; r = next) {
+        next = r->live_next;
+        if (!flagged_only || atomic_load_explicit(&r->cancelled, memory_order_relaxed))
+            end_cancelled(e, r);
+    }
+}
+
+static void count(quire_engine *e)
+{
+    struct quire_stats *s = &e->stats.now;
+    struct qr_scheduler_stats of_scheduler;
+
+    qr_scheduler_stats(e->scheduler, &of_scheduler);
+    s->running = qr_scheduler_running_n(e->scheduler);
+    s->waiting = qr_scheduler_waiting_n(e->scheduler);
+    s->pages_free = e->pool.free_n;
+    s->pages_held = e->pool.pages_n - e->pool.free_n;
+    s->pages_shared = e->pool.shared_n;
+    s->steps = of_scheduler.steps;
+    s->computed_tokens = of_scheduler.computed_tokens;
+    s->preemptions = of_scheduler.preemptions;
+    s->recomputed_tokens = of_scheduler.recomputed_tokens;
+    qr_stats_publish(&e->stats);
+}
+
+/* Figures first: who sees a request's end sees its pages given back. */
+static void publish(quire_engine *e)
+{
+    struct qr_request *fresh = e->fresh;
+
+    count(e);
+    e->fresh = NULL;
+    qr_completion_publish(&e->completion, fresh);
+}
+
+enum qr_turn qr_engine_turn(void *context)
+{
+    quire_engine *e = context;
+    uint64_t begin = qr_clock_ns();
+
+    e->now_ns = begin;
+    atomic_fetch_add_explicit(&e->turns, 1, memory_order_relaxed);
+    bool stopping = atomic_load(&e->stopping);
+    if (stopping && !e->closed) {
+        take_in(e, qr_inbox_close(&e->inbox));
+        e->closed = true;
+    } else {
+        take_in(e, qr_inbox_take(&e->inbox));
+    }
+    if (atomic_exchange(&e->cancels, false)) end_all(e, true);
+    if (stopping && begin >= atomic_load(&e->stop_ns)) end_all(e, false);
+
+    bool stepped = qr_engine_step(e);
+    publish(e);
+    if (stepped) {
+        e->times.steps++;
+        e->times.turns_ns += qr_clock_ns() - begin;
+        return QR_TURN_AGAIN;
+    }
+    assert(!e->live);
+    if (!e->closed) return QR_TURN_SLEEP;
+    qr_completion_end(&e->completion);
+    return QR_TURN_END;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* vocabulary -- from the file's tokenizer keys to a tokenizer, a chat format, and the ids at which
+ * generation ends.  A tokenizer that is not supported is no error: the model then serves ids. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/error.h"
+#include "runtime/base/memory.h"
+#include "runtime/engine/model_handle.h"
+
+#define TOKENS "tokenizer.ggml.tokens"
+#define KINDS  "tokenizer.ggml.token_type"
+#define MERGES "tokenizer.ggml.merges"
+
+/* A special token's id, -1 where the file has none.  One outside the vocabulary is refused. */
+static int read_id(const quire_model *model, const char *key, int32_t *id,
+                   struct quire_error *error)
+{
+    uint32_t value, vocab_n = qr_model_shape(model->weights)->vocab_n;
+
+    *id = -1;
+    if (!qr_gguf_u32(&model->file, key, &value)) return QUIRE_OK;
+    if (value == UINT32_MAX) return QUIRE_OK; /* how some converters write "none" */
+    if (value >= vocab_n)
+        return qr_error(error, QUIRE_BAD_FILE,
+                        "%s is %" PRIu32 ", but the vocabulary has %" PRIu32 " tokens", key, value,
+                        vocab_n);
+    *id = (int32_t)value;
+    return QUIRE_OK;
+}
+
+/* An array of strings as texts that point into the file.  *texts is NULL where there is none. */
+static int read_texts(const quire_model *model, const char *name, struct quire_text **texts,
+                      uint32_t *texts_n, struct quire_error *error)
+{
+    const struct qr_gguf_key *key = qr_gguf_find(&model->file, name);
+    size_t cursor = 0;
+
+    *texts = NULL;
+    *texts_n = 0;
+    if (!key) return QUIRE_OK;
+    if (key->kind != QR_GGUF_ARRAY || key->element != QR_GGUF_STRING)
+        return qr_error(error, QUIRE_BAD_FILE, "%s is not an array of strings", name);
+    if (key->count > UINT32_MAX / 2)
+        return qr_error(error, QUIRE_BAD_FILE, "%s has %" PRIu64 " elements", name, key->count);
+    *texts = qr_alloc_zero(&model->allocator, (size_t)key->count, sizeof **texts);
+    if (!*texts) return qr_error(error, QUIRE_NO_MEMORY, "no memory for %s", name);
+    while (*texts_n < key->count && qr_gguf_next_string(key, &cursor, &(*texts)[*texts_n]))
+        (*texts_n)++;
+    return QUIRE_OK;
+}
+
+static int read_kinds(const quire_model *model, uint32_t tokens_n, int32_t **kinds,
+                      struct quire_error *error)
+{
+    const struct qr_gguf_key *key = qr_gguf_find(&model->file, KINDS);
+
+    *kinds = NULL;
+    if (!key) return QUIRE_OK;
+    if (key->kind != QR_GGUF_ARRAY || key->count < tokens_n)
+        return qr_error(error, QUIRE_BAD_FILE,
+                        KINDS " has %" PRIu64 " elements for %" PRIu32 " tokens", key->count,
+                        tokens_n);
+    *kinds = qr_alloc_zero(&model->allocator, tokens_n, sizeof **kinds);
+    if (!*kinds) return qr_error(error, QUIRE_NO_MEMORY, "no memory for " KINDS);
+    for (uint32_t i = 0; i < tokens_n; i++)
+        if (!qr_gguf_element_i32(key, i, &(*kinds)[i]))
+            return qr_error(error, QUIRE_BAD_FILE, KINDS " is not an array of integers");
+    return QUIRE_OK;
+}
+
+/* The tokenizer; none, with a note, where it is not supported. */
+static int open_tokenizer(quire_model *model, struct qr_tokenizer_source *source,
+                          struct quire_error *error)
+{
+    struct quire_text *tokens = NULL, *merges = NULL;
+    int32_t *kinds = NULL;
+    struct quire_error why = {0};
+    bool add_bos;
+
+    (void)qr_gguf_string(&model->file, "tokenizer.ggml.model", &source->model);
+    (void)qr_gguf_string(&model->file, "tokenizer.ggml.pre", &source->pre);
+    source->add_bos =
+        qr_gguf_bool(&model->file, "tokenizer.ggml.add_bos_token", &add_bos) ? add_bos : -1;
+
+    int status = read_texts(model, TOKENS, &tokens, &source->tokens_n, error);
+    if (!status) status = read_kinds(model, source->tokens_n, &kinds, error);
+    if (!status) status = read_texts(model, MERGES, &merges, &source->merges_n, error);
+    uint32_t vocab_n = qr_model_shape(model->weights)->vocab_n;
+    if (!status && source->tokens_n > vocab_n)
+        status = qr_error(error, QUIRE_BAD_FILE,
+                          TOKENS " has %" PRIu32 " tokens, but the embedding %" PRIu32 " rows",
+                          source->tokens_n, vocab_n);
+    if (!status) {
+        source->tokens = tokens;
+        source->kinds = kinds;
+        source->merges = merges;
+        if (!source->tokens_n)
+            status = qr_error(&why, QUIRE_NO_TOKENIZER, "the file has no " TOKENS);
+        else
+            status = qr_tokenizer_create(&model->tokenizer, source, &model->allocator, &why);
+        (void)snprintf(model->note, sizeof model->note, "%s", why.text);
+        if (status == QUIRE_NO_TOKENIZER)
+            status = QUIRE_OK;
+        else if (status && error)
+            *error = why;
+    }
+    qr_free(&model->allocator, tokens);
+    qr_free(&model->allocator, kinds);
+    qr_free(&model->allocator, merges);
+    return status;
+}
+
+static bool ends_here(const quire_model *model, const struct qr_tokenizer_source *source,
+                      int32_t id)
+{
+    if (id == source->eos_id || id == source->eot_id || id == source->eom_id) return true;
+    return model->tokenizer && (uint32_t)id < source->tokens_n &&
+           qr_tokenizer_is_end(model->tokenizer, id);
+}
+
+static int collect_ends(quire_model *model, const struct qr_tokenizer_source *source,
+                        struct quire_error *error)
+{
+    int32_t vocab_n = (int32_t)qr_model_shape(model->weights)->vocab_n;
+
+    for (int32_t id = 0; id < vocab_n; id++)
+        model->ends_n += ends_here(model, source, id);
+    model->ends = qr_alloc(&model->allocator, model->ends_n * sizeof *model->ends);
+    if (!model->ends) return qr_error(error, QUIRE_NO_MEMORY, "no memory for the end tokens");
+    uint32_t n = 0;
+    for (int32_t id = 0; id < vocab_n; id++)
+        if (ends_here(model, source, id)) model->ends[n++] = id;
+    return QUIRE_OK;
+}
+
+int qr_model_open_text(quire_model *model, struct quire_error *error)
+{
+    struct qr_tokenizer_source source = {0};
+    struct quire_text chat_template = {0};
+    int status;
+
+    status = read_id(model, "tokenizer.ggml.bos_token_id", &source.bos_id, error);
+    if (!status) status = read_id(model, "tokenizer.ggml.eos_token_id", &source.eos_id, error);
+    if (!status) status = read_id(model, "tokenizer.ggml.eot_token_id", &source.eot_id, error);
+    if (!status) status = read_id(model, "tokenizer.ggml.eom_token_id", &source.eom_id, error);
+    if (!status) status = open_tokenizer(model, &source, error);
+    if (!status) status = collect_ends(model, &source, error);
+    if (status) return status;
+    model->bos_id = source.bos_id;
+    model->eos_id = source.eos_id;
+    if (model->tokenizer && qr_gguf_string(&model->file, "tokenizer.chat_template", &chat_template))
+        model->chat = qr_chat_recognise(chat_template);
+    return QUIRE_OK;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+bool qr_model_is_end(const quire_model *model, int32_t id)
+{
+    return bsearch(&id, model->ends, model->ends_n, sizeof id, compare_ids) != NULL;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* The promise: a request's tokens and logprobs have the same bits alone and in a crowd, at any
+ * number of threads, in one piece and in chunks, preempted or not. */
+#include "engine/support.h"
+
+enum { CROWD = 32 };
+
+struct given {
+    int32_t prompts[CROWD][200];
+    struct quire_request requests[CROWD];
+};
+
+/* 32 different requests: lengths, sampling, logprobs, prompt logprobs. */
+static void make_requests(struct given *g, uint32_t vocab_n, uint32_t longest)
+{
+    unsigned seed = 11;
+
+    for (uint32_t i = 0; i < CROWD; i++) {
+        uint32_t prompt_n = 1 + (uint32_t)rand_r(&seed) % longest;
+        for (uint32_t t = 0; t < prompt_n; t++)
+            g->prompts[i][t] = (int32_t)((uint32_t)rand_r(&seed) % vocab_n);
+        struct quire_request *r = &g->requests[i];
+        *r = greedy(g->prompts[i], prompt_n, 5 + (uint32_t)rand_r(&seed) % 30);
+        r->logprobs = (int32_t)(i % 5) - 1;
+        r->flags |= QUIRE_REQUEST_SEEDED;
+        r->seed = i;
+        if (i % 3 == 0) r->flags |= QUIRE_REQUEST_PROMPT_LOGPROBS;
+        if (i % 4 == 1) r->temperature = 1.0f;
+        if (i % 4 == 2) {
+            r->temperature = 0.8f;
+            r->top_p = 0.95f;
+        }
+        if (i % 8 == 3) {
+            r->temperature = 1.2f;
+            r->top_k = 50;
+            r->min_p = 0.02f;
+        }
+    }
+}
+
+/* All requests through one engine: one by one, or all at once. */
+static void run_all(quire_model *model, const struct quire_engine_settings *settings,
+                    const struct given *g, bool together, struct answer **answers,
+                    uint64_t *preemptions)
+{
+    quire_engine *engine = start_with(settings, model);
+    struct quire_stats stats = {.size = sizeof stats};
+
+    for (uint32_t i = 0; i < CROWD; i++) {
+        answers[i] = submit(engine, g->requests[i]);
+        if (!together) gather(engine, 1);
+    }
+    if (together) gather(engine, CROWD);
+    quire_stats(engine, &stats);
+    if (preemptions) *preemptions = stats.preemptions;
+    stop_and_free(engine);
+}
+
+static void assert_all_same(struct answer *const *a, struct answer *const *b)
+{
+    for (uint32_t i = 0; i < CROWD; i++) {
+        assert_int_equal(a[i]->kind, QUIRE_EVENT_DONE);
+        assert_same(a[i], b[i]);
+    }
+}
+
+static void free_all(struct answer **answers)
+{
+    for (uint32_t i = 0; i < CROWD; i++)
+        free(answers[i]);
+}
+
+static void invariance(quire_model *model, uint32_t vocab_n, uint32_t longest, uint32_t kv_type,
+                       uint64_t tight_bytes)
+{
+    struct quire_engine_settings settings = engine_settings();
+    struct given *g = calloc(1, sizeof *g);
+    struct answer *alone[CROWD], *other[CROWD];
+    uint64_t preemptions = 0;
+
+    make_requests(g, vocab_n, longest);
+    settings.kv_type = kv_type;
+    settings.threads = 1;
+    run_all(model, &settings, g, false, alone, NULL);
+
+    settings.threads = 2;
+    run_all(model, &settings, g, true, other, NULL);
+    assert_all_same(alone, other);
+    free_all(other);
+
+    settings.prefill_chunk = 16;
+    run_all(model, &settings, g, true, other, NULL);
+    assert_all_same(alone, other);
+    free_all(other);
+
+    settings.prefill_chunk = 7;
+    settings.page_tokens = 16;
+    settings.threads = 1;
+    run_all(model, &settings, g, true, other, NULL);
+    assert_all_same(alone, other);
+    free_all(other);
+
+    /* Pages for a few sequences only: some are preempted and computed again. */
+    settings.prefill_chunk = 0;
+    settings.threads = 2;
+    settings.kv_memory_bytes = tight_bytes;
+    run_all(model, &settings, g, true, other, &preemptions);
+    assert_all_same(alone, other);
+    assert_true(preemptions > 0);
+    free_all(other);
+
+    free_all(alone);
+    free(g);
+}
+
+static void tiny_f16(void **state)
+{
+    quire_model *model = open_model(TINY);
+
+    (void)state;
+    invariance(model, 1024, 180, QUIRE_KV_F16, 512 << 10);
+    quire_model_close(model);
+}
+
+static void tiny_f32(void **state)
+{
+    quire_model *model = open_model(TINY);
+
+    (void)state;
+    invariance(model, 1024, 180, QUIRE_KV_F32, 1 << 20);
+    quire_model_close(model);
+}
+
+static void tiny_bf16(void **state)
+{
+    quire_model *model = open_model(TINY);
+
+    (void)state;
+    invariance(model, 1024, 180, QUIRE_KV_BF16, 512 << 10);
+    quire_model_close(model);
+}
+
+static void smollm2_f16(void **state)
+{
+    const char *path = smollm2();
+
+    (void)state;
+    if (!path) skip();
+    quire_model *model = open_model(path);
+    invariance(model, 49152, 60, QUIRE_KV_F16, (uint64_t)10 << 20);
+    quire_model_close(model);
+}
+
+/* Goal: a request without a seed is random, one with a seed is not. */
+static void only_seeded_requests_repeat(void **state)
+{
+    quire_model *model = open_model(TINY);
+    quire_engine *engine = start(model);
+    int32_t prompt[] = {1, 2};
+    struct quire_request r = greedy(prompt, 2, 40);
+
+    (void)state;
+    r.temperature = 1.5f;
+    struct answer *a = run(engine, r), *b = run(engine, r);
+    assert_memory_not_equal(a->ids, b->ids, 40 * sizeof a->ids[0]);
+    free(a);
+    free(b);
+    r.flags |= QUIRE_REQUEST_SEEDED;
+    a = run(engine, r);
+    b = run(engine, r);
+    assert_same(a, b);
+    free(a);
+    free(b);
+    stop_and_free(engine);
+    quire_model_close(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tiny_f16),
+        cmocka_unit_test(tiny_f32),
+        cmocka_unit_test(tiny_bf16),
+        cmocka_unit_test(smollm2_f16),
+        cmocka_unit_test(only_seeded_requests_repeat),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

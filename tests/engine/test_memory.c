@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* Running out of memory, by an allocator that fails at its n-th allocation and counts what is not
+ * given back. */
+#include <stdatomic.h>
+
+#include "engine/support.h"
+#include "runtime/engine/request.h"
+
+struct failing {
+    _Atomic long left; /* allocations until one fails, and all after it; negative: never */
+    _Atomic long held; /* allocated and not freed */
+};
+
+static void *failing_resize(void *context, void *memory, size_t bytes)
+{
+    struct failing *f = context;
+
+    if (!bytes) {
+        if (memory) atomic_fetch_sub(&f->held, 1);
+        free(memory);
+        return NULL;
+    }
+    if (atomic_load(&f->left) >= 0 && atomic_fetch_sub(&f->left, 1) <= 0) {
+        atomic_store(&f->left, 0);
+        return NULL;
+    }
+    if (!memory) atomic_fetch_add(&f->held, 1);
+    return realloc(memory, bytes);
+}
+
+static const int32_t prompt[] = {3, 4, 5, 6};
+
+/* Goal: opening a model that finds no memory at any point says so and leaks nothing.
+ * Method: fail at the 0th, 1st, 2nd ... allocation until it succeeds. */
+static void open_survives_every_failure(void **state)
+{
+    struct failing f = {0};
+    struct quire_model_settings settings;
+    quire_model *model = NULL;
+    int status = QUIRE_NO_MEMORY;
+    long n;
+
+    (void)state;
+    quire_model_settings_defaults(&settings);
+    settings.path = TINY;
+    settings.allocator = (struct quire_allocator){failing_resize, &f};
+    for (n = 0; status; n++) {
+        struct quire_error error;
+        assert_in_range(n, 0, 10000);
+        atomic_store(&f.left, n);
+        status = quire_model_open(&settings, &model, &error);
+        if (!status) break;
+        assert_int_equal(status, QUIRE_NO_MEMORY);
+        assert_int_equal(error.status, status);
+        assert_null(model);
+        assert_int_equal(atomic_load(&f.held), 0);
+    }
+    assert_true(n > 3);
+    quire_model_close(model);
+    assert_int_equal(atomic_load(&f.held), 0);
+}
+
+/* Goal: the same for starting an engine. */
+static void start_survives_every_failure(void **state)
+{
+    struct failing f = {0};
+    struct quire_engine_settings settings = engine_settings();
+    quire_model *model = open_model(TINY);
+    quire_engine *engine = NULL;
+    int status = QUIRE_NO_MEMORY;
+    long n;
+
+    (void)state;
+    settings.allocator = (struct quire_allocator){failing_resize, &f};
+    for (n = 0; status; n++) {
+        struct quire_error error;
+        assert_in_range(n, 0, 10000);
+        atomic_store(&f.left, n);
+        status = quire_engine_start(&settings, model, &engine, &error);
+        if (!status) break;
+        assert_int_equal(status, QUIRE_NO_MEMORY);
+        assert_null(engine);
+        assert_int_equal(atomic_load(&f.held), 0);
+    }
+    assert_true(n > 10);
+    atomic_store(&f.left, -1);
+    free(run(engine, greedy(prompt, 4, 4)));
+    stop_and_free(engine);
+    assert_int_equal(atomic_load(&f.held), 0);
+    quire_model_close(model);
+}
+
+/* Goal: a request that finds no memory is refused, or ends with an error after the tokens it has;
+ * the engine serves on, and nothing leaks.
+ * Method: fail at the n-th allocation after start, for every n that a request makes. */
+static void requests_survive_every_failure(void **state)
+{
+    struct failing f = {.left = -1};
+    struct quire_engine_settings settings = engine_settings();
+    quire_model *model = open_model(TINY);
+    struct quire_request r = greedy(prompt, 4, 600); /* long: its ids outgrow it */
+    bool refused = false, failed = false, whole = false;
+
+    (void)state;
+    r.flags |= QUIRE_REQUEST_PROMPT_LOGPROBS;
+    r.logprobs = 2;
+    settings.allocator = (struct quire_allocator){failing_resize, &f};
+    settings.kv_memory_bytes = (uint64_t)16 << 20;
+    settings.waiting_max = 1; /* a refused request has to give its room back */
+    struct quire_model_info info = {.size = sizeof info};
+    quire_model_info(model, &info);
+    if (r.max_tokens + 4 > info.context_max) r.max_tokens = info.context_max - 4;
+    quire_engine *engine = start_with(&settings, model);
+    struct answer *reference = run(engine, r);
+    long steps[] = {0,   1,   2,   3,   4,   5,   6,   7,   20,  100, 400,
+                    511, 512, 513, 514, 515, 516, 517, 518, 519, 520, 700};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct answer *answer = calloc(1, sizeof *answer);
+        struct quire_error error;
+        r.user = answer;
+        atomic_store(&f.left, steps[i]);
+        int status = quire_submit(engine, &r, &answer->id, &error);
+        if (status) {
+            assert_int_equal(status, QUIRE_NO_MEMORY);
+            refused = true;
+        } else {
+            gather(engine, 1);
+            if (answer->kind == QUIRE_EVENT_ERROR) {
+                assert_int_equal(answer->status, QUIRE_NO_MEMORY);
+                failed = true;
+            } else {
+                assert_same(answer, reference);
+                whole = true;
+            }
+            for (uint32_t t = 0; t < answer->ids_n; t++)
+                assert_int_equal(answer->ids[t].token, reference->ids[t].token);
+        }
+        atomic_store(&f.left, -1);
+        assert_empty(engine);
+        free(answer);
+    }
+    assert_true(refused && failed && whole);
+    free(reference);
+    stop_and_free(engine);
+    assert_int_equal(atomic_load(&f.held), 0);
+    quire_model_close(model);
+}
+
+/* Goal: the ids that a request has generated stay when they outgrow it, and growing fails cleanly.
+ * Method: append far past what is inside; then again with an allocator that has no more. */
+static void generated_ids_outlive_their_room(void **state)
+{
+    struct failing f = {.left = -1};
+    struct quire_allocator allocator = {failing_resize, &f};
+    struct quire_request from = greedy(prompt, 4, 5000);
+    struct qr_request *r = qr_request_create(&from, NULL, &allocator);
+    uint32_t n = 0;
+
+    (void)state;
+    while (n < 5000) {
+        assert_true(qr_request_append(r, (int32_t)n * 7, &allocator));
+        n++;
+    }
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(qr_request_token(r, i), prompt[i]);
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(qr_request_token(r, 4 + i), i * 7);
+    qr_request_destroy(r, &allocator);
+
+    r = qr_request_create(&from, NULL, &allocator);
+    atomic_store(&f.left, 0);
+    for (n = 0; qr_request_append(r, 1, &allocator); n++)
+        assert_true(n < 5000);
+    assert_int_equal(r->generated_n, n);
+    qr_request_destroy(r, &allocator);
+    assert_int_equal(atomic_load(&f.held), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(open_survives_every_failure),
+        cmocka_unit_test(start_survives_every_failure),
+        cmocka_unit_test(requests_survive_every_failure),
+        cmocka_unit_test(generated_ids_outlive_their_room),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
