@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* api -- the handlers of the paths, each in a file of its own.
+ *
+ * Thread: the loop's.   Memory: the server's allocator. */
+#ifndef QR_SERVER_API_H
+#define QR_SERVER_API_H
+
+struct qr_conn;
+
+void qr_api_completions(struct qr_conn *conn); /* api_completions.c */
+void qr_api_chat(struct qr_conn *conn);        /* api_chat.c */
+void qr_api_tokenize(struct qr_conn *conn);    /* api_tokenize.c */
+void qr_api_detokenize(struct qr_conn *conn);
+void qr_api_models(struct qr_conn *conn); /* api_models.c */
+void qr_api_health(struct qr_conn *conn);
+void qr_api_version(struct qr_conn *conn);
+void qr_api_metrics(struct qr_conn *conn);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* POST /v1/chat/completions: a conversation in, its next message out. */
+#include "runtime/server/api.h"
+#include "runtime/server/call.h"
+#include "runtime/server/json_write.h"
+#include "runtime/server/logprobs.h"
+
+static void begin_choice(struct qr_call_choice *choice)
+{
+    (void)choice; /* a message begins with nothing */
+}
+
+static void put_logprobs(const struct qr_call_choice *choice, struct qr_buffer *out)
+{
+    qr_buffer_puts(out, ",\"logprobs\":");
+    if (choice->call->params.logprobs >= 0) {
+        qr_logprobs_put_chat(choice, out);
+    } else {
+        qr_buffer_puts(out, "null");
+    }
+}
+
+/* The end of a choice's object, but for the closing bracket. */
+static void put_end(const struct qr_call_choice *choice, struct qr_buffer *out)
+{
+    qr_buffer_puts(out, ",\"finish_reason\":");
+    qr_call_put_finish(choice, out);
+    qr_buffer_puts(out, ",\"stop_reason\":");
+    qr_call_put_stop_reason(choice, out);
+    if (choice->call->params.return_token_ids) {
+        qr_buffer_puts(out, ",\"token_ids\":[");
+        qr_buffer_put(out, choice->ids.data, choice->ids.n);
+        qr_buffer_put(out, "]", 1);
+    }
+}
+
+static void put_prompt_ids(const struct qr_call *call, struct qr_buffer *out)
+{
+    if (!call->params.return_token_ids) return;
+    qr_buffer_puts(out, ",\"prompt_token_ids\":");
+    qr_json_put_ids(out, call->prompts.all[0].ids, call->prompts.all[0].ids_n);
+}
+
+static void put_choices(struct qr_call *call, struct qr_buffer *out)
+{
+    const struct qr_call_choice *choice = &call->choices[0];
+    qr_buffer_puts(out,
+                   "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
+    qr_json_put_string(out, choice->text.data, choice->text.n);
+    qr_buffer_put(out, "}", 1);
+    put_logprobs(choice, out);
+    put_end(choice, out);
+    qr_buffer_puts(out, "}]");
+    put_prompt_ids(call, out);
+    if (call->params.prompt_logprobs >= 0) {
+        qr_buffer_puts(out, ",\"prompt_logprobs\":[");
+        qr_buffer_put(out, choice->prompt_logprobs.data, choice->prompt_logprobs.n);
+        qr_buffer_put(out, "]", 1);
+    }
+}
+
+static void put_role(struct qr_buffer *out)
+{
+    qr_buffer_puts(out,
+                   "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
+                   "\"logprobs\":null,\"finish_reason\":null}]");
+}
+
+static void put_chunk(struct qr_call_choice *choice, struct qr_buffer *out)
+{
+    qr_buffer_puts(out, "\"choices\":[{\"index\":0,\"delta\":{\"content\":");
+    qr_json_put_string(out, choice->text.data, choice->text.n);
+    qr_buffer_put(out, "}", 1);
+    put_logprobs(choice, out);
+    put_end(choice, out);
+    qr_buffer_puts(out, "}]");
+    if (!choice->opened) put_prompt_ids(choice->call, out);
+}
+
+void qr_api_chat(struct qr_conn *conn)
+{
+    static const struct qr_call_kind kind = {
+        .endpoint = QR_CHAT,
+        .id_prefix = "chatcmpl-",
+        .object = "chat.completion",
+        .chunk_object = "chat.completion.chunk",
+        .read_prompts = qr_prompts_read_chat,
+        .add_logprobs = qr_logprobs_add_chat,
+        .begin_choice = begin_choice,
+        .put_opening = put_role,
+        .put_choices = put_choices,
+        .put_chunk = put_chunk,
+    };
+    qr_call_begin(conn, &kind);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* POST /tokenize and POST /detokenize, in vLLM's shapes. */
+#include <assert.h>
+#include <string.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/server/api.h"
+#include "runtime/server/conn.h"
+#include "runtime/server/json_write.h"
+#include "runtime/server/logprobs.h"
+#include "runtime/server/prompt.h"
+#include "runtime/server/task.h"
+
+/* A body that is turned into an answer, on a worker where it is long. */
+struct job {
+    struct qr_task task; /* first: a task's pointer is its job's */
+    bool (*work)(struct job *job, const struct qr_json *body);
+    struct qr_buffer body;
+    struct qr_buffer answer;
+    struct qr_failure failure;
+};
+
+static void free_job(struct job *job)
+{
+    qr_buffer_deinit(&job->body);
+    qr_buffer_deinit(&job->answer);
+    qr_free(&job->task.server->settings.memory, job);
+}
+
+static void run(struct qr_task *task)
+{
+    struct job *job = (struct job *)task;
+    char why[256];
+    struct qr_json *document = qr_json_parse(job->body.data, job->body.n, why, sizeof why);
+    if (!document) {
+        (void)qr_fail_field(&job->failure, NULL, "the body is not JSON: %s", why);
+    } else if (qr_json_type(document) != QR_JSON_OBJECT) {
+        (void)qr_fail_field(&job->failure, NULL, "the body must be a JSON object");
+    } else if (job->work(job, document) && job->answer.failed) {
+        (void)qr_fail(&job->failure, 500, NULL, NULL, "out of memory");
+    }
+    qr_json_free(document);
+}
+
+static void done(struct qr_task *task)
+{
+    struct job *job = (struct job *)task;
+    if (task->conn && job->failure.http_status) {
+        qr_conn_answer_failure(task->conn, &job->failure);
+    } else if (task->conn) {
+        qr_conn_answer(task->conn, 200, "application/json", job->answer.data, job->answer.n);
+    }
+    free_job(job);
+}
+
+static void leave(struct qr_task *task, enum qr_cancel reason)
+{
+    (void)task; /* done() ends every job, so there is nothing between it and the end */
+    (void)reason;
+    assert(!"a job has been left after its end");
+}
+
+static void begin(struct qr_conn *conn, bool (*work)(struct job *, const struct qr_json *))
+{
+    struct qr_server *server = conn->server;
+    const struct quire_allocator *memory = &server->settings.memory;
+    struct job *job = qr_alloc_zero(memory, 1, sizeof *job);
+    if (!job) {
+        struct qr_failure failure;
+        (void)qr_fail(&failure, 500, NULL, NULL, "out of memory");
+        qr_conn_answer_failure(conn, &failure);
+        return;
+    }
+    job->task =
+        (struct qr_task){.server = server, .conn = conn, .run = run, .done = done, .leave = leave};
+    job->work = work;
+    qr_buffer_init(&job->answer, memory);
+    qr_buffer_init(&job->body, memory);
+    qr_buffer_swap(&job->body, &conn->http.body);
+    qr_task_start(&job->task, job->body.n > QR_WORKER_BODY_BYTES);
+}
+
+/* ---- /tokenize ----------------------------------------------------------------------------- */
+
+static void put_tokens(struct job *job, const int32_t *ids, size_t ids_n, bool strings)
+{
+    const struct qr_server *server = job->task.server;
+    struct qr_buffer *out = &job->answer;
+    qr_buffer_printf(out, "{\"count\":%zu,\"max_model_len\":%u,\"tokens\":", ids_n,
+                     server->limits.context_max);
+    qr_json_put_ids(out, ids, ids_n);
+    qr_buffer_puts(out, ",\"token_strs\":");
+    if (strings) {
+        qr_buffer_put(out, "[", 1);
+        for (size_t i = 0; i < ids_n; i++) {
+            if (i > 0) qr_buffer_put(out, ",", 1);
+            qr_logprobs_put_token(out, server->settings.model, ids[i]);
+        }
+        qr_buffer_put(out, "]}", 2);
+    } else {
+        qr_buffer_puts(out, "null}");
+    }
+}
+
+static bool tokenize(struct job *job, const struct qr_json *body)
+{
+    const struct qr_server_settings *s = &job->task.server->settings;
+    const bool chat = !qr_json_get(body, "prompt") && qr_json_get(body, "messages");
+    /* A template writes its special tokens itself. */
+    bool add_special = !chat, strings = false, generation = true;
+    struct quire_text text = {.data = NULL, .n = 0};
+    if (!qr_field_bool(body, "add_special_tokens", &add_special, &job->failure) ||
+        !qr_field_bool(body, "return_token_strs", &strings, &job->failure) ||
+        !qr_field_bool(body, "add_generation_prompt", &generation, &job->failure) ||
+        !qr_field_string(body, "prompt", &text, &job->failure)) {
+        return false;
+    }
+    struct qr_buffer rendered;
+    qr_buffer_init(&rendered, &s->memory);
+    bool ok = true;
+    if (chat) {
+        ok = qr_prompt_render(&rendered, s->model, body, generation, &job->failure);
+        text = (struct quire_text){.data = rendered.n ? rendered.data : "", .n = rendered.n};
+    } else if (!text.data) {
+        ok = qr_fail_field(&job->failure, "prompt", "prompt or messages is required");
+    }
+    int32_t *ids = NULL;
+    size_t ids_n = 0;
+    ok = ok &&
+         qr_prompt_tokenize(&s->memory, s->model, text,
+                            QUIRE_TEXT_SPECIAL | (add_special ? QUIRE_TEXT_BOS : 0u), text.n + 1,
+                            chat ? "messages" : "prompt", &ids, &ids_n, &job->failure);
+    if (ok) put_tokens(job, ids, ids_n, strings);
+    qr_free(&s->memory, ids);
+    qr_buffer_deinit(&rendered);
+    return ok;
+}
+
+void qr_api_tokenize(struct qr_conn *conn)
+{
+    begin(conn, tokenize);
+}
+
+/* ---- /detokenize --------------------------------------------------------------------------- */
+
+static bool put_text(struct job *job, const int32_t *ids, size_t ids_n)
+{
+    const struct qr_server_settings *s = &job->task.server->settings;
+    struct qr_buffer text;
+    qr_buffer_init(&text, &s->memory);
+    size_t n = 0;
+    int status = quire_detokenize(s->model, ids, ids_n, QUIRE_TEXT_SPECIAL, NULL, 0, &n);
+    if (status == QUIRE_BUFFER_SMALL) {
+        status = qr_buffer_reserve(&text, n)
+                     ? quire_detokenize(s->model, ids, ids_n, QUIRE_TEXT_SPECIAL, text.data, n, &n)
+                     : QUIRE_NO_MEMORY;
+    }
+    if (status == QUIRE_OK) {
+        qr_buffer_puts(&job->answer, "{\"prompt\":");
+        qr_json_put_string(&job->answer, n ? text.data : "", n);
+        qr_buffer_put(&job->answer, "}", 1);
+    } else if (status == QUIRE_NO_TOKENIZER) {
+        (void)qr_fail_field(&job->failure, "tokens", "%s", quire_status_text(status));
+    } else {
+        (void)qr_fail_engine(&job->failure, status, NULL);
+    }
+    qr_buffer_deinit(&text);
+    return status == QUIRE_OK;
+}
+
+static bool detokenize(struct job *job, const struct qr_json *body)
+{
+    const struct qr_server *server = job->task.server;
+    const struct qr_json *tokens = qr_json_get(body, "tokens");
+    if (qr_json_type(tokens) != QR_JSON_ARRAY) {
+        return qr_fail_field(&job->failure, "tokens", "tokens must be a list of token ids");
+    }
+    int32_t *ids = NULL;
+    size_t ids_n = 0;
+    bool ok = qr_prompt_ids(&server->settings.memory, tokens, server->limits.vocab_n, "tokens",
+                            &ids, &ids_n, &job->failure) &&
+              put_text(job, ids, ids_n);
+    qr_free(&server->settings.memory, ids);
+    return ok;
+}
+
+void qr_api_detokenize(struct qr_conn *conn)
+{
+    begin(conn, detokenize);
+}

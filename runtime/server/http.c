@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/server/http.h"
+
+#include <assert.h>
+#include <string.h>
+#include <strings.h>
+
+static struct qr_http *of(http_parser *parser)
+{
+    return parser->data;
+}
+
+static int bad(struct qr_http *http, int status, const char *message)
+{
+    http->stage = QR_HTTP_BAD;
+    (void)qr_fail(&http->failure, status, NULL, NULL, "%s", message);
+    return -1;
+}
+
+static int count_header(struct qr_http *http, size_t n)
+{
+    http->header_bytes += n;
+    if (http->header_bytes <= http->header_max) return 0;
+    return bad(http, 431, "the request's headers are too long");
+}
+
+/* ---- callbacks: their data come in pieces ------------------------------------------------ */
+
+static int on_url(http_parser *parser, const char *at, size_t n)
+{
+    struct qr_http *http = of(parser);
+    qr_buffer_put(&http->url, at, n);
+    return count_header(http, n);
+}
+
+static int on_header_field(http_parser *parser, const char *at, size_t n)
+{
+    struct qr_http *http = of(parser);
+    if (http->in_value) {
+        http->in_value = false;
+        http->field_n = 0;
+    }
+    size_t room = sizeof http->field - http->field_n;
+    memcpy(http->field + http->field_n, at, n < room ? n : room);
+    http->field_n += n < room ? n : room;
+    return count_header(http, n + 4); /* ": " and the line's end */
+}
+
+static bool field_is(const struct qr_http *http, const char *name)
+{
+    return http->field_n == strlen(name) && strncasecmp(http->field, name, http->field_n) == 0;
+}
+
+static int on_header_value(http_parser *parser, const char *at, size_t n)
+{
+    struct qr_http *http = of(parser);
+    if (!http->in_value) {
+        http->in_value = true;
+        http->header = QR_HTTP_HEADER_OTHER;
+        if (field_is(http, "authorization")) {
+            http->header = QR_HTTP_HEADER_AUTHORIZATION;
+            qr_buffer_clear(&http->authorization);
+        } else if (field_is(http, "expect")) {
+            http->header = QR_HTTP_HEADER_EXPECT;
+            qr_buffer_clear(&http->expect);
+        }
+    }
+    if (http->header == QR_HTTP_HEADER_AUTHORIZATION) {
+        qr_buffer_put(&http->authorization, at, n);
+    } else if (http->header == QR_HTTP_HEADER_EXPECT) {
+        qr_buffer_put(&http->expect, at, n);
+    }
+    return count_header(http, n);
+}
+
+static int on_headers_complete(http_parser *parser)
+{
+    struct qr_http *http = of(parser);
+    if (parser->http_major != 1) return bad(http, 505, "only HTTP/1.0 and HTTP/1.1 are spoken");
+    /* An offer to speak something else may be ignored, but not CONNECT, which has no body. */
+    if (parser->method == HTTP_CONNECT) return bad(http, 405, "CONNECT is not allowed");
+    parser->upgrade = 0;
+
+    bool sized = (parser->flags & F_CONTENTLENGTH) != 0;
+    if (sized && parser->content_length > http->body_max) {
+        return bad(http, 413, "the request's body is too long");
+    }
+    http->stage = QR_HTTP_BODY;
+    return 0;
+}
+
+static int on_body(http_parser *parser, const char *at, size_t n)
+{
+    struct qr_http *http = of(parser);
+    if (n > http->body_max - http->body.n) {
+        return bad(http, 413, "the request's body is too long");
+    }
+    qr_buffer_put(&http->body, at, n);
+    return 0;
+}
+
+static int on_message_complete(http_parser *parser)
+{
+    struct qr_http *http = of(parser);
+    http->stage = QR_HTTP_DONE;
+    http_parser_pause(parser, 1);
+    return 0;
+}
+
+static const http_parser_settings callbacks = {
+    .on_url = on_url,
+    .on_header_field = on_header_field,
+    .on_header_value = on_header_value,
+    .on_headers_complete = on_headers_complete,
+    .on_body = on_body,
+    .on_message_complete = on_message_complete,
+};
+
+/* ---- public ------------------------------------------------------------------------------ */
+
+void qr_http_init(struct qr_http *http, const struct quire_allocator *memory, size_t header_max,
+                  size_t body_max)
+{
+    memset(http, 0, sizeof *http);
+    http->header_max = header_max;
+    http->body_max = body_max;
+    qr_buffer_init(&http->url, memory);
+    qr_buffer_init(&http->authorization, memory);
+    qr_buffer_init(&http->expect, memory);
+    qr_buffer_init(&http->body, memory);
+    qr_http_next(http);
+}
+
+void qr_http_deinit(struct qr_http *http)
+{
+    qr_buffer_deinit(&http->url);
+    qr_buffer_deinit(&http->authorization);
+    qr_buffer_deinit(&http->expect);
+    qr_buffer_deinit(&http->body);
+}
+
+void qr_http_next(struct qr_http *http)
+{
+    http_parser_init(&http->parser, HTTP_REQUEST);
+    http->parser.data = http;
+    http->stage = QR_HTTP_IDLE;
+    http->header_bytes = 0;
+    http->field_n = 0;
+    http->in_value = false;
+    qr_buffer_clear(&http->url);
+    qr_buffer_clear(&http->authorization);
+    qr_buffer_clear(&http->expect);
+    qr_buffer_clear(&http->body);
+}
+
+size_t qr_http_feed(struct qr_http *http, const char *data, size_t n)
+{
+    assert(http->stage != QR_HTTP_DONE && http->stage != QR_HTTP_BAD);
+    size_t skipped = 0;
+    if (http->stage == QR_HTTP_IDLE) {
+        /* Empty lines before a request are legal and begin none. */
+        while (skipped < n && (data[skipped] == '\r' || data[skipped] == '\n')) {
+            skipped++;
+        }
+        if (skipped == n) return n;
+        http->stage = QR_HTTP_HEADERS;
+    }
+    size_t used =
+        skipped + http_parser_execute(&http->parser, &callbacks, data + skipped, n - skipped);
+    if (http->stage == QR_HTTP_BAD) return n;
+
+    enum http_errno error = HTTP_PARSER_ERRNO(&http->parser);
+    if (error == HPE_HEADER_OVERFLOW) {
+        (void)bad(http, 431, "the request's headers are too long");
+    } else if (error != HPE_OK && http->stage != QR_HTTP_DONE) {
+        http->stage = QR_HTTP_BAD;
+        (void)qr_fail(&http->failure, 400, NULL, NULL, "this is not an HTTP request: %s",
+                      http_errno_description(error));
+    } else if (http->url.failed || http->body.failed || http->authorization.failed ||
+               http->expect.failed) {
+        (void)bad(http, 500, "out of memory");
+    }
+    return used;
+}
+
+const char *qr_http_method(const struct qr_http *http)
+{
+    return http_method_str((enum http_method)http->parser.method);
+}
+
+struct quire_text qr_http_path(const struct qr_http *http)
+{
+    struct http_parser_url url;
+    struct quire_text path = {.data = "", .n = 0};
+    http_parser_url_init(&url);
+    if (http->url.n == 0 || http_parser_parse_url(http->url.data, http->url.n, 0, &url) != 0) {
+        return path;
+    }
+    if (url.field_set & (1u << UF_PATH)) {
+        path.data = http->url.data + url.field_data[UF_PATH].off;
+        path.n = url.field_data[UF_PATH].len;
+    }
+    return path;
+}
+
+struct quire_text qr_http_body(const struct qr_http *http)
+{
+    return (struct quire_text){.data = http->body.n ? http->body.data : "", .n = http->body.n};
+}
+
+bool qr_http_keep_alive(const struct qr_http *http)
+{
+    return http_should_keep_alive(&http->parser) != 0;
+}
+
+bool qr_http_takes_chunks(const struct qr_http *http)
+{
+    return http->parser.http_major == 1 && http->parser.http_minor >= 1;
+}
+
+bool qr_http_expects_continue(const struct qr_http *http)
+{
+    static const char wanted[] = "100-continue";
+    return qr_http_takes_chunks(http) && http->expect.n == sizeof wanted - 1 &&
+           strncasecmp(http->expect.data, wanted, http->expect.n) == 0;
+}

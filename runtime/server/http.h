@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* http -- HTTP/1.x requests out of bytes that arrive in any pieces.
+ *
+ * IDLE -> HEADERS -> BODY -> DONE, and from each BAD.  A request that is DONE stays readable until
+ * qr_http_next; bytes behind it are not touched.  A BAD one has a status and a sentence, and the
+ * connection cannot be used on.
+ *
+ * Thread: one at a time.   Memory: the allocator's; bounded by the limits given. */
+#ifndef QR_SERVER_HTTP_H
+#define QR_SERVER_HTTP_H
+
+#include <http_parser.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "runtime/server/buffer.h"
+#include "runtime/server/errors.h"
+
+enum qr_http_stage { QR_HTTP_IDLE, QR_HTTP_HEADERS, QR_HTTP_BODY, QR_HTTP_DONE, QR_HTTP_BAD };
+
+enum qr_http_header { QR_HTTP_HEADER_OTHER, QR_HTTP_HEADER_AUTHORIZATION, QR_HTTP_HEADER_EXPECT };
+
+struct qr_http {
+    http_parser parser;
+    enum qr_http_stage stage;
+    size_t header_max;
+    size_t body_max;
+    size_t header_bytes;
+    char field[32]; /* the header's name as far as it has come; longer ones are none of ours */
+    size_t field_n;
+    enum qr_http_header header;
+    bool in_value;
+    struct qr_buffer url;
+    struct qr_buffer authorization;
+    struct qr_buffer expect;
+    struct qr_buffer body;
+    struct qr_failure failure; /* BAD */
+};
+
+void qr_http_init(struct qr_http *http, const struct quire_allocator *memory, size_t header_max,
+                  size_t body_max);
+void qr_http_deinit(struct qr_http *http);
+
+/* Reads up to n bytes, as far as the end of one request, and returns how many.  Look at stage. */
+size_t qr_http_feed(struct qr_http *http, const char *data, size_t n);
+/* Ready for the next request. */
+void qr_http_next(struct qr_http *http);
+
+/* ---- of a request whose headers have come ------------------------------------------------ */
+
+const char *qr_http_method(const struct qr_http *http); /* "GET" */
+/* The path without the query; n = 0 where the target has none. */
+struct quire_text qr_http_path(const struct qr_http *http);
+struct quire_text qr_http_body(const struct qr_http *http);
+bool qr_http_keep_alive(const struct qr_http *http);
+/* HTTP/1.0 knows no chunks. */
+bool qr_http_takes_chunks(const struct qr_http *http);
+bool qr_http_expects_continue(const struct qr_http *http);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* metrics -- figures as Prometheus text (exposition format 0.0.4), under vLLM's names with quire_
+ * for its prefix.
+ *
+ * Thread: any.   Memory: the buffer's. */
+#ifndef QR_SERVER_METRICS_H
+#define QR_SERVER_METRICS_H
+
+#include "runtime/server/buffer.h"
+#include "runtime/server/server.h"
+
+/* cancelled: [QR_CANCEL_REASONS_N]. */
+void qr_metrics_put(struct qr_buffer *out, const struct quire_stats *stats,
+                    const uint64_t *cancelled, const struct qr_memory_figure *figures,
+                    size_t figures_n);
+
+#endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/server/params.h"
+
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool wrong_type(struct qr_failure *failure, const char *name, const char *expected,
+                       const struct qr_json *value)
+{
+    return qr_fail_field(failure, name, "%s must be %s, not %s", name, expected,
+                         qr_json_type_name(qr_json_type(value)));
+}
+
+bool qr_field_bool(const struct qr_json *body, const char *name, bool *out,
+                   struct qr_failure *failure)
+{
+    const struct qr_json *value = qr_json_get(body, name);
+    if (!value) return true;
+    if (qr_json_type(value) != QR_JSON_BOOL) return wrong_type(failure, name, "a boolean", value);
+    *out = qr_json_bool(value);
+    return true;
+}
+
+bool qr_field_integer(const struct qr_json *body, const char *name, int64_t least, int64_t most,
+                      int64_t *out, struct qr_failure *failure)
+{
+    const struct qr_json *value = qr_json_get(body, name);
+    if (!value) return true;
+    int64_t number;
+    if (!qr_json_integer(value, &number)) return wrong_type(failure, name, "an integer", value);
+    if (number < least || number > most) {
+        return qr_fail_field(failure, name,
+                             "%s must be from %" PRId64 " to %" PRId64 ", not %" PRId64, name,
+                             least, most, number);
+    }
+    *out = number;
+    return true;
+}
+
+bool qr_field_string(const struct qr_json *body, const char *name, struct quire_text *out,
+                     struct qr_failure *failure)
+{
+    const struct qr_json *value = qr_json_get(body, name);
+    if (!value) return true;
+    if (qr_json_type(value) != QR_JSON_STRING) return wrong_type(failure, name, "a string", value);
+    *out = qr_json_text(value);
+    return true;
+}
+
+/* A number within [least, most], or (least, most] where open. */
+static bool field_number(const struct qr_json *body, const char *name, double least, bool open,
+                         double most, double *out, struct qr_failure *failure)
+{
+    const struct qr_json *value = qr_json_get(body, name);
+    if (!value) return true;
+    double number;
+    if (!qr_json_number(value, &number)) return wrong_type(failure, name, "a number", value);
+    if (!(open ? number > least : number >= least) || !(number <= most)) {
+        return qr_fail_field(failure, name, "%s must be %s %g and at most %g, not %g", name,
+                             open ? "more than" : "at least", least, most, number);
+    }
+    *out = number;
+    return true;
+}
+
+/* ---- groups of fields ---------------------------------------------------------------------- */
+
+static bool read_sampling(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
+{
+    double temperature = 1, top_p = 1, min_p = 0;
+    int64_t top_k = 0;
+    if (!field_number(body, "temperature", 0, false, FLT_MAX, &temperature, f) ||
+        !field_number(body, "top_p", 0, true, 1, &top_p, f) ||
+        !field_number(body, "min_p", 0, false, 1, &min_p, f) ||
+        !qr_field_integer(body, "top_k", -1, INT32_MAX, &top_k, f)) {
+        return false;
+    }
+    p->temperature = (float)temperature;
+    /* A positive number too small for a float is still positive. */
+    p->top_p = (float)top_p > 0 ? (float)top_p : FLT_MIN;
+    p->min_p = (float)min_p;
+    p->top_k = top_k > 0 ? (int32_t)top_k : 0;
+
+    int64_t seed = -1; /* vLLM's and llama.cpp's "draw one" */
+    if (!qr_field_integer(body, "seed", INT64_MIN, INT64_MAX, &seed, f)) return false;
+    p->seeded = seed != -1;
+    p->seed = (uint64_t)seed;
+    return true;
+}
+
+static bool read_lengths(const struct qr_json *body, enum qr_endpoint endpoint,
+                         const struct qr_model_limits *limits, struct qr_params *p,
+                         struct qr_failure *f)
+{
+    int64_t max_tokens = -1, min_tokens = 0;
+    const char *name = "max_completion_tokens";
+    if (!qr_json_get(body, name)) name = "max_tokens";
+    if (!qr_field_integer(body, "max_tokens", 0, limits->context_max, &max_tokens, f) ||
+        !qr_field_integer(body, "max_completion_tokens", 0, limits->context_max, &max_tokens, f) ||
+        !qr_field_integer(body, "min_tokens", 0, limits->context_max, &min_tokens, f)) {
+        return false;
+    }
+    if (max_tokens == 0 && !(endpoint == QR_COMPLETIONS && p->echo)) {
+        return qr_fail_field(f, name, "%s must be at least 1; 0 scores a prompt, with echo", name);
+    }
+    if (max_tokens >= 0 && min_tokens > max_tokens) {
+        return qr_fail_field(f, "min_tokens", "min_tokens must be at most %s", name);
+    }
+    p->has_max_tokens = max_tokens >= 0;
+    p->max_tokens = p->has_max_tokens ? (uint32_t)max_tokens : 0;
+    p->min_tokens = (uint32_t)min_tokens;
+    return true;
+}
+
+static bool add_stop(const struct qr_json *value, struct qr_params *p, struct qr_failure *f)
+{
+    if (qr_json_type(value) != QR_JSON_STRING) {
+        return wrong_type(f, "stop", "a string or a list of strings", value);
+    }
+    struct quire_text text = qr_json_text(value);
+    if (text.n == 0) return qr_fail_field(f, "stop", "stop strings must not be empty");
+    if (text.n > QR_STOP_BYTES_MAX) {
+        return qr_fail_field(f, "stop", "a stop string has at most %u bytes", QR_STOP_BYTES_MAX);
+    }
+    if (p->stop_n == QR_STOP_STRINGS_MAX) {
+        return qr_fail_field(f, "stop", "there are at most %u stop strings", QR_STOP_STRINGS_MAX);
+    }
+    p->stop[p->stop_n++] = text;
+    return true;
+}
+
+static bool read_stops(const struct qr_json *body, const struct qr_model_limits *limits,
+                       struct qr_params *p, struct qr_failure *f)
+{
+    const struct qr_json *stop = qr_json_get(body, "stop");
+    if (stop && qr_json_type(stop) != QR_JSON_ARRAY && !add_stop(stop, p, f)) return false;
+    if (qr_json_type(stop) == QR_JSON_ARRAY) {
+        for (size_t i = 0; i < qr_json_length(stop); i++) {
+            if (!add_stop(qr_json_at(stop, i), p, f)) return false;
+        }
+    }
+    const struct qr_json *ids = qr_json_get(body, "stop_token_ids");
+    if (!ids) return true;
+    if (qr_json_type(ids) != QR_JSON_ARRAY) {
+        return wrong_type(f, "stop_token_ids", "a list of token ids", ids);
+    }
+    if (qr_json_length(ids) > QR_STOP_IDS_MAX) {
+        return qr_fail_field(f, "stop_token_ids", "there are at most %u stop_token_ids",
+                             QR_STOP_IDS_MAX);
+    }
+    for (size_t i = 0; i < qr_json_length(ids); i++) {
+        int64_t id;
+        if (!qr_json_integer(qr_json_at(ids, i), &id) || id < 0 || id >= limits->vocab_n) {
+            return qr_fail_field(f, "stop_token_ids",
+                                 "stop_token_ids[%zu] must be a token id from 0 to %u", i,
+                                 limits->vocab_n - 1);
+        }
+        p->stop_ids[p->stop_ids_n++] = (int32_t)id;
+    }
+    return true;
+}
+
+static bool read_logprobs(const struct qr_json *body, enum qr_endpoint endpoint,
+                          struct qr_params *p, struct qr_failure *f)
+{
+    int64_t logprobs = -1, prompt_logprobs = -1;
+    if (endpoint == QR_COMPLETIONS) {
+        if (!qr_field_integer(body, "logprobs", 0, QR_LOGPROBS_MAX, &logprobs, f)) return false;
+    } else {
+        bool wanted = false;
+        int64_t top = 0;
+        if (!qr_field_bool(body, "logprobs", &wanted, f) ||
+            !qr_field_integer(body, "top_logprobs", 0, QR_LOGPROBS_MAX, &top, f)) {
+            return false;
+        }
+        if (top > 0 && !wanted) {
+            return qr_fail_field(f, "top_logprobs", "top_logprobs needs logprobs to be true");
+        }
+        if (wanted) logprobs = top;
+    }
+    if (!qr_field_integer(body, "prompt_logprobs", 0, QR_LOGPROBS_MAX, &prompt_logprobs, f)) {
+        return false;
+    }
+    if (prompt_logprobs >= 0 && p->stream) {
+        return qr_fail_field(f, "prompt_logprobs",
+                             "prompt_logprobs are not available when stream is true");
+    }
+    p->logprobs = (int32_t)logprobs;
+    p->prompt_logprobs = (int32_t)prompt_logprobs;
+    return true;
+}
+
+static bool read_answer(const struct qr_json *body, enum qr_endpoint endpoint, struct qr_params *p,
+                        struct qr_failure *f)
+{
+    if (!qr_field_bool(body, "stream", &p->stream, f) ||
+        !qr_field_bool(body, "echo", &p->echo, f) ||
+        !qr_field_bool(body, "ignore_eos", &p->ignore_eos, f) ||
+        !qr_field_bool(body, "return_token_ids", &p->return_token_ids, f)) {
+        return false;
+    }
+    if (p->echo && endpoint == QR_CHAT) {
+        return qr_fail_field(f, "echo", "echo is not supported yet for chat");
+    }
+    const struct qr_json *options = qr_json_get(body, "stream_options");
+    if (!options) return true;
+    if (qr_json_type(options) != QR_JSON_OBJECT) {
+        return wrong_type(f, "stream_options", "an object", options);
+    }
+    if (!p->stream) {
+        return qr_fail_field(f, "stream_options", "stream_options needs stream to be true");
+    }
+    if (!qr_field_bool(options, "include_usage", &p->include_usage, f)) {
+        (void)snprintf(f->param, sizeof f->param, "stream_options.include_usage");
+        return false;
+    }
+    return true;
+}
+
+static bool not_yet(struct qr_failure *f, const char *name)
+{
+    return qr_fail_field(f, name, "%s is not supported yet", name);
+}
+
+/* Fields that will come: their types and ranges are checked, and the value that changes nothing
+ * is taken. */
+static bool read_later(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
+{
+    (void)p;
+    int64_t n = 1, best_of = 1, priority = 0;
+    double presence = 0, frequency = 0, repetition = 1;
+    struct quire_text text;
+    if (!qr_field_string(body, "model", &text, f) || !qr_field_string(body, "user", &text, f) ||
+        !qr_field_integer(body, "n", 1, 128, &n, f) ||
+        !qr_field_integer(body, "best_of", 1, 128, &best_of, f) ||
+        !qr_field_integer(body, "priority", INT32_MIN, INT32_MAX, &priority, f) ||
+        !field_number(body, "presence_penalty", -2, false, 2, &presence, f) ||
+        !field_number(body, "frequency_penalty", -2, false, 2, &frequency, f) ||
+        !field_number(body, "repetition_penalty", 0, true, FLT_MAX, &repetition, f)) {
+        return false;
+    }
+    if (n != 1) return not_yet(f, "n");
+    if (best_of != 1) return not_yet(f, "best_of");
+    if (priority != 0) return not_yet(f, "priority");
+    if (presence != 0) return not_yet(f, "presence_penalty");
+    if (frequency != 0) return not_yet(f, "frequency_penalty");
+    if (repetition != 1) return not_yet(f, "repetition_penalty");
+
+    const struct qr_json *bias = qr_json_get(body, "logit_bias");
+    if (bias && qr_json_type(bias) != QR_JSON_OBJECT) {
+        return wrong_type(f, "logit_bias", "an object", bias);
+    }
+    if (qr_json_length(bias) > 0) return not_yet(f, "logit_bias");
+    text = (struct quire_text){.data = "", .n = 0};
+    const bool salted = qr_json_get(body, "cache_salt") != NULL;
+    if (!qr_field_string(body, "cache_salt", &text, f)) return false;
+    if (salted) return not_yet(f, "cache_salt");
+    return true;
+}
+
+/* ---- public -------------------------------------------------------------------------------- */
+
+bool qr_params_read(const struct qr_json *body, enum qr_endpoint endpoint,
+                    const struct qr_model_limits *limits, struct qr_params *params,
+                    struct qr_failure *failure)
+{
+    memset(params, 0, sizeof *params);
+    return read_later(body, params, failure) && read_answer(body, endpoint, params, failure) &&
+           read_sampling(body, params, failure) &&
+           read_lengths(body, endpoint, limits, params, failure) &&
+           read_stops(body, limits, params, failure) &&
+           read_logprobs(body, endpoint, params, failure);
+}
+
+bool qr_params_max_tokens(const struct qr_params *params, enum qr_endpoint endpoint,
+                          const struct qr_model_limits *limits, size_t prompt_n,
+                          uint32_t *max_tokens, struct qr_failure *failure)
+{
+    const char *prompt_name = endpoint == QR_CHAT ? "messages" : "prompt";
+    const bool scores = params->has_max_tokens && params->max_tokens == 0;
+    if (prompt_n + !scores > limits->context_max) {
+        return qr_fail(failure, 400, "context_length_exceeded", prompt_name,
+                       "the longest sequence here has %u tokens, and the prompt has %zu",
+                       limits->context_max, prompt_n);
+    }
+    uint32_t room = limits->context_max - (uint32_t)prompt_n;
+    if (params->has_max_tokens) {
+        if (params->max_tokens > room) {
+            return qr_fail(failure, 400, "context_length_exceeded", "max_tokens",
+                           "the longest sequence here has %u tokens, and %zu of the prompt and "
+                           "%u of max_tokens were asked for",
+                           limits->context_max, prompt_n, params->max_tokens);
+        }
+        *max_tokens = params->max_tokens;
+    } else {
+        *max_tokens = endpoint == QR_COMPLETIONS && room > 16 ? 16 : room;
+    }
+    if (params->min_tokens > *max_tokens) {
+        return qr_fail_field(failure, "min_tokens",
+                             "min_tokens must be at most max_tokens, here %u", *max_tokens);
+    }
+    return true;
+}

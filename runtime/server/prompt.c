@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/server/prompt.h"
+
+#include <string.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/server/limits.h"
+
+static bool no_memory(struct qr_failure *failure)
+{
+    return qr_fail(failure, 500, NULL, NULL, "out of memory");
+}
+
+void qr_prompts_init(struct qr_prompts *prompts, const struct quire_allocator *memory)
+{
+    *prompts = (struct qr_prompts){.memory = memory};
+}
+
+void qr_prompts_deinit(struct qr_prompts *prompts)
+{
+    for (size_t i = 0; i < prompts->n; i++) {
+        qr_free(prompts->memory, prompts->all[i].ids);
+    }
+    qr_free(prompts->memory, prompts->all);
+    qr_prompts_init(prompts, prompts->memory);
+}
+
+static bool make(struct qr_prompts *prompts, size_t n, struct qr_failure *failure)
+{
+    prompts->all = qr_alloc_zero(prompts->memory, n, sizeof *prompts->all);
+    if (!prompts->all) return no_memory(failure);
+    prompts->n = n;
+    return true;
+}
+
+/* ---- text and ids -------------------------------------------------------------------------- */
+
+bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model *model,
+                        struct quire_text text, unsigned flags, size_t ids_max, const char *field,
+                        int32_t **ids, size_t *ids_n, struct qr_failure *failure)
+{
+    /* n bytes never make more than n + 1 ids, and no more than ids_max are wanted. */
+    size_t capacity = text.n + 1 < ids_max ? text.n + 1 : ids_max;
+    int32_t *made = qr_alloc(memory, (capacity ? capacity : 1) * sizeof *made);
+    if (!made) return no_memory(failure);
+
+    int status = quire_tokenize(model, text.data, text.n, flags, made, capacity, ids_n);
+    if (status == QUIRE_OK) {
+        *ids = made;
+        return true;
+    }
+    qr_free(memory, made);
+    if (status == QUIRE_BUFFER_SMALL) {
+        return qr_fail(failure, 400, "context_length_exceeded", field,
+                       "the longest sequence here has %zu tokens, and the prompt has %zu", ids_max,
+                       *ids_n);
+    }
+    if (status == QUIRE_NO_TOKENIZER) {
+        return qr_fail_field(failure, field, "%s", quire_status_text(status));
+    }
+    return qr_fail_engine(failure, status, NULL);
+}
+
+bool qr_prompt_ids(const struct quire_allocator *memory, const struct qr_json *list,
+                   uint32_t vocab_n, const char *field, int32_t **ids, size_t *ids_n,
+                   struct qr_failure *failure)
+{
+    size_t n = qr_json_length(list);
+    int32_t *made = qr_alloc(memory, (n ? n : 1) * sizeof *made);
+    if (!made) return no_memory(failure);
+    for (size_t i = 0; i < n; i++) {
+        int64_t id;
+        if (!qr_json_integer(qr_json_at(list, i), &id) || id < 0 || id >= vocab_n) {
+            qr_free(memory, made);
+            return qr_fail_field(failure, field, "%s[%zu] must be a token id from 0 to %u", field,
+                                 i, vocab_n - 1);
+        }
+        made[i] = (int32_t)id;
+    }
+    *ids = made;
+    *ids_n = n;
+    return true;
+}
+
+static bool read_one(struct qr_prompts *prompts, size_t i, const quire_model *model,
+                     const struct qr_json *value, const struct qr_model_limits *limits,
+                     struct qr_failure *failure)
+{
+    struct qr_prompt *prompt = &prompts->all[i];
+    bool done;
+    if (qr_json_type(value) == QR_JSON_STRING) {
+        prompt->from_text = true;
+        prompt->text = qr_json_text(value);
+        done = qr_prompt_tokenize(prompts->memory, model, prompt->text,
+                                  QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS, limits->context_max,
+                                  "prompt", &prompt->ids, &prompt->ids_n, failure);
+    } else {
+        done = qr_prompt_ids(prompts->memory, value, limits->vocab_n, "prompt", &prompt->ids,
+                             &prompt->ids_n, failure);
+    }
+    if (done && prompt->ids_n == 0) {
+        return qr_fail_field(failure, "prompt", "the prompt must have at least one token");
+    }
+    return done;
+}
+
+bool qr_prompts_read(struct qr_prompts *prompts, const quire_model *model,
+                     const struct qr_json *body, const struct qr_model_limits *limits,
+                     struct qr_failure *failure)
+{
+    const struct qr_json *value = qr_json_get(body, "prompt");
+    if (!value) return qr_fail_field(failure, "prompt", "prompt is required");
+
+    enum qr_json_type type = qr_json_type(value);
+    enum qr_json_type first =
+        type == QR_JSON_ARRAY ? qr_json_type(qr_json_at(value, 0)) : QR_JSON_NULL;
+    bool ids = type == QR_JSON_ARRAY && (first == QR_JSON_INTEGER || first == QR_JSON_REAL);
+    if (type == QR_JSON_STRING || ids) {
+        return make(prompts, 1, failure) && read_one(prompts, 0, model, value, limits, failure);
+    }
+
+    size_t n = qr_json_length(value);
+    if (type != QR_JSON_ARRAY || (n > 0 && first != QR_JSON_STRING && first != QR_JSON_ARRAY)) {
+        return qr_fail_field(
+            failure, "prompt",
+            "prompt must be a string, a list of strings, token ids, or a list of lists of them");
+    }
+    if (n == 0) return qr_fail_field(failure, "prompt", "prompt must not be empty");
+    size_t most = limits->prompts_max < QR_PROMPTS_MAX ? limits->prompts_max : QR_PROMPTS_MAX;
+    if (n > most) {
+        return qr_fail_field(failure, "prompt", "at most %zu prompts can be sent at once, not %zu",
+                             most, n);
+    }
+    if (!make(prompts, n, failure)) return false;
+    for (size_t i = 0; i < n; i++) {
+        const struct qr_json *one = qr_json_at(value, i);
+        if (qr_json_type(one) != first) {
+            return qr_fail_field(failure, "prompt",
+                                 "prompt[%zu] must be %s, as prompt[0] is, not %s", i,
+                                 qr_json_type_name(first), qr_json_type_name(qr_json_type(one)));
+        }
+        if (!read_one(prompts, i, model, one, limits, failure)) return false;
+    }
+    return true;
+}
+
+/* ---- conversations ------------------------------------------------------------------------- */
+
+/* The parts of one content, joined with line feeds as vLLM does. */
+static bool join_parts(struct qr_buffer *text, const struct qr_json *parts, size_t message,
+                       struct qr_failure *failure)
+{
+    for (size_t i = 0; i < qr_json_length(parts); i++) {
+        const struct qr_json *part = qr_json_at(parts, i), *value = part;
+        if (qr_json_type(part) == QR_JSON_OBJECT) {
+            const struct qr_json *type = qr_json_get(part, "type");
+            if (qr_json_type(type) != QR_JSON_STRING || qr_json_text(type).n != 4 ||
+                memcmp(qr_json_text(type).data, "text", 4) != 0) {
+                return qr_fail_field(failure, "messages",
+                                     "messages[%zu].content[%zu].type must be \"text\"; other "
+                                     "parts are not supported",
+                                     message, i);
+            }
+            value = qr_json_get(part, "text");
+        }
+        if (qr_json_type(value) != QR_JSON_STRING) {
+            return qr_fail_field(failure, "messages",
+                                 "messages[%zu].content[%zu].text must be a string", message, i);
+        }
+        if (i > 0) qr_buffer_put(text, "\n", 1);
+        qr_buffer_put(text, qr_json_text(value).data, qr_json_text(value).n);
+    }
+    return true;
+}
+
+/* One message; a content in parts is joined in *joined, which must then outlive it. */
+static bool read_message(const struct qr_json *value, size_t i, struct quire_message *message,
+                         struct qr_buffer *joined, struct qr_failure *failure)
+{
+    const struct qr_json *role = qr_json_get(value, "role");
+    const struct qr_json *content = qr_json_get(value, "content");
+    if (qr_json_type(value) != QR_JSON_OBJECT || qr_json_type(role) != QR_JSON_STRING) {
+        return qr_fail_field(failure, "messages", "messages[%zu].role must be a string", i);
+    }
+    message->role = qr_json_text(role);
+    message->content = (struct quire_text){.data = "", .n = 0};
+    switch (qr_json_type(content)) {
+    case QR_JSON_NULL: return true;
+    case QR_JSON_STRING: message->content = qr_json_text(content); return true;
+    case QR_JSON_ARRAY:
+        if (!join_parts(joined, content, i, failure)) return false;
+        if (joined->n) {
+            message->content = (struct quire_text){.data = joined->data, .n = joined->n};
+        }
+        return true;
+    default:
+        return qr_fail_field(failure, "messages",
+                             "messages[%zu].content must be a string or a list of parts", i);
+    }
+}
+
+static bool render(struct qr_buffer *text, const quire_model *model,
+                   const struct quire_message *messages, size_t n, bool add_generation_prompt,
+                   struct qr_failure *failure)
+{
+    struct quire_error error = {.status = QUIRE_OK};
+    size_t text_n = 0;
+    int status = quire_render(model, messages, n, add_generation_prompt, NULL, 0, &text_n, &error);
+    if (status == QUIRE_BUFFER_SMALL) {
+        if (!qr_buffer_reserve(text, text_n)) return no_memory(failure);
+        status = quire_render(model, messages, n, add_generation_prompt, text->data, text->capacity,
+                              &text_n, &error);
+    }
+    if (status != QUIRE_OK) {
+        (void)qr_fail_engine(failure, status, &error);
+        if (!failure->param[0]) (void)strcpy(failure->param, "messages");
+        return false;
+    }
+    text->n = text_n;
+    return true;
+}
+
+bool qr_prompt_render(struct qr_buffer *text, const quire_model *model, const struct qr_json *body,
+                      bool add_generation_prompt, struct qr_failure *failure)
+{
+    const struct qr_json *list = qr_json_get(body, "messages");
+    size_t n = qr_json_length(list);
+    if (!list) return qr_fail_field(failure, "messages", "messages is required");
+    if (qr_json_type(list) != QR_JSON_ARRAY || n == 0 || n > QR_MESSAGES_MAX) {
+        return qr_fail_field(failure, "messages", "messages must be a list of 1 to %u messages",
+                             QR_MESSAGES_MAX);
+    }
+    const struct quire_allocator *memory = text->memory;
+    struct quire_message *messages = qr_alloc_zero(memory, n, sizeof *messages);
+    struct qr_buffer *joined = qr_alloc_zero(memory, n, sizeof *joined);
+    bool done = messages && joined ? true : no_memory(failure);
+    for (size_t i = 0; joined && i < n; i++) {
+        qr_buffer_init(&joined[i], memory);
+    }
+    for (size_t i = 0; done && i < n; i++) {
+        done = read_message(qr_json_at(list, i), i, &messages[i], &joined[i], failure);
+        if (done && joined[i].failed) done = no_memory(failure);
+    }
+    done = done && render(text, model, messages, n, add_generation_prompt, failure);
+    for (size_t i = 0; joined && i < n; i++) {
+        qr_buffer_deinit(&joined[i]);
+    }
+    qr_free(memory, joined);
+    qr_free(memory, messages);
+    return done;
+}
+
+bool qr_prompts_read_chat(struct qr_prompts *prompts, const quire_model *model,
+                          const struct qr_json *body, const struct qr_model_limits *limits,
+                          struct qr_failure *failure)
+{
+    struct qr_buffer text;
+    qr_buffer_init(&text, prompts->memory);
+    bool done = make(prompts, 1, failure) && qr_prompt_render(&text, model, body, true, failure);
+    if (done) {
+        /* BOS is added where the model asks for it, but never after one that the template wrote:
+         * the tokenizer sees that. */
+        struct qr_prompt *prompt = &prompts->all[0];
+        struct quire_text rendered = {.data = text.n ? text.data : "", .n = text.n};
+        done = qr_prompt_tokenize(prompts->memory, model, rendered,
+                                  QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS, limits->context_max,
+                                  "messages", &prompt->ids, &prompt->ids_n, failure);
+        if (done && prompt->ids_n == 0) {
+            done = qr_fail_field(failure, "messages", "the prompt must have at least one token");
+        }
+    }
+    qr_buffer_deinit(&text);
+    return done;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* prompt -- what is to be continued, as token ids: from text, from ids, from a conversation.
+ *
+ * Thread: any one.   Memory: the allocator's; a text prompt's text points into the document. */
+#ifndef QR_SERVER_PROMPT_H
+#define QR_SERVER_PROMPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/quire.h"
+#include "runtime/server/buffer.h"
+#include "runtime/server/errors.h"
+#include "runtime/server/json.h"
+#include "runtime/server/params.h"
+
+struct qr_prompt {
+    int32_t *ids;
+    size_t ids_n;
+    bool from_text;
+    struct quire_text text; /* of a prompt given as text */
+};
+
+struct qr_prompts {
+    const struct quire_allocator *memory;
+    struct qr_prompt *all;
+    size_t n;
+};
+
+void qr_prompts_init(struct qr_prompts *prompts, const struct quire_allocator *memory);
+void qr_prompts_deinit(struct qr_prompts *prompts);
+
+/* `prompt`: text, a list of texts, ids, or a list of lists of ids. */
+bool qr_prompts_read(struct qr_prompts *prompts, const quire_model *model,
+                     const struct qr_json *body, const struct qr_model_limits *limits,
+                     struct qr_failure *failure);
+/* `messages`, by the model's template: one prompt. */
+bool qr_prompts_read_chat(struct qr_prompts *prompts, const quire_model *model,
+                          const struct qr_json *body, const struct qr_model_limits *limits,
+                          struct qr_failure *failure);
+
+/* Renders `messages` into text. */
+bool qr_prompt_render(struct qr_buffer *text, const quire_model *model, const struct qr_json *body,
+                      bool add_generation_prompt, struct qr_failure *failure);
+/* Token ids of a text, at most ids_max of them (longer is a failure naming `field`); *ids is to be
+ * freed with qr_free. */
+bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model *model,
+                        struct quire_text text, unsigned flags, size_t ids_max, const char *field,
+                        int32_t **ids, size_t *ids_n, struct qr_failure *failure);
+/* The ids of a JSON list, each within the vocabulary. */
+bool qr_prompt_ids(const struct quire_allocator *memory, const struct qr_json *list,
+                   uint32_t vocab_n, const char *field, int32_t **ids, size_t *ids_n,
+                   struct qr_failure *failure);
+
+#endif

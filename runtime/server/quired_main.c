@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/* quired -- serves a model over HTTP.  See options.h for the flags and README.md for the rest.
+ *
+ * Exit status: 0 after SIGTERM, 1 a failure while running, 2 usage, 3 the model cannot be loaded.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/server/arenas_main.h"
+#include "runtime/server/notify.h"
+#include "runtime/server/options.h"
+#include "runtime/server/server.h"
+#include "runtime/server/socket.h"
+
+enum { EXIT_RUN = 1, EXIT_USAGE = 2, EXIT_MODEL = 3 };
+
+#define KEY_FILE_MAX (64 * 1024)
+
+struct program {
+    struct qr_options options;
+    struct qr_log log;
+    struct quire_allocator io;
+    char default_socket[QR_SOCKET_PATH_MAX];
+    char keys[KEY_FILE_MAX];
+    size_t keys_n;
+    struct qr_socket_path path;
+    struct qr_socket sockets[QR_LISTENERS_MAX];
+    size_t sockets_n;
+    char name[QR_SOCKET_PATH_MAX]; /* what the ready line says */
+    quire_model *model;
+    quire_engine *engine;
+    struct qr_server server;
+};
+
+static int fail(const struct program *p, int exit_status, const char *message)
+{
+    qr_log(&p->log, QR_LOG_ERROR, "%s", message);
+    return exit_status;
+}
+
+/* ---- before the model ---------------------------------------------------------------------- */
+
+static int read_keys(struct program *p)
+{
+    const char *path = p->options.api_key_file;
+    char why[512];
+    if (!path) return 0;
+    FILE *file = fopen(path, "re");
+    if (file) {
+        p->keys_n = fread(p->keys, 1, sizeof p->keys, file);
+        const bool whole = !ferror(file) && p->keys_n < sizeof p->keys;
+        (void)fclose(file);
+        size_t blank = strspn(p->keys, " \r\n");
+        if (whole && blank < p->keys_n) return 0;
+        (void)snprintf(why, sizeof why, "%s: one key a line is expected, in less than 64 KiB",
+                       path);
+    } else {
+        (void)snprintf(why, sizeof why, "%s: %s", path, strerror(errno));
+    }
+    return fail(p, EXIT_USAGE, why);
+}
+
+/* systemd's sockets in place of --socket and --listen. */
+static bool adopt_sockets(struct program *p, int n)
+{
+    for (int i = 0; i < n && p->sockets_n < QR_LISTENERS_MAX; i++) {
+        char name[QR_SOCKET_PATH_MAX];
+        if (!qr_socket_adopt(QR_NOTIFY_FIRST_FD + i, &p->sockets[p->sockets_n], name,
+                             sizeof name)) {
+            return false;
+        }
+        if (p->sockets_n == 0) (void)snprintf(p->name, sizeof p->name, "%s", name);
+        p->sockets_n++;
+    }
+    return p->sockets_n > 0;
+}
+
+static int open_tcp(struct program *p)
+{
+    char why[512], name[128];
+    bool loopback = false;
+    if (!p->options.listen) return 0;
+    if (!qr_socket_bind_tcp(p->options.listen, &p->sockets[p->sockets_n], &loopback, name,
+                            sizeof name, why, sizeof why)) {
+        return fail(p, EXIT_RUN, why);
+    }
+    p->sockets_n++;
+    if (!loopback && !p->options.api_key_file) {
+        (void)snprintf(why, sizeof why,
+                       "--listen %s can be reached from other machines: --api-key-file is required",
+                       p->options.listen);
+        return fail(p, EXIT_USAGE, why);
+    }
+    qr_log(&p->log, QR_LOG_INFO, "listening on %s", name);
+    return 0;
+}
+
+/* All that can be refused before the model is loaded, which may take long. */
+static int prepare(struct program *p)
+{
+    char why[512];
+    int result = read_keys(p);
+    if (result) return result;
+
+    int given = qr_notify_listen_fds();
+    if (given > 0) {
+        return adopt_sockets(p, given)
+                   ? 0
+                   : fail(p, EXIT_RUN, "the sockets handed over are no stream sockets");
+    }
+    const char *path = p->options.socket;
+    if (!path) {
+        if (!qr_socket_default_path(p->default_socket, sizeof p->default_socket)) {
+            return fail(p, EXIT_USAGE,
+                        "XDG_RUNTIME_DIR is too long for a socket: --socket is needed");
+        }
+        path = p->default_socket;
+    }
+    if (!qr_socket_lock(&p->path, path, why, sizeof why)) return fail(p, EXIT_RUN, why);
+    (void)snprintf(p->name, sizeof p->name, "%s", path);
+    return open_tcp(p);
+}
+
+/* ---- model and engine ---------------------------------------------------------------------- */
+
+static int open_model(struct program *p)
+{
+    struct quire_model_settings settings;
+    struct quire_error error;
+    quire_model_settings_defaults(&settings);
+    settings.path = p->options.model;
+    settings.allocator = qr_arena_allocator(QR_ARENA_MODEL);
+    settings.threads = p->options.threads;
+    settings.cpu_level = p->options.cpu_level;
+    int status = quire_model_open(&settings, &p->model, &error);
+    if (status == QUIRE_OK) return 0;
+    const bool flag = strcmp(error.field, "cpu_level") == 0;
+    return fail(p, flag ? EXIT_USAGE : EXIT_MODEL, error.text);
+}
+
+static int start_engine(struct program *p)
+{
+    const struct qr_options *o = &p->options;
+    struct quire_engine_settings settings;
+    struct quire_error error;
+    quire_engine_settings_defaults(&settings);
+    settings.allocator = qr_arena_allocator(QR_ARENA_ENGINE);
+    settings.kv_memory_bytes = o->kv_memory_bytes;
+    settings.page_tokens = o->page_tokens;
+    settings.kv_type = o->kv_type;
+    settings.threads = o->threads;
+    settings.context_max = o->context_max;
+    if (o->running_max) settings.running_max = o->running_max;
+    if (o->waiting_max) settings.waiting_max = o->waiting_max;
+    settings.step_tokens = o->step_tokens;
+    settings.prefill_chunk = o->prefill_chunk;
+    int status = quire_engine_start(&settings, p->model, &p->engine, &error);
+    if (status == QUIRE_OK) return 0;
+    const bool usage =
+        status == QUIRE_INVALID || status == QUIRE_UNSUPPORTED || status == QUIRE_TOO_LONG;
+    return fail(p, usage ? EXIT_USAGE : EXIT_RUN, error.text);
+}
+
+static const char *describe(struct program *p)
+{
+    struct quire_model_info info = {.size = sizeof info};
+    struct quire_stats stats = {.size = sizeof stats};
+    quire_model_info(p->model, &info);
+    quire_stats(p->engine, &stats);
+    qr_log(&p->log, QR_LOG_INFO,
+           "model %s: %s, %.1f million weights, %u layers, vocabulary %u, kernels %s", info.name,
+           info.architecture, (double)info.weights_n * 1e-6, info.layers_n, info.vocab_n,
+           info.cpu_level);
+    qr_log(&p->log, QR_LOG_INFO,
+           "KV memory %.1f MiB: %llu pages, %llu tokens; sequences up to %u; %u threads",
+           (double)(stats.pages_all * stats.page_bytes) / 0x1p20,
+           (unsigned long long)stats.pages_all,
+           (unsigned long long)(stats.pages_all * stats.page_tokens), stats.context_max,
+           stats.threads);
+    if (info.tokenizer_note) qr_log(&p->log, QR_LOG_WARN, "%s", info.tokenizer_note);
+    return p->options.alias ? p->options.alias : info.name;
+}
+
+/* ---- serving ------------------------------------------------------------------------------- */
+
+static int serve(struct program *p, const char *name)
+{
+    char why[512];
+    if (p->path.lock_fd >= 0) {
+        struct qr_socket *at = &p->sockets[p->sockets_n++];
+        if (!qr_socket_bind(&p->path, p->options.allow_uids_n > 0, at, why, sizeof why)) {
+            return fail(p, EXIT_RUN, why);
+        }
+    }
+    const struct qr_server_settings settings = {
+        .model = p->model,
+        .engine = p->engine,
+        .memory = p->io,
+        .memory_figures = qr_arena_figures,
+        .log = p->log,
+        .name = name,
+        .api_keys = p->options.api_key_file ? p->keys : NULL,
+        .api_keys_n = p->keys_n,
+        .allow_uids = p->options.allow_uids,
+        .allow_uids_n = p->options.allow_uids_n,
+        .body_max_bytes = p->options.body_max_bytes,
+        .drain_ms = p->options.drain_ms,
+        .header_ms = p->options.header_ms,
+        .idle_ms = p->options.idle_ms,
+        .write_ms = p->options.write_ms,
+    };
+    int status = qr_server_init(&p->server, &settings, p->sockets, p->sockets_n);
+    if (status < 0) {
+        (void)snprintf(why, sizeof why, "the sockets cannot be served: %s", uv_strerror(status));
+        return fail(p, EXIT_RUN, why);
+    }
+    (void)printf("quired: ready on %s\n", p->name);
+    (void)fflush(stdout);
+    qr_notify("READY=1");
+    qr_server_run(&p->server);
+    qr_server_deinit(&p->server);
+    return 0;
+}
+
+/* A connection is a descriptor: the soft limit of 1,024 is for programs that use select. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    const rlim_t wanted = 65536;
+    if (limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int run(struct program *p)
+{
+    int result = prepare(p);
+    if (result == 0) result = open_model(p);
+    if (result == 0) result = start_engine(p);
+    if (result == 0) result = serve(p, describe(p));
+    if (p->engine) {
+        quire_engine_stop(p->engine, 0);
+        quire_engine_free(p->engine);
+    }
+    quire_model_close(p->model);
+    qr_socket_release(&p->path);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    static struct program program; /* too big for a stack, and there is one */
+    struct program *p = &program;
+    char why[512];
+    p->path.lock_fd = -1;
+    switch (qr_server_options_parse(argc, argv, &p->options, why, sizeof why)) {
+    case QR_OPTIONS_HELP: qr_server_options_help(stdout); return 0;
+    case QR_OPTIONS_VERSION: (void)printf("quired %s\n", quire_version()); return 0;
+    case QR_OPTIONS_WRONG:
+        (void)fprintf(stderr, "quired: %s\nquired --help lists the flags\n", why);
+        return EXIT_USAGE;
+    case QR_OPTIONS_RUN: break;
+    }
+    p->log = (struct qr_log){
+        .level = p->options.log_level, .json = p->options.log_json, .fd = STDERR_FILENO};
+    if (!qr_arenas_init()) return fail(p, EXIT_RUN, "out of memory");
+    p->io = qr_allocator(qr_arena_allocator(QR_ARENA_IO));
+    (void)signal(SIGPIPE, SIG_IGN); /* a client that has left is an error of its write */
+    raise_descriptor_limit();
+    return run(p);
+}

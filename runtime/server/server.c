@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/server/server.h"
+
+#include <assert.h>
+#include <string.h>
+#include <time.h>
+
+#include "runtime/server/call.h"
+#include "runtime/server/conn.h"
+#include "runtime/server/notify.h"
+
+/* ---- a turn of the loop -------------------------------------------------------------------- */
+
+void qr_server_flush(struct qr_server *server)
+{
+    while (server->dirty) {
+        struct qr_conn *conn = server->dirty;
+        server->dirty = conn->dirty_next;
+        qr_conn_flush(conn);
+    }
+    qr_server_check_drained(server);
+}
+
+static void on_engine(uv_poll_t *poll, int status, int events)
+{
+    struct qr_server *server = poll->data;
+    struct quire_event event;
+    (void)status;
+    (void)events;
+    for (unsigned i = 0; i < QR_EVENTS_A_TURN; i++) {
+        if (quire_next(server->settings.engine, &event) != 1) break;
+        qr_call_take(server, &event);
+    }
+    qr_call_send(server);
+    qr_server_flush(server);
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct qr_listener *listener = stream->data;
+    if (status < 0) {
+        qr_log(&listener->server->settings.log, QR_LOG_WARN, "a connection cannot be taken: %s",
+               uv_strerror(status));
+        return;
+    }
+    qr_conn_accept(listener);
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
+static void end(struct qr_server *server)
+{
+    if (server->ended) return;
+    server->ended = true;
+    for (struct qr_conn *conn = server->conns; conn; conn = conn->next) {
+        qr_conn_end(conn);
+    }
+    uv_close((uv_handle_t *)&server->engine_poll, NULL);
+    uv_close((uv_handle_t *)&server->terminate, NULL);
+    uv_close((uv_handle_t *)&server->interrupt, NULL);
+    uv_close((uv_handle_t *)&server->drain_timer, NULL);
+}
+
+void qr_server_check_drained(struct qr_server *server)
+{
+    if (!server->draining || server->ended || server->calls || server->tasks_n > 0) return;
+    for (const struct qr_conn *conn = server->conns; conn; conn = conn->next) {
+        if (!qr_conn_quiet(conn)) return;
+    }
+    end(server);
+}
+
+static void on_drain_timeout(uv_timer_t *timer);
+
+/* Time is up, or somebody is impatient: whoever still runs is cancelled and told so.  A second
+ * later, or the second time, the connections are closed; requests that the engine has not ended by
+ * then end with nobody listening. */
+static void give_up(struct qr_server *server)
+{
+    if (server->ended) return;
+    if (!server->impatient) {
+        server->impatient = true;
+        qr_log(&server->settings.log, QR_LOG_WARN, "requests that are still running are cancelled");
+        qr_call_cancel_all(server);
+        (void)uv_timer_start(&server->drain_timer, on_drain_timeout, QR_DRAIN_LAST_MS, 0);
+    } else {
+        for (struct qr_conn *conn = server->conns; conn; conn = conn->next) {
+            qr_conn_end(conn);
+        }
+    }
+    qr_server_flush(server);
+}
+
+static void on_drain_timeout(uv_timer_t *timer)
+{
+    give_up(timer->data);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct qr_server *server = signal->data;
+    (void)number;
+    if (server->draining) {
+        give_up(server);
+        return;
+    }
+    server->draining = true;
+    qr_notify("STOPPING=1");
+    qr_log(&server->settings.log, QR_LOG_INFO,
+           "stopping: no new requests, running ones may finish");
+    for (size_t i = 0; i < server->listeners_n; i++) {
+        uv_close(&server->listeners[i].io.handle, NULL);
+    }
+    server->listeners_n = 0;
+    (void)uv_timer_start(&server->drain_timer, on_drain_timeout, server->settings.drain_ms, 0);
+    qr_server_check_drained(server);
+}
+
+/* ---- public -------------------------------------------------------------------------------- */
+
+static int listen_on(struct qr_server *server, struct qr_listener *listener, struct qr_socket from)
+{
+    listener->server = server;
+    listener->tcp = from.tcp;
+    int status;
+    if (from.tcp) {
+        status = uv_tcp_init(&server->loop, &listener->io.tcp);
+        if (status == 0) status = uv_tcp_open(&listener->io.tcp, from.fd);
+    } else {
+        status = uv_pipe_init(&server->loop, &listener->io.pipe, 0);
+        if (status == 0) status = uv_pipe_open(&listener->io.pipe, from.fd);
+    }
+    listener->io.handle.data = listener;
+    return status < 0 ? status : uv_listen(&listener->io.stream, 1024, on_connection);
+}
+
+static void read_model(struct qr_server *server)
+{
+    server->info.size = sizeof server->info;
+    quire_model_info(server->settings.model, &server->info);
+    struct quire_stats stats = {.size = sizeof stats};
+    quire_stats(server->settings.engine, &stats);
+
+    uint64_t slots = stats.pages_all * stats.page_tokens;
+    server->limits = (struct qr_model_limits){
+        .vocab_n = server->info.vocab_n,
+        .context_max = slots < stats.context_max ? (uint32_t)slots : stats.context_max,
+        .prompts_max = stats.waiting_max,
+    };
+}
+
+int qr_server_init(struct qr_server *server, const struct qr_server_settings *settings,
+                   const struct qr_socket *sockets, size_t sockets_n)
+{
+    assert(sockets_n <= QR_LISTENERS_MAX);
+    memset(server, 0, sizeof *server);
+    server->settings = *settings;
+    server->started_s = (uint64_t)time(NULL);
+    read_model(server);
+
+    int status = uv_loop_init(&server->loop);
+    if (status < 0) return status;
+    (void)uv_timer_init(&server->loop, &server->drain_timer);
+    (void)uv_signal_init(&server->loop, &server->terminate);
+    (void)uv_signal_init(&server->loop, &server->interrupt);
+    server->drain_timer.data = server->terminate.data = server->interrupt.data = server;
+    status = uv_poll_init(&server->loop, &server->engine_poll, quire_fd(settings->engine));
+    server->engine_poll.data = server;
+    if (status == 0) status = uv_poll_start(&server->engine_poll, UV_READABLE, on_engine);
+    if (status == 0) status = uv_signal_start(&server->terminate, on_signal, SIGTERM);
+    if (status == 0) status = uv_signal_start(&server->interrupt, on_signal, SIGINT);
+    for (size_t i = 0; status == 0 && i < sockets_n; i++) {
+        status = listen_on(server, &server->listeners[i], sockets[i]);
+        if (status == 0) server->listeners_n++;
+    }
+    return status;
+}
+
+void qr_server_run(struct qr_server *server)
+{
+    (void)uv_run(&server->loop, UV_RUN_DEFAULT);
+    assert(server->ended && !server->conns && !server->calls);
+}
+
+void qr_server_deinit(struct qr_server *server)
+{
+    int status = uv_loop_close(&server->loop);
+    assert(status == 0);
+    (void)status;
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/server/params.h"
+
+static const struct qr_model_limits limits = {
+    .vocab_n = 1000, .context_max = 2048, .prompts_max = 64};
+
+static bool read_params(const char *body, enum qr_endpoint endpoint, struct qr_params *params,
+                        struct qr_failure *failure, struct qr_json **document)
+{
+    char why[256];
+    *document = qr_json_parse(body, strlen(body), why, sizeof why);
+    assert_non_null(*document);
+    memset(failure, 0, sizeof *failure);
+    return qr_params_read(*document, endpoint, &limits, params, failure);
+}
+
+static void assert_taken(const char *body, enum qr_endpoint endpoint, struct qr_params *params)
+{
+    struct qr_failure failure;
+    struct qr_json *document;
+    if (!read_params(body, endpoint, params, &failure, &document)) {
+        fail_msg("%s was refused: %s", body, failure.message);
+    }
+    qr_json_free(document);
+}
+
+static void assert_refused(const char *body, enum qr_endpoint endpoint, const char *param,
+                           const char *words)
+{
+    struct qr_params params;
+    struct qr_failure failure;
+    struct qr_json *document;
+    if (read_params(body, endpoint, &params, &failure, &document)) fail_msg("%s was taken", body);
+    assert_int_equal(failure.http_status, 400);
+    assert_string_equal(failure.param, param);
+    if (!strstr(failure.message, words)) fail_msg("%s: \"%s\"", body, failure.message);
+    qr_json_free(document);
+}
+
+/* Goal: a bare request has vLLM's defaults, and null is the default everywhere. */
+static void defaults_are_vllms(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "{}", "{\"temperature\":null,\"top_p\":null,\"min_p\":null,\"top_k\":null,\"seed\":null,"
+              "\"max_tokens\":null,\"min_tokens\":null,\"stop\":null,\"stream\":null,"
+              "\"logprobs\":null,\"echo\":null,\"n\":null,\"best_of\":null,\"logit_bias\":null,"
+              "\"presence_penalty\":null,\"cache_salt\":null,\"priority\":null,\"user\":null,"
+              "\"stop_token_ids\":null,\"prompt_logprobs\":null,\"stream_options\":null,"
+              "\"model\":null,\"top_logprobs\":null,\"ignore_eos\":null}"};
+    for (size_t i = 0; i < 2; i++) {
+        struct qr_params p;
+        assert_taken(bodies[i], i ? QR_CHAT : QR_COMPLETIONS, &p);
+        assert_true(p.temperature == 1 && p.top_p == 1 && p.min_p == 0 && p.top_k == 0);
+        assert_false(p.seeded || p.has_max_tokens || p.stream || p.echo || p.ignore_eos);
+        assert_int_equal(p.min_tokens, 0);
+        assert_int_equal(p.logprobs, -1);
+        assert_int_equal(p.prompt_logprobs, -1);
+        assert_int_equal(p.stop_n + p.stop_ids_n, 0);
+    }
+}
+
+/* Goal: every field that is built arrives. */
+static void fields_are_read(void **state)
+{
+    (void)state;
+    struct qr_params p;
+    struct qr_failure failure;
+    struct qr_json *document;
+    assert_true(read_params(
+        "{\"temperature\":0.5,\"top_p\":0.25,\"min_p\":0.125,\"top_k\":7,\"seed\":-5,"
+        "\"max_tokens\":9,\"min_tokens\":2,\"stop\":[\"a\\u0000\",\"b\"],\"stream\":true,"
+        "\"stream_options\":{\"include_usage\":true},\"logprobs\":3,\"echo\":true,"
+        "\"ignore_eos\":true,\"return_token_ids\":true,\"stop_token_ids\":[0,999]}",
+        QR_COMPLETIONS, &p, &failure, &document));
+    assert_true(p.temperature == 0.5f && p.top_p == 0.25f && p.min_p == 0.125f && p.top_k == 7);
+    assert_true(p.seeded && p.seed == (uint64_t)-5);
+    assert_true(p.has_max_tokens && p.max_tokens == 9 && p.min_tokens == 2);
+    assert_int_equal(p.stop_n, 2);
+    assert_int_equal(p.stop[0].n, 2);
+    assert_memory_equal(p.stop[0].data, "a\0", 2);
+    assert_true(p.stream && p.include_usage && p.echo && p.ignore_eos && p.return_token_ids);
+    assert_int_equal(p.logprobs, 3);
+    assert_int_equal(p.stop_ids_n, 2);
+    assert_int_equal(p.stop_ids[1], 999);
+    qr_json_free(document);
+
+    assert_taken("{\"logprobs\":true,\"top_logprobs\":20,\"max_completion_tokens\":5,"
+                 "\"max_tokens\":7,\"stop\":\"x\",\"top_k\":-1,\"seed\":-1}",
+                 QR_CHAT, &p);
+    assert_int_equal(p.logprobs, 20);
+    assert_int_equal(p.max_tokens, 5);
+    assert_int_equal(p.stop_n, 1);
+    assert_int_equal(p.top_k, 0);
+    assert_false(p.seeded);
+    assert_taken("{\"logprobs\":true}", QR_CHAT, &p);
+    assert_int_equal(p.logprobs, 0);
+    assert_taken("{\"logprobs\":false,\"top_logprobs\":0}", QR_CHAT, &p);
+    assert_int_equal(p.logprobs, -1);
+    assert_taken("{\"echo\":true,\"max_tokens\":0}", QR_COMPLETIONS, &p);
+    assert_true(p.has_max_tokens && p.max_tokens == 0);
+}
+
+/* Goal: a wrong type or range is a 400 that names the field. */
+static void wrong_fields_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *param, *words;
+    } both[] = {
+        {"{\"temperature\":\"hot\"}", "temperature", "must be a number"},
+        {"{\"temperature\":-0.1}", "temperature", "at least 0"},
+        {"{\"temperature\":1e300}", "temperature", "at most"},
+        {"{\"top_p\":0}", "top_p", "more than 0"},
+        {"{\"top_p\":1.01}", "top_p", "at most 1"},
+        {"{\"top_p\":true}", "top_p", "must be a number"},
+        {"{\"min_p\":-1}", "min_p", "at least 0"},
+        {"{\"min_p\":2}", "min_p", "at most 1"},
+        {"{\"top_k\":-2}", "top_k", "from -1"},
+        {"{\"top_k\":1.5}", "top_k", "must be an integer"},
+        {"{\"seed\":1.5}", "seed", "must be an integer"},
+        {"{\"seed\":\"1\"}", "seed", "must be an integer"},
+        {"{\"max_tokens\":0}", "max_tokens", "at least 1"},
+        {"{\"max_tokens\":-1}", "max_tokens", "from 0 to 2048"},
+        {"{\"max_tokens\":2049}", "max_tokens", "from 0 to 2048"},
+        {"{\"max_tokens\":\"9\"}", "max_tokens", "must be an integer"},
+        {"{\"max_completion_tokens\":0}", "max_completion_tokens", "at least 1"},
+        {"{\"max_completion_tokens\":[1]}", "max_completion_tokens", "must be an integer"},
+        {"{\"min_tokens\":-1}", "min_tokens", "from 0"},
+        {"{\"min_tokens\":5,\"max_tokens\":4}", "min_tokens", "at most max_tokens"},
+        {"{\"stop\":\"\"}", "stop", "must not be empty"},
+        {"{\"stop\":[\"a\",\"\"]}", "stop", "must not be empty"},
+        {"{\"stop\":5}", "stop", "must be a string"},
+        {"{\"stop\":[null]}", "stop", "must be a string"},
+        {"{\"stop\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"a\",\"b\",\"c\","
+         "\"d\",\"e\",\"f\",\"g\",\"h\"]}",
+         "stop", "at most 16"},
+        {"{\"stop_token_ids\":5}", "stop_token_ids", "must be a list"},
+        {"{\"stop_token_ids\":[1000]}", "stop_token_ids", "stop_token_ids[0]"},
+        {"{\"stop_token_ids\":[1,-1]}", "stop_token_ids", "stop_token_ids[1]"},
+        {"{\"stop_token_ids\":[\"a\"]}", "stop_token_ids", "stop_token_ids[0]"},
+        {"{\"stream\":1}", "stream", "must be a boolean"},
+        {"{\"stream_options\":{}}", "stream_options", "needs stream"},
+        {"{\"stream\":true,\"stream_options\":[]}", "stream_options", "must be an object"},
+        {"{\"stream\":true,\"stream_options\":{\"include_usage\":1}}",
+         "stream_options.include_usage", "must be a boolean"},
+        {"{\"ignore_eos\":\"yes\"}", "ignore_eos", "must be a boolean"},
+        {"{\"return_token_ids\":0}", "return_token_ids", "must be a boolean"},
+        {"{\"echo\":\"x\"}", "echo", "must be a boolean"},
+        {"{\"prompt_logprobs\":21}", "prompt_logprobs", "from 0 to 20"},
+        {"{\"prompt_logprobs\":1,\"stream\":true}", "prompt_logprobs", "stream"},
+        {"{\"n\":0}", "n", "from 1 to 128"},
+        {"{\"n\":129}", "n", "from 1 to 128"},
+        {"{\"n\":\"1\"}", "n", "must be an integer"},
+        {"{\"best_of\":0}", "best_of", "from 1"},
+        {"{\"presence_penalty\":3}", "presence_penalty", "at most 2"},
+        {"{\"frequency_penalty\":-3}", "frequency_penalty", "at least -2"},
+        {"{\"repetition_penalty\":0}", "repetition_penalty", "more than 0"},
+        {"{\"logit_bias\":[]}", "logit_bias", "must be an object"},
+        {"{\"priority\":\"high\"}", "priority", "must be an integer"},
+        {"{\"cache_salt\":5}", "cache_salt", "must be a string"},
+        {"{\"model\":5}", "model", "must be a string"},
+        {"{\"user\":{}}", "user", "must be a string"},
+        /* named, but to come */
+        {"{\"n\":2}", "n", "not supported yet"},
+        {"{\"best_of\":2}", "best_of", "not supported yet"},
+        {"{\"presence_penalty\":0.1}", "presence_penalty", "not supported yet"},
+        {"{\"frequency_penalty\":-0.1}", "frequency_penalty", "not supported yet"},
+        {"{\"repetition_penalty\":1.1}", "repetition_penalty", "not supported yet"},
+        {"{\"logit_bias\":{\"5\":1}}", "logit_bias", "not supported yet"},
+        {"{\"priority\":1}", "priority", "not supported yet"},
+        {"{\"cache_salt\":\"x\"}", "cache_salt", "not supported yet"},
+    };
+    for (size_t i = 0; i < sizeof both / sizeof both[0]; i++) {
+        assert_refused(both[i].body, QR_COMPLETIONS, both[i].param, both[i].words);
+        assert_refused(both[i].body, QR_CHAT, both[i].param, both[i].words);
+    }
+    assert_refused("{\"logprobs\":21}", QR_COMPLETIONS, "logprobs", "from 0 to 20");
+    assert_refused("{\"logprobs\":-1}", QR_COMPLETIONS, "logprobs", "from 0 to 20");
+    assert_refused("{\"logprobs\":true}", QR_COMPLETIONS, "logprobs", "must be an integer");
+    assert_refused("{\"logprobs\":5}", QR_CHAT, "logprobs", "must be a boolean");
+    assert_refused("{\"top_logprobs\":5}", QR_CHAT, "top_logprobs", "needs logprobs");
+    assert_refused("{\"logprobs\":true,\"top_logprobs\":21}", QR_CHAT, "top_logprobs", "to 20");
+    assert_refused("{\"echo\":true}", QR_CHAT, "echo", "not supported yet");
+}
+
+/* Goal: values that change nothing are taken, and so are fields nobody has named. */
+static void harmless_values_are_taken(void **state)
+{
+    (void)state;
+    struct qr_params p;
+    assert_taken("{\"n\":1,\"best_of\":1,\"presence_penalty\":0,\"frequency_penalty\":0.0,"
+                 "\"repetition_penalty\":1,\"logit_bias\":{},\"priority\":0,\"user\":\"me\","
+                 "\"model\":\"any\",\"service_tier\":17,\"tools\":[{}]}",
+                 QR_COMPLETIONS, &p);
+}
+
+/* Goal: lengths are held against the context as vLLM does. */
+static void max_tokens_fits_the_context(void **state)
+{
+    (void)state;
+    struct qr_params none = {.has_max_tokens = false};
+    struct qr_params hundred = {.has_max_tokens = true, .max_tokens = 100};
+    struct qr_params scoring = {.has_max_tokens = true, .max_tokens = 0};
+    struct qr_failure failure;
+    uint32_t n;
+    assert_true(qr_params_max_tokens(&none, QR_COMPLETIONS, &limits, 5, &n, &failure));
+    assert_int_equal(n, 16);
+    assert_true(qr_params_max_tokens(&none, QR_COMPLETIONS, &limits, 2040, &n, &failure));
+    assert_int_equal(n, 8);
+    assert_true(qr_params_max_tokens(&none, QR_CHAT, &limits, 48, &n, &failure));
+    assert_int_equal(n, 2000);
+    assert_true(qr_params_max_tokens(&hundred, QR_CHAT, &limits, 1948, &n, &failure));
+    assert_int_equal(n, 100);
+    assert_false(qr_params_max_tokens(&hundred, QR_CHAT, &limits, 1949, &n, &failure));
+    assert_string_equal(failure.param, "max_tokens");
+    assert_string_equal(failure.code, "context_length_exceeded");
+    assert_false(qr_params_max_tokens(&none, QR_CHAT, &limits, 2048, &n, &failure));
+    assert_string_equal(failure.param, "messages");
+    assert_false(qr_params_max_tokens(&none, QR_COMPLETIONS, &limits, 2048, &n, &failure));
+    assert_string_equal(failure.param, "prompt");
+    assert_true(qr_params_max_tokens(&scoring, QR_COMPLETIONS, &limits, 2048, &n, &failure));
+    assert_int_equal(n, 0);
+    assert_false(qr_params_max_tokens(&scoring, QR_COMPLETIONS, &limits, 2049, &n, &failure));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_are_vllms),          cmocka_unit_test(fields_are_read),
+        cmocka_unit_test(wrong_fields_are_named),      cmocka_unit_test(harmless_values_are_taken),
+        cmocka_unit_test(max_tokens_fits_the_context),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

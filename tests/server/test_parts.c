@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/* The server's small parts: events, metrics, errors, keys, flags, log lines, buffers. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/server/errors.h"
+#include "runtime/server/log.h"
+#include "runtime/server/metrics.h"
+#include "runtime/server/options.h"
+#include "runtime/server/route.h"
+#include "runtime/server/sse.h"
+
+static struct quire_allocator memory;
+
+static void assert_buffer(const struct qr_buffer *out, const char *expected)
+{
+    assert_false(out->failed);
+    assert_int_equal(out->n, strlen(expected));
+    assert_memory_equal(out->data, expected, out->n);
+}
+
+/* Goal: events are framed as clients read them, with and without chunks. */
+static void events_are_framed(void **state)
+{
+    (void)state;
+    struct qr_buffer out;
+    qr_buffer_init(&out, &memory);
+    qr_sse_put(&out, "{\"a\":1}", 7, false);
+    qr_sse_put_end(&out, false);
+    assert_buffer(&out, "data: {\"a\":1}\n\ndata: [DONE]\n\n");
+    qr_buffer_clear(&out);
+    qr_sse_put(&out, "{\"a\":\"0123456789\"}", 18, true);
+    qr_sse_put_end(&out, true);
+    assert_buffer(&out, "1a\r\ndata: {\"a\":\"0123456789\"}\n\n\r\n"
+                        "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
+    qr_buffer_deinit(&out);
+}
+
+/* Goal: buckets are cumulative, whatever the last bound is, and the sum and count agree. */
+static void metrics_are_prometheus_text(void **state)
+{
+    (void)state;
+    static const double bounds[] = {0.5, 2, INFINITY};
+    const uint64_t cancelled[QR_CANCEL_REASONS_N] = {3, 1};
+    const struct qr_memory_figure figures[] = {{"io", 77}};
+    struct quire_stats stats = {.running = 2,
+                                .waiting = 5,
+                                .pages_all = 8,
+                                .pages_free = 5,
+                                .pages_cached = 1,
+                                .pages_held = 2,
+                                .pages_shared = 1,
+                                .prompt_tokens = 11,
+                                .generation_tokens = 13,
+                                .finished_stop = 4,
+                                .finished_length = 6};
+    stats.step_s =
+        (struct quire_histogram){.bounds = bounds, .bins_n = 3, .counts = {1, 2, 3}, .sum = 9.25};
+    struct qr_buffer out;
+    qr_buffer_init(&out, &memory);
+    qr_metrics_put(&out, &stats, cancelled, figures, 1);
+    qr_buffer_put(&out, "", 1);
+    static const char *const lines[] = {
+        "\nquire_num_requests_running 2\n",
+        "\nquire_num_requests_waiting 5\n",
+        "\nquire_kv_cache_usage_perc 0.25\n",
+        "\nquire_pages{state=\"free\"} 5\n",
+        "\nquire_pages{state=\"cached\"} 1\n",
+        "\nquire_pages{state=\"held\"} 2\n",
+        "\nquire_pages{state=\"shared\"} 1\n",
+        "\nquire_prompt_tokens_total 11\n",
+        "\nquire_generation_tokens_total 13\n",
+        "\nquire_num_preemptions_total 0\n",
+        "\nquire_preempted_tokens_recomputed_total 0\n",
+        "\nquire_request_success_total{finished_reason=\"stop\"} 4\n",
+        "\nquire_request_success_total{finished_reason=\"length\"} 6\n",
+        "\nquire_request_cancelled_total{reason=\"disconnect\"} 3\n",
+        "\nquire_jemalloc_bytes{kind=\"io\"} 77\n",
+        "\n# TYPE quire_step_seconds histogram\n"
+        "quire_step_seconds_bucket{le=\"0.5\"} 1\n"
+        "quire_step_seconds_bucket{le=\"2\"} 3\n"
+        "quire_step_seconds_bucket{le=\"+Inf\"} 6\n"
+        "quire_step_seconds_sum 9.25\n"
+        "quire_step_seconds_count 6\n",
+        "\n# TYPE quire_time_to_first_token_seconds histogram\n",
+        "\n# TYPE quire_inter_token_latency_seconds histogram\n",
+        "\n# TYPE quire_e2e_request_latency_seconds histogram\n",
+        "\n# TYPE quire_request_queue_time_seconds histogram\n",
+        "\n# TYPE quire_request_prefill_time_seconds histogram\n",
+        "\n# TYPE quire_request_decode_time_seconds histogram\n",
+        "\n# TYPE quire_iteration_tokens_total histogram\n",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        if (!strstr(out.data, lines[i])) fail_msg("missing: %s", lines[i]);
+    }
+    qr_buffer_deinit(&out);
+}
+
+/* Goal: a failure is OpenAI's error object, and the engine's statuses have their HTTP statuses. */
+static void errors_have_openais_shape(void **state)
+{
+    (void)state;
+    struct qr_failure failure;
+    struct qr_buffer out;
+    qr_buffer_init(&out, &memory);
+    assert_false(qr_fail_field(&failure, "top_p", "not \"%d\"", 5));
+    qr_failure_put(&failure, &out);
+    assert_buffer(&out, "{\"error\":{\"message\":\"not \\\"5\\\"\",\"type\":"
+                        "\"invalid_request_error\",\"param\":\"top_p\",\"code\":null}}");
+    qr_buffer_clear(&out);
+    assert_false(qr_fail(&failure, 401, "invalid_api_key", NULL, "no"));
+    qr_failure_put(&failure, &out);
+    assert_buffer(&out, "{\"error\":{\"message\":\"no\",\"type\":\"authentication_error\","
+                        "\"param\":null,\"code\":\"invalid_api_key\"}}");
+    qr_buffer_deinit(&out);
+
+    struct quire_error error = {.status = QUIRE_INVALID, .field = "stop_ids", .text = "too many"};
+    static const struct {
+        int status, http;
+    } map[] = {{QUIRE_INVALID, 400},     {QUIRE_TOO_LONG, 400},   {QUIRE_NO_TOKENIZER, 400},
+               {QUIRE_NO_TEMPLATE, 400}, {QUIRE_QUEUE_FULL, 429}, {QUIRE_STOPPING, 503},
+               {QUIRE_NO_MEMORY, 500},   {QUIRE_SYSTEM, 500}};
+    for (size_t i = 0; i < sizeof map / sizeof map[0]; i++) {
+        (void)qr_fail_engine(&failure, map[i].status, &error);
+        assert_int_equal(failure.http_status, map[i].http);
+        assert_int_equal(failure.retry_after_s > 0, map[i].http == 429);
+    }
+    (void)qr_fail_engine(&failure, QUIRE_INVALID, &error);
+    assert_string_equal(failure.param, "stop_token_ids");
+    assert_string_equal(failure.message, "too many");
+}
+
+/* Goal: exactly the keys of the file open the door. */
+static void keys_are_compared_whole(void **state)
+{
+    (void)state;
+    static const char keys[] = "alpha\r\n\nbeta \ngamma";
+    static const struct {
+        const char *header;
+        bool fits;
+    } cases[] = {{"Bearer alpha", true},  {"bearer beta", true},    {"Bearer gamma", true},
+                 {"Bearer alph", false},  {"Bearer alphaa", false}, {"Bearer ", false},
+                 {"Bearer", false},       {"alpha", false},         {"Basic alpha", false},
+                 {"Bearer beta ", false}, {"Bearer alphb", false},  {"", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *h = cases[i].header;
+        assert_int_equal(qr_route_key_fits(keys, sizeof keys - 1, h, strlen(h)), cases[i].fits);
+    }
+}
+
+static enum qr_options_result options_of(struct qr_options *o, char *why, const char *a,
+                                         const char *b, const char *c)
+{
+    char *argv[] = {(char *)"quired", (char *)"--model", (char *)"m.gguf",
+                    (char *)a,        (char *)b,         (char *)c};
+    int argc = 3 + (a != NULL) + (b != NULL) + (c != NULL);
+    return qr_server_options_parse(argc, argv, o, why, 256);
+}
+
+/* Goal: flags arrive, in both spellings. */
+static void flags_are_read(void **state)
+{
+    (void)state;
+    struct qr_options o;
+    char why[256];
+    assert_int_equal(options_of(&o, why, NULL, NULL, NULL), QR_OPTIONS_RUN);
+    assert_string_equal(o.model, "m.gguf");
+    assert_int_equal(o.page_tokens, 32);
+    assert_int_equal(o.drain_ms, 30000);
+    assert_int_equal(o.log_level, QR_LOG_INFO);
+    assert_int_equal(options_of(&o, why, "--kv-memory=512M", "--page-tokens", "64"),
+                     QR_OPTIONS_RUN);
+    assert_true(o.kv_memory_bytes == 512ull << 20);
+    assert_int_equal(o.page_tokens, 64);
+    assert_int_equal(
+        options_of(&o, why, "--kv-type=bf16", "--log-format=json", "--log-level=debug"),
+        QR_OPTIONS_RUN);
+    assert_int_equal(o.kv_type, QUIRE_KV_BF16);
+    assert_true(o.log_json);
+    assert_int_equal(o.log_level, QR_LOG_DEBUG);
+    assert_int_equal(options_of(&o, why, "--drain-timeout=0.25", "--allow-uid=5", "--allow-uid=6"),
+                     QR_OPTIONS_RUN);
+    assert_int_equal(o.drain_ms, 250);
+    assert_int_equal(o.allow_uids_n, 2);
+    assert_int_equal(o.allow_uids[1], 6);
+    assert_int_equal(options_of(&o, why, "--help", NULL, NULL), QR_OPTIONS_HELP);
+    assert_int_equal(options_of(&o, why, "--version", NULL, NULL), QR_OPTIONS_VERSION);
+}
+
+/* Goal: a wrong flag is refused in a sentence that names it; one that is to come says so. */
+static void wrong_flags_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *flag, *words;
+    } bad[] = {
+        {"--nonsense", "no flag --nonsense"},
+        {"model", "\"model\" is not a flag"},
+        {"--threads", "needs a value"},
+        {"--threads=0", "from 1"},
+        {"--threads=many", "\"many\""},
+        {"--kv-memory=lots", "512M"},
+        {"--kv-memory=99999999T", "512M"},
+        {"--page-tokens=48", "16, 32, 64 or 128"},
+        {"--kv-type=f8", "f16,f32,bf16"},
+        {"--kv-type=q8", "not supported yet"},
+        {"--target-itl=50", "--target-itl is not supported yet"},
+        {"--no-prefix-cache", "not supported yet"},
+        {"--cache-scope=uid", "not supported yet"},
+        {"--sliding-window=0", "not supported yet"},
+        {"--chat-template=x", "not supported yet"},
+        {"--alias=", "must not be empty"},
+        {"--drain-timeout=-1", "seconds"},
+        {"--log-level=loud", "error,warn"},
+        {"--allow-uid=me", "number"},
+        {"--socket=/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+         "at most 107"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct qr_options o;
+        char why[256] = "";
+        assert_int_equal(options_of(&o, why, bad[i].flag, NULL, NULL), QR_OPTIONS_WRONG);
+        if (!strstr(why, bad[i].words)) fail_msg("%s: \"%s\"", bad[i].flag, why);
+    }
+    struct qr_options o;
+    char why[256], *argv[] = {(char *)"quired"};
+    assert_int_equal(qr_server_options_parse(1, argv, &o, why, sizeof why), QR_OPTIONS_WRONG);
+    assert_non_null(strstr(why, "--model"));
+}
+
+/* Goal: sizes are powers of 1,024, and nothing wraps. */
+static void sizes_are_read(void **state)
+{
+    (void)state;
+    uint64_t n;
+    assert_true(qr_server_options_size("65536", &n) && n == 65536);
+    assert_true(qr_server_options_size("512M", &n) && n == 512ull << 20);
+    assert_true(qr_server_options_size("4g", &n) && n == 4ull << 30);
+    assert_true(qr_server_options_size("4GiB", &n) && n == 4ull << 30);
+    assert_true(qr_server_options_size("2TB", &n) && n == 2ull << 40);
+    static const char *const bad[] = {
+        "", "M", "-1", " 1", "1.5G", "1X", "1Mi", "1MM", "18446744073709551616", "16777216T"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(qr_server_options_size(bad[i], &n));
+    }
+}
+
+static size_t read_all(int fd, char *text, size_t n)
+{
+    ssize_t got = read(fd, text, n - 1);
+    assert_true(got >= 0);
+    text[got] = '\0';
+    return (size_t)got;
+}
+
+/* Goal: an event is one line, whatever a client has put into it; JSON lines are JSON. */
+static void log_lines_cannot_be_forged(void **state)
+{
+    (void)state;
+    int ends[2];
+    char text[4096];
+    assert_int_equal(pipe(ends), 0);
+    struct qr_log log = {.level = QR_LOG_INFO, .json = false, .fd = ends[1]};
+    const struct qr_log_request request = {.method = "GET",
+                                           .path = "/a\nb\"\\\x7f\xff",
+                                           .status = 499,
+                                           .seconds = 0.5,
+                                           .prompt_tokens = 3,
+                                           .completion_tokens = 4,
+                                           .note = "disconnect"};
+    qr_log(&log, QR_LOG_DEBUG, "not written");
+    qr_log_request(&log, &request);
+    size_t n = read_all(ends[0], text, sizeof text);
+    assert_ptr_equal(strchr(text, '\n'), text + n - 1);
+    assert_non_null(
+        strstr(text, "GET /a\\x0ab\"\\\\x7f\\xff 499 500.0 ms, 3 + 4 tokens, disconnect"));
+
+    log.json = true;
+    qr_log(&log, QR_LOG_WARN, "it's \"%s\"", "q\n");
+    (void)read_all(ends[0], text, sizeof text);
+    json_t *line = json_loads(text, 0, NULL);
+    assert_non_null(line);
+    assert_string_equal(json_string_value(json_object_get(line, "message")), "it's \"q\n\"");
+    assert_string_equal(json_string_value(json_object_get(line, "level")), "warn");
+    json_decref(line);
+    qr_log_request(&log, &request);
+    (void)read_all(ends[0], text, sizeof text);
+    line = json_loads(text, 0, NULL);
+    assert_non_null(line);
+    assert_int_equal(json_integer_value(json_object_get(line, "status")), 499);
+    json_decref(line);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+static void *refuse(void *context, void *pointer, size_t bytes)
+{
+    size_t *left = context;
+    if (bytes == 0) {
+        free(pointer);
+        return NULL;
+    }
+    if (bytes > *left) return NULL;
+    return realloc(pointer, bytes);
+}
+
+/* Goal: a buffer without memory says so and stays whole. */
+static void a_buffer_remembers_that_it_failed(void **state)
+{
+    (void)state;
+    size_t left = 200;
+    struct quire_allocator poor = {refuse, &left};
+    struct qr_buffer buffer;
+    char long_text[300];
+    memset(long_text, 'x', sizeof long_text);
+    qr_buffer_init(&buffer, &poor);
+    qr_buffer_puts(&buffer, "abc");
+    qr_buffer_put(&buffer, long_text, sizeof long_text);
+    qr_buffer_puts(&buffer, "def");
+    assert_true(buffer.failed);
+    assert_int_equal(buffer.n, 3);
+    qr_buffer_clear(&buffer);
+    qr_buffer_printf(&buffer, "%d-%d", 1, 2);
+    assert_buffer(&buffer, "1-2");
+    qr_buffer_drop(&buffer, 2);
+    assert_buffer(&buffer, "2");
+    qr_buffer_deinit(&buffer);
+}
+
+int main(void)
+{
+    memory = qr_allocator((struct quire_allocator){NULL, NULL});
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_are_framed),
+        cmocka_unit_test(metrics_are_prometheus_text),
+        cmocka_unit_test(errors_have_openais_shape),
+        cmocka_unit_test(keys_are_compared_whole),
+        cmocka_unit_test(flags_are_read),
+        cmocka_unit_test(wrong_flags_are_named),
+        cmocka_unit_test(sizes_are_read),
+        cmocka_unit_test(log_lines_cannot_be_forged),
+        cmocka_unit_test(a_buffer_remembers_that_it_failed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
