@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* process -- runs one of the project's programs and keeps what it wrote.
+ *
+ * Header-only: each test program has its own. */
+#ifndef QR_TEST_PROCESS_H
+#define QR_TEST_PROCESS_H
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct process_result {
+    int code;        /* exit code; 128 + signal */
+    char *out, *err; /* end in a NUL not counted */
+    size_t out_n;
+};
+
+static inline char *process_slurp(FILE *file, size_t *n)
+{
+    fseek(file, 0, SEEK_END);
+    long size = ftell(file);
+    assert(size >= 0);
+    rewind(file);
+    char *text = malloc((size_t)size + 1);
+    assert(text);
+    size_t got = fread(text, 1, (size_t)size, file);
+    text[got] = 0;
+    if (n) *n = got;
+    fclose(file);
+    return text;
+}
+
+/* A program of the build folder; false: it is not built. */
+static inline bool process_built(const char *program)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", QUIRE_BUILD_DIR, program);
+    return access(path, X_OK) == 0;
+}
+
+/* arguments end in NULL; arguments[0] is the program's name in the build folder. */
+static inline struct process_result process_run(const char *const *arguments, const char *input,
+                                                size_t input_n)
+{
+    struct process_result result = {0};
+    FILE *in = tmpfile(), *out = tmpfile(), *err = tmpfile();
+    assert(in && out && err);
+    if (input_n) fwrite(input, 1, input_n, in);
+    fflush(in);
+    rewind(in);
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", QUIRE_BUILD_DIR, arguments[0]);
+    pid_t pid = fork();
+    assert(pid >= 0);
+    if (pid == 0) {
+        dup2(fileno(in), 0);
+        dup2(fileno(out), 1);
+        dup2(fileno(err), 2);
+        execv(path, (char *const *)(const void *)arguments);
+        _exit(127);
+    }
+    int status = 0;
+    waitpid(pid, &status, 0);
+    result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    result.out = process_slurp(out, &result.out_n);
+    result.err = process_slurp(err, NULL);
+    fclose(in);
+    return result;
+}
+
+static inline void process_free(struct process_result *result)
+{
+    free(result->out);
+    free(result->err);
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* chunk -- one event of a streamed completion or chat completion, in OpenAI's shape.
+ *
+ * A chat stream begins with a chunk that only announces the role: it has a choice but no token.
+ * Thread: any.   Memory: the chunk owns its JSON; what it points to is good until release. */
+#ifndef QR_CLIENT_CHUNK_H
+#define QR_CLIENT_CHUNK_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct qr_chunk {
+    json_t *json;
+    bool done;        /* "[DONE]": the stream's end */
+    bool has_token;   /* a choice with text, or with its end */
+    const char *text; /* "" where there is none */
+    size_t text_n;
+    const char *finish;      /* finish_reason, NULL: not yet */
+    const json_t *token_ids; /* an array, NULL: not told */
+    bool has_usage;
+    uint32_t prompt_n, completion_n, cached_n;
+    const char *error; /* the sentence of an error in mid-stream, NULL: none */
+};
+
+/* False: data is no JSON object (nothing to release). */
+bool qr_chunk_read(struct qr_chunk *chunk, const char *data, size_t data_n);
+void qr_chunk_release(struct qr_chunk *chunk);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/client/options.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool qr_parse_real(const char *text, double *value)
+{
+    char *end;
+    errno = 0;
+    double v = strtod(text, &end);
+    if (end == text || *end || isnan(v) || (errno == ERANGE && fabs(v) > 1)) return false;
+    *value = v;
+    return true;
+}
+
+bool qr_parse_bytes(const char *text, uint64_t *bytes)
+{
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || !(v >= 0)) return false;
+    double unit = 1;
+    switch (*end) {
+    case 'k':
+    case 'K': unit = 1024.0; break;
+    case 'm':
+    case 'M': unit = 1024.0 * 1024; break;
+    case 'g':
+    case 'G': unit = 1024.0 * 1024 * 1024; break;
+    case 't':
+    case 'T': unit = 1024.0 * 1024 * 1024 * 1024; break;
+    default: break;
+    }
+    if (unit > 1) end++;
+    if (*end == 'i' && unit > 1) end++;
+    if (*end == 'B' || *end == 'b') end++;
+    if (*end || v * unit >= 9e18) return false;
+    *bytes = (uint64_t)(v * unit);
+    return true;
+}
+
+bool qr_parse_ids(const char *text, int32_t **ids, size_t *ids_n, struct qr_failure *why)
+{
+    size_t room = strlen(text) / 2 + 1; /* a digit and a separator each */
+    int32_t *out = malloc(room * sizeof *out);
+    if (!out) return qr_failed(why, "out of memory");
+    size_t n = 0;
+    for (const char *p = text; *p;) {
+        if (strchr(" \t\r\n,[]", *p)) {
+            p++;
+            continue;
+        }
+        char *end;
+        errno = 0;
+        long v = strtol(p, &end, 10);
+        if (end == p || errno || v < 0 || v > INT32_MAX || (*end && !strchr(" \t\r\n,]", *end))) {
+            free(out);
+            return qr_failed(why, "'%.20s' is no token id: a number from 0 was expected", p);
+        }
+        assert(n < room);
+        out[n++] = (int32_t)v;
+        p = end;
+    }
+    *ids = out;
+    *ids_n = n;
+    return true;
+}
+
+static const struct qr_option *find(const struct qr_option *options, size_t n, const char *name,
+                                    size_t name_n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (options[i].kind == QR_OPTION_HEADING) continue;
+        if (strlen(options[i].name) == name_n && !memcmp(options[i].name, name, name_n))
+            return &options[i];
+    }
+    return NULL;
+}
+
+/* A number's range for messages: the option's own, or the kind's. */
+static void range(const struct qr_option *o, double *min, double *max)
+{
+    *min = o->min;
+    *max = o->max;
+    if (*min == 0 && *max == 0) {
+        *min = o->kind == QR_OPTION_COUNT ? 0 : -HUGE_VAL;
+        *max = o->kind == QR_OPTION_COUNT ? UINT32_MAX : HUGE_VAL;
+    }
+}
+
+static bool number(const struct qr_option *o, const char *text, struct qr_failure *why)
+{
+    double v, min, max;
+    range(o, &min, &max);
+    bool whole = o->kind != QR_OPTION_REAL;
+    if (!qr_parse_real(text, &v) || (whole && (v != floor(v) || fabs(v) > 9e15)))
+        return qr_failed(why, "--%s takes a %snumber, not '%.40s'", o->name, whole ? "whole " : "",
+                         text);
+    if (v < min || v > max) {
+        if (max == HUGE_VAL)
+            return qr_failed(why, "--%s takes a number from %.15g, not %.40s", o->name, min, text);
+        return qr_failed(why, "--%s takes a number from %.15g to %.15g, not %.40s", o->name, min,
+                         max, text);
+    }
+    if (o->kind == QR_OPTION_COUNT)
+        *(uint32_t *)o->value = (uint32_t)v;
+    else if (o->kind == QR_OPTION_SIGNED)
+        *(int64_t *)o->value = (int64_t)v;
+    else
+        *(double *)o->value = v;
+    return true;
+}
+
+static bool append(const struct qr_option *o, const char *text, struct qr_failure *why)
+{
+    struct qr_option_list *list = o->value;
+    if (list->items_n == QR_OPTION_ITEMS_MAX)
+        return qr_failed(why, "--%s may be given %d times at the most", o->name,
+                         QR_OPTION_ITEMS_MAX);
+    list->items[list->items_n++] = text;
+    return true;
+}
+
+static bool set(const struct qr_option *o, const char *text, struct qr_failure *why)
+{
+    switch (o->kind) {
+    case QR_OPTION_TEXT: *(const char **)o->value = text; return true;
+    case QR_OPTION_LIST:
+    case QR_OPTION_MANY: return append(o, text, why);
+    case QR_OPTION_BYTES:
+        if (!qr_parse_bytes(text, o->value))
+            return qr_failed(why, "--%s takes a size like 512M or 4G, not '%.40s'", o->name, text);
+        return true;
+    default: return number(o, text, why);
+    }
+}
+
+enum qr_options_result qr_options_read(const struct qr_option *options, size_t options_n, int argc,
+                                       char **argv, const char **arguments, size_t *arguments_n,
+                                       struct qr_failure *why)
+{
+    *arguments_n = 0;
+    bool ended = false;
+    for (int i = 0; i < argc; i++) {
+        const char *word = argv[i];
+        if (ended || word[0] != '-' || !word[1]) { /* "-" alone is an argument: standard input */
+            arguments[(*arguments_n)++] = word;
+            continue;
+        }
+        if (!strcmp(word, "--")) {
+            ended = true;
+            continue;
+        }
+        if (!strcmp(word, "--help") || !strcmp(word, "-h")) return QR_OPTIONS_HELP;
+        const char *name = word + (word[1] == '-' ? 2 : 1);
+        const char *equals = strchr(name, '=');
+        size_t name_n = equals ? (size_t)(equals - name) : strlen(name);
+        const struct qr_option *o = word[1] == '-' ? find(options, options_n, name, name_n) : NULL;
+        if (!o) {
+            qr_failed(why, "unknown option %.60s (--help lists them)", word);
+            return QR_OPTIONS_BAD;
+        }
+        if (o->given) *o->given = true;
+        if (o->kind == QR_OPTION_FLAG) {
+            if (equals) {
+                qr_failed(why, "--%s takes no value", o->name);
+                return QR_OPTIONS_BAD;
+            }
+            *(bool *)o->value = true;
+            continue;
+        }
+        const char *value = equals ? equals + 1 : i + 1 < argc ? argv[++i] : NULL;
+        if (!value) {
+            qr_failed(why, "--%s needs a value: %s", o->name, o->argument);
+            return QR_OPTIONS_BAD;
+        }
+        if (!set(o, value, why)) return QR_OPTIONS_BAD;
+        while (o->kind == QR_OPTION_MANY && i + 1 < argc && argv[i + 1][0] != '-')
+            if (!set(o, argv[++i], why)) return QR_OPTIONS_BAD;
+    }
+    return QR_OPTIONS_OK;
+}
+
+void qr_options_help(FILE *out, const struct qr_option *options, size_t options_n)
+{
+    enum { COLUMN = 28 };
+    for (size_t i = 0; i < options_n; i++) {
+        const struct qr_option *o = &options[i];
+        if (o->kind == QR_OPTION_HEADING) {
+            fprintf(out, "\n%s\n", o->help);
+            continue;
+        }
+        int n = fprintf(out, "  --%s%s%s", o->name, o->argument ? " " : "",
+                        o->argument ? o->argument : "");
+        if (n >= COLUMN) {
+            fputc('\n', out);
+            n = 0;
+        }
+        for (const char *p = o->help; *p; n = 0) {
+            size_t line_n = strcspn(p, "\n");
+            fprintf(out, "%*s%.*s\n", COLUMN - n, "", (int)line_n, p);
+            p += line_n + (p[line_n] == '\n');
+        }
+    }
+}

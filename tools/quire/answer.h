@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* answer -- one generation, streamed, from a model in this process or from a server.
+ *
+ * Thread: the main one.   Memory: malloc. */
+#ifndef QR_QUIRE_ANSWER_H
+#define QR_QUIRE_ANSWER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tools/quire/source.h"
+
+/* How tokens are chosen.  Defaults are the API's: qr_sampling_options sets them. */
+struct qr_sampling {
+    uint32_t max_tokens; /* UINT32_MAX: the rest of the context */
+    uint32_t min_tokens;
+    double temperature, top_p, min_p;
+    int64_t top_k, seed;
+    bool seeded, ignore_eos;
+    struct qr_option_list stop;
+};
+
+#define QR_SAMPLING_OPTIONS_N 10
+void qr_sampling_options(struct qr_option *table, struct qr_sampling *s, uint32_t max_tokens,
+                         const char *max_tokens_help);
+
+struct qr_turn {
+    const char *role;
+    char *content;
+};
+
+/* One of ids, text and turns. */
+struct qr_ask {
+    const int32_t *ids;
+    size_t ids_n;
+    const char *text;
+    size_t text_n;
+    const struct qr_turn *turns;
+    size_t turns_n;
+    const struct qr_sampling *sampling;
+    bool wants_ids; /* of a server: ids are not sent without being asked for */
+    void (*piece)(void *user, const char *text, size_t n); /* text as it comes; may be NULL */
+    void *user;
+};
+
+struct qr_answer {
+    char *text; /* ends in a NUL not counted */
+    size_t text_n, text_room;
+    int32_t *ids;
+    size_t ids_n, ids_room;
+    char finish[16]; /* "stop", "length", "cancelled" */
+    uint32_t prompt_n, completion_n, cached_n;
+    double first_s, total_s; /* after the start */
+};
+
+/* False: why says what went wrong; the answer may hold what had come until then.  Either way free
+ * it by qr_answer_free. */
+bool qr_answer_get(const struct qr_source *source, const struct qr_ask *ask,
+                   struct qr_answer *answer, struct qr_failure *why);
+void qr_answer_free(struct qr_answer *answer);
+
+/* For the two ways of getting one. */
+bool qr_answer_local(const struct qr_source *source, const struct qr_ask *ask,
+                     struct qr_answer *answer, struct qr_failure *why);
+bool qr_answer_remote(const struct qr_source *source, const struct qr_ask *ask,
+                      struct qr_answer *answer, struct qr_failure *why);
+bool qr_answer_add_text(struct qr_answer *answer, const char *text, size_t n);
+bool qr_answer_add_id(struct qr_answer *answer, int32_t id);
+
+/* Text to ids with the model in this process; *ids: free(). */
+bool qr_answer_tokenize(quire_model *model, const char *text, size_t text_n, unsigned flags,
+                        int32_t **ids, size_t *ids_n, struct qr_failure *why);
+
+/* Set by SIGINT once qr_answer_watch_interrupts was called: the generation under way ends as
+ * "cancelled". */
+extern volatile sig_atomic_t qr_answer_interrupted;
+void qr_answer_watch_interrupts(void);
+
+#endif

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/quire/bench.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/client/numbers.h"
+#include "tools/client/terminal.h"
+#include "tools/quire/command.h"
+#include "tools/quire/source.h"
+
+static const char usage[] =
+    "Usage: quire bench --model FILE.gguf [options]\n\n"
+    "Measures prefill and decode in this process and puts each figure beside what the machine's\n"
+    "limits, measured in the same run, would allow.\n";
+
+#define ROWS_MAX   32
+#define CACHE_MAX  16
+#define PROMPT_N   128u
+#define GENERATE_N 64u
+#define LIMITS_MS  200u
+
+struct bench {
+    struct qr_source_options where;
+    const char *rows_text, *batches_text, *lengths_text;
+    uint32_t runs_n;
+    bool limits_only, no_cache, cache_table, json, quiet;
+    struct qr_source source;
+    struct qr_bench_row rows[ROWS_MAX];
+    struct qr_cache_row cache[CACHE_MAX];
+    struct qr_bench_report report;
+    struct qr_progress progress;
+    uint64_t steps_done, seed;
+};
+
+static size_t table(struct qr_option *o, struct bench *b)
+{
+    const struct qr_option own[] = {
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "What is measured:", 0, 0, NULL},
+        {QR_OPTION_TEXT, "rows", &b->rows_text, "LIST",
+         "of start, prefill, decode, wall, prefix; default: all but\n"
+         "prefix (16 sequences over a shared prefix of 1,024)",
+         0, 0, NULL},
+        {QR_OPTION_TEXT, "batches", &b->batches_text, "LIST",
+         "sequences for decode; default 1,8,32,64", 0, 0, NULL},
+        {QR_OPTION_COUNT, "best-of", &b->runs_n, "N", "runs of each; default 3", 1,
+         QR_BENCH_RUNS_MAX, NULL},
+        {QR_OPTION_FLAG, "limits", &b->limits_only, NULL, "the machine's limits only", 0, 0, NULL},
+        {QR_OPTION_FLAG, "kv-cache-table", &b->cache_table, NULL,
+         "generating with the KV cache, against computing the whole\n"
+         "sequence again for every token",
+         0, 0, NULL},
+        {QR_OPTION_FLAG, "no-kv-cache", &b->no_cache, NULL, "the latter only", 0, 0, NULL},
+        {QR_OPTION_TEXT, "lengths", &b->lengths_text, "LIST",
+         "tokens generated for these; default 64,256,1024", 0, 0, NULL},
+        {QR_OPTION_FLAG, "json", &b->json, NULL, "as JSON", 0, 0, NULL},
+        {QR_OPTION_FLAG, "quiet", &b->quiet, NULL, "no progress", 0, 0, NULL},
+        {QR_OPTION_FLAG, "help", NULL, NULL, "this text", 0, 0, NULL},
+    };
+    size_t n = sizeof own / sizeof *own;
+    memcpy(o, own, sizeof own);
+    qr_source_options(o + n, &b->where);
+    return n + QR_SOURCE_OPTIONS_N;
+}
+
+/* ---- the rows --------------------------------------------------------------------------- */
+
+/* Is a word in a comma-separated list? */
+static bool listed(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = list; *p;) {
+        size_t item_n = strcspn(p, ",");
+        if (item_n == n && !memcmp(p, word, n)) return true;
+        p += item_n + (p[item_n] == ',');
+    }
+    return false;
+}
+
+static void advance(struct bench *b, const char *what)
+{
+    qr_progress_show(&b->progress, b->steps_done++, what);
+}
+
+__attribute__((format(printf, 4, 5))) static struct qr_bench_row *
+new_row(struct bench *b, bool is_time, const char *key, const char *title, ...)
+{
+    assert(b->report.rows_n < ROWS_MAX);
+    struct qr_bench_row *row = &b->report.rows[b->report.rows_n++];
+    *row = (struct qr_bench_row){.is_time = is_time};
+    snprintf(row->key, sizeof row->key, "%s", key);
+    va_list arguments;
+    va_start(arguments, title);
+    vsnprintf(row->title, sizeof row->title, title, arguments);
+    va_end(arguments);
+    return row;
+}
+
+static bool run_batch(struct bench *b, struct qr_batch batch, struct qr_batch_times *times,
+                      struct qr_failure *why)
+{
+    batch.seed = b->seed += 0x10001; /* prompts of its own: nothing of it is in a cache */
+    return qr_batch_run(b->source.engine, b->report.info.vocab_n, &batch, times, why);
+}
+
+/* Limits are taken before each row and at the end; the best counts, since a limit is what the
+ * machine can do, whoever else is on it meanwhile. */
+static bool measure_limits(struct bench *b, struct qr_failure *why)
+{
+    struct quire_limits now, *best = &b->report.limits;
+    int status = quire_measure_limits(b->where.threads, LIMITS_MS, &now);
+    if (status != QUIRE_OK)
+        return qr_failed(why, "the limits cannot be measured: %s", quire_status_text(status));
+    if (now.int8_ops > best->int8_ops) best->int8_ops = now.int8_ops;
+    if (now.bf16_flops > best->bf16_flops) best->bf16_flops = now.bf16_flops;
+    if (now.fp32_flops > best->fp32_flops) best->fp32_flops = now.fp32_flops;
+    if (now.read_bytes > best->read_bytes) best->read_bytes = now.read_bytes;
+    return true;
+}
+
+static bool measure_prefill(struct bench *b, uint32_t requests_n, uint32_t prompt_n,
+                            struct qr_failure *why)
+{
+    char key[40];
+    snprintf(key, sizeof key, "prefill_%ux%u", requests_n, prompt_n);
+    struct qr_bench_row *row = new_row(b, false, key, "prefill, %u x %u", requests_n, prompt_n);
+    double tokens_n = (double)requests_n * prompt_n;
+    if (!measure_limits(b, why)) return false;
+    row->tokens_n = tokens_n;
+    row->sampled_n = requests_n;
+    row->steps_n = 1;
+    for (uint32_t i = 0; i < b->report.runs_n; i++) {
+        struct qr_batch_times t;
+        advance(b, row->title);
+        struct qr_batch batch = {requests_n, prompt_n, 0, 1, 0};
+        if (!run_batch(b, batch, &t, why)) return false;
+        row->values[row->values_n++] = tokens_n / t.all_first_s;
+    }
+    return true;
+}
+
+static bool measure_decode(struct bench *b, uint32_t requests_n, uint32_t prefix_n,
+                           struct qr_failure *why)
+{
+    char key[40];
+    snprintf(key, sizeof key, prefix_n ? "decode_%u_prefix_%u" : "decode_%u", requests_n, prefix_n);
+    struct qr_bench_row *row =
+        prefix_n ? new_row(b, false, key, "decode, %u over a prefix of %u", requests_n, prefix_n)
+                 : new_row(b, false, key, "decode, %u sequence%s", requests_n,
+                           requests_n == 1 ? "" : "s");
+    row->tokens_n = row->sampled_n = requests_n;
+    row->steps_n = 1;
+    if (!measure_limits(b, why)) return false;
+    for (uint32_t i = 0; i < b->report.runs_n; i++) {
+        struct qr_batch_times t;
+        advance(b, row->title);
+        struct qr_batch batch = {requests_n, prefix_n ? prefix_n + 1 : PROMPT_N, prefix_n,
+                                 GENERATE_N, 0};
+        if (!run_batch(b, batch, &t, why)) return false;
+        double after_s = t.wall_s - t.all_first_s;
+        row->full[row->values_n] = t.full_s > 0 ? (double)t.tokens_full / t.full_s : 0;
+        row->values[row->values_n++] = after_s > 0 ? (double)t.tokens_after / after_s : 0;
+    }
+    return true;
+}
+
+static bool measure_wall(struct bench *b, struct qr_failure *why)
+{
+    const uint32_t n = 64;
+    struct qr_bench_row *row =
+        new_row(b, true, "wall_64x128x64", "%u requests, %u in, %u out", n, PROMPT_N, GENERATE_N);
+    row->tokens_n = (double)n * (PROMPT_N + GENERATE_N - 1);
+    row->sampled_n = (double)n * GENERATE_N;
+    row->steps_n = GENERATE_N;
+    if (!measure_limits(b, why)) return false;
+    for (uint32_t i = 0; i < b->report.runs_n; i++) {
+        struct qr_batch_times t;
+        advance(b, row->title);
+        struct qr_batch batch = {n, PROMPT_N, 0, GENERATE_N, 0};
+        if (!run_batch(b, batch, &t, why)) return false;
+        row->values[row->values_n++] = t.wall_s;
+    }
+    return true;
+}
+
+/* Opens and starts runs_n times; the last one stays open. */
+static int measure_start(struct bench *b, const char *path, struct qr_failure *why)
+{
+    struct qr_bench_row *row = new_row(b, true, "start", "start to ready");
+    bool wanted = listed(b->rows_text, "start") && !b->cache_table && !b->no_cache;
+    for (uint32_t i = 0; i < (wanted ? b->report.runs_n : 1); i++) {
+        qr_source_close(&b->source);
+        if (wanted) advance(b, row->title);
+        double began_s = qr_clock_s();
+        int code = qr_source_open_model(&b->source.model, &b->where, path, why);
+        if (code == QR_EXIT_FINE)
+            code = qr_source_start_engine(&b->source.engine, b->source.model, &b->where, why);
+        if (code != QR_EXIT_FINE) return code;
+        row->values[row->values_n++] = qr_clock_s() - began_s;
+    }
+    if (!wanted) b->report.rows_n--;
+    return QR_EXIT_FINE;
+}
+
+/* ---- with and without the cache ----------------------------------------------------------- */
+
+#define CACHE_PROMPT_N 16u
+
+static bool generate_without(struct bench *b, const int32_t *prompt, uint32_t tokens_n,
+                             int32_t *out, double *seconds, struct qr_failure *why)
+{
+    int32_t *sequence = malloc(((size_t)CACHE_PROMPT_N + tokens_n) * sizeof *sequence);
+    if (!sequence) return qr_failed(why, "out of memory");
+    memcpy(sequence, prompt, CACHE_PROMPT_N * sizeof *sequence);
+    double began_s = qr_clock_s();
+    bool ok = true;
+    for (uint32_t i = 0; i < tokens_n && ok; i++) {
+        ok = qr_batch_ids(b->source.engine, sequence, CACHE_PROMPT_N + i, 1, &out[i], why);
+        sequence[CACHE_PROMPT_N + i] = out[i];
+        if (i % 16 == 0) qr_progress_show(&b->progress, b->steps_done, "without the cache");
+    }
+    *seconds = qr_clock_s() - began_s;
+    b->steps_done++;
+    free(sequence);
+    return ok;
+}
+
+static bool compare_cache(struct bench *b, struct qr_cache_row *row, struct qr_failure *why)
+{
+    int32_t prompt[CACHE_PROMPT_N];
+    int32_t *out = malloc(2 * (size_t)row->tokens_n * sizeof *out);
+    if (!out) return qr_failed(why, "out of memory");
+    qr_batch_draw(b->seed += 0x10001, b->report.info.vocab_n, prompt, CACHE_PROMPT_N);
+    bool ok = true;
+    if (b->cache_table) {
+        advance(b, "with the cache");
+        double began_s = qr_clock_s();
+        ok = qr_batch_ids(b->source.engine, prompt, CACHE_PROMPT_N, row->tokens_n, out, why);
+        row->with_s = qr_clock_s() - began_s;
+    }
+    ok =
+        ok && generate_without(b, prompt, row->tokens_n, out + row->tokens_n, &row->without_s, why);
+    if (ok && b->cache_table && memcmp(out, out + row->tokens_n, row->tokens_n * sizeof *out))
+        ok = qr_failed(why, "%u tokens with and without the KV cache are not the same",
+                       row->tokens_n);
+    free(out);
+    return ok;
+}
+
+/* ---- the whole -------------------------------------------------------------------------- */
+
+/* A list of counts from 1 to max. */
+static bool read_counts(const char *name, const char *text, uint32_t max, uint32_t *out,
+                        size_t room, size_t *n, struct qr_failure *why)
+{
+    int32_t *ids;
+    if (!qr_parse_ids(text, &ids, n, why)) return false;
+    bool ok = *n > 0 && *n <= room;
+    for (size_t i = 0; ok && i < *n; i++) {
+        ok = ids[i] >= 1 && (uint32_t)ids[i] <= max;
+        out[i] = (uint32_t)ids[i];
+    }
+    free(ids);
+    return ok ? true
+              : qr_failed(why, "--%s takes up to %zu numbers from 1 to %u, like 1,8,32", name, room,
+                          max);
+}
+
+static bool read_rows(const struct bench *b, struct qr_failure *why)
+{
+    for (const char *p = b->rows_text; *p;) {
+        char word[16];
+        size_t n = strcspn(p, ",");
+        snprintf(word, sizeof word, "%.*s", (int)n, p);
+        if (!listed("start,prefill,decode,wall,prefix", word))
+            return qr_failed(why, "--rows knows start, prefill, decode, wall and prefix, not '%s'",
+                             word);
+        p += n + (p[n] == ',');
+    }
+    return true;
+}
+
+static bool measure_rows(struct bench *b, const uint32_t *batches, size_t batches_n,
+                         struct qr_failure *why)
+{
+    struct qr_batch_times warm;
+    if (!run_batch(b, (struct qr_batch){4, PROMPT_N, 0, 8, 0}, &warm, why)) return false;
+    bool ok = true;
+    if (listed(b->rows_text, "prefill"))
+        ok = measure_prefill(b, 1, 512, why) && measure_prefill(b, 32, 128, why);
+    for (size_t i = 0; ok && i < batches_n && listed(b->rows_text, "decode"); i++)
+        ok = measure_decode(b, batches[i], 0, why);
+    if (ok && listed(b->rows_text, "prefix")) ok = measure_decode(b, 16, 1024, why);
+    if (ok && listed(b->rows_text, "wall")) ok = measure_wall(b, why);
+    return ok;
+}
+
+static uint32_t threads_in_use(const struct bench *b)
+{
+    struct quire_stats stats = {.size = sizeof stats};
+    quire_stats(b->source.engine, &stats);
+    return stats.threads;
+}
+
+static int measure(struct bench *b, const char *path, const uint32_t *batches, size_t batches_n,
+                   struct qr_failure *why)
+{
+    bool cache = b->cache_table || b->no_cache;
+    if (!measure_limits(b, why)) return QR_EXIT_FAILED;
+    int code = measure_start(b, path, why);
+    if (code != QR_EXIT_FINE) return code;
+    b->report.info.size = sizeof b->report.info;
+    quire_model_info(b->source.model, &b->report.info);
+    b->report.threads = threads_in_use(b);
+    if (b->report.info.vocab_n < 16) {
+        qr_failed(why, "a vocabulary of %u is too small to draw prompts from",
+                  b->report.info.vocab_n);
+        return QR_EXIT_FAILED;
+    }
+    bool ok = true;
+    for (size_t i = 0; ok && i < b->report.cache_n; i++)
+        ok = compare_cache(b, &b->report.cache[i], why);
+    ok = ok && (cache || measure_rows(b, batches, batches_n, why)) && measure_limits(b, why);
+    struct qr_cost cost;
+    qr_cost_of(&cost, &b->report.info, &b->report.limits);
+    for (size_t i = 0; i < b->report.rows_n; i++)
+        qr_bench_settle(&b->report.rows[i], &cost);
+    return ok ? QR_EXIT_FINE : QR_EXIT_FAILED;
+}
+
+static int run(struct bench *b, struct qr_failure *why)
+{
+    uint32_t batches[ROWS_MAX - 8], lengths[CACHE_MAX];
+    size_t batches_n, lengths_n;
+    if (!read_rows(b, why) ||
+        !read_counts("batches", b->batches_text, 4096, batches, ROWS_MAX - 8, &batches_n, why) ||
+        !read_counts("lengths", b->lengths_text, 100000, lengths, CACHE_MAX, &lengths_n, why))
+        return QR_EXIT_USAGE;
+    b->report.runs_n = b->runs_n;
+    b->report.rows = b->rows;
+    b->report.cache = b->cache;
+    if (b->limits_only) {
+        if (!measure_limits(b, why)) return QR_EXIT_FAILED;
+        qr_bench_print_limits(&b->report.limits, b->where.threads, b->json);
+        return QR_EXIT_FINE;
+    }
+    bool cache = b->cache_table || b->no_cache;
+    for (size_t i = 0; cache && i < lengths_n; i++)
+        b->cache[b->report.cache_n++] = (struct qr_cache_row){.tokens_n = lengths[i]};
+
+    const char *path = b->where.model ? b->where.model : getenv("QUIRE_MODEL");
+    if (b->where.socket || b->where.url || !path || !path[0]) {
+        qr_failed(why, "bench measures in this process: give --model FILE, or set QUIRE_MODEL");
+        return QR_EXIT_USAGE;
+    }
+    uint64_t steps_n =
+        cache ? lengths_n * (1 + b->cache_table)
+              : b->runs_n * (listed(b->rows_text, "start") + 2 * listed(b->rows_text, "prefill") +
+                             batches_n * listed(b->rows_text, "decode") +
+                             listed(b->rows_text, "prefix") + listed(b->rows_text, "wall"));
+    qr_progress_begin(&b->progress, b->quiet ? NULL : stderr, "bench", steps_n);
+    int code = measure(b, path, batches, batches_n, why);
+    qr_progress_end(&b->progress, b->steps_done, "");
+    if (code == QR_EXIT_FINE && !b->json) qr_bench_print(&b->report);
+    if (code == QR_EXIT_FINE && b->json && !qr_bench_print_json(&b->report)) {
+        qr_failed(why, "the figures cannot be written");
+        code = QR_EXIT_FAILED;
+    }
+    qr_source_close(&b->source);
+    return code;
+}
+
+int qr_command_bench(int argc, char **argv)
+{
+    struct bench *b = calloc(1, sizeof *b);
+    struct qr_failure why = {""};
+    if (!b) {
+        qr_failed(&why, "out of memory");
+        return qr_command_fail(QR_EXIT_FAILED, &why);
+    }
+    b->runs_n = 3;
+    b->rows_text = "start,prefill,decode,wall";
+    b->batches_text = "1,8,32,64";
+    b->lengths_text = "64,256,1024";
+    struct qr_option options[32];
+    size_t options_n = table(options, b), arguments_n;
+    const char **arguments;
+    int code;
+    if (qr_command_read(usage, options, options_n, argc, argv, &arguments, &arguments_n, &code)) {
+        if (arguments_n == 1 && !b->where.model)
+            b->where.model = arguments[0];
+        else if (arguments_n)
+            qr_failed(&why, "bench takes one file, not '%.60s'", arguments[arguments_n - 1]);
+        code = why.text[0] ? QR_EXIT_USAGE : run(b, &why);
+        if (code != QR_EXIT_FINE) qr_command_fail((enum qr_exit)code, &why);
+        free(arguments);
+    }
+    free(b);
+    return code;
+}

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/model/gguf.h"
+#include "tools/client/numbers.h"
+#include "tools/quire/command.h"
+#include "tools/quire/source.h"
+
+static const char usage[] =
+    "Usage: quire inspect [options] FILE.gguf\n\n"
+    "Prints what a GGUF file holds, what serving it would take, and what of it quire does not\n"
+    "support.  Exit code 3: it is no well-formed GGUF file.\n";
+
+#define NOTES_MAX 16
+#define TYPES_MAX 64
+
+struct type_sum {
+    uint32_t type;
+    uint32_t tensors_n;
+    uint64_t values_n, bytes;
+};
+
+struct inspect {
+    bool json, keys, no_load;
+    const char *path;
+    struct qr_gguf file;
+    char architecture[64];
+    struct type_sum types[TYPES_MAX];
+    size_t types_n;
+    char notes[NOTES_MAX][320]; /* what is unsupported */
+    size_t notes_n;
+    bool loaded, has_tokenizer, has_template;
+    char cpu_level[32];
+    uint64_t weights_bytes;
+    uint64_t kv_values; /* of a token, keys and values of all layers; 0: not known */
+    json_t *out;        /* what is printed, in order */
+};
+
+__attribute__((format(printf, 2, 3))) static void note(struct inspect *in, const char *format, ...)
+{
+    if (in->notes_n == NOTES_MAX) return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(in->notes[in->notes_n++], sizeof in->notes[0], format, arguments);
+    va_end(arguments);
+}
+
+static json_t *text_json(struct quire_text text)
+{
+    json_t *json = json_stringn(text.data, text.n);
+    return json ? json : json_string("(not UTF-8)");
+}
+
+/* The parser takes an allocator, as the library does inside. */
+static void *resize(void *context, void *memory, size_t bytes)
+{
+    (void)context;
+    if (bytes) return realloc(memory, bytes);
+    free(memory);
+    return NULL;
+}
+
+/* A scalar's value; an array's kind and length. */
+static json_t *value_json(const struct qr_gguf *g, const struct qr_gguf_key *key)
+{
+    char name[QR_GGUF_NAME_MAX + 1];
+    struct quire_text text;
+    double number;
+    bool truth;
+    snprintf(name, sizeof name, "%.*s", (int)key->name.n, key->name.data);
+    switch (key->kind) {
+    case QR_GGUF_ARRAY: return json_sprintf("array of %" PRIu64, key->count);
+    case QR_GGUF_STRING: return qr_gguf_string(g, name, &text) ? text_json(text) : json_null();
+    case QR_GGUF_BOOL: return qr_gguf_bool(g, name, &truth) ? json_boolean(truth) : json_null();
+    case QR_GGUF_F32:
+    case QR_GGUF_F64: return qr_gguf_f64(g, name, &number) ? json_real(number) : json_null();
+    default: return qr_gguf_f64(g, name, &number) ? json_integer((json_int_t)number) : json_null();
+    }
+}
+
+static bool starts_with(struct quire_text text, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return text.n >= n && !memcmp(text.data, prefix, n);
+}
+
+static void add_hyperparameters(struct inspect *in)
+{
+    json_t *list = json_object();
+    char prefix[sizeof in->architecture + 1];
+    int prefix_n = snprintf(prefix, sizeof prefix, "%s.", in->architecture);
+    for (uint32_t i = 0; i < in->file.keys_n; i++) {
+        const struct qr_gguf_key *key = &in->file.keys[i];
+        if (!starts_with(key->name, prefix)) continue;
+        json_object_setn_new(list, key->name.data + prefix_n, key->name.n - (size_t)prefix_n,
+                             value_json(&in->file, key));
+    }
+    json_object_set_new(in->out, "hyperparameters", list);
+}
+
+static void sum_types(struct inspect *in)
+{
+    for (uint32_t i = 0; i < in->file.tensors_n; i++) {
+        const struct qr_gguf_tensor *t = &in->file.tensors[i];
+        size_t k = 0;
+        while (k < in->types_n && in->types[k].type != t->type)
+            k++;
+        if (k == TYPES_MAX) continue;
+        if (k == in->types_n) in->types[in->types_n++] = (struct type_sum){.type = t->type};
+        uint64_t values_n = 1;
+        for (uint32_t d = 0; d < QR_GGUF_DIMS_MAX; d++)
+            values_n *= d < t->dims_n ? t->dims[d] : 1;
+        in->types[k].tensors_n++;
+        in->types[k].values_n += values_n;
+        in->types[k].bytes += t->data_n;
+    }
+    for (size_t a = 1; a < in->types_n; a++) /* the largest first */
+        for (size_t b = a; b && in->types[b].bytes > in->types[b - 1].bytes; b--) {
+            struct type_sum swap = in->types[b];
+            in->types[b] = in->types[b - 1];
+            in->types[b - 1] = swap;
+        }
+}
+
+static void add_types(struct inspect *in)
+{
+    json_t *list = json_array();
+    sum_types(in);
+    for (size_t i = 0; i < in->types_n; i++) {
+        const struct type_sum *t = &in->types[i];
+        const struct qr_type_traits *traits = qr_type_traits(t->type);
+        char name[32];
+        if (traits && traits->name)
+            snprintf(name, sizeof name, "%s", traits->name);
+        else
+            snprintf(name, sizeof name, "type %u", t->type);
+        bool supported = traits && traits->block_n;
+        if (!supported) note(in, "tensors of the type %s", name);
+        json_array_append_new(list,
+                              json_pack("{s:s, s:i, s:I, s:I, s:b}", "type", name, "tensors",
+                                        (int)t->tensors_n, "values", (json_int_t)t->values_n,
+                                        "bytes", (json_int_t)t->bytes, "supported", supported));
+    }
+    json_object_set_new(in->out, "types", list);
+}
+
+static void add_tokenizer(struct inspect *in)
+{
+    json_t *list = json_object();
+    const char *const prefix = "tokenizer.";
+    for (uint32_t i = 0; i < in->file.keys_n; i++) {
+        const struct qr_gguf_key *key = &in->file.keys[i];
+        if (!starts_with(key->name, prefix) || starts_with(key->name, "tokenizer.chat_template"))
+            continue;
+        size_t skip = strlen(prefix);
+        if (starts_with(key->name, "tokenizer.ggml.")) skip = strlen("tokenizer.ggml.");
+        json_object_setn_new(list, key->name.data + skip, key->name.n - skip,
+                             value_json(&in->file, key));
+    }
+    json_object_set_new(in->out, "tokenizer", list);
+    struct quire_text text;
+    bool present = qr_gguf_string(&in->file, "tokenizer.chat_template", &text);
+    json_t *template =
+        json_pack("{s:b, s:I}", "present", present, "bytes", (json_int_t)(present ? text.n : 0));
+    json_object_set_new(in->out, "chat_template", template);
+}
+
+static bool hyperparameter(const struct inspect *in, const char *name, uint32_t *value)
+{
+    char key[160];
+    snprintf(key, sizeof key, "%s.%s", in->architecture, name);
+    return qr_gguf_u32(&in->file, key, value);
+}
+
+static void add_kv(struct inspect *in)
+{
+    uint32_t layers_n, heads_n, kv_heads_n, width, k_n, v_n;
+    if (!hyperparameter(in, "block_count", &layers_n) ||
+        !hyperparameter(in, "attention.head_count", &heads_n) ||
+        !hyperparameter(in, "embedding_length", &width) || !heads_n)
+        return;
+    if (!hyperparameter(in, "attention.head_count_kv", &kv_heads_n)) kv_heads_n = heads_n;
+    if (!hyperparameter(in, "attention.key_length", &k_n)) k_n = width / heads_n;
+    if (!hyperparameter(in, "attention.value_length", &v_n)) v_n = width / heads_n;
+    in->kv_values = (uint64_t)layers_n * kv_heads_n * ((uint64_t)k_n + v_n);
+    json_object_set_new(in->out, "kv_bytes_per_token",
+                        json_pack("{s:I, s:I}", "f16", (json_int_t)(in->kv_values * 2), "f32",
+                                  (json_int_t)(in->kv_values * 4)));
+}
+
+/* The loader itself is the judge of what can be served. */
+static void try_to_load(struct inspect *in)
+{
+    struct qr_source_options options = {0};
+    struct qr_failure why = {""};
+    quire_model *model = NULL;
+    if (qr_source_open_model(&model, &options, in->path, &why) != QR_EXIT_FINE) {
+        note(in, "%s", why.text);
+        return;
+    }
+    struct quire_model_info info = {.size = sizeof info};
+    quire_model_info(model, &info);
+    in->loaded = true;
+    in->has_tokenizer = info.has_tokenizer;
+    in->has_template = info.has_template;
+    in->weights_bytes = info.weights_bytes;
+    snprintf(in->cpu_level, sizeof in->cpu_level, "%s", info.cpu_level);
+    if (info.tokenizer_note) note(in, "tokenizer: %s", info.tokenizer_note);
+    struct quire_text text;
+    if (!info.has_template && qr_gguf_string(&in->file, "tokenizer.chat_template", &text))
+        note(in, "chat template: it is none of those that are known; give messages as a prompt");
+    quire_model_close(model);
+}
+
+static void collect(struct inspect *in)
+{
+    struct quire_text text = {"", 0};
+    qr_gguf_string(&in->file, "general.architecture", &text);
+    snprintf(in->architecture, sizeof in->architecture, "%.*s", (int)text.n, text.data);
+    in->out = json_object();
+    json_object_set_new(in->out, "file", json_string(in->path));
+    json_object_set_new(in->out, "file_bytes", json_integer((json_int_t)in->file.bytes_n));
+    json_object_set_new(in->out, "gguf_version", json_integer(in->file.version));
+    json_object_set_new(in->out, "architecture", json_string(in->architecture));
+    if (qr_gguf_string(&in->file, "general.name", &text))
+        json_object_set_new(in->out, "name", text_json(text));
+    add_hyperparameters(in);
+    json_object_set_new(in->out, "tensors", json_integer(in->file.tensors_n));
+    add_types(in);
+    add_tokenizer(in);
+    add_kv(in);
+    if (in->keys) {
+        json_t *keys = json_object();
+        for (uint32_t i = 0; i < in->file.keys_n; i++)
+            json_object_setn_new(keys, in->file.keys[i].name.data, in->file.keys[i].name.n,
+                                 value_json(&in->file, &in->file.keys[i]));
+        json_object_set_new(in->out, "keys", keys);
+    }
+    if (!in->no_load) {
+        try_to_load(in);
+        json_object_set_new(in->out, "served", json_boolean(in->loaded));
+    }
+    if (in->loaded) {
+        json_object_set_new(in->out, "weights_bytes_resident",
+                            json_integer((json_int_t)in->weights_bytes));
+        json_object_set_new(in->out, "kernels", json_string(in->cpu_level));
+        json_object_set_new(in->out, "text", json_boolean(in->has_tokenizer));
+        json_object_set_new(in->out, "chat", json_boolean(in->has_template));
+    }
+    json_t *notes = json_array();
+    for (size_t i = 0; i < in->notes_n; i++)
+        json_array_append_new(notes, json_string(in->notes[i]));
+    json_object_set_new(in->out, "unsupported", notes);
+}
+
+/* ---- the table -------------------------------------------------------------------------- */
+
+static void row(const char *name, const json_t *value)
+{
+    if (json_is_string(value))
+        printf("  %-36s %.160s\n", name, json_string_value(value));
+    else if (json_is_boolean(value))
+        printf("  %-36s %s\n", name, json_is_true(value) ? "yes" : "no");
+    else if (json_is_real(value))
+        printf("  %-36s %g\n", name, json_real_value(value));
+    else if (json_is_integer(value))
+        printf("  %-36s %" JSON_INTEGER_FORMAT "\n", name, json_integer_value(value));
+}
+
+static void rows(const char *heading, json_t *object)
+{
+    const char *key;
+    json_t *value;
+    printf("\n%s\n", heading);
+    json_object_foreach(object, key, value) row(key, value);
+}
+
+static void print_types(const struct inspect *in)
+{
+    char count[QR_NUMBER_ROOM], bytes[QR_NUMBER_ROOM];
+    printf("\nTensors: %u\n  %-10s %8s %16s %12s\n", in->file.tensors_n, "type", "tensors",
+           "values", "size");
+    for (size_t i = 0; i < in->types_n; i++) {
+        const json_t *t = json_array_get(json_object_get(in->out, "types"), i);
+        printf("  %-10s %8u %16s %12s%s\n", json_string_value(json_object_get(t, "type")),
+               in->types[i].tensors_n, qr_format_count(count, in->types[i].values_n),
+               qr_format_bytes(bytes, in->types[i].bytes),
+               json_is_true(json_object_get(t, "supported")) ? "" : "  not supported");
+    }
+}
+
+static void print(const struct inspect *in)
+{
+    char a[QR_NUMBER_ROOM], b[QR_NUMBER_ROOM];
+    const char *name = json_string_value(json_object_get(in->out, "name"));
+    printf("%s\n  %-36s %s\n", in->path, "name", name ? name : "(none)");
+    printf("  %-36s %s\n", "architecture", in->architecture[0] ? in->architecture : "(none)");
+    printf("  %-36s %s, GGUF v%u\n", "file", qr_format_bytes(a, in->file.bytes_n),
+           in->file.version);
+    rows("Hyperparameters", json_object_get(in->out, "hyperparameters"));
+    print_types(in);
+    rows("Tokenizer", json_object_get(in->out, "tokenizer"));
+    const json_t *template = json_object_get(in->out, "chat_template");
+    if (json_is_true(json_object_get(template, "present")))
+        printf("  %-36s %" JSON_INTEGER_FORMAT " bytes%s\n", "chat template",
+               json_integer_value(json_object_get(template, "bytes")),
+               !in->loaded        ? ""
+               : in->has_template ? ", known"
+                                  : ", not known");
+    else
+        printf("  %-36s none\n", "chat template");
+    if (in->keys) rows("Keys", json_object_get(in->out, "keys"));
+    printf("\nServing\n");
+    if (in->kv_values)
+        printf("  %-36s %s as f16, %s as f32\n", "keys and values of a token",
+               qr_format_bytes(a, in->kv_values * 2), qr_format_bytes(b, in->kv_values * 4));
+    if (in->loaded)
+        printf("  %-36s %s, %s kernels\n", "weights in memory",
+               qr_format_bytes(a, in->weights_bytes), in->cpu_level);
+    if (!in->no_load) printf("  %-36s %s\n", "can be served", in->loaded ? "yes" : "no");
+    for (size_t i = 0; i < in->notes_n; i++)
+        printf("  %-36s %s\n", i ? "" : "not supported", in->notes[i]);
+}
+
+int qr_command_inspect(int argc, char **argv)
+{
+    struct inspect in = {0};
+    const struct qr_option options[] = {
+        {QR_OPTION_FLAG, "json", &in.json, NULL, "as JSON", 0, 0, NULL},
+        {QR_OPTION_FLAG, "keys", &in.keys, NULL, "every key of the file too", 0, 0, NULL},
+        {QR_OPTION_FLAG, "no-load", &in.no_load, NULL, "read the header only", 0, 0, NULL},
+        {QR_OPTION_TEXT, "model", &in.path, "FILE", "the same as the argument", 0, 0, NULL},
+        {QR_OPTION_FLAG, "help", NULL, NULL, "this text", 0, 0, NULL},
+    };
+    const char **arguments;
+    size_t arguments_n;
+    int code;
+    if (!qr_command_read(usage, options, sizeof options / sizeof *options, argc, argv, &arguments,
+                         &arguments_n, &code))
+        return code;
+    struct qr_failure why = {""};
+    if (arguments_n && !in.path) in.path = arguments[0];
+    if (!in.path) in.path = getenv("QUIRE_MODEL");
+    if (!in.path || arguments_n > 1) {
+        free(arguments);
+        qr_failed(&why, "one file was expected: quire inspect FILE.gguf");
+        return qr_command_fail(QR_EXIT_USAGE, &why);
+    }
+    const struct quire_allocator allocator = {.resize = resize};
+    struct quire_error error = {0};
+    int status = qr_gguf_open(&in.file, in.path, &allocator, &error);
+    if (status != QUIRE_OK) {
+        qr_failed(&why, "%s", error.text[0] ? error.text : quire_status_text(status));
+        free(arguments);
+        return qr_command_fail(QR_EXIT_MODEL, &why);
+    }
+    collect(&in);
+    if (in.json) {
+        json_dumpf(in.out, stdout, JSON_INDENT(1));
+        putchar('\n');
+    } else {
+        print(&in);
+    }
+    json_decref(in.out);
+    qr_gguf_close(&in.file);
+    free(arguments);
+    return QR_EXIT_FINE;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/quire/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tools/quire/command.h"
+
+void qr_source_options(struct qr_option *table, struct qr_source_options *o)
+{
+    const struct qr_option options[QR_SOURCE_OPTIONS_N] = {
+        {QR_OPTION_HEADING, NULL, NULL, NULL,
+         "Where the model is (default: quired's socket if it is there, else $QUIRE_MODEL):", 0, 0,
+         NULL},
+        {QR_OPTION_TEXT, "model", &o->model, "FILE", "open a GGUF file in this process", 0, 0,
+         NULL},
+        {QR_OPTION_TEXT, "socket", &o->socket, "PATH", "ask a server on a Unix socket", 0, 0, NULL},
+        {QR_OPTION_TEXT, "url", &o->url, "URL", "ask a server at http://HOST:PORT", 0, 0, NULL},
+        {QR_OPTION_TEXT, "api-key", &o->api_key, "KEY", "sent to the server as a bearer token", 0,
+         0, NULL},
+        {QR_OPTION_COUNT, "threads", &o->threads, "N", "default: the physical cores available", 0,
+         1024, NULL},
+        {QR_OPTION_BYTES, "kv-memory", &o->kv_memory, "SIZE",
+         "for keys and values; default: half of what is free", 0, 0, NULL},
+        {QR_OPTION_TEXT, "kv-type", &o->kv_type, "TYPE", "f16 (default), f32, bf16 or q8", 0, 0,
+         NULL},
+        {QR_OPTION_COUNT, "page-tokens", &o->page_tokens, "N", "16, 32 (default), 64 or 128", 16,
+         128, NULL},
+        {QR_OPTION_COUNT, "max-context", &o->context_max, "N", "default: the model's", 0, 1e9,
+         NULL},
+        {QR_OPTION_TEXT, "cpu-level", &o->cpu_level, "LEVEL",
+         "scalar, avx2, avx512, avx512vnni or avx512bf16;\ndefault: the best there is", 0, 0, NULL},
+    };
+    memcpy(table, options, sizeof options);
+}
+
+int qr_source_open_model(quire_model **model, const struct qr_source_options *o, const char *path,
+                         struct qr_failure *why)
+{
+    struct quire_model_settings settings;
+    struct quire_error error = {0};
+    quire_model_settings_defaults(&settings);
+    settings.path = path;
+    settings.threads = o->threads;
+    settings.cpu_level = o->cpu_level;
+    int status = quire_model_open(&settings, model, &error);
+    if (status == QUIRE_OK) return QR_EXIT_FINE;
+    qr_failed(why, "%s", error.text[0] ? error.text : quire_status_text(status));
+    return status == QUIRE_INVALID && !strcmp(error.field, "cpu_level") ? QR_EXIT_USAGE
+                                                                        : QR_EXIT_MODEL;
+}
+
+static bool read_kv_type(const char *name, uint32_t *type, struct qr_failure *why)
+{
+    static const struct {
+        const char *name;
+        uint32_t type;
+    } types[] = {
+        {"f16", QUIRE_KV_F16}, {"f32", QUIRE_KV_F32}, {"bf16", QUIRE_KV_BF16}, {"q8", QUIRE_KV_Q8}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (!strcmp(types[i].name, name)) {
+            *type = types[i].type;
+            return true;
+        }
+    return qr_failed(why, "--kv-type is f16, f32, bf16 or q8, not '%.40s'", name);
+}
+
+int qr_source_start_engine(quire_engine **engine, quire_model *model,
+                           const struct qr_source_options *o, struct qr_failure *why)
+{
+    struct quire_engine_settings settings;
+    struct quire_error error = {0};
+    quire_engine_settings_defaults(&settings);
+    settings.threads = o->threads;
+    if (o->kv_memory) settings.kv_memory_bytes = o->kv_memory;
+    if (o->context_max) settings.context_max = o->context_max;
+    if (o->page_tokens) settings.page_tokens = o->page_tokens;
+    if (o->kv_type && !read_kv_type(o->kv_type, &settings.kv_type, why)) return QR_EXIT_USAGE;
+    int status = quire_engine_start(&settings, model, engine, &error);
+    if (status == QUIRE_OK) return QR_EXIT_FINE;
+    qr_failed(why, "%s", error.text[0] ? error.text : quire_status_text(status));
+    return status == QUIRE_INVALID || status == QUIRE_UNSUPPORTED ? QR_EXIT_USAGE : QR_EXIT_FAILED;
+}
+
+int qr_source_open(struct qr_source *source, const struct qr_source_options *o, bool engine,
+                   bool server_allowed, struct qr_failure *why)
+{
+    *source = (struct qr_source){.api_key = o->api_key};
+    char socket[128];
+    const char *model = o->model, *path = o->socket;
+    if ((o->model != NULL) + (o->socket != NULL) + (o->url != NULL) > 1) {
+        qr_failed(why, "give one of --model, --socket and --url");
+        return QR_EXIT_USAGE;
+    }
+    if (!server_allowed && (o->socket || o->url)) {
+        qr_failed(why, "this is measured in process: give --model FILE");
+        return QR_EXIT_USAGE;
+    }
+    if (!model && !o->socket && !o->url) {
+        struct stat status;
+        qr_address_default_socket(socket, sizeof socket);
+        if (server_allowed && stat(socket, &status) == 0 && S_ISSOCK(status.st_mode))
+            path = socket;
+        else
+            model = getenv("QUIRE_MODEL");
+        if (!path && (!model || !model[0])) {
+            qr_failed(why, "give --model FILE%s, or set QUIRE_MODEL",
+                      server_allowed ? ", --socket PATH or --url URL" : "");
+            return QR_EXIT_USAGE;
+        }
+    }
+    if (!model) {
+        if (!qr_address_read(&source->address, path, o->url, why)) return QR_EXIT_USAGE;
+        return QR_EXIT_FINE;
+    }
+    int code = qr_source_open_model(&source->model, o, model, why);
+    if (code == QR_EXIT_FINE && engine)
+        code = qr_source_start_engine(&source->engine, source->model, o, why);
+    if (code != QR_EXIT_FINE) qr_source_close(source);
+    return code;
+}
+
+void qr_source_close(struct qr_source *source)
+{
+    quire_engine_free(source->engine);
+    quire_model_close(source->model);
+    source->engine = NULL;
+    source->model = NULL;
+}

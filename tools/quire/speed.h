@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* speed -- one line on standard error about how fast an answer came.
+ *
+ * Thread: any. */
+#ifndef QR_QUIRE_SPEED_H
+#define QR_QUIRE_SPEED_H
+
+#include "tools/quire/answer.h"
+
+void qr_speed_print(const struct qr_answer *answer);
+
+#endif
