@@ -15,7 +15,7 @@
 /* Ascending: each level's flags are its own bit and those of the levels that it builds on. */
 static const struct {
     const char *name;
-    unsigned    flags;
+    unsigned flags;
 } levels[] = {
     {"scalar", 0},
     {"avx2", QR_CPU_AVX2},

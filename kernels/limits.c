@@ -5,7 +5,8 @@
 
 #include "kernels/cpu.h"
 
-/* Plain C, so that a machine without variants still has figures: what its compiler makes of them. */
+/* Plain C, so that a machine without variants still has figures: what its compiler makes of them.
+ */
 #define CHAINS_N 64
 
 static QR_LIMIT_FN(int8_scalar)
@@ -13,7 +14,8 @@ static QR_LIMIT_FN(int8_scalar)
     int32_t acc[CHAINS_N] = {0};
     for (uint32_t round = 0; round < rounds; round++) {
         int8_t a = (int8_t)round, b = (int8_t)(round >> 3);
-        for (uint32_t i = 0; i < CHAINS_N; i++) acc[i] += a * (int8_t)(b + (int8_t)i);
+        for (uint32_t i = 0; i < CHAINS_N; i++)
+            acc[i] += a * (int8_t)(b + (int8_t)i);
         __asm__ volatile("" : : "r"(acc) : "memory");
     }
     return 2.0 * CHAINS_N * rounds;
@@ -23,7 +25,8 @@ static QR_LIMIT_FN(fp32_scalar)
 {
     float acc[CHAINS_N] = {0};
     for (uint32_t round = 0; round < rounds; round++) {
-        for (uint32_t i = 0; i < CHAINS_N; i++) acc[i] = acc[i] * 0.5f + 1.0f;
+        for (uint32_t i = 0; i < CHAINS_N; i++)
+            acc[i] = acc[i] * 0.5f + 1.0f;
         __asm__ volatile("" : : "r"(acc) : "memory");
     }
     return 2.0 * CHAINS_N * rounds;
@@ -41,7 +44,8 @@ static QR_LIMIT_READ_FN(read_scalar)
             sums[j] += word;
         }
     }
-    for (uint32_t j = 1; j < 8; j++) sums[0] += sums[j];
+    for (uint32_t j = 1; j < 8; j++)
+        sums[0] += sums[j];
     *sink = sums[0];
 }
 

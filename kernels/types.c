@@ -8,48 +8,27 @@
 
 /* Every number that ggml defines or has defined; gaps are numbers never given. */
 static const struct qr_type_traits traits[] = {
-    [0] = {"F32", 1, 4, true},
-    [1] = {"F16", 1, 2, true},
-    [2] = {"Q4_0", 32, 18, false},
-    [3] = {"Q4_1", 32, 20, false},
-    [4] = {"Q4_2", 0, 0, false},
-    [5] = {"Q4_3", 0, 0, false},
-    [6] = {"Q5_0", 0, 0, false},
-    [7] = {"Q5_1", 0, 0, false},
-    [8] = {"Q8_0", 32, 34, false},
-    [9] = {"Q8_1", 0, 0, false},
-    [10] = {"Q2_K", 0, 0, false},
-    [11] = {"Q3_K", 0, 0, false},
-    [12] = {"Q4_K", 256, 144, false},
-    [13] = {"Q5_K", 0, 0, false},
-    [14] = {"Q6_K", 256, 210, false},
-    [15] = {"Q8_K", 0, 0, false},
-    [16] = {"IQ2_XXS", 0, 0, false},
-    [17] = {"IQ2_XS", 0, 0, false},
-    [18] = {"IQ3_XXS", 0, 0, false},
-    [19] = {"IQ1_S", 0, 0, false},
-    [20] = {"IQ4_NL", 0, 0, false},
-    [21] = {"IQ3_S", 0, 0, false},
-    [22] = {"IQ2_S", 0, 0, false},
-    [23] = {"IQ4_XS", 0, 0, false},
-    [24] = {"I8", 0, 0, false},
-    [25] = {"I16", 0, 0, false},
-    [26] = {"I32", 0, 0, false},
-    [27] = {"I64", 0, 0, false},
-    [28] = {"F64", 0, 0, false},
-    [29] = {"IQ1_M", 0, 0, false},
-    [30] = {"BF16", 1, 2, true},
-    [31] = {"Q4_0_4_4", 0, 0, false},
-    [32] = {"Q4_0_4_8", 0, 0, false},
-    [33] = {"Q4_0_8_8", 0, 0, false},
-    [34] = {"TQ1_0", 0, 0, false},
-    [35] = {"TQ2_0", 0, 0, false},
-    [36] = {"IQ4_NL_4_4", 0, 0, false},
-    [37] = {"IQ4_NL_4_8", 0, 0, false},
-    [38] = {"IQ4_NL_8_8", 0, 0, false},
-    [39] = {"MXFP4", 0, 0, false},
-    [40] = {"NVFP4", 0, 0, false},
-    [41] = {"Q1_0", 0, 0, false},
+    [0] = {"F32", 1, 4, true},          [1] = {"F16", 1, 2, true},
+    [2] = {"Q4_0", 32, 18, false},      [3] = {"Q4_1", 32, 20, false},
+    [4] = {"Q4_2", 0, 0, false},        [5] = {"Q4_3", 0, 0, false},
+    [6] = {"Q5_0", 0, 0, false},        [7] = {"Q5_1", 0, 0, false},
+    [8] = {"Q8_0", 32, 34, false},      [9] = {"Q8_1", 0, 0, false},
+    [10] = {"Q2_K", 0, 0, false},       [11] = {"Q3_K", 0, 0, false},
+    [12] = {"Q4_K", 256, 144, false},   [13] = {"Q5_K", 0, 0, false},
+    [14] = {"Q6_K", 256, 210, false},   [15] = {"Q8_K", 0, 0, false},
+    [16] = {"IQ2_XXS", 0, 0, false},    [17] = {"IQ2_XS", 0, 0, false},
+    [18] = {"IQ3_XXS", 0, 0, false},    [19] = {"IQ1_S", 0, 0, false},
+    [20] = {"IQ4_NL", 0, 0, false},     [21] = {"IQ3_S", 0, 0, false},
+    [22] = {"IQ2_S", 0, 0, false},      [23] = {"IQ4_XS", 0, 0, false},
+    [24] = {"I8", 0, 0, false},         [25] = {"I16", 0, 0, false},
+    [26] = {"I32", 0, 0, false},        [27] = {"I64", 0, 0, false},
+    [28] = {"F64", 0, 0, false},        [29] = {"IQ1_M", 0, 0, false},
+    [30] = {"BF16", 1, 2, true},        [31] = {"Q4_0_4_4", 0, 0, false},
+    [32] = {"Q4_0_4_8", 0, 0, false},   [33] = {"Q4_0_8_8", 0, 0, false},
+    [34] = {"TQ1_0", 0, 0, false},      [35] = {"TQ2_0", 0, 0, false},
+    [36] = {"IQ4_NL_4_4", 0, 0, false}, [37] = {"IQ4_NL_4_8", 0, 0, false},
+    [38] = {"IQ4_NL_8_8", 0, 0, false}, [39] = {"MXFP4", 0, 0, false},
+    [40] = {"NVFP4", 0, 0, false},      [41] = {"Q1_0", 0, 0, false},
 };
 #define TRAITS_N (sizeof traits / sizeof traits[0])
 
@@ -99,7 +78,8 @@ uint16_t qr_f32_to_f16(float f)
     if (magnitude > 0x7f800000u) { /* NaN: quiet, upper bits kept */
         return (uint16_t)(sign | 0x7e00u | (magnitude >> 13 & 0x3ffu));
     }
-    if (magnitude >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* rounds to 65,536: infinity */
+    if (magnitude >= 0x477ff000u)
+        return (uint16_t)(sign | 0x7c00u); /* rounds to 65,536: infinity */
     if (magnitude < 0x38800000u) {
         /* Subnormal: adding 0.5 leaves the value in units of 2^-24 in the fraction, rounded to
          * nearest even by the addition. */
@@ -153,7 +133,8 @@ static void dequantize_q4_1(const uint8_t *src, float *dst)
 static void dequantize_q8_0(const uint8_t *src, float *dst)
 {
     float d = load_f16(src);
-    for (int i = 0; i < 32; i++) dst[i] = d * (float)(int8_t)src[2 + i];
+    for (int i = 0; i < 32; i++)
+        dst[i] = d * (float)(int8_t)src[2 + i];
 }
 
 /* f16 d, f16 dmin, 12 bytes of eight 6-bit scales and minima, then for each 64 values 32 bytes:
@@ -217,7 +198,8 @@ static void dequantize_f32(const void *src, float *dst, size_t n)
 
 static void dequantize_f16(const uint8_t *src, float *dst, size_t n)
 {
-    for (size_t i = 0; i < n; i++) dst[i] = load_f16(src + 2 * i);
+    for (size_t i = 0; i < n; i++)
+        dst[i] = load_f16(src + 2 * i);
 }
 
 static void dequantize_bf16(const uint8_t *src, float *dst, size_t n)
@@ -245,5 +227,6 @@ void qr_dequantize(enum qr_type type, const void *src, float *dst, size_t n)
     default: assert(!"a type with traits but no dequantizer");
     }
     const uint8_t *bytes = src;
-    for (size_t i = 0; i < n; i += t->block_n, bytes += t->block_bytes) block(bytes, dst + i);
+    for (size_t i = 0; i < n; i += t->block_n, bytes += t->block_bytes)
+        block(bytes, dst + i);
 }

@@ -230,9 +230,7 @@ INLINE void gemm_tile(enum qr_type type, const struct tile *tile)
         const struct qr_act_row *a = (const struct qr_act_row *)acts;
         uint32_t b = i % group_blocks;
         const uint8_t *ahead = group + PREFETCH_BYTES + (size_t)b * block_bytes;
-        UNROLL
-        for (uint32_t j = 0; j < block_bytes; j += 64)
-            _mm_prefetch(ahead + j, _MM_HINT_T0);
+        prefetch_block(ahead, block_bytes);
         for (uint32_t h = 0; h < 2; h++) {
             uint32_t r = 0;
             for (; r + 4 <= rows_n; r += 4)

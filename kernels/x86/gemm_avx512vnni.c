@@ -108,50 +108,46 @@ INLINE __m512 add_sum(enum qr_type type, const struct block *w, const struct qr_
     return acc;
 }
 
+/* A variable for each row, not an array: clang does not unroll a loop over rows inside one over k.
+ */
+#define FOR_ROWS(DO) DO(0) DO(1) DO(2) DO(3)
+
 /* rows_n (1 to 4) rows together: as many dot chains as the instruction's latency asks for. */
 INLINE void add_rows(__m512 *acc, enum qr_type type, uint32_t rows_n, const struct block *w,
                      const struct qr_act_row *a)
 {
-    __m512i sum[4];
-    UNROLL
-    for (uint32_t r = 0; r < rows_n; r++)
-        sum[r] = start_of(type, a + r);
+    __m512i sum0, sum1, sum2, sum3;
+#define START(r) sum##r = r < rows_n ? start_of(type, a + r) : _mm512_setzero_si512();
+#define DOT(r)                                                                                     \
+    if (r < rows_n) sum##r = _mm512_dpbusd_epi32(sum##r, w->w[t], four_k(a + r, t));
+#define ADD(r)                                                                                     \
+    if (r < rows_n) acc[r] = add_sum(type, w, a + r, sum##r, acc[r]);
+    FOR_ROWS(START)
     UNROLL
     for (uint32_t t = 0; t < 8; t++) {
-        UNROLL
-        for (uint32_t r = 0; r < rows_n; r++) {
-            sum[r] = _mm512_dpbusd_epi32(sum[r], w->w[t], four_k(a + r, t));
-        }
+        FOR_ROWS(DOT)
     }
-    UNROLL
-    for (uint32_t r = 0; r < rows_n; r++)
-        acc[r] = add_sum(type, w, a + r, sum[r], acc[r]);
+    FOR_ROWS(ADD)
+#undef START
+#undef DOT
+#undef ADD
 }
 
-/* The same for Q6_K, rows_n 1 or 2: each half has a sum and an integer scale of its own. */
-INLINE void add_rows_halves(__m512 *acc, enum qr_type type, uint32_t rows_n, const struct block *w,
-                            const struct qr_act_row *a)
+INLINE __m512i half_sum(const struct block *w, const struct qr_act_row *a, uint32_t half)
 {
-    __m512i sum[2][2];
+    __m512i sum = _mm512_set1_epi32(a->start_32[half]);
     UNROLL
-    for (uint32_t r = 0; r < rows_n; r++) {
-        sum[r][0] = _mm512_set1_epi32(a[r].start_32[0]);
-        sum[r][1] = _mm512_set1_epi32(a[r].start_32[1]);
-    }
-    UNROLL
-    for (uint32_t t = 0; t < 4; t++) {
-        UNROLL
-        for (uint32_t r = 0; r < rows_n; r++) {
-            sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], w->w[t], four_k(a + r, t));
-            sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], w->w[4 + t], four_k(a + r, 4 + t));
-        }
-    }
-    UNROLL
-    for (uint32_t r = 0; r < rows_n; r++) {
-        __m512i both = _mm512_add_epi32(_mm512_mullo_epi32(sum[r][0], w->scale[0]),
-                                        _mm512_mullo_epi32(sum[r][1], w->scale[1]));
-        acc[r] = add_sum(type, w, a + r, both, acc[r]);
-    }
+    for (uint32_t t = 4 * half; t < 4 * half + 4; t++)
+        sum = _mm512_dpbusd_epi32(sum, w->w[t], four_k(a, t));
+    return _mm512_mullo_epi32(sum, w->scale[half]);
+}
+
+/* The same for Q6_K, a row at a time: each half has a sum and an integer scale of its own. */
+INLINE void add_row_halves(__m512 *acc, enum qr_type type, const struct block *w,
+                           const struct qr_act_row *a)
+{
+    __m512i sum = _mm512_add_epi32(half_sum(w, a, 0), half_sum(w, a, 1));
+    *acc = add_sum(type, w, a, sum, *acc);
 }
 
 /* ---- one panel with up to 16 rows ----------------------------------------------------------- */
@@ -160,7 +156,7 @@ INLINE void store_rows(const __m512 *acc, uint32_t rows_n, const struct tile *t)
 {
     __mmask16 columns = (__mmask16)((1u << t->columns_n) - 1);
     UNROLL
-    for (uint32_t r = 0; r < rows_n; r++) {
+    for (uint32_t r = 0; r < QR_TILE_ROWS && r < rows_n; r++) {
         float *out = t->out + r * t->out_stride;
         __m512 sum = acc[r];
         if (t->add) sum = _mm512_add_ps(_mm512_maskz_loadu_ps(columns, out), sum);
@@ -170,13 +166,13 @@ INLINE void store_rows(const __m512 *acc, uint32_t rows_n, const struct tile *t)
 
 INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *tile)
 {
-    const uint32_t step = type == QR_TYPE_Q6_K ? 2 : 4;
+    const uint32_t step = type == QR_TYPE_Q6_K ? 1 : 4;
     const uint32_t group_blocks = group_blocks_of(type), group_bytes = group_bytes_of(type);
     const uint32_t block_bytes = group_bytes / group_blocks;
     const uint8_t *group = tile->weights, *acts = (const uint8_t *)tile->acts;
     __m512 acc[QR_TILE_ROWS];
     UNROLL
-    for (uint32_t r = 0; r < rows_n; r++)
+    for (uint32_t r = 0; r < QR_TILE_ROWS && r < rows_n; r++)
         acc[r] = _mm512_setzero_ps();
 
     for (uint32_t left = tile->blocks_n; left; group += group_bytes) {
@@ -186,15 +182,13 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
             const struct qr_act_row *a = (const struct qr_act_row *)acts;
             const uint8_t *ahead = group + PREFETCH_BYTES + (size_t)b * block_bytes;
             struct block w;
-            UNROLL
-            for (uint32_t i = 0; i < block_bytes; i += 64)
-                _mm_prefetch(ahead + i, _MM_HINT_T0);
+            if (rows_n >= PREFETCH_ROWS_MIN) prefetch_block(ahead, block_bytes);
             load_block(&w, type, group, b);
             UNROLL
-            for (uint32_t r = 0; r < rows_n; r += step) {
+            for (uint32_t r = 0; r < QR_TILE_ROWS && r < rows_n; r += step) {
                 uint32_t some = rows_n - r < step ? rows_n - r : step;
                 if (type == QR_TYPE_Q6_K)
-                    add_rows_halves(acc + r, type, some, &w, a + r);
+                    add_row_halves(acc + r, type, &w, a + r);
                 else
                     add_rows(acc + r, type, some, &w, a + r);
             }

@@ -49,8 +49,8 @@ QR_LIMIT_READ_FN(qr_limit_read_avx2)
     for (uint32_t i = 0; i < 4; i++)
         acc[i] = _mm256_setzero_si256();
     for (size_t at = 0; at < bytes; at += 128) {
-        _mm_prefetch((const char *)p + at + 16384, _MM_HINT_T0);
-        _mm_prefetch((const char *)p + at + 16384 + 64, _MM_HINT_T0);
+        _mm_prefetch((const char *)p + at + 4096, _MM_HINT_T0);
+        _mm_prefetch((const char *)p + at + 4096 + 64, _MM_HINT_T0);
         UNROLL
         for (uint32_t i = 0; i < 4; i++) {
             acc[i] = _mm256_xor_si256(acc[i], _mm256_load_si256((const void *)(p + at + 32 * i)));

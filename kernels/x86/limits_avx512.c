@@ -31,7 +31,7 @@ QR_LIMIT_READ_FN(qr_limit_read_avx512)
     for (size_t at = 0; at < bytes; at += 256) {
         UNROLL
         for (uint32_t i = 0; i < 4; i++) {
-            _mm_prefetch((const char *)p + at + 16384 + 64 * i, _MM_HINT_T0);
+            _mm_prefetch((const char *)p + at + 4096 + 64 * i, _MM_HINT_T0);
             acc[i] = _mm512_xor_si512(acc[i], _mm512_load_si512(p + at + 64 * i));
         }
     }

@@ -179,13 +179,14 @@ static void bench_shape(struct kc_bench *b, enum qr_type type, uint32_t n, uint3
         memcpy(data + i * bytes, first.data, bytes);
         copies[i].m.data = data + i * bytes;
     }
-    float *out = kc_memory((size_t)BENCH_ROWS_MAX * first.m.panels_n * QR_PANEL_N * sizeof *out);
+    /* no multiple of 4,096 bytes: rows that far apart meet in one set of the cache */
+    size_t stride = ((size_t)first.m.panels_n + 1) * QR_PANEL_N;
+    float *out = kc_memory(BENCH_ROWS_MAX * stride * sizeof *out);
     snprintf(name, sizeof name, "gemm_%s", qr_type_traits(type)->name);
     for (char *c = name; *c; c++)
         *c |= *c >= 'A' && *c <= 'Z' ? 32 : 0;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct bench_work w = {copies, rows[i] >= 64 ? 1 : copies_n,         rows[i], fn,
-                               out,    (size_t)first.m.panels_n * QR_PANEL_N};
+        struct bench_work w = {copies, rows[i] >= 64 ? 1 : copies_n, rows[i], fn, out, stride};
         uint32_t pieces_n = w.copies_n * first.m.panels_n;
         double seconds = kc_time(b, run_gemm, &w, pieces_n, BENCH_RANGE) / w.copies_n;
         snprintf(shape, sizeof shape, "M %u, N %u, K %u", rows[i], n, k);

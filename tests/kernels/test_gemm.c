@@ -276,7 +276,7 @@ static void writes_its_columns_and_adds_once(void **state)
     }
 }
 
-/* Goal: panels can be packed in any order, from rows at any address, and what fills them up is zero.
+/* Goal: panels can be packed in any order, from rows at any address; what fills them up is zero.
  * Method: backwards, one at a time, from an odd address, against all at once, over other dirt. */
 static void panels_pack_alone(void **state)
 {
