@@ -12,6 +12,12 @@
 #define MASS_BLOCK      512u
 #define MASS_BLOCKS_MAX (QR_VOCAB_MAX / MASS_BLOCK)
 
+/* Values that are looked at together where few matter. */
+#define SCAN 16u
+
+/* top_p looks first at tokens of at least (1 - top_p) / LIKELY_N: nearly always enough. */
+#define LIKELY_N 2048.0f
+
 /* ---- draws ------------------------------------------------------------------------------ */
 
 uint64_t qr_draw(uint64_t key, uint64_t counter)
@@ -46,22 +52,50 @@ static bool comes_before(struct qr_scored a, struct qr_scored b)
     return a.value > b.value || (a.value == b.value && a.index < b.index);
 }
 
+/* Whether any of SCAN values is at least `cut`: a loop of constant length, so compilers make it a
+ * few vector compares. */
+static bool any_at_least(const float *row, float cut)
+{
+    unsigned any = 0;
+
+    for (uint32_t i = 0; i < SCAN; i++)
+        any |= row[i] >= cut;
+    return any != 0;
+}
+
 /* Every value that is at least `cut`. */
 static uint32_t collect(const float *row, uint32_t vocab_n, float cut, struct qr_scored *best)
 {
     uint32_t n = 0;
 
-    for (uint32_t i = 0; i < vocab_n; i++) {
-        best[n] = (struct qr_scored){row[i], i};
-        n += row[i] >= cut;
+    for (uint32_t begin = 0; begin < vocab_n; begin += SCAN) {
+        uint32_t end = vocab_n - begin < SCAN ? vocab_n : begin + SCAN;
+        if (end - begin == SCAN && !any_at_least(row + begin, cut)) continue;
+        for (uint32_t i = begin; i < end; i++)
+            if (row[i] >= cut) best[n++] = (struct qr_scored){row[i], i};
     }
     return n;
 }
 
-static void weigh(const struct qr_scored *best, uint32_t n, float top, float scale, float *weights)
+/* out may be row. */
+static void scale_row(float *out, const float *row, uint32_t vocab_n, float scale)
+{
+    uint32_t whole = vocab_n / SCAN * SCAN;
+
+    for (uint32_t begin = 0; begin < whole; begin += SCAN) {
+        float values[SCAN];
+        for (uint32_t i = 0; i < SCAN; i++)
+            values[i] = row[begin + i] * scale;
+        memcpy(out + begin, values, sizeof values);
+    }
+    for (uint32_t i = whole; i < vocab_n; i++)
+        out[i] = row[i] * scale;
+}
+
+static void weigh(const struct qr_scored *best, uint32_t n, float top, float *weights)
 {
     for (uint32_t i = 0; i < n; i++)
-        weights[i] = (float)exp((double)((best[i].value - top) * scale));
+        weights[i] = (float)exp((double)(best[i].value - top));
 }
 
 static double sum_of(const float *weights, uint32_t begin, uint32_t end)
@@ -131,39 +165,35 @@ static int32_t draw_weighted(const struct qr_scored *best, const float *weights,
     return (int32_t)best[n - 1].index;
 }
 
-/* top_k, or min_p, or both, and perhaps top_p of what they left.  row may be scratch->row: the
- * weights take its place when it has been read. */
+/* top_k, or min_p, or both, and perhaps top_p of what they left. */
 static int32_t draw_limited(const struct qr_row_kernels *kernels,
                             const struct qr_sampler_scratch *scratch, const struct qr_sampling *s,
-                            const float *row, uint32_t vocab_n, double at)
+                            const float *scaled, uint32_t vocab_n, double at)
 {
     struct qr_scored *best = scratch->best;
-    float scale = 1.0f / s->temperature;
-    float least = logf(s->min_p) * s->temperature; /* -infinity where min_p is off */
-    float top;
-    uint32_t n;
+    float least = logf(s->min_p); /* -infinity where min_p is off */
+    uint32_t first = kernels->argmax(scaled, vocab_n);
+    float top = scaled[first];
+    uint32_t n = 0;
 
     if (s->top_k && s->top_k < vocab_n) {
-        kernels->topk(row, vocab_n, s->top_k, best);
-        top = best[0].value;
-        for (n = 1; n < s->top_k && best[n].value >= top + least; n++) {
-        }
+        kernels->topk(scaled, vocab_n, s->top_k, best);
+        while (n < s->top_k && best[n].value >= top + least)
+            n++;
     } else {
-        uint32_t first = kernels->argmax(row, vocab_n);
-        top = row[first];
-        n = collect(row, vocab_n, top + least, best);
-        if (!n) return (int32_t)first; /* not a number */
+        n = collect(scaled, vocab_n, top + least, best);
     }
-    weigh(best, n, top, scale, scratch->row);
+    if (!n) return (int32_t)first; /* not a number */
+    weigh(best, n, top, scratch->weights);
     if (s->top_p < 1.0f) {
-        double wanted = (double)s->top_p * sum_of(scratch->row, 0, n);
-        n = select_mass(best, scratch->row, n, wanted);
+        double wanted = (double)s->top_p * sum_of(scratch->weights, 0, n);
+        n = select_mass(best, scratch->weights, n, wanted);
     }
-    return draw_weighted(best, scratch->row, n, at);
+    return draw_weighted(best, scratch->weights, n, at);
 }
 
 /* top_p of everything.  Tokens that have less than (1 - top_p) / vocab_n each have less than
- * 1 - top_p together, so none of them is needed: few are left to be looked at. */
+ * 1 - top_p together, so none of them is needed; mostly those above a much higher mark suffice. */
 static int32_t draw_top_p(const struct qr_row_kernels *kernels,
                           const struct qr_sampler_scratch *scratch, float top_p,
                           const float *scaled, uint32_t vocab_n, double at)
@@ -172,13 +202,19 @@ static int32_t draw_top_p(const struct qr_row_kernels *kernels,
     float all = kernels->logsumexp(scaled, vocab_n);
     uint32_t first = kernels->argmax(scaled, vocab_n);
     float top = scaled[first];
-    float cut = all + logf((1.0f - top_p) / (float)vocab_n);
+    double wanted = (double)top_p * exp((double)all - (double)top);
+    float marks[] = {all + logf((1.0f - top_p) / LIKELY_N),
+                     all + logf((1.0f - top_p) / (float)vocab_n)};
 
-    uint32_t n = collect(scaled, vocab_n, cut < top ? cut : top, best);
-    if (!n) return (int32_t)first; /* not a number */
-    weigh(best, n, top, 1.0f, scratch->row);
-    n = select_mass(best, scratch->row, n, (double)top_p * exp((double)all - (double)top));
-    return draw_weighted(best, scratch->row, n, at);
+    for (int i = marks[0] > marks[1] ? 0 : 1; i < 2; i++) {
+        uint32_t n = collect(scaled, vocab_n, marks[i] < top ? marks[i] : top, best);
+        if (!n) break; /* not a number */
+        weigh(best, n, top, scratch->weights);
+        if (i == 0 && sum_of(scratch->weights, 0, n) < wanted) continue;
+        n = select_mass(best, scratch->weights, n, wanted);
+        return draw_weighted(best, scratch->weights, n, at);
+    }
+    return (int32_t)first;
 }
 
 /* ---- drawing from all --------------------------------------------------------------------- */
@@ -251,18 +287,13 @@ static int32_t draw(const struct qr_row_kernels *kernels, const struct qr_sample
     if (s->temperature < QR_GREEDY_BELOW) return (int32_t)kernels->argmax(row, vocab_n);
 
     double at = uniform(s->seed, index);
-    bool limited = (s->top_k && s->top_k < vocab_n) || s->min_p > 0.0f;
-    if (limited) return draw_limited(kernels, scratch, s, row, vocab_n, at);
-
-    /* The kernel sums what it is given, so the temperature goes in first. row may be scratch->row
-     * already: every value is read before it is written. */
-    const float *scaled = row;
-    float scale = 1.0f / s->temperature;
-    if (scale != 1.0f) {
-        for (uint32_t i = 0; i < vocab_n; i++)
-            scratch->row[i] = row[i] * scale;
+    const float *scaled = row; /* may be scratch->row already */
+    if (s->temperature != 1.0f) {
+        scale_row(scratch->row, row, vocab_n, 1.0f / s->temperature);
         scaled = scratch->row;
     }
+    if ((s->top_k && s->top_k < vocab_n) || s->min_p > 0.0f)
+        return draw_limited(kernels, scratch, s, scaled, vocab_n, at);
     if (s->top_p < 1.0f) return draw_top_p(kernels, scratch, s->top_p, scaled, vocab_n, at);
     return draw_all(kernels, scaled, vocab_n, at);
 }

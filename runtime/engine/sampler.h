@@ -51,6 +51,7 @@ struct qr_choice {
 struct qr_sampler_scratch {
     struct qr_scored *best; /* [vocab_n] */
     float *row;             /* [vocab_n] */
+    float *weights;         /* [vocab_n] */
 };
 
 /* 64 random bits for (key, counter). */

@@ -20,10 +20,11 @@
 #define STEP_PREFILL_MIN 64u
 #define STEP_TOKENS_MAX  (1u << 16)
 
-#define THREADS_MAX          1024u
-#define CONTEXT_MIN          16u                   /* an engine that holds less is a mistake */
-#define KV_MEMORY_IF_UNKNOWN ((uint64_t)512 << 20) /* where the system does not say what is free   \
-                                                    */
+#define THREADS_MAX 1024u
+#define CONTEXT_MIN 16u /* an engine that holds less is a mistake */
+#define KV_MEMORY_IF_UNKNOWN                                                                       \
+    ((uint64_t)512 << 20) /* where the system does not say what is free                            \
+                           */
 
 uint64_t qr_clock_ns(void)
 {
@@ -182,7 +183,8 @@ static bool take_scratch(quire_engine *e, uint32_t threads)
         struct qr_sampler_scratch *scratch = &e->scratch[i];
         scratch->best = qr_alloc_aligned(&e->allocator, vocab_n * sizeof *scratch->best);
         scratch->row = qr_alloc_aligned(&e->allocator, vocab_n * sizeof *scratch->row);
-        if (!scratch->best || !scratch->row) return false;
+        scratch->weights = qr_alloc_aligned(&e->allocator, vocab_n * sizeof *scratch->weights);
+        if (!scratch->best || !scratch->row || !scratch->weights) return false;
     }
     return true;
 }
@@ -333,6 +335,7 @@ void qr_engine_release(quire_engine *e)
     for (uint32_t i = 0; e->scratch && i < qr_team_threads(e->team); i++) {
         qr_free_aligned(&a, e->scratch[i].best);
         qr_free_aligned(&a, e->scratch[i].row);
+        qr_free_aligned(&a, e->scratch[i].weights);
     }
     qr_free(&a, e->scratch);
     qr_team_destroy(e->team);

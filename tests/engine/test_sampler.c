@@ -25,8 +25,9 @@ static int make(void **state)
     struct fixture *f = calloc(1, sizeof *f);
 
     qr_kernels_init(&f->kernels, qr_cpu_flags());
-    f->scratch.best = aligned_alloc(64, VOCAB * sizeof *f->scratch.best);
+    f->scratch.best = aligned_alloc(64, (VOCAB * sizeof *f->scratch.best + 63) / 64 * 64);
     f->scratch.row = aligned_alloc(64, (VOCAB * sizeof(float) + 63) / 64 * 64);
+    f->scratch.weights = aligned_alloc(64, (VOCAB * sizeof(float) + 63) / 64 * 64);
     srand(1);
     for (uint32_t i = 0; i < VOCAB; i++)
         f->logits[i] = (float)(rand() % 20000) / 2000.0f - 5.0f;
@@ -40,6 +41,7 @@ static int drop(void **state)
 
     free(f->scratch.best);
     free(f->scratch.row);
+    free(f->scratch.weights);
     free(f);
     return 0;
 }
