@@ -224,6 +224,7 @@ static void a_stream_adds_up_to_the_answer(void **state)
         assert_false(ended[index]);
         assert_int_equal(at(event, "choices.0.prompt_token_ids") != NULL, counts[index] == 0);
         counts[index]++;
+        assert_true(json_array_size(at(event, "choices.0.token_ids")) <= 1);
         (void)json_array_extend(ids[index], (json_t *)(uintptr_t)at(event, "choices.0.token_ids"));
         (void)json_array_extend(
             values[index], (json_t *)(uintptr_t)at(event, "choices.0.logprobs.token_logprobs"));

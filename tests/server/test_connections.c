@@ -25,10 +25,26 @@ static int start_narrow(void **state)
     return 0;
 }
 
-static int start_hasty(void **state)
+/* One short deadline each: no other can strike a client that is only slow. */
+static int start_short_headers(void **state)
 {
-    static const char *const flags[] = {
-        "--header-timeout", "0.2", "--idle-timeout", "0.4", "--write-timeout", "0.2", NULL};
+    static const char *const flags[] = {"--header-timeout", "0.2", NULL};
+    (void)state;
+    daemon_start(&server, TINY, flags);
+    return 0;
+}
+
+static int start_short_idle(void **state)
+{
+    static const char *const flags[] = {"--idle-timeout", "0.1", NULL};
+    (void)state;
+    daemon_start(&server, TINY, flags);
+    return 0;
+}
+
+static int start_short_writes(void **state)
+{
+    static const char *const flags[] = {"--write-timeout", "0.2", NULL};
     (void)state;
     daemon_start(&server, TINY, flags);
     return 0;
@@ -48,6 +64,14 @@ static int start_tcp_with_keys(void **state)
                                  "mine",     NULL};
     daemon_start_in(&server, TINY, flags);
     (void)unlink(keys);
+    return 0;
+}
+
+static int start_for_some(void **state)
+{
+    static const char *const flags[] = {"--allow-uid", "12345", NULL};
+    (void)state;
+    daemon_start(&server, TINY, flags);
     return 0;
 }
 
@@ -278,7 +302,7 @@ static void a_full_queue_refuses(void **state)
     json_decref(ask_json(&server, "/v1/completions", "{\"prompt\":[1],\"max_tokens\":1}", 200));
 }
 
-/* Goal: requests that dawdle are ended with 408, idle connections without a word. */
+/* Goal: requests that dawdle are ended with 408. */
 static void dawdling_requests_are_ended(void **state)
 {
     (void)state;
@@ -298,9 +322,15 @@ static void dawdling_requests_are_ended(void **state)
         assert_false(read_answer(&s, &a));
         stream_end(&s);
     }
+}
+
+/* Goal: an idle connection is ended without a word. */
+static void idle_connections_are_ended(void **state)
+{
+    (void)state;
     struct stream idle = open_stream();
-    struct answer a;
-    assert_false(read_answer(&idle, &a));
+    assert_false(stream_more(&idle));
+    assert_int_equal(idle.n, 0);
     stream_end(&idle);
 }
 
@@ -363,6 +393,42 @@ static void keys_open_the_door(void **state)
     }
 }
 
+/* As another user: whether a request is answered. */
+static bool answered_as(uid_t user)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        char text[256];
+        if (setuid(user) != 0) _exit(2);
+        int fd = connect_to(server.socket);
+        if (fd < 0 || send(fd, GET_HEALTH, sizeof GET_HEALTH - 1, MSG_NOSIGNAL) < 0) _exit(1);
+        _exit(recv(fd, text, sizeof text, 0) > 0 ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+    return WEXITSTATUS(status) == 0;
+}
+
+/* Goal: a socket that is open to all serves the owner and the users named, and nobody else. */
+static void only_users_named_are_served(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        (void)printf("skipped: only root can be somebody else\n");
+        skip();
+    }
+    struct stat status;
+    assert_int_equal(stat(server.socket, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0666);
+    assert_int_equal(chmod(server.folder, 0711), 0);
+    assert_true(answered_as(0));
+    assert_true(answered_as(12345));
+    assert_false(answered_as(12346));
+    assert_true(answered_as(12345));
+}
+
 int main(void)
 {
     const struct CMUnitTest plain[] = {
@@ -378,16 +444,27 @@ int main(void)
         cmocka_unit_test(a_client_that_leaves_is_cancelled),
         cmocka_unit_test(a_full_queue_refuses),
     };
-    const struct CMUnitTest hasty[] = {
+    const struct CMUnitTest headers[] = {
         cmocka_unit_test(dawdling_requests_are_ended),
+    };
+    const struct CMUnitTest idle[] = {
+        cmocka_unit_test(idle_connections_are_ended),
+    };
+    const struct CMUnitTest writes[] = {
         cmocka_unit_test(a_client_that_does_not_read_is_left),
     };
     const struct CMUnitTest keys[] = {
         cmocka_unit_test(keys_open_the_door),
     };
+    const struct CMUnitTest some[] = {
+        cmocka_unit_test(only_users_named_are_served),
+    };
     int failed = cmocka_run_group_tests(plain, start_plain, stop);
     failed += cmocka_run_group_tests(narrow, start_narrow, stop);
-    failed += cmocka_run_group_tests(hasty, start_hasty, stop);
+    failed += cmocka_run_group_tests(headers, start_short_headers, stop);
+    failed += cmocka_run_group_tests(idle, start_short_idle, stop);
+    failed += cmocka_run_group_tests(writes, start_short_writes, stop);
     failed += cmocka_run_group_tests(keys, start_tcp_with_keys, stop);
+    failed += cmocka_run_group_tests(some, start_for_some, stop);
     return failed;
 }

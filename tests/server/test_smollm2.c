@@ -57,13 +57,11 @@ static void the_golden_text_is_continued(void **state)
     const json_t *first = at(cases, "cases.0");
     json_t *answer = ask_object(
         "/v1/completions",
-        json_pack("{s:s,s:i,s:i,s:b,s:b}", "prompt", "The capital city of France is", "max_tokens",
-                  32, "temperature", 0, "ignore_eos", 1, "return_token_ids", 1));
-    json_t *prompt = json_incref((json_t *)(uintptr_t)at(first, "prompt"));
-    json_t *by_ids = ask_object(
-        "/v1/completions", json_pack("{s:o,s:i,s:i,s:b,s:b}", "prompt", prompt, "max_tokens", 32,
-                                     "temperature", 0, "ignore_eos", 1, "return_token_ids", 1));
-    const json_t *ids = at(by_ids, "choices.0.token_ids");
+        json_pack("{s:s,s:i,s:i,s:b,s:b}", "prompt", "The capital of France is", "max_tokens", 32,
+                  "temperature", 0, "ignore_eos", 1, "return_token_ids", 1));
+    assert_true(json_equal((json_t *)(uintptr_t)at(answer, "choices.0.prompt_token_ids"),
+                           (json_t *)(uintptr_t)at(first, "prompt")));
+    const json_t *ids = at(answer, "choices.0.token_ids");
     assert_int_equal(json_array_size(ids), 32);
     for (size_t i = 0; i < 32; i++) {
         char path[64];
@@ -73,16 +71,14 @@ static void the_golden_text_is_continued(void **state)
         assert_true(json_number_value(at(first, path)) <= 0.8);
         break;
     }
-    assert_memory_equal(text_at(by_ids, "choices.0.text"), " Paris.", 7);
-    assert_non_null(strstr(text_at(answer, "choices.0.text"), "Paris"));
+    assert_memory_equal(text_at(answer, "choices.0.text"), " Paris.", 7);
 
     json_t *text = ask_object(
         "/detokenize",
-        json_pack("{s:O}", "tokens", (json_t *)(uintptr_t)at(by_ids, "choices.0.token_ids")));
+        json_pack("{s:O}", "tokens", (json_t *)(uintptr_t)at(answer, "choices.0.token_ids")));
     assert_memory_equal(text_at(text, "prompt"), " Paris.", 7);
     json_decref(text);
     json_decref(answer);
-    json_decref(by_ids);
     json_decref(cases);
 }
 
@@ -296,7 +292,7 @@ static void a_chat_has_the_rest_of_the_context(void **state)
     need_model();
     json_t *json = ask_json(&server, "/v1/chat/completions",
                             "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],"
-                            "\"temperature\":0,\"stop\":\"e\"}",
+                            "\"temperature\":0,\"stop\":[\"e\",\"a\",\"o\",\"i\"]}",
                             200);
     assert_string_equal(text_at(json, "choices.0.finish_reason"), "stop");
     json_decref(json);
