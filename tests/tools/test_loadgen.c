@@ -20,7 +20,8 @@
 struct plan {
     size_t piece;           /* bytes of a write */
     atomic_uint bad_bodies; /* requests that were not as they should be */
-    unsigned fail_every;    /* every n-th request is refused; for models_script: asked so often */
+    unsigned fail_every;    /* every n-th request is refused */
+    atomic_uint asked;      /* answers given by models_script */
 };
 
 static struct qr_load_settings settings_of(uint32_t prompts_n)
@@ -325,7 +326,7 @@ static bool hanging_script(const struct fake_exchange *x)
 }
 
 /* Goal: a run ends by itself when the server hangs; what is missing has failed and says why.
- * Method: a server that answers twice, and a bound of 0.3 s. */
+ * Method: a server that answers twice at the most, and a bound of 0.3 s. */
 static void a_hanging_server_ends_the_run(void **state)
 {
     (void)state;
@@ -335,8 +336,8 @@ static void a_hanging_server_ends_the_run(void **state)
     s.max_seconds = 0.3;
     fake_start(&server, hanging_script, NULL);
     struct outcome o = drive(server.path, &s);
-    assert_int_equal(o.metrics.completed, 2);
-    assert_int_equal(o.metrics.failed, 8);
+    assert_in_range(o.metrics.completed, 0, 2);
+    assert_int_equal(o.metrics.failed, 10 - o.metrics.completed);
     for (size_t i = 0; i < 10; i++)
         assert_true(o.records[i].ok || strstr(o.records[i].error, "--max-seconds"));
     qr_records_free(o.records, o.records_n);
@@ -371,7 +372,7 @@ static bool models_script(const struct fake_exchange *x)
         "{\"data\":[]}",
     };
     struct plan *plan = x->server->user;
-    return fake_answer(x, 200, answers[plan->fail_every++]);
+    return fake_answer(x, 200, answers[atomic_fetch_add(&plan->asked, 1)]);
 }
 
 /* Goal: the model's name and vocabulary are read as servers tell them, or found by asking.

@@ -62,8 +62,7 @@ static size_t table(struct qr_option *o, struct bench *b)
     };
     size_t n = sizeof own / sizeof *own;
     memcpy(o, own, sizeof own);
-    qr_source_options(o + n, &b->where);
-    return n + QR_SOURCE_OPTIONS_N;
+    return n + qr_source_options(o + n, &b->where, false);
 }
 
 /* ---- the rows --------------------------------------------------------------------------- */
@@ -352,7 +351,7 @@ static int run(struct bench *b, struct qr_failure *why)
         b->cache[b->report.cache_n++] = (struct qr_cache_row){.tokens_n = lengths[i]};
 
     const char *path = b->where.model ? b->where.model : getenv("QUIRE_MODEL");
-    if (b->where.socket || b->where.url || !path || !path[0]) {
+    if (!path || !path[0]) {
         qr_failed(why, "bench measures in this process: give --model FILE, or set QUIRE_MODEL");
         return QR_EXIT_USAGE;
     }

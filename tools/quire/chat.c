@@ -35,8 +35,8 @@ static size_t table(struct qr_option *o, struct chat *c)
     size_t n = sizeof own / sizeof *own;
     memcpy(o, own, sizeof own);
     qr_sampling_options(o + n, &c->sampling, UINT32_MAX, "default: the rest of the context");
-    qr_source_options(o + n + QR_SAMPLING_OPTIONS_N, &c->where);
-    return n + QR_SAMPLING_OPTIONS_N + QR_SOURCE_OPTIONS_N;
+    n += QR_SAMPLING_OPTIONS_N;
+    return n + qr_source_options(o + n, &c->where, true);
 }
 
 static bool add_turn(struct chat *c, const char *role, const char *content)
@@ -160,7 +160,7 @@ int qr_command_chat(int argc, char **argv)
         return qr_command_fail(QR_EXIT_USAGE, &why);
     }
     struct qr_source source;
-    code = qr_source_open(&source, &c.where, true, true, &why);
+    code = qr_source_open(&source, &c.where, true, &why);
     if (code == QR_EXIT_FINE) {
         qr_answer_watch_interrupts();
         if (!reset(&c)) {

@@ -39,8 +39,8 @@ static size_t table(struct qr_option *o, struct generate *g)
     size_t n = sizeof own / sizeof *own;
     memcpy(o, own, sizeof own);
     qr_sampling_options(o + n, &g->sampling, 128, "default 128");
-    qr_source_options(o + n + QR_SAMPLING_OPTIONS_N, &g->where);
-    return n + QR_SAMPLING_OPTIONS_N + QR_SOURCE_OPTIONS_N;
+    n += QR_SAMPLING_OPTIONS_N;
+    return n + qr_source_options(o + n, &g->where, true);
 }
 
 static void print_piece(void *user, const char *text, size_t n)
@@ -92,7 +92,7 @@ static bool read_prompt(struct generate *g, const char **arguments, size_t argum
 static int run(struct generate *g, struct qr_failure *why)
 {
     struct qr_source source;
-    int code = qr_source_open(&source, &g->where, true, true, why);
+    int code = qr_source_open(&source, &g->where, true, why);
     if (code != QR_EXIT_FINE) return code;
     bool as_ids = g->show_ids;
     if (source.model) {

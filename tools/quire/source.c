@@ -7,7 +7,7 @@
 
 #include "tools/quire/command.h"
 
-void qr_source_options(struct qr_option *table, struct qr_source_options *o)
+size_t qr_source_options(struct qr_option *table, struct qr_source_options *o, bool servers)
 {
     const struct qr_option options[QR_SOURCE_OPTIONS_N] = {
         {QR_OPTION_HEADING, NULL, NULL, NULL,
@@ -32,7 +32,14 @@ void qr_source_options(struct qr_option *table, struct qr_source_options *o)
         {QR_OPTION_TEXT, "cpu-level", &o->cpu_level, "LEVEL",
          "scalar, avx2, avx512, avx512vnni or avx512bf16;\ndefault: the best there is", 0, 0, NULL},
     };
-    memcpy(table, options, sizeof options);
+    size_t n = 0;
+    for (size_t i = 0; i < QR_SOURCE_OPTIONS_N; i++) {
+        const void *value = options[i].value;
+        if (!servers && (value == &o->socket || value == &o->url || value == &o->api_key)) continue;
+        table[n++] = options[i];
+    }
+    if (!servers) table[0].help = "Where the model is (default: $QUIRE_MODEL):";
+    return n;
 }
 
 int qr_source_open_model(quire_model **model, const struct qr_source_options *o, const char *path,
@@ -84,7 +91,7 @@ int qr_source_start_engine(quire_engine **engine, quire_model *model,
 }
 
 int qr_source_open(struct qr_source *source, const struct qr_source_options *o, bool engine,
-                   bool server_allowed, struct qr_failure *why)
+                   struct qr_failure *why)
 {
     *source = (struct qr_source){.api_key = o->api_key};
     char socket[128];
@@ -93,20 +100,15 @@ int qr_source_open(struct qr_source *source, const struct qr_source_options *o, 
         qr_failed(why, "give one of --model, --socket and --url");
         return QR_EXIT_USAGE;
     }
-    if (!server_allowed && (o->socket || o->url)) {
-        qr_failed(why, "this is measured in process: give --model FILE");
-        return QR_EXIT_USAGE;
-    }
     if (!model && !o->socket && !o->url) {
         struct stat status;
         qr_address_default_socket(socket, sizeof socket);
-        if (server_allowed && stat(socket, &status) == 0 && S_ISSOCK(status.st_mode))
+        if (stat(socket, &status) == 0 && S_ISSOCK(status.st_mode))
             path = socket;
         else
             model = getenv("QUIRE_MODEL");
         if (!path && (!model || !model[0])) {
-            qr_failed(why, "give --model FILE%s, or set QUIRE_MODEL",
-                      server_allowed ? ", --socket PATH or --url URL" : "");
+            qr_failed(why, "give --model FILE, --socket PATH or --url URL, or set QUIRE_MODEL");
             return QR_EXIT_USAGE;
         }
     }

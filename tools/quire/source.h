@@ -23,8 +23,9 @@ struct qr_source_options {
 
 #define QR_SOURCE_OPTIONS_N 11
 
-/* Fills QR_SOURCE_OPTIONS_N entries of a command's table. */
-void qr_source_options(struct qr_option *table, struct qr_source_options *options);
+/* Fills up to QR_SOURCE_OPTIONS_N entries of a command's table and returns how many.  servers:
+ * false leaves out how to name one, for what is only done in process. */
+size_t qr_source_options(struct qr_option *table, struct qr_source_options *options, bool servers);
 
 struct qr_source {
     quire_model *model; /* NULL: a server */
@@ -33,10 +34,9 @@ struct qr_source {
     const char *api_key;
 };
 
-/* engine: one is wanted, should the source be a model.  server_allowed: false for what can only be
- * done in process.  QR_EXIT_FINE, or the code to leave with. */
+/* engine: one is wanted, should the source be a model.  QR_EXIT_FINE, or the code to leave with. */
 int qr_source_open(struct qr_source *source, const struct qr_source_options *options, bool engine,
-                   bool server_allowed, struct qr_failure *why);
+                   struct qr_failure *why);
 void qr_source_close(struct qr_source *source);
 
 /* The pieces, for those that time them.  QR_EXIT_FINE or a code. */

@@ -152,8 +152,7 @@ static size_t table(struct qr_option *o, struct tokens *t, bool encode)
     };
     size_t n = encode ? sizeof own / sizeof *own : 3;
     memcpy(o, own, n * sizeof *own);
-    qr_source_options(o + n, &t->where);
-    return n + QR_SOURCE_OPTIONS_N;
+    return n + qr_source_options(o + n, &t->where, true);
 }
 
 static char *join(const char **arguments, size_t n)
@@ -189,7 +188,7 @@ static int run(bool encode, const struct tokens *t, const char **arguments, size
         return QR_EXIT_USAGE;
     }
     struct qr_source source;
-    int code = ok ? qr_source_open(&source, &t->where, false, true, why) : QR_EXIT_FAILED;
+    int code = ok ? qr_source_open(&source, &t->where, false, why) : QR_EXIT_FAILED;
     if (code == QR_EXIT_FINE) {
         if (encode) {
             ok = tokenize(&source, t, text, text_n, &ids, &ids_n, why) &&
