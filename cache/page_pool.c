@@ -6,18 +6,42 @@
 
 #define REFS_MARKED UINT32_MAX /* no page has so many readers; qr_page_pool_check uses it */
 
+/* Sequences that read a page. */
+static uint32_t sequences_n(const struct qr_page_pool *pool, qr_page_id page)
+{
+    return pool->refs[page] - pool->kept[page];
+}
+
+static void check_cached(const struct qr_page_pool *pool)
+{
+    qr_page_id colder = QR_PAGE_NONE;
+    uint32_t n = 0;
+
+    for (qr_page_id page = pool->coldest; page != QR_PAGE_NONE; page = pool->warmer[page]) {
+        assert(page < pool->pages_n && n++ < pool->cached_n);
+        assert(pool->kept[page] && pool->refs[page] == 1);
+        assert(pool->colder[page] == colder);
+        colder = page;
+    }
+    assert(pool->warmest == colder && n == pool->cached_n);
+}
+
 void qr_page_pool_check(const struct qr_page_pool *pool)
 {
-    uint32_t zero_n = 0, shared_n = 0;
+    uint32_t zero_n = 0, shared_n = 0, cached_n = 0;
 
     assert(pool->free_n <= pool->pages_n);
     for (uint32_t page = 0; page < pool->pages_n; page++) {
         assert(pool->refs[page] != REFS_MARKED);
+        assert(pool->refs[page] >= pool->kept[page]);
         zero_n += pool->refs[page] == 0;
-        shared_n += pool->refs[page] > 1;
+        shared_n += sequences_n(pool, page) > 1;
+        cached_n += pool->kept[page] && pool->refs[page] == 1;
     }
     assert(zero_n == pool->free_n);
     assert(shared_n == pool->shared_n);
+    assert(cached_n == pool->cached_n);
+    check_cached(pool);
 
     /* Marking each page on the stack finds one that stands there twice, without memory. */
     for (uint32_t i = 0; i < pool->free_n; i++) {
@@ -29,10 +53,37 @@ void qr_page_pool_check(const struct qr_page_pool *pool)
         pool->refs[pool->free[i]] = 0;
 }
 
+static void link_warmest(struct qr_page_pool *pool, qr_page_id page)
+{
+    pool->colder[page] = pool->warmest;
+    pool->warmer[page] = QR_PAGE_NONE;
+    if (pool->warmest == QR_PAGE_NONE)
+        pool->coldest = page;
+    else
+        pool->warmer[pool->warmest] = page;
+    pool->warmest = page;
+    pool->cached_n++;
+}
+
+static void unlink_cached(struct qr_page_pool *pool, qr_page_id page)
+{
+    qr_page_id colder = pool->colder[page], warmer = pool->warmer[page];
+
+    if (colder == QR_PAGE_NONE)
+        pool->coldest = warmer;
+    else
+        pool->warmer[colder] = warmer;
+    if (warmer == QR_PAGE_NONE)
+        pool->warmest = colder;
+    else
+        pool->colder[warmer] = colder;
+    pool->cached_n--;
+}
+
 size_t qr_page_pool_bytes(uint32_t pages_n)
 {
     assert(pages_n >= 1 && pages_n < QR_PAGE_NONE);
-    return (size_t)pages_n * (sizeof(uint32_t) + sizeof(qr_page_id));
+    return (size_t)pages_n * (sizeof(uint32_t) + 3 * sizeof(qr_page_id) + sizeof(bool));
 }
 
 void qr_page_pool_init(struct qr_page_pool *pool, void *memory, uint32_t pages_n)
@@ -42,10 +93,16 @@ void qr_page_pool_init(struct qr_page_pool *pool, void *memory, uint32_t pages_n
     *pool = (struct qr_page_pool){
         .refs = memory,
         .free = (qr_page_id *)memory + pages_n,
+        .colder = (qr_page_id *)memory + (size_t)2 * pages_n,
+        .warmer = (qr_page_id *)memory + (size_t)3 * pages_n,
+        .kept = (bool *)((qr_page_id *)memory + (size_t)4 * pages_n),
         .pages_n = pages_n,
         .free_n = pages_n,
+        .coldest = QR_PAGE_NONE,
+        .warmest = QR_PAGE_NONE,
     };
     memset(pool->refs, 0, pages_n * sizeof pool->refs[0]);
+    memset(pool->kept, 0, pages_n * sizeof pool->kept[0]);
     for (uint32_t i = 0; i < pages_n; i++)
         pool->free[i] = pages_n - 1 - i;
 }
@@ -66,17 +123,21 @@ void qr_page_pool_share(struct qr_page_pool *pool, qr_page_id page)
 {
     assert(page < pool->pages_n);
     assert(pool->refs[page] >= 1 && pool->refs[page] < REFS_MARKED - 1);
+    if (sequences_n(pool, page) == 0) unlink_cached(pool, page);
     pool->refs[page]++;
-    pool->shared_n += pool->refs[page] == 2;
+    pool->shared_n += sequences_n(pool, page) == 2;
 }
 
 void qr_page_pool_drop(struct qr_page_pool *pool, qr_page_id page)
 {
     assert(page < pool->pages_n);
-    assert(pool->refs[page] >= 1);
+    assert(sequences_n(pool, page) >= 1);
     pool->refs[page]--;
-    pool->shared_n -= pool->refs[page] == 1;
-    if (pool->refs[page] == 0) pool->free[pool->free_n++] = page;
+    pool->shared_n -= sequences_n(pool, page) == 1;
+    if (pool->refs[page] == 0)
+        pool->free[pool->free_n++] = page;
+    else if (sequences_n(pool, page) == 0)
+        link_warmest(pool, page);
 }
 
 uint32_t qr_page_pool_refs(const struct qr_page_pool *pool, qr_page_id page)
@@ -85,10 +146,40 @@ uint32_t qr_page_pool_refs(const struct qr_page_pool *pool, qr_page_id page)
     return pool->refs[page];
 }
 
+void qr_page_pool_keep(struct qr_page_pool *pool, qr_page_id page)
+{
+    assert(page < pool->pages_n);
+    assert(pool->refs[page] >= 1 && pool->refs[page] < REFS_MARKED - 1 && !pool->kept[page]);
+    pool->refs[page]++;
+    pool->kept[page] = true;
+}
+
+void qr_page_pool_unkeep(struct qr_page_pool *pool, qr_page_id page)
+{
+    assert(page < pool->pages_n);
+    assert(pool->kept[page]);
+    if (sequences_n(pool, page) == 0) unlink_cached(pool, page);
+    pool->kept[page] = false;
+    pool->refs[page]--;
+    if (pool->refs[page] == 0) pool->free[pool->free_n++] = page;
+}
+
+bool qr_page_pool_kept(const struct qr_page_pool *pool, qr_page_id page)
+{
+    assert(page < pool->pages_n);
+    return pool->kept[page];
+}
+
+qr_page_id qr_page_pool_coldest(const struct qr_page_pool *pool)
+{
+    return pool->coldest;
+}
+
 void qr_page_pool_dump(const struct qr_page_pool *pool, FILE *out)
 {
-    fprintf(out, "page_pool: %u pages, %u free, %u held, %u shared\n", pool->pages_n, pool->free_n,
-            pool->pages_n - pool->free_n, pool->shared_n);
+    fprintf(out, "page_pool: %u pages, %u free, %u cached, %u held, %u shared\n", pool->pages_n,
+            pool->free_n, pool->cached_n, qr_page_pool_held_n(pool), pool->shared_n);
     for (uint32_t page = 0; page < pool->pages_n; page++)
-        if (pool->refs[page] > 1) fprintf(out, "  page %u: %u readers\n", page, pool->refs[page]);
+        if (sequences_n(pool, page) > 1)
+            fprintf(out, "  page %u: %u readers\n", page, sequences_n(pool, page));
 }

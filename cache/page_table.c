@@ -45,6 +45,19 @@ static uint32_t pages_more(const struct qr_page_table *table, uint32_t page_toke
     return pages_n > table->pages_n ? pages_n - table->pages_n : 0;
 }
 
+static void read_pages(struct qr_page_table *table, struct qr_page_pool *pool,
+                       const qr_page_id *pages, uint32_t pages_n, uint32_t length)
+{
+    assert(table->pages_n == 0 && table->reserved == 0);
+    assert(pages_n <= table->pages_max);
+    for (uint32_t i = 0; i < pages_n; i++) {
+        qr_page_pool_share(pool, pages[i]);
+        table->pages[i] = pages[i];
+    }
+    table->pages_n = pages_n;
+    table->length = table->reserved = length;
+}
+
 void qr_page_table_init(struct qr_page_table *table, qr_page_id *pages, uint32_t pages_max)
 {
     *table = (struct qr_page_table){.pages = pages, .pages_max = pages_max};
@@ -93,15 +106,14 @@ void qr_page_table_advance(struct qr_page_table *table, uint32_t page_tokens, ui
 void qr_page_table_fork(struct qr_page_table *child, const struct qr_page_table *parent,
                         struct qr_page_pool *pool)
 {
-    assert(child->pages_n == 0 && child->reserved == 0);
     assert(parent->reserved == parent->length);
-    assert(child->pages_max >= parent->pages_n);
-    for (uint32_t i = 0; i < parent->pages_n; i++) {
-        qr_page_pool_share(pool, parent->pages[i]);
-        child->pages[i] = parent->pages[i];
-    }
-    child->pages_n = parent->pages_n;
-    child->length = child->reserved = parent->length;
+    read_pages(child, pool, parent->pages, parent->pages_n, parent->length);
+}
+
+void qr_page_table_adopt(struct qr_page_table *table, struct qr_page_pool *pool,
+                         const qr_page_id *pages, uint32_t page_tokens, uint32_t length)
+{
+    read_pages(table, pool, pages, qr_pages_for(length, page_tokens), length);
 }
 
 void qr_page_table_clear(struct qr_page_table *table, struct qr_page_pool *pool)

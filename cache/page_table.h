@@ -51,6 +51,11 @@ void qr_page_table_advance(struct qr_page_table *table, uint32_t page_tokens, ui
 void qr_page_table_fork(struct qr_page_table *child, const struct qr_page_table *parent,
                         struct qr_page_pool *pool);
 
+/* An empty table reads tokens [0, length) in pages that others have; pages may be table->pages
+ * itself.  All of them are shared, the last one until the table reserves more. */
+void qr_page_table_adopt(struct qr_page_table *table, struct qr_page_pool *pool,
+                         const qr_page_id *pages, uint32_t page_tokens, uint32_t length);
+
 /* Gives every page back: the table is as after init. */
 void qr_page_table_clear(struct qr_page_table *table, struct qr_page_pool *pool);
 

@@ -173,8 +173,77 @@ static void dump_names_shared_pages(void **state)
     qr_page_pool_share(pool, pages[1]);
     qr_page_pool_dump(pool, out);
     fclose(out);
-    assert_non_null(strstr(text, "4 pages, 2 free, 2 held, 1 shared"));
+    assert_non_null(strstr(text, "4 pages, 2 free, 0 cached, 2 held, 1 shared"));
     assert_non_null(strstr(text, "page 1: 2 readers"));
+}
+
+/* Goal: a kept page is cached while no sequence reads it, held while one does, and free only when
+ * it is neither read nor kept; free + cached + held = all.
+ * Method: each way there and back, the counts on the way. */
+static void kept_page_is_cached_or_held(void **state)
+{
+    struct qr_page_pool *pool = *state;
+    qr_page_id page;
+
+    assert_true(qr_page_pool_take(pool, &page, 1));
+    qr_page_pool_keep(pool, page);
+    qr_page_pool_check(pool);
+    assert_int_equal(qr_page_pool_refs(pool, page), 2);
+    assert_int_equal(qr_page_pool_held_n(pool), 1);
+    assert_int_equal(pool->shared_n, 0);
+    assert_int_equal(qr_page_pool_coldest(pool), QR_PAGE_NONE);
+
+    qr_page_pool_drop(pool, page);
+    qr_page_pool_check(pool);
+    assert_int_equal(pool->cached_n, 1);
+    assert_int_equal(pool->free_n, PAGES_N - 1);
+    assert_int_equal(qr_page_pool_held_n(pool), 0);
+    assert_int_equal(qr_page_pool_coldest(pool), page);
+
+    qr_page_pool_share(pool, page);
+    qr_page_pool_share(pool, page);
+    qr_page_pool_check(pool);
+    assert_int_equal(pool->cached_n, 0);
+    assert_int_equal(pool->shared_n, 1);
+    qr_page_pool_unkeep(pool, page);
+    qr_page_pool_check(pool);
+    assert_false(qr_page_pool_kept(pool, page));
+    assert_int_equal(qr_page_pool_refs(pool, page), 2);
+    qr_page_pool_drop(pool, page);
+    qr_page_pool_keep(pool, page);
+    qr_page_pool_drop(pool, page);
+    assert_int_equal(pool->cached_n, 1);
+    qr_page_pool_unkeep(pool, page);
+    qr_page_pool_check(pool);
+    assert_int_equal(pool->free_n, PAGES_N);
+}
+
+/* Goal: cached pages stand in the order in which their last reader let them go.
+ * Method: three go in one order; the first is read again; one in the middle is kept no more. */
+static void coldest_was_let_go_first(void **state)
+{
+    struct qr_page_pool *pool = *state;
+    qr_page_id pages[4];
+
+    assert_true(qr_page_pool_take(pool, pages, 4));
+    for (int i = 0; i < 4; i++)
+        qr_page_pool_keep(pool, pages[i]);
+    qr_page_pool_drop(pool, pages[2]);
+    qr_page_pool_drop(pool, pages[0]);
+    qr_page_pool_drop(pool, pages[3]);
+    qr_page_pool_drop(pool, pages[1]);
+    qr_page_pool_share(pool, pages[2]);
+    qr_page_pool_drop(pool, pages[2]);
+    qr_page_pool_unkeep(pool, pages[3]);
+    qr_page_pool_check(pool);
+    const int order[] = {0, 1, 2};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(qr_page_pool_coldest(pool), pages[order[i]]);
+        qr_page_pool_unkeep(pool, pages[order[i]]);
+        qr_page_pool_check(pool);
+    }
+    assert_int_equal(qr_page_pool_coldest(pool), QR_PAGE_NONE);
+    assert_int_equal(pool->free_n, PAGES_N);
 }
 
 int main(void)
@@ -188,6 +257,8 @@ int main(void)
         POOL_TEST(order_is_fixed),
         POOL_TEST(random_calls_keep_the_invariant),
         POOL_TEST(dump_names_shared_pages),
+        POOL_TEST(kept_page_is_cached_or_held),
+        POOL_TEST(coldest_was_let_go_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -219,6 +219,24 @@ static void copy_needs_a_page(void **state)
     check(f);
 }
 
+/* Goal: a table that begins with others' pages reads them, and copies only the one that it writes.
+ * Method: adopt 40 of another's 45 tokens, then write on. */
+static void adopted_pages_are_shared(void **state)
+{
+    struct fixture *f = *state;
+
+    grow(f, &f->a, 45);
+    qr_page_table_adopt(&f->b, &f->pool, f->a.pages, PAGE_TOKENS, 40);
+    check(f);
+    assert_int_equal(f->b.length, 40);
+    assert_int_equal(f->b.pages_n, 3);
+    assert_int_equal(f->pool.shared_n, 3);
+    assert_int_equal(grow(f, &f->b, 1), 1);
+    assert_memory_equal(f->b.pages, f->a.pages, 2 * sizeof f->a.pages[0]);
+    assert_int_not_equal(f->b.pages[2], f->a.pages[2]);
+    assert_int_equal(f->pool.shared_n, 2);
+}
+
 int main(void)
 {
 #define TABLE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -227,6 +245,7 @@ int main(void)
         TABLE_TEST(short_reserve_changes_nothing),  TABLE_TEST(reserved_tokens_wait_to_be_written),
         TABLE_TEST(clear_gives_every_page_back),    TABLE_TEST(first_writer_copies_the_shared_page),
         TABLE_TEST(fork_at_an_edge_copies_nothing), TABLE_TEST(copy_needs_a_page),
+        TABLE_TEST(adopted_pages_are_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

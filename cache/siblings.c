@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#include "cache/siblings.h"
+
+#include <assert.h>
+
+#define NONE QR_SIBLING_NONE
+
+static uint32_t height(const struct qr_sibling *all, uint32_t index)
+{
+    return index == NONE ? 0 : all[index].height;
+}
+
+static void measure(struct qr_sibling *all, uint32_t index)
+{
+    uint32_t left = height(all, all[index].left), right = height(all, all[index].right);
+
+    all[index].height = 1 + (left > right ? left : right);
+}
+
+/* `now` (or none) stands where `before` stood below `up`, or at the top. */
+static void replace(struct qr_sibling *all, uint32_t *top, uint32_t up, uint32_t before,
+                    uint32_t now)
+{
+    if (up == NONE)
+        *top = now;
+    else if (all[up].left == before)
+        all[up].left = now;
+    else
+        all[up].right = now;
+    if (now != NONE) all[now].up = up;
+}
+
+static void put_left(struct qr_sibling *all, uint32_t index, uint32_t child)
+{
+    all[index].left = child;
+    if (child != NONE) all[child].up = index;
+}
+
+static void put_right(struct qr_sibling *all, uint32_t index, uint32_t child)
+{
+    all[index].right = child;
+    if (child != NONE) all[child].up = index;
+}
+
+/* The right child comes up, or the left one; returns it. */
+static uint32_t turn_left(struct qr_sibling *all, uint32_t *top, uint32_t index)
+{
+    uint32_t child = all[index].right;
+
+    replace(all, top, all[index].up, index, child);
+    put_right(all, index, all[child].left);
+    put_left(all, child, index);
+    measure(all, index);
+    measure(all, child);
+    return child;
+}
+
+static uint32_t turn_right(struct qr_sibling *all, uint32_t *top, uint32_t index)
+{
+    uint32_t child = all[index].left;
+
+    replace(all, top, all[index].up, index, child);
+    put_left(all, index, all[child].right);
+    put_right(all, child, index);
+    measure(all, index);
+    measure(all, child);
+    return child;
+}
+
+/* From `index` up, after something below it came or went. */
+static void balance(struct qr_sibling *all, uint32_t *top, uint32_t index)
+{
+    for (; index != NONE; index = all[index].up) {
+        uint32_t left = all[index].left, right = all[index].right;
+
+        if (height(all, left) > height(all, right) + 1) {
+            if (height(all, all[left].left) < height(all, all[left].right))
+                turn_left(all, top, left);
+            index = turn_right(all, top, index);
+        } else if (height(all, right) > height(all, left) + 1) {
+            if (height(all, all[right].right) < height(all, all[right].left))
+                turn_right(all, top, right);
+            index = turn_left(all, top, index);
+        } else {
+            measure(all, index);
+        }
+    }
+}
+
+void qr_sibling_insert(struct qr_sibling *all, uint32_t *top, uint32_t index, uint32_t at,
+                       bool left)
+{
+    all[index] = (struct qr_sibling){.left = NONE, .right = NONE, .up = at, .height = 1};
+    if (at == NONE) {
+        assert(*top == NONE);
+        *top = index;
+        return;
+    }
+    assert((left ? all[at].left : all[at].right) == NONE);
+    if (left)
+        all[at].left = index;
+    else
+        all[at].right = index;
+    balance(all, top, at);
+}
+
+void qr_sibling_remove(struct qr_sibling *all, uint32_t *top, uint32_t index)
+{
+    const struct qr_sibling gone = all[index];
+    uint32_t next, from;
+
+    if (gone.left == NONE || gone.right == NONE) {
+        replace(all, top, gone.up, index, gone.left == NONE ? gone.right : gone.left);
+        balance(all, top, gone.up);
+        return;
+    }
+    /* The next in order has nothing on its left, so it can be lifted out and stand here. */
+    for (next = gone.right; all[next].left != NONE;)
+        next = all[next].left;
+    from = next;
+    if (next != gone.right) {
+        from = all[next].up;
+        put_left(all, from, all[next].right);
+        put_right(all, next, gone.right);
+    }
+    put_left(all, next, gone.left);
+    replace(all, top, gone.up, index, next);
+    balance(all, top, from);
+}
+
+uint32_t qr_sibling_next(const struct qr_sibling *all, uint32_t index)
+{
+    uint32_t below = index;
+
+    if (all[index].right != NONE) {
+        for (index = all[index].right; all[index].left != NONE;)
+            index = all[index].left;
+        return index;
+    }
+    for (index = all[index].up; index != NONE && all[index].right == below;) {
+        below = index;
+        index = all[index].up;
+    }
+    return index;
+}
+
+void qr_sibling_check(const struct qr_sibling *all, uint32_t top, uint32_t index)
+{
+    uint32_t left = height(all, all[index].left), right = height(all, all[index].right);
+    uint32_t depth = 0;
+
+    assert(all[index].height == 1 + (left > right ? left : right));
+    assert(left <= right + 1 && right <= left + 1);
+    for (; all[index].up != NONE; index = all[index].up) {
+        assert(all[all[index].up].left == index || all[all[index].up].right == index);
+        assert(depth++ < 64);
+    }
+    assert(index == top);
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/* The prefix tree against a plain list of texts that does the same by looking at everything.
+ * QUIRE_SIM_SEEDS makes it longer, QUIRE_SIM_SEED runs one seed again. */
+#include "tree_fixture.h"
+
+#define SEEDS_N   60u
+#define STEPS_N   400u
+#define SEQS_N    4u
+#define PAGES_MAX 40u
+
+/* One page of the tree: the text from the root to its end. */
+struct entry {
+    bool live;
+    struct qr_prefix_salt salt;
+    int32_t text[TOKENS_MAX];
+    uint32_t text_n;
+    uint32_t readers_n;
+    uint64_t let_go; /* when its last reader did */
+};
+
+struct model {
+    uint64_t random;
+    struct tree_fixture f;
+    struct entry entries[PAGES_MAX]; /* by page */
+    struct tree_seq seqs[SEQS_N];
+    bool runs[SEQS_N];
+    uint64_t now;
+    uint64_t evictions, matches, copies;
+};
+
+static uint32_t choose(struct model *m, uint32_t n)
+{
+    uint64_t z = m->random += 0x9e3779b97f4a7c15u; /* splitmix64 */
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (uint32_t)((z ^ (z >> 31)) % n);
+}
+
+static bool same_salt(struct qr_prefix_salt a, struct qr_prefix_salt b)
+{
+    return a.words[0] == b.words[0] && a.words[1] == b.words[1];
+}
+
+static uint32_t common(const int32_t *a, uint32_t a_n, const int32_t *b, uint32_t b_n)
+{
+    uint32_t i = 0;
+
+    while (i < a_n && i < b_n && a[i] == b[i])
+        i++;
+    return i;
+}
+
+/* The longest beginning of the text that any entry has. */
+static uint32_t model_match(const struct model *m, const struct tree_seq *seq, uint32_t n)
+{
+    uint32_t best = 0;
+
+    for (uint32_t p = 0; p < PAGES_MAX; p++) {
+        const struct entry *e = &m->entries[p];
+        if (!e->live || !same_salt(e->salt, seq->salt)) continue;
+        uint32_t common_n = common(e->text, e->text_n, seq->tokens, n);
+        if (common_n > best) best = common_n;
+    }
+    return best;
+}
+
+/* Whether some entry ends in the same page as a text of n tokens and has them all. */
+static bool model_has(const struct model *m, const struct tree_seq *seq, uint32_t n)
+{
+    for (uint32_t p = 0; p < PAGES_MAX; p++) {
+        const struct entry *e = &m->entries[p];
+        if (e->live && same_salt(e->salt, seq->salt) && e->text_n >= n &&
+            (e->text_n - 1) / PAGE == (n - 1) / PAGE && common(e->text, n, seq->tokens, n) == n)
+            return true;
+    }
+    return false;
+}
+
+/* A page of the sequence that ends after n tokens enters; what begins it goes. */
+static void model_add(struct model *m, const struct tree_seq *seq, uint32_t n, qr_page_id page)
+{
+    struct entry *e = &m->entries[page];
+
+    for (uint32_t p = 0; p < PAGES_MAX; p++) {
+        struct entry *other = &m->entries[p];
+        if (other->live && same_salt(other->salt, seq->salt) && other->text_n < n &&
+            (other->text_n - 1) / PAGE == (n - 1) / PAGE &&
+            common(other->text, other->text_n, seq->tokens, n) == other->text_n)
+            other->live = false;
+    }
+    assert_false(e->live);
+    *e = (struct entry){.live = true, .salt = seq->salt, .text_n = n};
+    memcpy(e->text, seq->tokens, n * sizeof e->text[0]);
+}
+
+/* The cached page that nothing stands on and that was let go first. */
+static qr_page_id model_coldest(const struct model *m)
+{
+    qr_page_id coldest = QR_PAGE_NONE;
+
+    for (uint32_t p = 0; p < PAGES_MAX; p++) {
+        const struct entry *e = &m->entries[p];
+        bool leaf = true;
+        if (!e->live || e->readers_n > 0) continue;
+        for (uint32_t q = 0; q < PAGES_MAX; q++) {
+            const struct entry *below = &m->entries[q];
+            leaf &= !(below->live && same_salt(below->salt, e->salt) && below->text_n > e->text_n &&
+                      common(below->text, e->text_n, e->text, e->text_n) == e->text_n);
+        }
+        if (leaf && (coldest == QR_PAGE_NONE || e->let_go < m->entries[coldest].let_go))
+            coldest = p;
+    }
+    return coldest;
+}
+
+/* Who reads which page; a page that nobody reads any more was let go now, deepest first. */
+static void model_readers(struct model *m)
+{
+    uint32_t before[PAGES_MAX];
+
+    for (uint32_t p = 0; p < PAGES_MAX; p++) {
+        before[p] = m->entries[p].readers_n;
+        m->entries[p].readers_n = 0;
+    }
+    for (uint32_t s = 0; s < SEQS_N; s++)
+        for (uint32_t i = 0; m->runs[s] && i < m->seqs[s].table.pages_n; i++)
+            m->entries[m->seqs[s].pages[i]].readers_n++;
+    for (uint32_t depth = TABLE_MAX; depth > 0; depth--)
+        for (uint32_t p = 0; p < PAGES_MAX; p++) {
+            struct entry *e = &m->entries[p];
+            if (e->live && before[p] > 0 && e->readers_n == 0 &&
+                (e->text_n - 1) / PAGE == depth - 1)
+                e->let_go = ++m->now;
+        }
+}
+
+/* The tree has the model's entries, page for page and token for token. */
+static void compare(const struct model *m)
+{
+    const struct qr_prefix_tree *tree = &m->f.tree;
+    uint32_t cached_n = 0;
+
+    tree_check(&m->f);
+    for (qr_page_id p = 0; p < m->f.pool.pages_n; p++) {
+        const struct entry *e = &m->entries[p];
+        uint32_t end = e->text_n;
+        assert_int_equal(e->live, qr_page_pool_kept(&m->f.pool, p));
+        assert_int_equal(m->f.pool.refs[p], e->readers_n + e->live);
+        cached_n += e->live && e->readers_n == 0;
+        for (qr_page_id q = p; e->live && q != QR_PAGE_NONE; q = tree->nodes[q].parent) {
+            uint32_t n = tree->nodes[q].tokens_n;
+            assert_true(n <= end);
+            assert_memory_equal(tree->tokens + q * PAGE, e->text + end - n, n * sizeof(int32_t));
+            end -= n;
+            if (tree->nodes[q].parent == QR_PAGE_NONE) {
+                assert_int_equal(end, 0);
+                assert_true(same_salt(tree->nodes[q].salt, e->salt));
+            }
+        }
+    }
+    assert_int_equal(cached_n, m->f.pool.cached_n);
+    assert_int_equal(model_coldest(m), qr_page_pool_coldest(&m->f.pool));
+}
+
+/* A text of few different tokens, or one that goes on from an older one: much is shared. */
+static void draw_text(struct model *m, struct tree_seq *seq)
+{
+    const struct tree_seq *like = &m->seqs[choose(m, SEQS_N)];
+    uint32_t same_n = like == seq ? 0 : choose(m, like->tokens_n + 1);
+    struct tree_seq next = {.salt = {{choose(m, 4) == 0, choose(m, 4) == 0}}};
+
+    next.tokens_n = 1 + choose(m, choose(m, 2) == 0 ? 24 : 6 * PAGE);
+    for (uint32_t i = 0; i < next.tokens_n; i++)
+        next.tokens[i] = i < same_n ? like->tokens[i] : (int32_t)(choose(m, 8) == 0);
+    *seq = next;
+}
+
+static void begin(struct model *m, uint32_t s)
+{
+    struct tree_seq *seq = &m->seqs[s];
+
+    draw_text(m, seq);
+    uint32_t expected = model_match(m, seq, seq->tokens_n - 1);
+    seq_begin(&m->f, seq);
+    assert_int_equal(seq->matched_n, expected);
+    m->matches += expected > 0;
+    m->runs[s] = true;
+    model_readers(m);
+}
+
+/* The next tokens, if the pages suffice; evictions one by one, each the model's. */
+static void compute(struct model *m, uint32_t s)
+{
+    struct tree_seq *seq = &m->seqs[s];
+    uint32_t left_n = seq->tokens_n - seq->table.length;
+    uint32_t end = seq->table.length + 1 + choose(m, left_n);
+    uint32_t wants_n = qr_page_table_wants(&seq->table, &m->f.pool, PAGE, end - seq->table.length);
+    uint32_t kept_n = seq->kept_n, copied_n = seq->copied_n;
+    bool ours[TABLE_MAX];
+
+    if (wants_n > m->f.pool.free_n + m->f.pool.cached_n) return;
+    while (m->f.pool.free_n < wants_n) {
+        qr_page_id coldest = model_coldest(m);
+        assert_int_equal(coldest, qr_page_pool_coldest(&m->f.pool));
+        assert_true(qr_prefix_tree_evict(&m->f.tree));
+        m->entries[coldest].live = false;
+        m->evictions++;
+    }
+    for (uint32_t i = kept_n; i < end / PAGE; i++)
+        ours[i] = !model_has(m, seq, (i + 1) * PAGE);
+    seq_compute(&m->f, seq, end);
+    m->copies += seq->copied_n - copied_n;
+    assert_int_equal(seq->kept_n, end / PAGE);
+    model_readers(m); /* the copied page was let go before the next enter */
+    for (uint32_t i = kept_n; i < end / PAGE; i++)
+        if (ours[i]) model_add(m, seq, (i + 1) * PAGE, seq->pages[i]);
+    model_readers(m);
+}
+
+static void finish(struct model *m, uint32_t s)
+{
+    struct tree_seq *seq = &m->seqs[s];
+    uint32_t length = seq->table.length;
+
+    if (length % PAGE != 0 && !model_has(m, seq, length))
+        model_add(m, seq, length, seq->pages[length / PAGE]);
+    model_readers(m);
+    seq_end(&m->f, seq);
+    m->runs[s] = false;
+    model_readers(m);
+}
+
+static void run_seed(uint64_t seed, struct model *m)
+{
+    uint32_t pages_n;
+
+    memset(m, 0, sizeof *m);
+    m->random = seed;
+    pages_n = 1 + TABLE_MAX / 2 + choose(m, PAGES_MAX - TABLE_MAX / 2 - 1);
+    tree_open(&m->f, pages_n);
+    for (uint32_t i = 0; i < STEPS_N; i++) {
+        uint32_t s = choose(m, SEQS_N);
+        if (!m->runs[s])
+            begin(m, s);
+        else if (m->seqs[s].table.length < m->seqs[s].tokens_n && choose(m, 8) != 0)
+            compute(m, s);
+        else
+            finish(m, s);
+        compare(m);
+    }
+    for (uint32_t s = 0; s < SEQS_N; s++)
+        if (m->runs[s]) finish(m, s);
+    compare(m);
+    assert_int_equal(qr_page_pool_held_n(&m->f.pool), 0);
+    tree_close(&m->f);
+}
+
+/* Goal: after every call the tree holds the very texts that it should, in the pages that it should,
+ * finds the longest of them, and evicts the right one; and no key is ever another text's.
+ * Method: random texts of two tokens over few pages, four at a time, seeded; a plain list keeps the
+ * same account. */
+static void tree_is_what_a_plain_list_says(void **state)
+{
+    const char *seeds = getenv("QUIRE_SIM_SEEDS"), *only = getenv("QUIRE_SIM_SEED");
+    uint64_t seeds_n = seeds != NULL ? strtoull(seeds, NULL, 10) : SEEDS_N;
+    uint64_t first = only != NULL ? strtoull(only, NULL, 10) : 1;
+    uint64_t evictions = 0, matches = 0, copies = 0;
+    struct model *m = malloc(sizeof *m);
+
+    (void)state;
+    assert_non_null(m);
+    for (uint64_t seed = first; seed <= (only != NULL ? first : seeds_n); seed++) {
+        if (getenv("QUIRE_SIM_SHOW") != NULL)
+            print_message("seed %llu\n", (unsigned long long)seed);
+        run_seed(seed, m);
+        evictions += m->evictions;
+        matches += m->matches;
+        copies += m->copies;
+    }
+    free(m);
+    print_message("%llu evictions, %llu matches, %llu copies\n", (unsigned long long)evictions,
+                  (unsigned long long)matches, (unsigned long long)copies);
+    if (only != NULL) return;
+    assert_true(evictions > 0 && matches > 0 && copies > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(tree_is_what_a_plain_list_says)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

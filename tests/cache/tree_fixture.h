@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* tree_fixture -- a prefix tree with its pool and a small KV store, and sequences over it.
+ *
+ * A sequence does what the scheduler's do: takes what the tree has, evicts for the pages it wants,
+ * writes a stamp of each token's whole past as its key, and leaves its pages in the tree. */
+#ifndef QR_TESTS_CACHE_TREE_FIXTURE_H
+#define QR_TESTS_CACHE_TREE_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cache/prefix_tree.h"
+
+#define PAGE       16u
+#define TABLE_MAX  16u
+#define TOKENS_MAX (TABLE_MAX * PAGE)
+#define UNUSED     __attribute__((unused))
+
+struct tree_fixture {
+    struct qr_page_pool pool;
+    struct qr_kv_store store;
+    struct qr_prefix_tree tree;
+    void *pool_memory, *tree_memory;
+};
+
+struct tree_seq {
+    struct qr_prefix_salt salt;
+    int32_t tokens[TOKENS_MAX];
+    uint32_t tokens_n;
+    uint32_t matched_n; /* what the tree had */
+    uint32_t kept_n;    /* pages in the tree */
+    uint32_t copied_n;
+    qr_page_id pages[TABLE_MAX];
+    struct qr_page_table table;
+};
+
+static UNUSED void tree_open(struct tree_fixture *f, uint32_t pages_n)
+{
+    const struct qr_kv_shape shape = {QR_KV_F32, 1, 1, 8, PAGE};
+    size_t page_bytes;
+
+    assert_true(qr_kv_shape_page_bytes(&shape, &page_bytes));
+    f->pool_memory = malloc(qr_page_pool_bytes(pages_n));
+    f->tree_memory = malloc(qr_prefix_tree_bytes(pages_n, PAGE));
+    void *base = aligned_alloc(64, pages_n * page_bytes);
+    assert_true(f->pool_memory != NULL && f->tree_memory != NULL && base != NULL);
+    memset(base, 0xff, pages_n * page_bytes);
+    qr_page_pool_init(&f->pool, f->pool_memory, pages_n);
+    qr_kv_store_init(&f->store, &shape, base, pages_n);
+    qr_prefix_tree_init(&f->tree, f->tree_memory, &f->pool, PAGE);
+}
+
+static UNUSED void tree_check(const struct tree_fixture *f)
+{
+    qr_page_pool_check(&f->pool);
+    qr_prefix_tree_check(&f->tree);
+    assert_int_equal(f->pool.free_n + f->pool.cached_n + qr_page_pool_held_n(&f->pool),
+                     f->pool.pages_n);
+}
+
+static UNUSED void tree_close(struct tree_fixture *f)
+{
+    tree_check(f);
+    free(f->tree_memory);
+    free(f->pool_memory);
+    free(f->store.base);
+}
+
+static uint32_t *tree_slot(const struct tree_fixture *f, const struct tree_seq *seq, uint32_t i)
+{
+    return (uint32_t *)(void *)(f->store.base + seq->pages[i / PAGE] * f->store.page_bytes) +
+           i % PAGE;
+}
+
+/* What a key depends on: the salt and every token up to it. */
+static uint32_t tree_stamp(const struct tree_seq *seq, uint32_t i)
+{
+    uint32_t stamp = (uint32_t)seq->salt.words[0] * 31 + (uint32_t)seq->salt.words[1];
+
+    for (uint32_t t = 0; t <= i; t++)
+        stamp = (stamp ^ (uint32_t)seq->tokens[t]) * 16777619u + 1;
+    return stamp;
+}
+
+/* Adopts what the tree has, at most all tokens but the last one. */
+static UNUSED void seq_begin(struct tree_fixture *f, struct tree_seq *seq)
+{
+    qr_page_id pages[TABLE_MAX];
+
+    qr_page_table_init(&seq->table, seq->pages, TABLE_MAX);
+    seq->matched_n =
+        qr_prefix_tree_match(&f->tree, seq->salt, seq->tokens, seq->tokens_n - 1, pages);
+    qr_page_table_adopt(&seq->table, &f->pool, pages, PAGE, seq->matched_n);
+    seq->kept_n = seq->matched_n / PAGE;
+    seq->copied_n = 0;
+    for (uint32_t i = 0; i < seq->matched_n; i++)
+        assert_int_equal(*tree_slot(f, seq, i), tree_stamp(seq, i));
+}
+
+/* Computes up to token `end`; full pages enter the tree. */
+static UNUSED void seq_compute(struct tree_fixture *f, struct tree_seq *seq, uint32_t end)
+{
+    uint32_t begin = seq->table.length, copied = 0;
+    uint32_t wants_n = qr_page_table_wants(&seq->table, &f->pool, PAGE, end - begin);
+
+    while (f->pool.free_n < wants_n)
+        assert_true(qr_prefix_tree_evict(&f->tree));
+    assert_true(qr_page_table_reserve(&seq->table, &f->pool, &f->store, end - begin, &copied));
+    seq->copied_n += copied;
+    for (uint32_t i = begin; i < end; i++)
+        *tree_slot(f, seq, i) = tree_stamp(seq, i);
+    qr_page_table_advance(&seq->table, PAGE, end - begin);
+    seq->kept_n = qr_prefix_tree_add(&f->tree, seq->salt, &seq->table, seq->tokens, seq->kept_n);
+    for (uint32_t i = 0; i < end; i++)
+        assert_int_equal(*tree_slot(f, seq, i), tree_stamp(seq, i));
+}
+
+static UNUSED void seq_end(struct tree_fixture *f, struct tree_seq *seq)
+{
+    qr_prefix_tree_add_last(&f->tree, seq->salt, &seq->table, seq->tokens, seq->kept_n);
+    qr_page_table_clear(&seq->table, &f->pool);
+}
+
+/* Tokens first, first + 1 ... */
+static UNUSED void seq_text(struct tree_seq *seq, uint32_t tokens_n, int32_t first)
+{
+    memset(seq, 0, sizeof *seq);
+    seq->tokens_n = tokens_n;
+    for (uint32_t i = 0; i < tokens_n; i++)
+        seq->tokens[i] = first + (int32_t)i;
+}
+
+/* From its first token to its end; returns what the tree had of it. */
+static UNUSED uint32_t seq_run(struct tree_fixture *f, struct tree_seq *seq)
+{
+    seq_begin(f, seq);
+    seq_compute(f, seq, seq->tokens_n);
+    seq_end(f, seq);
+    tree_check(f);
+    return seq->matched_n;
+}
+
+#endif
