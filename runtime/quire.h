@@ -199,6 +199,7 @@ struct quire_engine_settings {
                                  0: the more of 256 and running_max + 64 */
     uint32_t prefill_chunk;   /* most prompt tokens of one request in a step;
                                  0: the budget's */
+    uint32_t no_prefix_cache; /* 1: every request computes its whole prompt, and no page is kept */
 };
 QUIRE_API void quire_engine_settings_defaults_sized(struct quire_engine_settings *settings,
                                                     size_t size);
@@ -354,6 +355,11 @@ struct quire_stats {
     uint64_t recomputed_tokens;
     uint64_t finished_stop, finished_length, cancelled;
     uint64_t refused; /* QUIRE_QUEUE_FULL */
+    uint64_t prefix_queries, prefix_hits; /* prompt tokens looked up in cached pages, and found */
+    uint64_t page_copies;                 /* of pages that others read too, before writing */
+    uint64_t page_evictions;              /* cached pages that gave way to others */
+    uint64_t slots_held, slots_empty;     /* summed over steps: slots for tokens in held pages, and
+                                             those of them that had none */
     struct quire_histogram time_to_first_token_s, inter_token_s, e2e_s, queue_s, prefill_s,
         decode_s, step_s, step_tokens;
 };

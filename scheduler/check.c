@@ -4,6 +4,23 @@
 
 #include "scheduler/scheduler_internal.h"
 
+/* Every full page of it is in the tree, below the one before, with its own tokens. */
+static void check_kept(const struct qr_scheduler *s, qr_seq_id id)
+{
+    const struct qr_page_table *table = qr_seq_table(s, &s->seqs[id]);
+    const struct qr_seq_source *source = &s->sources[id];
+
+    assert(source->kept_n == table->length / s->page_tokens);
+    for (uint32_t i = 0; i < source->kept_n; i++) {
+        const struct qr_prefix_node *node = &s->tree->nodes[table->pages[i]];
+        size_t at = (size_t)i * s->page_tokens;
+        assert(node->tokens_n == s->page_tokens);
+        assert(node->parent == (i == 0 ? QR_PAGE_NONE : table->pages[i - 1]));
+        assert(memcmp(s->tree->tokens + (size_t)table->pages[i] * s->page_tokens,
+                      *source->tokens + at, s->page_tokens * sizeof(int32_t)) == 0);
+    }
+}
+
 static void check_running(const struct qr_scheduler *s, qr_seq_id id)
 {
     const struct qr_seq *seq = &s->seqs[id];
@@ -19,6 +36,7 @@ static void check_running(const struct qr_scheduler *s, qr_seq_id id)
     /* While more than the next token is to be computed, its pages are there or promised. */
     assert(table->pages_n + seq->promised_n <= known_pages_n);
     if (table->length + 1 < seq->known_n) assert(table->pages_n + seq->promised_n == known_pages_n);
+    if (s->tree != NULL) check_kept(s, id);
     for (uint32_t i = 0; i < table->pages_n; i++)
         s->readers[table->pages[i]]++;
 }
@@ -28,7 +46,7 @@ static void check_waiting(const struct qr_scheduler *s, qr_seq_id id)
     const struct qr_seq *seq = &s->seqs[id];
 
     assert(seq->state == QR_SEQ_WAITING);
-    assert(seq->slot == QR_SLOT_NONE && seq->promised_n == 0);
+    assert(seq->slot == QR_SLOT_NONE && seq->promised_n == 0 && s->sources[id].kept_n == 0);
 }
 
 /* The list is whole, and in order of arrival from *arrival on, which it moves past its last. */
@@ -56,20 +74,24 @@ static void check_list(const struct qr_scheduler *s, const struct qr_seq_list *l
 
 static void check_sums(const struct qr_scheduler *s)
 {
-    uint64_t promised_n = 0, held_tokens = 0;
+    uint64_t promised_n = 0, held_tokens = 0, held_pages = 0;
     uint32_t held_n = 0;
 
     for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
         promised_n += s->seqs[id].promised_n;
         held_tokens += qr_seq_table(s, &s->seqs[id])->length;
+        held_pages += qr_seq_table(s, &s->seqs[id])->pages_n;
     }
-    assert(promised_n == s->promised_n && promised_n <= s->pool->free_n);
-    assert(held_tokens == s->held_tokens);
+    assert(promised_n == s->promised_n);
+    assert(promised_n <= (uint64_t)s->pool->free_n + s->pool->cached_n);
+    assert(held_tokens == s->held_tokens && held_pages == s->held_pages);
     for (uint32_t page = 0; page < s->pool->pages_n; page++) {
-        assert(s->readers[page] == qr_page_pool_refs(s->pool, page));
+        assert(s->readers[page] + qr_page_pool_kept(s->pool, page) ==
+               qr_page_pool_refs(s->pool, page));
         held_n += s->readers[page] > 0;
     }
-    assert(held_n + s->pool->free_n == s->pool->pages_n);
+    assert(held_n + s->pool->free_n + s->pool->cached_n == s->pool->pages_n);
+    assert(s->tree != NULL || s->pool->cached_n == 0);
 }
 
 void qr_scheduler_check(const struct qr_scheduler *s)
@@ -88,13 +110,16 @@ void qr_scheduler_check(const struct qr_scheduler *s)
         assert(s->tables[s->free_slots[i]].pages_n == 0);
     check_sums(s);
     qr_page_pool_check(s->pool);
+    if (s->tree != NULL) qr_prefix_tree_check(s->tree);
 }
 
 void qr_scheduler_dump(const struct qr_scheduler *s, FILE *out)
 {
-    fprintf(out, "scheduler: %u running, %u waiting; pages: %u, %u free, %u of them promised%s\n",
-            s->running.n, s->waiting.n, s->pool->pages_n, s->pool->free_n, s->promised_n,
-            s->planned ? "; planned" : "");
+    fprintf(out,
+            "scheduler: %u running, %u waiting; pages: %u, %u free, %u cached, %u of them "
+            "promised%s\n",
+            s->running.n, s->waiting.n, s->pool->pages_n, s->pool->free_n, s->pool->cached_n,
+            s->promised_n, s->planned ? "; planned" : "");
     for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
         const struct qr_seq *seq = &s->seqs[id];
         const struct qr_page_table *table = qr_seq_table(s, seq);

@@ -6,10 +6,14 @@
 
 #include "scheduler/scheduler_internal.h"
 
-static uint32_t unpromised_n(const struct qr_scheduler *s)
+void qr_seq_keep_pages(struct qr_scheduler *s, qr_seq_id id)
 {
-    assert(s->promised_n <= s->pool->free_n);
-    return s->pool->free_n - s->promised_n;
+    struct qr_seq_source *source = &s->sources[id];
+    struct qr_page_table *table = qr_seq_table(s, &s->seqs[id]);
+
+    if (s->tree == NULL) return;
+    source->kept_n =
+        qr_prefix_tree_add(s->tree, source->salt, table, *source->tokens, source->kept_n);
 }
 
 bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n)
@@ -19,54 +23,34 @@ bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n)
     uint32_t wants_n = qr_page_table_wants(table, s->pool, s->page_tokens, n);
     uint32_t own_n = wants_n < seq->promised_n ? wants_n : seq->promised_n;
     uint32_t copied;
-    bool reserved;
 
-    if (wants_n - own_n > unpromised_n(s)) return false;
-    reserved = qr_page_table_reserve(table, s->pool, s->store, n, &copied);
+    if (wants_n - own_n > qr_scheduler_unpromised_n(s)) return false;
+    while (s->pool->free_n < wants_n) {
+        bool evicted = qr_prefix_tree_evict(s->tree);
+        assert(evicted);
+    }
+    bool reserved = qr_page_table_reserve(table, s->pool, s->store, n, &copied);
     assert(reserved);
     seq->promised_n -= own_n;
     s->promised_n -= own_n;
+    s->held_pages += wants_n - copied;
     s->stats.page_copies += copied;
     return true;
-}
-
-bool qr_scheduler_admissible(const struct qr_scheduler *s)
-{
-    const struct qr_seq *seq;
-    uint32_t wants_n;
-
-    if (s->waiting.n == 0 || s->running.n == s->limits.running_max) return false;
-    seq = &s->seqs[s->waiting.head];
-    wants_n = qr_pages_for(seq->known_n, s->page_tokens);
-    /* Room for every sequence to grow, or the one that was preempted would soon be so again. */
-    if (seq->preemptions_n > 0 && s->running.n > 0) wants_n += s->running.n + 1;
-    return wants_n <= unpromised_n(s);
-}
-
-qr_seq_id qr_scheduler_admit(struct qr_scheduler *s)
-{
-    qr_seq_id id = s->waiting.head;
-    struct qr_seq *seq = &s->seqs[id];
-
-    assert(seq->state == QR_SEQ_WAITING);
-    qr_seq_list_remove(s, &s->waiting, id);
-    qr_seq_list_push_tail(s, &s->running, id);
-    assert(s->free_slots_n > 0);
-    seq->slot = s->free_slots[--s->free_slots_n];
-    seq->state = QR_SEQ_RUNNING;
-    seq->promised_n = qr_pages_for(seq->known_n, s->page_tokens);
-    s->promised_n += seq->promised_n;
-    assert(s->promised_n <= s->pool->free_n);
-    return id;
 }
 
 void qr_seq_stop(struct qr_scheduler *s, qr_seq_id id)
 {
     struct qr_seq *seq = &s->seqs[id];
+    struct qr_seq_source *source = &s->sources[id];
+    struct qr_page_table *table = qr_seq_table(s, seq);
 
     assert(seq->state == QR_SEQ_RUNNING);
-    s->held_tokens -= qr_seq_table(s, seq)->length;
-    qr_page_table_clear(qr_seq_table(s, seq), s->pool);
+    if (s->tree != NULL)
+        qr_prefix_tree_add_last(s->tree, source->salt, table, *source->tokens, source->kept_n);
+    source->kept_n = 0;
+    s->held_tokens -= table->length;
+    s->held_pages -= table->pages_n;
+    qr_page_table_clear(table, s->pool);
     s->promised_n -= seq->promised_n;
     seq->promised_n = 0;
     s->free_slots[s->free_slots_n++] = seq->slot;

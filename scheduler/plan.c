@@ -64,9 +64,11 @@ static void plan_prefills(struct qr_scheduler *s)
 
 static void plan_admissions(struct qr_scheduler *s)
 {
-    while (s->plan.tokens_n < s->limits.step_tokens && qr_scheduler_admissible(s)) {
+    while (s->plan.tokens_n < s->limits.step_tokens) {
+        qr_seq_id id = qr_scheduler_admit(s);
+        if (id == QR_SEQ_NONE) return;
         s->plan.admitted_n++;
-        plan_chunk(s, qr_scheduler_admit(s));
+        plan_chunk(s, id);
     }
 }
 
@@ -77,11 +79,11 @@ const struct qr_plan *qr_scheduler_plan(struct qr_scheduler *s)
     plan_decodes(s);
     /* What limits.step_tokens is checked for at init. */
     assert(s->plan.tokens_n + QR_PREFILL_MIN <= s->limits.step_tokens);
+    s->decodes_n = s->plan.items_n;
     plan_prefills(s);
-    plan_admissions(s);
+    /* Whoever was preempted in this step would be the first to come back. */
+    if (s->plan.preempted_n == 0) plan_admissions(s);
 
-    /* Whoever is preempted leaves less room than it needs, and stands before everybody else. */
-    assert(s->plan.preempted_n == 0 || s->plan.admitted_n == 0);
     /* Progress: where there is a sequence, one moves. */
     assert(s->plan.items_n > 0 || (s->running.n == 0 && s->waiting.n == 0));
     s->planned = s->plan.items_n > 0;
@@ -95,6 +97,7 @@ static void count_item(struct qr_scheduler *s, const struct qr_plan_item *item)
 
     qr_page_table_advance(qr_seq_table(s, seq), s->page_tokens, item->tokens_n);
     s->held_tokens += item->tokens_n;
+    qr_seq_keep_pages(s, item->seq);
     s->stats.computed_tokens += item->tokens_n;
     if (item->position < seq->computed_max)
         s->stats.recomputed_tokens += least(end, seq->computed_max) - item->position;
@@ -104,16 +107,12 @@ static void count_item(struct qr_scheduler *s, const struct qr_plan_item *item)
 void qr_scheduler_commit(struct qr_scheduler *s, const struct qr_result *results,
                          uint32_t results_n)
 {
-    uint64_t slots_n;
-
     assert(s->planned && results_n == s->plan.items_n);
     for (uint32_t i = 0; i < results_n; i++)
         count_item(s, &s->items[i]);
-    slots_n = (uint64_t)(s->pool->pages_n - s->pool->free_n) * s->page_tokens;
-    assert(slots_n >= s->held_tokens);
     s->stats.steps++;
-    s->stats.slots_held += slots_n;
-    s->stats.slots_empty += slots_n - s->held_tokens;
+    s->stats.slots_held += (uint64_t)qr_page_pool_held_n(s->pool) * s->page_tokens;
+    s->stats.slots_empty += s->held_pages * s->page_tokens - s->held_tokens;
 
     for (uint32_t i = 0; i < results_n; i++) {
         struct qr_seq *seq = &s->seqs[s->items[i].seq];

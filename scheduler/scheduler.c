@@ -9,7 +9,7 @@ static_assert(sizeof(struct qr_seq) <= 64, "a sequence is no more than a cache l
 
 /* Where the parts stand in the caller's memory, widest alignment first. */
 struct layout {
-    size_t seqs, tables, items, free_seqs, free_slots, pages, readers, bytes;
+    size_t seqs, sources, tables, items, free_seqs, free_slots, pages, readers, bytes;
     uint32_t seqs_n;
     uint32_t table_pages; /* of one sequence */
 };
@@ -39,6 +39,8 @@ static struct layout lay_out(const struct qr_scheduler_limits *limits, uint32_t 
     l.table_pages = qr_pages_for(limits->context_max, page_tokens);
     if (l.table_pages > pages_n) l.table_pages = pages_n;
     l.seqs = place(&l.bytes, l.seqs_n, sizeof(struct qr_seq), alignof(struct qr_seq));
+    l.sources =
+        place(&l.bytes, l.seqs_n, sizeof(struct qr_seq_source), alignof(struct qr_seq_source));
     l.tables =
         place(&l.bytes, running_n, sizeof(struct qr_page_table), alignof(struct qr_page_table));
     l.items = place(&l.bytes, running_n, sizeof(struct qr_plan_item), alignof(struct qr_plan_item));
@@ -56,7 +58,8 @@ size_t qr_scheduler_bytes(const struct qr_scheduler_limits *limits, uint32_t pag
 }
 
 struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_limits *limits,
-                                       struct qr_page_pool *pool, struct qr_kv_store *store)
+                                       struct qr_page_pool *pool, struct qr_kv_store *store,
+                                       struct qr_prefix_tree *tree)
 {
     struct layout l = lay_out(limits, pool->pages_n, store->shape.page_tokens);
     struct qr_scheduler *s = memory;
@@ -65,12 +68,15 @@ struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_l
 
     assert(memory != NULL && (uintptr_t)memory % alignof(max_align_t) == 0);
     assert(pool->pages_n == store->pages_n && pool->free_n == pool->pages_n);
+    assert(tree == NULL || (tree->pool == pool && tree->page_tokens == store->shape.page_tokens));
     *s = (struct qr_scheduler){
         .limits = *limits,
         .pool = pool,
         .store = store,
+        .tree = tree,
         .page_tokens = store->shape.page_tokens,
         .seqs = (struct qr_seq *)(void *)(base + l.seqs),
+        .sources = (struct qr_seq_source *)(void *)(base + l.sources),
         .seqs_n = l.seqs_n,
         .free_seqs = (qr_seq_id *)(void *)(base + l.free_seqs),
         .free_seqs_n = l.seqs_n,
@@ -107,12 +113,14 @@ bool qr_scheduler_fits(const struct qr_scheduler *s, uint32_t tokens_n)
     return tokens_n <= qr_scheduler_tokens_max(s);
 }
 
-qr_seq_id qr_scheduler_submit(struct qr_scheduler *s, uint32_t prompt_n, uint32_t tokens_max)
+qr_seq_id qr_scheduler_submit(struct qr_scheduler *s, const struct qr_submission *submission)
 {
     qr_seq_id id;
 
     assert(!s->planned);
-    assert(prompt_n >= 1 && prompt_n <= tokens_max && qr_scheduler_fits(s, tokens_max));
+    assert(submission->prompt_n >= 1 && submission->prompt_n <= submission->tokens_max);
+    assert(qr_scheduler_fits(s, submission->tokens_max));
+    assert(s->tree == NULL || submission->tokens != NULL);
     if (s->waiting.n >= s->limits.waiting_max) return QR_SEQ_NONE;
 
     /* Preempting moves a sequence, so those that run and wait never exceed both limits' sum. */
@@ -121,9 +129,14 @@ qr_seq_id qr_scheduler_submit(struct qr_scheduler *s, uint32_t prompt_n, uint32_
     s->seqs[id] = (struct qr_seq){
         .state = QR_SEQ_WAITING,
         .slot = QR_SLOT_NONE,
-        .known_n = prompt_n,
-        .tokens_max = tokens_max,
+        .known_n = submission->prompt_n,
+        .tokens_max = submission->tokens_max,
         .arrival = s->arrivals_n++,
+    };
+    s->sources[id] = (struct qr_seq_source){
+        .tokens = submission->tokens,
+        .salt = submission->salt,
+        .fresh = submission->fresh,
     };
     qr_seq_list_push_tail(s, &s->waiting, id);
     return id;
@@ -155,4 +168,5 @@ enum qr_seq_state qr_scheduler_state(const struct qr_scheduler *s, qr_seq_id seq
 void qr_scheduler_stats(const struct qr_scheduler *s, struct qr_scheduler_stats *stats)
 {
     *stats = s->stats;
+    if (s->tree != NULL) stats->evictions = s->tree->evictions;
 }

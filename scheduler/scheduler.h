@@ -9,25 +9,32 @@
  *     (the engine computes)
  *     commit  what came of it: for each planned sequence that reached its last known token, either
  *             one more token or its end.
- * Admission counts the tokens that are there, and promises the sequence the pages for them; pages
- * are taken as they are written.  No page left, but promised ones, for a running sequence that
- * grows: the latest admitted is preempted, possibly itself.  It gives its pages back, waits at the
- * head of the queue, and is computed again from its first token once the free pages cover its
- * length and one more page for every sequence that would then run (alone: its length).
+ * Admission counts the tokens that are there, takes the pages that the prefix tree has for them
+ * (for all but the last one, which has to be computed) and promises the sequence the rest; pages
+ * are taken as they are written.  A page that is full is in the tree from then on, for everybody,
+ * and a sequence that ends or is preempted leaves all of its own there.  Where there is no free
+ * page the coldest one goes from the tree.  No page left there either, but promised ones, for a
+ * running sequence that grows: the latest admitted is preempted, possibly itself.  It waits at the
+ * head of the queue, and runs again, from what the tree still has of it, once the free and cached
+ * pages cover what it lacks and one more page for every sequence that would then run.
+ *
+ * Compute once: the head of the queue is not admitted while a running sequence is about to compute
+ * a page of which it wants at least half.  It holds nothing meanwhile, waits at most that
+ * sequence's remaining prefill steps, and is admitted in the next plan if that sequence goes.
  *
  * Progress.  Sequences run and wait in order of arrival, always.  The oldest is never preempted,
  * and ends within ceil(n / min(16, prefill_chunk)) + m steps of becoming the oldest, n its tokens
- * known by then and m those still to come.  A sequence is preempted at most as often as older ones
- * ran at its first admission (so less than running_max times), and at most (g + 2) / 3 times, g the
- * pages by which it and they could still grow.  README.md has the proofs.
+ * known by then and m those still to come.  A sequence is preempted at most (g + 2) / 3 times, g
+ * the pages by which it and the older ones that ran at its first admission could still grow;
+ * without a tree also at most as often as there were such.  README.md has the proofs.
  *
  * No clock, no allocation, no text: the same calls give the same plans.
  *
  * Thread: engine only.   Memory: the caller's, fixed at init.
- * Invariant: free + held pages = all, and promised <= free; a sequence is in exactly one list; no
- * more than running_max run and waiting_max wait (a preempted sequence may exceed waiting_max: it
- * was admitted once); a plan's tokens are at most step_tokens, and prefill gets at least
- * QR_PREFILL_MIN of a step in which so much can be prefilled under prefill_chunk. */
+ * Invariant: free + cached + held pages = all, and promised <= free + cached; a sequence is in
+ * exactly one list; no more than running_max run and waiting_max wait (a preempted sequence may
+ * exceed waiting_max: it was admitted once); a plan's tokens are at most step_tokens, and prefill
+ * gets at least QR_PREFILL_MIN of a step in which so much can be prefilled under prefill_chunk. */
 #ifndef QR_SCHEDULER_SCHEDULER_H
 #define QR_SCHEDULER_SCHEDULER_H
 
@@ -39,6 +46,7 @@
 #include "cache/kv_store.h"
 #include "cache/page_pool.h"
 #include "cache/page_table.h"
+#include "cache/prefix_tree.h"
 
 #define QR_PREFILL_MIN 16u /* tokens of every step that are kept for prefill */
 
@@ -81,12 +89,28 @@ struct qr_result {
                       token now */
 };
 
+/* What a sequence is when it comes. */
+struct qr_submission {
+    /* *tokens are its tokens, as many as are known: the prompt's, and after a commit that gave it
+     * one more that one too.  The caller keeps them until the sequence is gone, and may move them
+     * between two calls.  Without a prefix tree they are not looked at. */
+    const int32_t *const *tokens;
+    uint32_t prompt_n;          /* at least 1 */
+    uint32_t tokens_max;        /* the most it may grow to, the prompt included */
+    struct qr_prefix_salt salt; /* pages are shared between equal salts only */
+    bool fresh;                 /* every token is to be computed, whatever the tree has */
+};
+
 struct qr_scheduler_stats {
     uint64_t steps;
     uint64_t computed_tokens;
     uint64_t preemptions;
     uint64_t recomputed_tokens; /* computed once before, and again after a preemption */
     uint64_t page_copies;
+    uint64_t prefix_queries, prefix_hits; /* tokens of sequences when first admitted, and those of
+                                             them that the tree had; fresh ones do not count */
+    uint64_t evictions;
+    uint64_t waits; /* steps in which the head of the queue waited for another's pages */
     uint64_t slots_held, slots_empty; /* summed over steps: slots of running sequences' pages, and
                                          those without a token (kv waste) */
 };
@@ -96,23 +120,24 @@ struct qr_scheduler; /* scheduler_internal.h */
 /* memory: so many bytes, aligned as malloc's. */
 size_t qr_scheduler_bytes(const struct qr_scheduler_limits *limits, uint32_t pages_n,
                           uint32_t page_tokens);
-/* pool and store have the same pages, all free; they stay the caller's and are used by nobody else
- * meanwhile.  limits is copied.  There is no deinit: the memory may go when the caller is done. */
+/* pool and store have the same pages, all free, and tree, NULL or empty, is over that pool; they
+ * stay the caller's and are used by nobody else meanwhile.  tree NULL: nothing is shared.  limits
+ * is copied.  There is no deinit: the memory may go when the caller is done. */
 struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_limits *limits,
-                                       struct qr_page_pool *pool, struct qr_kv_store *store);
+                                       struct qr_page_pool *pool, struct qr_kv_store *store,
+                                       struct qr_prefix_tree *tree);
 
 /* The longest sequence, in tokens, that could ever run: within the context and all pages. */
 uint32_t qr_scheduler_tokens_max(const struct qr_scheduler *s);
 /* Whether a sequence of so many tokens could ever run. */
 bool qr_scheduler_fits(const struct qr_scheduler *s, uint32_t tokens_n);
 
-/* Puts a sequence of prompt_n known tokens (at least 1) at the end of the queue; tokens_max is the
- * most it may grow to (prompt included): at least prompt_n, and it fits.  QR_SEQ_NONE: the queue is
- * full. */
-QR_MUST_CHECK qr_seq_id qr_scheduler_submit(struct qr_scheduler *s, uint32_t prompt_n,
-                                            uint32_t tokens_max);
+/* Puts a sequence at the end of the queue; its tokens_max fits.  QR_SEQ_NONE: the queue is full. */
+QR_MUST_CHECK qr_seq_id qr_scheduler_submit(struct qr_scheduler *s,
+                                            const struct qr_submission *submission);
 
-/* Ends a sequence in any state, between commit and plan; its pages go back at once. */
+/* Ends a sequence in any state, between commit and plan; its pages go back, or to the tree, at
+ * once. */
 void qr_scheduler_cancel(struct qr_scheduler *s, qr_seq_id seq);
 
 /* The next step; no items: there is no sequence.  Must be followed by commit, unless it has no

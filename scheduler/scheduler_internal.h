@@ -3,7 +3,8 @@
  *
  *     scheduler.c   memory, submit, cancel, figures
  *     lists.c       the two lists that sequences stand in
- *     pages.c       a sequence's pages: promised, taken, given back; admission and preemption
+ *     pages.c       a sequence's pages: promised, taken, given back; preemption
+    admit.c       admission: what the tree has, whom to wait for, what it takes
  *     plan.c        plan and commit
  *     check.c       the invariant, and the dump
  *
@@ -28,6 +29,14 @@ struct qr_seq {
     uint64_t arrival; /* counts up with each submit */
 };
 
+/* What a sequence has to do with the prefix tree. */
+struct qr_seq_source {
+    const int32_t *const *tokens;
+    struct qr_prefix_salt salt;
+    uint32_t kept_n; /* RUNNING: its pages that are in the tree, the full ones */
+    bool fresh;      /* takes nothing out of it */
+};
+
 struct qr_seq_list {
     qr_seq_id head, tail;
     uint32_t n;
@@ -37,9 +46,11 @@ struct qr_scheduler {
     struct qr_scheduler_limits limits;
     struct qr_page_pool *pool;
     struct qr_kv_store *store;
+    struct qr_prefix_tree *tree; /* NULL: nothing is shared */
     uint32_t page_tokens;
 
-    struct qr_seq *seqs; /* [seqs_n] */
+    struct qr_seq *seqs;           /* [seqs_n] */
+    struct qr_seq_source *sources; /* [seqs_n] */
     uint32_t seqs_n;
     qr_seq_id *free_seqs; /* [seqs_n] */
     uint32_t free_seqs_n;
@@ -50,11 +61,12 @@ struct qr_scheduler {
     struct qr_seq_list running; /* in order of arrival, and all before those that wait */
     struct qr_seq_list waiting;
     uint64_t arrivals_n;
-    uint32_t promised_n;  /* pages, of all running sequences; at most the free ones */
-    uint64_t held_tokens; /* in running sequences' pages */
+    uint32_t promised_n; /* pages, of all running sequences; at most the free and cached ones */
+    uint64_t held_tokens, held_pages; /* of running sequences, shared ones once for each */
 
     struct qr_plan plan;
     struct qr_plan_item *items; /* [running_max] */
+    uint32_t decodes_n;         /* items of the plan that are no prefill: the first */
     bool planned;               /* between plan and commit */
     uint32_t *readers;          /* [pages_n] for qr_scheduler_check only */
     struct qr_scheduler_stats stats;
@@ -66,22 +78,32 @@ static inline struct qr_page_table *qr_seq_table(const struct qr_scheduler *s,
     return &s->tables[seq->slot];
 }
 
+/* Pages that are free, or can be made so, and that nobody is promised. */
+static inline uint32_t qr_scheduler_unpromised_n(const struct qr_scheduler *s)
+{
+    return s->pool->free_n + s->pool->cached_n - s->promised_n;
+}
+
 /* lists.c */
 void qr_seq_list_push_tail(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
 void qr_seq_list_push_head(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
 void qr_seq_list_remove(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
 
+/* admit.c */
+/* The head of the queue runs, with a slot, the pages that the tree has for it and a promise of the
+ * rest.  QR_SEQ_NONE: there is none, or it may not run now. */
+qr_seq_id qr_scheduler_admit(struct qr_scheduler *s);
+
 /* pages.c */
 /* Makes the running sequence's next n tokens writable: out of its promise, then out of pages that
  * nobody is promised.  False: there are none; nothing changed. */
 QR_MUST_CHECK bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n);
-/* Whether the head of the queue may run now. */
-bool qr_scheduler_admissible(const struct qr_scheduler *s);
-/* The head of the queue runs, with a slot and a promise, and no page yet. */
-qr_seq_id qr_scheduler_admit(struct qr_scheduler *s);
+/* The running sequence's pages that have become full enter the tree. */
+void qr_seq_keep_pages(struct qr_scheduler *s, qr_seq_id id);
 /* The latest admitted sequence waits again, at the head of the queue. */
 qr_seq_id qr_scheduler_preempt(struct qr_scheduler *s);
-/* Gives back a running sequence's pages, promise and slot, and takes it off the list. */
+/* Leaves a running sequence's pages to the tree, gives back its promise and slot, and takes it off
+ * the list. */
 void qr_seq_stop(struct qr_scheduler *s, qr_seq_id id);
 /* Forgets a sequence in any state. */
 void qr_seq_end(struct qr_scheduler *s, qr_seq_id id);

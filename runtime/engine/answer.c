@@ -44,8 +44,9 @@ static void end(quire_engine *e, struct qr_request *r, struct quire_event *event
 
     event->id = r->id;
     event->user = r->user;
-    event->usage =
-        (struct quire_usage){.prompt_tokens = r->prompt_n, .completion_tokens = r->generated_n};
+    event->usage = (struct quire_usage){.prompt_tokens = r->prompt_n,
+                                        .completion_tokens = r->generated_n,
+                                        .cached_tokens = r->cached_tokens};
     r->terminal.event = *event;
     add_node(e, r, &r->terminal);
 }

@@ -20,6 +20,7 @@
 
 #include "cache/kv_store.h"
 #include "cache/page_pool.h"
+#include "cache/prefix_tree.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/team.h"
 #include "runtime/engine/completion.h"
@@ -88,6 +89,8 @@ struct quire_engine {
     struct qr_region kv;
     struct qr_page_pool pool;
     void *pool_memory;
+    struct qr_prefix_tree tree;
+    void *tree_memory; /* NULL: there is none */
     struct qr_kv_store store;
     struct qr_scheduler *scheduler;
     struct qr_pass *pass;

@@ -40,11 +40,10 @@ static size_t lay_out(char *base, const struct quire_request *from,
     struct parts parts = {base, 0};
     struct qr_request *r = part(&parts, sizeof *r);
     size_t room = tokenizer ? qr_detokenizer_room(tokenizer) : 0;
-    int32_t *prompt = part(&parts, from->prompt_n * sizeof *prompt);
     int32_t *stop_ids = part(&parts, from->stop_ids_n * sizeof *stop_ids);
     uint32_t inside =
         from->max_tokens < GENERATED_INSIDE_MAX ? from->max_tokens : GENERATED_INSIDE_MAX;
-    int32_t *generated = part(&parts, inside * sizeof *generated);
+    int32_t *prompt = part(&parts, (from->prompt_n + inside) * sizeof *prompt);
     char *tail = part(&parts, room + (from->stop_n ? QR_STOP_BYTES_MAX : 0));
     void *stop = from->stop_n ? part(&parts, qr_stop_bytes(stop_bytes_n(from), room)) : NULL;
 
@@ -54,7 +53,7 @@ static size_t lay_out(char *base, const struct quire_request *from,
     if (from->stop_ids_n) memcpy(stop_ids, from->stop_ids, from->stop_ids_n * sizeof *stop_ids);
     r->prompt = prompt;
     r->stop_ids = stop_ids;
-    r->generated = r->generated_inside = generated;
+    r->generated = prompt + from->prompt_n;
     r->generated_max = inside;
     r->tail = tail;
     if (from->stop_n) qr_stop_init(&r->stop, stop, from->stop, from->stop_n, room);
@@ -103,7 +102,7 @@ void qr_request_destroy(struct qr_request *r, const struct quire_allocator *allo
 {
     free_events(r, r->fresh, allocator);
     free_events(r, r->events, allocator);
-    if (r->generated != r->generated_inside) qr_free(allocator, r->generated);
+    qr_free(allocator, r->grown);
     qr_free(allocator, r);
 }
 
@@ -112,11 +111,13 @@ bool qr_request_append(struct qr_request *r, int32_t token, const struct quire_a
     assert(r->generated_n < r->max_tokens);
     if (r->generated_n == r->generated_max) {
         uint32_t more = r->generated_max * 2 < r->max_tokens ? r->generated_max * 2 : r->max_tokens;
-        bool inside = r->generated == r->generated_inside;
-        int32_t *grown = qr_realloc(allocator, inside ? NULL : r->generated, more * sizeof *grown);
+        size_t known_n = (size_t)r->prompt_n + r->generated_n;
+        int32_t *grown =
+            qr_realloc(allocator, r->grown, ((size_t)r->prompt_n + more) * sizeof *grown);
         if (!grown) return false;
-        if (inside) memcpy(grown, r->generated, r->generated_n * sizeof *grown);
-        r->generated = grown;
+        if (!r->grown) memcpy(grown, r->prompt, known_n * sizeof *grown);
+        r->prompt = r->grown = grown;
+        r->generated = grown + r->prompt_n;
         r->generated_max = more;
     }
     r->generated[r->generated_n++] = token;

@@ -6,7 +6,8 @@
  * (its terminal event is made; the completion queue's) until that event has been taken.
  *
  * Thread: each part says whose it is.
- * Memory: the engine's allocator.  The generated ids and the events grow beside it. */
+ * Memory: the engine's allocator.  The ids, prompt and generated in one array that the scheduler
+ * reads too, start inside and are moved when they have to grow; the events grow beside it. */
 #ifndef QR_ENGINE_REQUEST_H
 #define QR_ENGINE_REQUEST_H
 
@@ -31,7 +32,6 @@ struct qr_request {
     /* Constant from quire_submit on. */
     quire_id id;
     void *user;
-    const int32_t *prompt; /* [prompt_n] */
     uint32_t prompt_n;
     uint32_t max_tokens, min_tokens;
     uint32_t flags; /* QUIRE_REQUEST_* */
@@ -51,10 +51,12 @@ struct qr_request {
     bool admitted;
     bool ended;
     uint32_t prompt_events; /* PROMPT events made so far */
+    const int32_t *prompt;  /* [prompt_n], and behind it in the same array: */
+    int32_t *generated;     /* [generated_max] */
     uint32_t generated_n;
     uint32_t generated_max;
-    int32_t *generated; /* [generated_max], inside the request until it has to grow */
-    int32_t *generated_inside;
+    int32_t *grown;         /* the array, once it is no longer inside the request */
+    uint32_t cached_tokens; /* of the prompt, when first admitted */
     struct qr_detokenizer detokenizer;
     struct qr_stop stop;
     uint64_t admitted_ns, first_token_ns, last_token_ns;
@@ -83,7 +85,7 @@ void qr_request_destroy(struct qr_request *r, const struct quire_allocator *allo
 /* Token `index` of the sequence, prompt or generated. */
 static inline int32_t qr_request_token(const struct qr_request *r, uint32_t index)
 {
-    return index < r->prompt_n ? r->prompt[index] : r->generated[index - r->prompt_n];
+    return r->prompt[index];
 }
 
 /* Appends a generated token.  False: no memory. */

@@ -55,6 +55,7 @@ static int check_settings(const struct quire_engine_settings *s, const quire_mod
     status = check_range("running_max", s->running_max, 1, QR_RUNNING_LIMIT, error);
     if (!status) status = check_range("waiting_max", s->waiting_max, 1, QR_WAITING_LIMIT, error);
     if (!status) status = check_range("threads", s->threads, 0, THREADS_MAX, error);
+    if (!status) status = check_range("no_prefix_cache", s->no_prefix_cache, 0, 1, error);
     if (!status && s->context_max)
         status = check_range("context_max", s->context_max, CONTEXT_MIN, context_max, error);
     if (!status && s->step_tokens)
@@ -159,6 +160,10 @@ static int take_pages(quire_engine *e, const struct quire_engine_settings *s,
     if (!e->pool_memory) return qr_error(error, QUIRE_NO_MEMORY, "no memory for the page pool");
     qr_page_pool_init(&e->pool, e->pool_memory, pages_n);
     qr_kv_store_init(&e->store, &kv, e->kv.base, pages_n);
+    if (s->no_prefix_cache) return QUIRE_OK;
+    e->tree_memory = qr_alloc_aligned(&e->allocator, qr_prefix_tree_bytes(pages_n, s->page_tokens));
+    if (!e->tree_memory) return qr_error(error, QUIRE_NO_MEMORY, "no memory for the prefix tree");
+    qr_prefix_tree_init(&e->tree, e->tree_memory, &e->pool, s->page_tokens);
     return QUIRE_OK;
 }
 
@@ -169,7 +174,8 @@ static int take_scheduler(quire_engine *e, struct quire_error *error)
 
     if (!memory)
         return qr_error(error, QUIRE_NO_MEMORY, "no memory for the scheduler: %zu bytes", bytes);
-    e->scheduler = qr_scheduler_init(memory, &e->limits, &e->pool, &e->store);
+    e->scheduler = qr_scheduler_init(memory, &e->limits, &e->pool, &e->store,
+                                     e->tree_memory ? &e->tree : NULL);
     return QUIRE_OK;
 }
 
@@ -348,6 +354,7 @@ void qr_engine_release(quire_engine *e)
     qr_free(&a, e->by_seq);
     qr_free(&a, e->text);
     qr_free_aligned(&a, e->scheduler);
+    qr_free_aligned(&a, e->tree_memory);
     qr_free_aligned(&a, e->pool_memory);
     qr_region_destroy(&e->kv);
     qr_request_table_deinit(&e->table, &a);

@@ -18,9 +18,10 @@ static bool scores_prompt(const struct qr_request *r)
     return (r->flags & QUIRE_REQUEST_PROMPT_LOGPROBS) != 0;
 }
 
-static void admit(quire_engine *e, struct qr_request *r)
+static void admit(quire_engine *e, struct qr_request *r, uint32_t cached_tokens)
 {
     r->admitted = true;
+    r->cached_tokens = cached_tokens;
     r->admitted_ns = e->now_ns;
     atomic_fetch_sub_explicit(&e->queued, 1, memory_order_relaxed);
     e->stats.now.prompt_tokens += r->prompt_n;
@@ -34,7 +35,7 @@ static void add_item(quire_engine *e, struct qr_step *step, const struct qr_plan
     struct qr_request *r = e->by_seq[item->seq];
 
     assert(r && !r->ended);
-    if (!r->admitted) admit(e, r);
+    if (!r->admitted) admit(e, r, item->position);
     e->step.seqs[step->seqs_n++] = (struct qr_step_seq){.row = step->rows_n,
                                                         .rows_n = item->tokens_n,
                                                         .position = item->position,

@@ -29,7 +29,14 @@ static void take_in(quire_engine *e, struct qr_request *list)
             end_cancelled(e, r);
             continue;
         }
-        r->seq = qr_scheduler_submit(e->scheduler, r->prompt_n, r->prompt_n + r->max_tokens);
+        const struct qr_submission submission = {
+            .tokens = &r->prompt,
+            .prompt_n = r->prompt_n,
+            .tokens_max = r->prompt_n + r->max_tokens,
+            /* A prompt is scored by its logits, and pages hold none. */
+            .fresh = (r->flags & QUIRE_REQUEST_PROMPT_LOGPROBS) != 0,
+        };
+        r->seq = qr_scheduler_submit(e->scheduler, &submission);
         assert(r->seq < e->seqs_max); /* room was taken in quire_submit */
         e->by_seq[r->seq] = r;
     }
@@ -55,12 +62,19 @@ static void count(quire_engine *e)
     s->running = qr_scheduler_running_n(e->scheduler);
     s->waiting = qr_scheduler_waiting_n(e->scheduler);
     s->pages_free = e->pool.free_n;
-    s->pages_held = e->pool.pages_n - e->pool.free_n;
+    s->pages_cached = e->pool.cached_n;
+    s->pages_held = qr_page_pool_held_n(&e->pool);
     s->pages_shared = e->pool.shared_n;
     s->steps = of_scheduler.steps;
     s->computed_tokens = of_scheduler.computed_tokens;
     s->preemptions = of_scheduler.preemptions;
     s->recomputed_tokens = of_scheduler.recomputed_tokens;
+    s->prefix_queries = of_scheduler.prefix_queries;
+    s->prefix_hits = of_scheduler.prefix_hits;
+    s->page_copies = of_scheduler.page_copies;
+    s->page_evictions = of_scheduler.evictions;
+    s->slots_held = of_scheduler.slots_held;
+    s->slots_empty = of_scheduler.slots_empty;
     qr_stats_publish(&e->stats);
 }
 

@@ -4,8 +4,9 @@
  * scheduler/README.md.
  *
  * Sequences of a 32-token prompt grow to 512 tokens and are followed by new ones, so that pages are
- * taken and given back all the time.  A figure is the median of 9 rounds of 2,000 steps, in the
- * process's own processor time. */
+ * taken and given back all the time.  With a prefix tree every text is another, so that the tree is
+ * full and evicts for every page that is taken.  A figure is the median of 9 rounds of 2,000 steps,
+ * in the process's own processor time. */
 #include <time.h>
 
 #include "world.h"
@@ -29,9 +30,42 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Texts in the order of submission, each used again when its sequence must have ended. */
+struct texts {
+    int32_t (*tokens)[512];
+    const int32_t **first;
+    uint32_t n, next;
+    uint64_t random;
+};
+
+static struct texts texts;
+
+static void open_texts(uint32_t n)
+{
+    texts = (struct texts){.n = n, .random = 1};
+    texts.tokens = malloc(n * sizeof texts.tokens[0]);
+    texts.first = malloc(n * sizeof texts.first[0]);
+    assert(texts.tokens != NULL && texts.first != NULL);
+    for (uint32_t i = 0; i < n; i++)
+        texts.first[i] = texts.tokens[i];
+}
+
+static const int32_t *const *next_text(void)
+{
+    uint32_t which = texts.next++ % texts.n;
+
+    for (uint32_t i = 0; i < 512; i++) {
+        texts.random = texts.random * 6364136223846793005u + 1442695040888963407u;
+        texts.tokens[which][i] = (int32_t)(texts.random >> 33);
+    }
+    return &texts.first[which];
+}
+
 static void submit(struct qr_scheduler *s)
 {
-    qr_seq_id id = qr_scheduler_submit(s, 32, 512);
+    const struct qr_submission submission = {
+        .tokens = texts.n > 0 ? next_text() : NULL, .prompt_n = 32, .tokens_max = 512};
+    qr_seq_id id = qr_scheduler_submit(s, &submission);
 
     assert(id != QR_SEQ_NONE);
 }
@@ -52,7 +86,7 @@ static void step(struct qr_scheduler *s)
         submit(s);
 }
 
-static void measure(uint32_t running_n, uint32_t waiting_n, uint32_t pages_n)
+static void measure(uint32_t running_n, uint32_t waiting_n, uint32_t pages_n, bool has_tree)
 {
     const struct qr_scheduler_limits limits = {.running_max = running_n,
                                                .waiting_max = waiting_n + running_n,
@@ -63,7 +97,8 @@ static void measure(uint32_t running_n, uint32_t waiting_n, uint32_t pages_n)
     double rounds[ROUNDS_N];
     struct world w;
 
-    world_open(&w, &limits, pages_n, 32);
+    world_open(&w, &limits, pages_n, 32, has_tree);
+    if (has_tree) open_texts(2 * running_n + waiting_n + 1);
     for (uint32_t i = 0; i < running_n; i++) {
         submit(w.scheduler);
         for (int n = 0; n < 512 / (int)running_n + 1; n++) /* their ends spread over the steps */
@@ -80,20 +115,29 @@ static void measure(uint32_t running_n, uint32_t waiting_n, uint32_t pages_n)
     qsort(rounds, ROUNDS_N, sizeof rounds[0], compare);
     qr_scheduler_check(w.scheduler);
     qr_scheduler_stats(w.scheduler, &stats);
-    printf("%7u %7u %7u %10.2f %12.1f %12.3f\n", running_n, waiting_n, pages_n,
-           rounds[ROUNDS_N / 2], rounds[ROUNDS_N / 2] * 1000 / running_n,
-           (double)stats.preemptions / (double)stats.steps);
+    printf("%7u %7u %7u %4s %10.2f %12.1f %12.3f %10.3f\n", running_n, waiting_n, pages_n,
+           has_tree ? "yes" : "no", rounds[ROUNDS_N / 2], rounds[ROUNDS_N / 2] * 1000 / running_n,
+           (double)stats.preemptions / (double)stats.steps,
+           (double)stats.evictions / (double)stats.steps);
+    free(texts.tokens);
+    free(texts.first);
+    texts = (struct texts){0};
     world_close(&w);
 }
 
 int main(void)
 {
-    printf("running waiting   pages    us/step  ns/sequence  preempt/step\n");
-    measure(1, 0, 8192);
-    measure(64, 0, 8192);
-    measure(256, 0, 8192);
-    measure(256, 0, 32768);
-    measure(256, 100000, 8192);
-    measure(256, 1000, 1200);
+    printf("running waiting   pages tree    us/step  ns/sequence  preempt/step evict/step\n");
+    measure(1, 0, 8192, false);
+    measure(64, 0, 8192, false);
+    measure(256, 0, 8192, false);
+    measure(256, 0, 32768, false);
+    measure(256, 100000, 8192, false);
+    measure(256, 1000, 1200, false);
+    measure(1, 0, 8192, true);
+    measure(64, 0, 8192, true);
+    measure(256, 0, 8192, true);
+    measure(256, 0, 32768, true);
+    measure(256, 1000, 1200, true);
     return 0;
 }

@@ -23,18 +23,27 @@ struct fixture {
 static inline void fixture_open(struct fixture *f, struct qr_scheduler_limits limits,
                                 uint32_t pages_n, uint32_t page_tokens)
 {
-    world_open(&f->world, &limits, pages_n, page_tokens);
+    world_open(&f->world, &limits, pages_n, page_tokens, false);
     f->s = f->world.scheduler;
     qr_scheduler_check(f->s);
 }
 
-/* Every sequence must be gone by now: every page is free again. */
+/* The same with a prefix tree. */
+static inline void fixture_open_tree(struct fixture *f, struct qr_scheduler_limits limits,
+                                     uint32_t pages_n, uint32_t page_tokens)
+{
+    world_open(&f->world, &limits, pages_n, page_tokens, true);
+    f->s = f->world.scheduler;
+    qr_scheduler_check(f->s);
+}
+
+/* Every sequence must be gone by now: every page is free again, or in the tree. */
 static inline void fixture_close(struct fixture *f)
 {
     qr_scheduler_check(f->s);
     assert_int_equal(qr_scheduler_running_n(f->s), 0);
     assert_int_equal(qr_scheduler_waiting_n(f->s), 0);
-    assert_int_equal(f->world.pool.free_n, f->world.pool.pages_n);
+    assert_int_equal(f->world.pool.free_n + f->world.pool.cached_n, f->world.pool.pages_n);
     world_close(&f->world);
 }
 
@@ -71,9 +80,16 @@ static inline void fixture_steps(struct fixture *f, uint32_t n)
         fixture_step(f);
 }
 
+static inline qr_seq_id try_submit(struct qr_scheduler *s, uint32_t prompt_n, uint32_t tokens_max)
+{
+    const struct qr_submission submission = {.prompt_n = prompt_n, .tokens_max = tokens_max};
+
+    return qr_scheduler_submit(s, &submission);
+}
+
 static inline qr_seq_id fixture_submit(struct fixture *f, uint32_t prompt_n, uint32_t tokens_max)
 {
-    qr_seq_id id = qr_scheduler_submit(f->s, prompt_n, tokens_max);
+    qr_seq_id id = try_submit(f->s, prompt_n, tokens_max);
 
     assert_int_not_equal(id, QR_SEQ_NONE);
     qr_scheduler_check(f->s);

@@ -3,9 +3,14 @@
  * checked after every step, from outside: by a second account of who runs, who waits, what is
  * computed and which pages that takes.
  *
- * The fake model writes a stamp of (sequence, position, layer, head) as each token's key and value
- * and reads a sequence's whole history back in each of its steps: a page given to two, or lost, is
- * seen as a wrong stamp.
+ * The fake model writes a stamp of (salt, all tokens up to here, layer, head) as each token's key
+ * and value and reads a sequence's whole history back in each of its steps: a page given to two,
+ * lost, written while others read it, or found for another text, is seen as a wrong stamp.  Without
+ * a prefix tree the sequence itself is part of the stamp.
+ *
+ * Texts come from few families and part at any token, so that much is shared, pages are left in
+ * their middle, and siblings are near-twins; two salts; what the model answers follows from the
+ * text, mostly.
  *
  * Choices come out of a seed, or out of a fuzzer's bytes.  A failure prints what is not true and
  * the scheduler's state, and aborts. */
@@ -14,7 +19,17 @@
 
 #include "world.h"
 
-#define SIM_SEQS_MAX 64u
+#define SIM_SEQS_MAX   64u
+#define SIM_TOKENS_MAX 256u
+
+/* A sequence's tokens, and for each a hash of the salt and all tokens up to it. */
+struct sim_text {
+    const int32_t *first; /* tokens */
+    struct qr_prefix_salt salt;
+    bool fresh;
+    int32_t tokens[SIM_TOKENS_MAX];
+    uint32_t pasts[SIM_TOKENS_MAX];
+};
 
 struct sim_seq {
     bool live;
@@ -28,10 +43,12 @@ struct sim_seq {
     uint32_t tokens_max;
     uint32_t preemptions_n;
     uint32_t preemptions_max; /* scheduler.h's bound */
+    struct sim_text *text;
 };
 
 struct sim_counts {
     uint64_t steps, submitted, refused, cancelled, finished, preemptions, readmissions, promised;
+    uint64_t hits, resumed, copies, evictions, waits, takeovers;
 };
 
 struct sim {
@@ -45,10 +62,13 @@ struct sim {
     uint32_t submit_in, cancel_in, stop_in; /* one in so many */
     struct world world, twin;
     bool has_twin; /* a second scheduler that is told the same must plan the same */
+    bool has_tree;
 
     struct sim_seq seqs[SIM_SEQS_MAX];
     uint64_t serials_n;
     uint64_t oldest_serial, oldest_deadline; /* the step by which the oldest must have ended */
+    bool waited;                             /* in the last plan: */
+    uint64_t waiter, leader;
     struct sim_counts n;
 };
 
@@ -100,7 +120,9 @@ static void sim_configure(struct sim *sim)
     sim->limits.step_tokens = sim->limits.running_max + QR_PREFILL_MIN + sim_choose(sim, 48);
     sim->limits.prefill_chunk = sim_choose(sim, 3) == 0 ? 0 : 1 + sim_choose(sim, 40);
     sim->limits.context_max =
-        sim_choose(sim, 2) == 0 ? 256 : 1 + sim_choose(sim, slots_n < 256 ? slots_n : 256);
+        sim_choose(sim, 2) == 0
+            ? SIM_TOKENS_MAX
+            : 1 + sim_choose(sim, slots_n < SIM_TOKENS_MAX ? slots_n : SIM_TOKENS_MAX);
     sim->submit_in = 2 + sim_choose(sim, 12);
     sim->cancel_in = 4 << sim_choose(sim, 8);
     sim->stop_in = 16 << sim_choose(sim, 8);
@@ -128,8 +150,9 @@ static void sim_open(struct sim *sim)
     sim_configure(sim);
     SIM_CHECK(sim, sim->limits.running_max + sim->limits.waiting_max <= SIM_SEQS_MAX);
     sim->oldest_serial = UINT64_MAX;
-    world_open(&sim->world, &sim->limits, sim->pages_n, sim->page_tokens);
-    if (sim->has_twin) world_open(&sim->twin, &sim->limits, sim->pages_n, sim->page_tokens);
+    world_open(&sim->world, &sim->limits, sim->pages_n, sim->page_tokens, sim->has_tree);
+    if (sim->has_twin)
+        world_open(&sim->twin, &sim->limits, sim->pages_n, sim->page_tokens, sim->has_tree);
 }
 
 static void sim_close(struct sim *sim)
@@ -137,6 +160,62 @@ static void sim_close(struct sim *sim)
     world_close(&sim->world);
     if (sim->has_twin) world_close(&sim->twin);
 }
+
+/* ---- texts ------------------------------------------------------------------------------ */
+
+static uint32_t sim_hash(uint32_t a, uint32_t b)
+{
+    uint32_t h = (a ^ (b + 0x9e3779b9u)) * 2654435761u;
+
+    return (h ^ (h >> 15)) * 2246822519u;
+}
+
+static void sim_put_token(struct sim_text *text, uint32_t at, int32_t token)
+{
+    uint32_t past = at > 0 ? text->pasts[at - 1]
+                           : sim_hash((uint32_t)text->salt.words[0], (uint32_t)text->salt.words[1]);
+
+    text->tokens[at] = token;
+    text->pasts[at] = sim_hash(past, (uint32_t)token);
+}
+
+/* A family's text up to some token, another one's from there on. */
+static struct sim_text *sim_draw_text(struct sim *sim, uint32_t tokens_n)
+{
+    struct sim_text *text = calloc(1, sizeof *text);
+    uint32_t family = sim_choose(sim, 3), other = sim_choose(sim, 3);
+    uint32_t part_at = sim_choose(sim, 2) == 0 ? tokens_n : sim_choose(sim, tokens_n);
+
+    SIM_CHECK(sim, text != NULL);
+    text->first = text->tokens;
+    if (sim_choose(sim, 8) == 1) text->salt.words[sim_choose(sim, 2)] = 1;
+    text->fresh = sim_choose(sim, 16) == 1;
+    for (uint32_t i = 0; i < tokens_n; i++)
+        sim_put_token(text, i, (int32_t)(sim_hash(i < part_at ? family : other, i) % 3));
+    return text;
+}
+
+/* Mostly what follows from the text. */
+static void sim_answer(struct sim *sim, struct sim_seq *seq)
+{
+    uint32_t past = seq->text->pasts[seq->known_n - 1];
+
+    sim_put_token(seq->text, seq->known_n, sim_choose(sim, 32) == 1 ? 3 : (int32_t)(past % 3));
+    seq->known_n++;
+}
+
+/* Tokens that two known texts have in common; none if their salts differ. */
+static uint32_t sim_common(const struct sim_seq *a, const struct sim_seq *b)
+{
+    uint32_t i = 0;
+
+    if (memcmp(&a->text->salt, &b->text->salt, sizeof a->text->salt) != 0) return 0;
+    while (i < a->known_n && i < b->known_n && a->text->tokens[i] == b->text->tokens[i])
+        i++;
+    return i;
+}
+
+/* ---- requests --------------------------------------------------------------------------- */
 
 static void sim_submit(struct sim *sim)
 {
@@ -146,13 +225,16 @@ static void sim_submit(struct sim *sim)
     uint32_t prompt_n = 1 + sim_choose(sim, prompt_max);
     uint32_t early_n = sim_choose(sim, 2) == 0 ? 0 : sim_choose(sim, tokens_max - prompt_n + 1);
     bool full = qr_scheduler_waiting_n(sim->world.scheduler) >= sim->limits.waiting_max;
-    qr_seq_id id = qr_scheduler_submit(sim->world.scheduler, prompt_n, tokens_max);
+    struct sim_text *text = sim_draw_text(sim, prompt_n);
+    const struct qr_submission submission = {&text->first, prompt_n, tokens_max, text->salt,
+                                             text->fresh};
+    qr_seq_id id = qr_scheduler_submit(sim->world.scheduler, &submission);
 
-    if (sim->has_twin)
-        SIM_CHECK(sim, qr_scheduler_submit(sim->twin.scheduler, prompt_n, tokens_max) == id);
+    if (sim->has_twin) SIM_CHECK(sim, qr_scheduler_submit(sim->twin.scheduler, &submission) == id);
     SIM_CHECK(sim, (id == QR_SEQ_NONE) == full);
     if (id == QR_SEQ_NONE) {
         sim->n.refused++;
+        free(text);
         return;
     }
     SIM_CHECK(sim, id < SIM_SEQS_MAX && !sim->seqs[id].live);
@@ -163,6 +245,7 @@ static void sim_submit(struct sim *sim)
         .known_n = prompt_n,
         .ends_at = tokens_max - early_n,
         .tokens_max = tokens_max,
+        .text = text,
     };
     sim->n.submitted++;
 }
@@ -172,6 +255,7 @@ static void sim_end(struct sim *sim, uint32_t id)
     SIM_CHECK(sim, sim->seqs[id].live);
     SIM_CHECK(sim, qr_scheduler_state(sim->world.scheduler, id) == QR_SEQ_FREE);
     sim->seqs[id].live = false;
+    free(sim->seqs[id].text);
 }
 
 static void sim_cancel(struct sim *sim)
@@ -203,31 +287,67 @@ static uint32_t *sim_slot(const struct sim *sim, uint32_t layer, uint32_t head, 
     return half + (is_value ? token * view.head_dim + dim : dim * QR_KV_PANEL + token);
 }
 
-static uint32_t sim_stamp(uint64_t serial, uint32_t position, uint32_t part)
+static uint32_t sim_stamp(const struct sim *sim, const struct sim_seq *seq, uint32_t position,
+                          uint32_t part)
 {
-    return (uint32_t)serial * 2654435761u + position * 40503u * 8u + part;
+    uint32_t past = seq->text->pasts[position];
+
+    return (sim->has_tree ? past : past ^ ((uint32_t)seq->serial * 2654435761u)) * 8u + part;
 }
 
 /* Writes the item's tokens, then reads all up to them. */
 static void sim_compute(struct sim *sim, const struct qr_plan_item *item)
 {
-    uint64_t serial = sim->seqs[item->seq].serial;
+    const struct sim_seq *seq = &sim->seqs[item->seq];
     uint32_t end = item->position + item->tokens_n;
 
     for (uint32_t part = 0; part < WORLD_LAYERS * WORLD_HEADS * 2; part++) {
         uint32_t layer = part / 2 / WORLD_HEADS, head = part / 2 % WORLD_HEADS;
         for (uint32_t p = item->position; p < end; p++)
-            *sim_slot(sim, layer, head, part % 2, item->pages, p) = sim_stamp(serial, p, part);
+            *sim_slot(sim, layer, head, part % 2, item->pages, p) = sim_stamp(sim, seq, p, part);
     }
     for (uint32_t part = 0; part < WORLD_LAYERS * WORLD_HEADS * 2; part++) {
         uint32_t layer = part / 2 / WORLD_HEADS, head = part / 2 % WORLD_HEADS;
         for (uint32_t p = 0; p < end; p++)
             SIM_CHECK(sim, *sim_slot(sim, layer, head, part % 2, item->pages, p) ==
-                               sim_stamp(serial, p, part));
+                               sim_stamp(sim, seq, p, part));
     }
 }
 
 /* ---- what a plan must be ---------------------------------------------------------------- */
+
+/* Whoever begins has at least the full pages of it that a running sequence has computed, and never
+ * its last token. */
+static void sim_begin(struct sim *sim, uint32_t id, const struct qr_plan *plan)
+{
+    struct sim_seq *seq = &sim->seqs[id];
+    uint32_t least_n = 0, cut_n = 0;
+
+    SIM_CHECK(sim, seq->computed_n == 0);
+    for (uint32_t i = 0; i < plan->items_n; i++)
+        if (plan->items[i].seq == id) seq->computed_n = plan->items[i].position;
+    sim->n.hits += seq->computed_n;
+    sim->n.readmissions += seq->preemptions_n > 0;
+    sim->n.resumed += seq->preemptions_n > 0 && seq->computed_n > 0;
+    SIM_CHECK(sim, seq->computed_n < seq->known_n);
+    if (!sim->has_tree || seq->text->fresh) {
+        SIM_CHECK(sim, seq->computed_n == 0);
+        return;
+    }
+    for (uint32_t i = 0; i < SIM_SEQS_MAX; i++) {
+        const struct sim_seq *other = &sim->seqs[i];
+        uint32_t common_n;
+        if (!sim_runs(sim, i) || !other->was_running) continue;
+        common_n = sim_common(seq, other);
+        if (common_n > other->computed_n) common_n = other->computed_n;
+        if (common_n > seq->known_n - 1) common_n = seq->known_n - 1;
+        cut_n = other->computed_n - other->computed_n % sim->page_tokens;
+        if (common_n > cut_n) common_n = cut_n;
+        common_n -= common_n % sim->page_tokens;
+        if (common_n > least_n) least_n = common_n;
+    }
+    SIM_CHECK(sim, seq->computed_n >= least_n);
+}
 
 /* Who was preempted and who was admitted, and that arrival alone decided it. */
 static void sim_check_moves(struct sim *sim, const struct qr_plan *plan)
@@ -247,13 +367,14 @@ static void sim_check_moves(struct sim *sim, const struct qr_plan *plan)
         }
         if (!seq->was_running && runs) {
             admitted_n++;
-            sim->n.readmissions += seq->preemptions_n > 0;
+            sim_begin(sim, id, plan);
         }
         if (runs && seq->serial > last_running) last_running = seq->serial;
         if (!runs && seq->serial < first_waiting) first_waiting = seq->serial;
     }
     SIM_CHECK(sim, plan->preempted_n == preempted_n);
     SIM_CHECK(sim, plan->admitted_n == admitted_n);
+    SIM_CHECK(sim, preempted_n == 0 || admitted_n == 0);
     SIM_CHECK(sim, last_running < first_waiting);
     sim->n.preemptions += preempted_n;
 }
@@ -272,7 +393,8 @@ static void sim_bound_preemptions(struct sim *sim)
             growth_n += sim_pages_for(sim, other->tokens_max) - sim_pages_for(sim, other->known_n);
             older_n += other != seq;
         }
-        seq->preemptions_max = (growth_n + 2) / 3 < older_n ? (growth_n + 2) / 3 : older_n;
+        seq->preemptions_max = (growth_n + 2) / 3;
+        if (!sim->has_tree && older_n < seq->preemptions_max) seq->preemptions_max = older_n;
     }
 }
 
@@ -324,10 +446,62 @@ static void sim_check_admitted(struct sim *sim, uint32_t unpromised_n)
         SIM_CHECK(sim, unpromised_n >= running_n);
 }
 
+/* Whether a running sequence computes a page, in this step or later in its prefill, of which the
+ * waiting one has at least half in common. */
+static bool sim_waits(struct sim *sim, const struct sim_seq *waiter)
+{
+    if (!sim->has_tree || waiter->text->fresh) return false;
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        const struct sim_seq *leader = &sim->seqs[id];
+        uint32_t begin_n, common_n;
+        if (!sim_runs(sim, id) || leader->planned_n == 0) continue;
+        if (leader->was_running && leader->known_n - leader->computed_n == 1) continue;
+        begin_n = leader->computed_n - leader->computed_n % sim->page_tokens;
+        common_n = sim_common(waiter, leader);
+        if (common_n > waiter->known_n - 1) common_n = waiter->known_n - 1;
+        if (common_n < begin_n + sim->page_tokens / 2) continue;
+        if (leader->known_n < begin_n + sim->page_tokens) continue;
+        sim->leader = leader->serial;
+        return true;
+    }
+    return false;
+}
+
+/* The head of the queue was not admitted, though the budget is not used up: there is a reason. */
+static void sim_check_head(struct sim *sim, const struct sim_seq *head, uint32_t unpromised_n,
+                           const struct qr_plan *plan)
+{
+    uint32_t running_n = qr_scheduler_running_n(sim->world.scheduler);
+    uint32_t wants_n = sim_pages_for(sim, head->known_n);
+
+    if (head->preemptions_n > 0 && running_n > 0) wants_n += running_n + 1;
+    if (running_n == sim->limits.running_max || wants_n > unpromised_n) return;
+    if (plan->preempted_n > 0) return;
+    SIM_CHECK(sim, sim_waits(sim, head));
+    sim->waited = true;
+    sim->waiter = head->serial;
+    sim->n.waits++;
+}
+
+/* Who waited in the last plan for one that has gone since is in this one. */
+static void sim_check_takeover(struct sim *sim)
+{
+    bool led = false;
+
+    if (!sim->waited) return;
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++)
+        led |= sim->seqs[id].live && sim->seqs[id].serial == sim->leader;
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++)
+        if (sim->seqs[id].live && sim->seqs[id].serial == sim->waiter && sim_runs(sim, id))
+            sim->n.takeovers += !led;
+    sim->waited = false;
+}
+
 /* The step is as full as the budget, the chunk, the slots and the pages allow. */
 static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
 {
     uint32_t decodes_n = 0, prefill_n = 0, wanted_n = 0, held_n = 0, promised_n = 0, budget;
+    uint32_t room_n = sim->world.pool.free_n + sim->world.pool.cached_n;
     const struct sim_seq *head = NULL;
 
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
@@ -353,19 +527,14 @@ static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
     SIM_CHECK(sim, plan->tokens_n <= sim->limits.step_tokens);
     SIM_CHECK(sim, budget >= QR_PREFILL_MIN);
     SIM_CHECK(sim, prefill_n == (wanted_n < budget ? wanted_n : budget));
-    /* No page that no token stands in, and none lost. */
-    SIM_CHECK(sim, held_n + sim->world.pool.free_n == sim->pages_n);
-    SIM_CHECK(sim, promised_n <= sim->world.pool.free_n);
+    /* No page that no token stands in, and none lost; with a tree several read one. */
+    SIM_CHECK(sim, sim->has_tree ? held_n + room_n >= sim->pages_n
+                                 : held_n + sim->world.pool.free_n == sim->pages_n);
+    SIM_CHECK(sim, promised_n <= room_n);
     sim->n.promised += promised_n > 0;
-    sim_check_admitted(sim, sim->world.pool.free_n - promised_n);
-
-    if (head != NULL && prefill_n < budget) {
-        uint32_t running_n = qr_scheduler_running_n(sim->world.scheduler);
-        uint32_t wants_n = sim_pages_for(sim, head->known_n);
-        if (head->preemptions_n > 0 && running_n > 0) wants_n += running_n + 1;
-        SIM_CHECK(sim, running_n == sim->limits.running_max ||
-                           wants_n > sim->world.pool.free_n - promised_n);
-    }
+    sim_check_admitted(sim, room_n - promised_n);
+    sim_check_takeover(sim);
+    if (head != NULL && prefill_n < budget) sim_check_head(sim, head, room_n - promised_n, plan);
 }
 
 /* The oldest of all moves in every step, and ends in time. */
@@ -417,7 +586,7 @@ static void sim_commit(struct sim *sim, const struct qr_plan *plan)
         seq->computed_n += item->tokens_n;
         ids[i] = item->seq;
         results[i].finished = seq->computed_n == seq->ends_at || sim_choose(sim, sim->stop_in) == 1;
-        if (!results[i].finished) seq->known_n += item->wants_logits;
+        if (!results[i].finished && item->wants_logits) sim_answer(sim, seq);
     }
     qr_scheduler_commit(sim->world.scheduler, results, items_n);
     if (sim->has_twin) qr_scheduler_commit(sim->twin.scheduler, results, items_n);
@@ -467,10 +636,14 @@ static void sim_run(struct sim *sim, uint64_t steps_n)
     while (qr_scheduler_running_n(sim->world.scheduler) > 0 ||
            qr_scheduler_waiting_n(sim->world.scheduler) > 0)
         sim_step(sim);
-    SIM_CHECK(sim, sim->world.pool.free_n == sim->pages_n);
+    SIM_CHECK(sim, sim->world.pool.free_n + sim->world.pool.cached_n == sim->pages_n);
+    SIM_CHECK(sim, qr_page_pool_held_n(&sim->world.pool) == 0);
     SIM_CHECK(sim, sim->n.submitted == sim->n.finished + sim->n.cancelled);
     qr_scheduler_stats(sim->world.scheduler, &stats);
     SIM_CHECK(sim, stats.steps == sim->n.steps && stats.preemptions == sim->n.preemptions);
+    SIM_CHECK(sim, stats.prefix_hits <= stats.prefix_queries && stats.prefix_hits <= sim->n.hits);
+    sim->n.copies = stats.page_copies;
+    sim->n.evictions = stats.evictions;
     sim_close(sim);
 }
 

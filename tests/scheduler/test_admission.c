@@ -15,12 +15,12 @@ static void queue_is_bounded(void **state)
     fixture_open(&f, LIMITS(1, 3, 32, 0, 64), 8, 16);
     for (int i = 0; i < 3; i++)
         fixture_submit(&f, 10, 64);
-    assert_int_equal(qr_scheduler_submit(f.s, 10, 64), QR_SEQ_NONE);
+    assert_int_equal(try_submit(f.s, 10, 64), QR_SEQ_NONE);
     fixture_step(&f);
     assert_int_equal(qr_scheduler_running_n(f.s), 1);
     assert_int_equal(qr_scheduler_waiting_n(f.s), 2);
     fixture_submit(&f, 10, 64);
-    assert_int_equal(qr_scheduler_submit(f.s, 10, 64), QR_SEQ_NONE);
+    assert_int_equal(try_submit(f.s, 10, 64), QR_SEQ_NONE);
     for (qr_seq_id id = 0; id < 4; id++)
         fixture_cancel(&f, id);
     fixture_close(&f);

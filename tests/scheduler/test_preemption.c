@@ -210,7 +210,7 @@ static void preempted_may_exceed_the_queue(void **state)
     fixture_step(&f);
     assert_int_equal(f.plan.preempted_n, 2);
     assert_int_equal(qr_scheduler_waiting_n(f.s), 4);
-    assert_int_equal(qr_scheduler_submit(f.s, 4, 64), QR_SEQ_NONE);
+    assert_int_equal(try_submit(f.s, 4, 64), QR_SEQ_NONE);
     for (qr_seq_id id = 0; id < 6; id++)
         fixture_cancel(&f, id);
     fixture_close(&f);

@@ -171,7 +171,8 @@ static void dump_shows_both_lists(void **state)
     fixture_step(&f);
     qr_scheduler_dump(f.s, out);
     fclose(out);
-    assert_non_null(strstr(text, "1 running, 1 waiting; pages: 8, 7 free, 2 of them promised"));
+    assert_non_null(
+        strstr(text, "1 running, 1 waiting; pages: 8, 7 free, 0 cached, 2 of them promised"));
     assert_non_null(
         strstr(text, "running 0: tokens 40 known, 16 computed, 64 at most; pages 1 + 2"));
     assert_non_null(strstr(text, "waiting 1: tokens 7 known, 9 at most; preempted 0 times"));
@@ -221,7 +222,7 @@ static void submit_too_long(void)
     struct fixture f;
 
     fixture_open(&f, LIMITS(8, 4, 64, 0, 200), 8, PAGE);
-    (void)!qr_scheduler_submit(f.s, 10, 8 * PAGE + 1);
+    (void)!try_submit(f.s, 10, 8 * PAGE + 1);
 }
 
 static void grow_past_tokens_max(void)
@@ -229,7 +230,7 @@ static void grow_past_tokens_max(void)
     struct fixture f;
 
     fixture_open(&f, LIMITS(8, 4, 64, 0, 64), 8, PAGE);
-    (void)!qr_scheduler_submit(f.s, 10, 10);
+    (void)!try_submit(f.s, 10, 10);
     fixture_step(&f);
 }
 
@@ -238,7 +239,7 @@ static void plan_twice(void)
     struct fixture f;
 
     fixture_open(&f, LIMITS(8, 4, 64, 0, 64), 8, PAGE);
-    (void)!qr_scheduler_submit(f.s, 10, 20);
+    (void)!try_submit(f.s, 10, 20);
     fixture_plan(&f);
     fixture_plan(&f);
 }
@@ -248,7 +249,7 @@ static void cancel_before_commit(void)
     struct fixture f;
 
     fixture_open(&f, LIMITS(8, 4, 64, 0, 64), 8, PAGE);
-    (void)!qr_scheduler_submit(f.s, 10, 20);
+    (void)!try_submit(f.s, 10, 20);
     fixture_plan(&f);
     qr_scheduler_cancel(f.s, 0);
 }
@@ -258,7 +259,7 @@ static void cancel_twice(void)
     struct fixture f;
 
     fixture_open(&f, LIMITS(8, 4, 64, 0, 64), 8, PAGE);
-    (void)!qr_scheduler_submit(f.s, 10, 20);
+    (void)!try_submit(f.s, 10, 20);
     qr_scheduler_cancel(f.s, 0);
     qr_scheduler_cancel(f.s, 0);
 }

@@ -44,6 +44,12 @@ static void add_counts(struct sim_counts *sum, const struct sim_counts *n)
     sum->preemptions += n->preemptions;
     sum->readmissions += n->readmissions;
     sum->promised += n->promised;
+    sum->hits += n->hits;
+    sum->resumed += n->resumed;
+    sum->copies += n->copies;
+    sum->evictions += n->evictions;
+    sum->waits += n->waits;
+    sum->takeovers += n->takeovers;
 }
 
 static struct sim_counts run_seeds(uint64_t seeds_n, uint64_t steps_n, bool has_twin)
@@ -52,7 +58,8 @@ static struct sim_counts run_seeds(uint64_t seeds_n, uint64_t steps_n, bool has_
     struct sim_counts sum = {0};
 
     for (uint64_t seed = only > 0 ? only : 1; seed <= (only > 0 ? only : seeds_n); seed++) {
-        struct sim sim = {.seed = seed, .random = seed, .has_twin = has_twin};
+        struct sim sim = {
+            .seed = seed, .random = seed, .has_twin = has_twin, .has_tree = seed % 4 != 0};
         current = &sim;
         sim_run(&sim, steps_n);
         current = NULL;
@@ -62,9 +69,10 @@ static struct sim_counts run_seeds(uint64_t seeds_n, uint64_t steps_n, bool has_
 }
 
 /* Goal: whatever comes in, every promise of scheduler.h holds after every step: pages, order,
- * budget, progress, the bound on preemptions, one end for each; and no token is ever read from
- * another's page.
- * Method: seeded worlds with tiny pools, budgets and chunks; all that can happen must have. */
+ * budget, progress, the bound on preemptions, one end for each; what is shared is the right text,
+ * and no token is ever read from another's page.
+ * Method: seeded worlds with tiny pools, budgets and chunks, three of four with a prefix tree; all
+ * that can happen must have. */
 static void every_promise_holds_after_every_step(void **state)
 {
     struct sim_counts n =
@@ -77,6 +85,11 @@ static void every_promise_holds_after_every_step(void **state)
                   (unsigned long long)n.refused, (unsigned long long)n.finished,
                   (unsigned long long)n.cancelled, (unsigned long long)n.preemptions,
                   (unsigned long long)n.readmissions);
+    print_message("%llu tokens found, %llu resumed with some, %llu page copies, %llu evictions, "
+                  "%llu waits, %llu takeovers\n",
+                  (unsigned long long)n.hits, (unsigned long long)n.resumed,
+                  (unsigned long long)n.copies, (unsigned long long)n.evictions,
+                  (unsigned long long)n.waits, (unsigned long long)n.takeovers);
     assert_int_equal(n.submitted, n.finished + n.cancelled);
     if (getenv("QUIRE_SIM_SEED") != NULL) return;
     assert_true(n.refused > 0);
@@ -85,6 +98,12 @@ static void every_promise_holds_after_every_step(void **state)
     assert_true(n.preemptions > 0);
     assert_true(n.readmissions > 0);
     assert_true(n.promised > 0);
+    assert_true(n.hits > 0);
+    assert_true(n.resumed > 0);
+    assert_true(n.copies > 0);
+    assert_true(n.evictions > 0);
+    assert_true(n.waits > 0);
+    assert_true(n.takeovers > 0);
 }
 
 /* Goal: the same calls give the same plans, page for page.

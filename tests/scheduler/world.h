@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* world -- a scheduler with its pool and a small KV store, for this folder's programs.
+/* world -- a scheduler with its pool, a small KV store and, if asked for, a prefix tree, for this
+ * folder's programs.
  *
  * Each memory is exactly as long as its _bytes function says, so that a sanitizer sees a step past
  * it. */
@@ -19,13 +20,15 @@
 struct world {
     struct qr_page_pool pool;
     struct qr_kv_store store;
+    struct qr_prefix_tree tree;
     struct qr_scheduler *scheduler;
     void *pool_memory;
+    void *tree_memory; /* NULL: there is no tree */
     void *scheduler_memory;
 };
 
 static inline void world_open(struct world *w, const struct qr_scheduler_limits *limits,
-                              uint32_t pages_n, uint32_t page_tokens)
+                              uint32_t pages_n, uint32_t page_tokens, bool has_tree)
 {
     const struct qr_kv_shape shape = {QR_KV_F32, WORLD_LAYERS, WORLD_HEADS, WORLD_HEAD_DIM,
                                       page_tokens};
@@ -36,17 +39,22 @@ static inline void world_open(struct world *w, const struct qr_scheduler_limits 
     assert(valid);
     base = aligned_alloc(64, pages_n * page_bytes);
     w->pool_memory = malloc(qr_page_pool_bytes(pages_n));
+    w->tree_memory = has_tree ? malloc(qr_prefix_tree_bytes(pages_n, page_tokens)) : NULL;
+    assert(!has_tree || w->tree_memory != NULL);
     w->scheduler_memory = malloc(qr_scheduler_bytes(limits, pages_n, page_tokens));
     assert(base != NULL && w->pool_memory != NULL && w->scheduler_memory != NULL);
     memset(base, 0xff, pages_n * page_bytes);
     qr_page_pool_init(&w->pool, w->pool_memory, pages_n);
     qr_kv_store_init(&w->store, &shape, base, pages_n);
-    w->scheduler = qr_scheduler_init(w->scheduler_memory, limits, &w->pool, &w->store);
+    if (has_tree) qr_prefix_tree_init(&w->tree, w->tree_memory, &w->pool, page_tokens);
+    w->scheduler = qr_scheduler_init(w->scheduler_memory, limits, &w->pool, &w->store,
+                                     has_tree ? &w->tree : NULL);
 }
 
 static inline void world_close(struct world *w)
 {
     free(w->scheduler_memory);
+    free(w->tree_memory);
     free(w->pool_memory);
     free(w->store.base);
 }

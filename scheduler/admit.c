@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Who is admitted takes the pages that the tree has for it, and is promised the rest.  Who could
+ * have a page for nothing that a running sequence is about to compute waits for it instead. */
+#include <assert.h>
+
+#include "scheduler/scheduler_internal.h"
+
+/* What the tree has of a waiting sequence's tokens, all but the last one; pages gets their ids. */
+static uint32_t match(const struct qr_scheduler *s, qr_seq_id id, qr_page_id *pages)
+{
+    const struct qr_seq_source *source = &s->sources[id];
+
+    if (s->tree == NULL || source->fresh) return 0;
+    return qr_prefix_tree_match(s->tree, source->salt, *source->tokens, s->seqs[id].known_n - 1,
+                                pages);
+}
+
+/* Tokens, past the matched ones and in the first page that is not matched in full, that `leader`
+ * will have put into the tree when its known tokens are computed. */
+static uint32_t gain(const struct qr_scheduler *s, qr_seq_id id, const qr_page_id *pages,
+                     uint32_t matched_n, qr_seq_id leader)
+{
+    const struct qr_seq_source *a = &s->sources[id], *b = &s->sources[leader];
+    const struct qr_page_table *table = qr_seq_table(s, &s->seqs[leader]);
+    uint32_t full_n = matched_n / s->page_tokens, at = full_n * s->page_tokens, end;
+
+    if (a->salt.words[0] != b->salt.words[0] || a->salt.words[1] != b->salt.words[1]) return 0;
+    /* The same page: the same tokens up to its end. */
+    if (full_n > 0 && (table->pages_n < full_n || table->pages[full_n - 1] != pages[full_n - 1]))
+        return 0;
+    if (s->seqs[leader].known_n - at < s->page_tokens) return 0;
+    end = at + s->page_tokens;
+    if (end > s->seqs[id].known_n - 1) end = s->seqs[id].known_n - 1;
+    while (at < end && (*a->tokens)[at] == (*b->tokens)[at])
+        at++;
+    return at > matched_n ? at - matched_n : 0;
+}
+
+/* Whether half a page or more would be computed twice if this one ran now. */
+static bool must_wait(const struct qr_scheduler *s, qr_seq_id id, const qr_page_id *pages,
+                      uint32_t matched_n)
+{
+    uint32_t half = s->page_tokens / 2;
+
+    if (s->tree == NULL || s->sources[id].fresh) return false;
+    if (s->seqs[id].known_n - 1 - matched_n < half) return false;
+    for (uint32_t i = s->decodes_n; i < s->plan.items_n; i++)
+        if (gain(s, id, pages, matched_n, s->items[i].seq) >= half) return true;
+    return false;
+}
+
+/* Pages that an admission takes out of those that nobody is promised: the ones to be computed, and
+ * the cached ones that it comes to hold. */
+static uint32_t admission_pages_n(const struct qr_scheduler *s, const struct qr_seq *seq,
+                                  const qr_page_id *pages, uint32_t matched_n)
+{
+    uint32_t n = qr_pages_for(seq->known_n, s->page_tokens) - matched_n / s->page_tokens;
+
+    for (uint32_t i = 0; i < qr_pages_for(matched_n, s->page_tokens); i++)
+        n += qr_page_pool_refs(s->pool, pages[i]) == 1;
+    /* Room for every sequence to grow, or the one that was preempted would soon be so again. */
+    if (seq->preemptions_n > 0 && s->running.n > 0) n += s->running.n + 1;
+    return n;
+}
+
+static void begin(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
+{
+    struct qr_seq *seq = &s->seqs[id];
+    struct qr_page_table *table;
+
+    assert(seq->state == QR_SEQ_WAITING);
+    qr_seq_list_remove(s, &s->waiting, id);
+    qr_seq_list_push_tail(s, &s->running, id);
+    seq->slot = s->free_slots[--s->free_slots_n];
+    seq->state = QR_SEQ_RUNNING;
+    table = qr_seq_table(s, seq);
+    qr_page_table_adopt(table, s->pool, table->pages, s->page_tokens, matched_n);
+    s->sources[id].kept_n = matched_n / s->page_tokens;
+    seq->promised_n = qr_pages_for(seq->known_n, s->page_tokens) - s->sources[id].kept_n;
+    s->promised_n += seq->promised_n;
+    if (matched_n > seq->computed_max) seq->computed_max = matched_n;
+    s->held_tokens += matched_n;
+    s->held_pages += table->pages_n;
+    assert(s->promised_n <= s->pool->free_n + s->pool->cached_n);
+}
+
+qr_seq_id qr_scheduler_admit(struct qr_scheduler *s)
+{
+    qr_seq_id id = s->waiting.head;
+    uint32_t unpromised_n = qr_scheduler_unpromised_n(s), matched_n;
+    const struct qr_seq *seq;
+    qr_page_id *pages;
+
+    if (s->waiting.n == 0 || s->running.n == s->limits.running_max) return QR_SEQ_NONE;
+    if (unpromised_n == 0) return QR_SEQ_NONE;
+    assert(s->free_slots_n > 0);
+    seq = &s->seqs[id];
+    pages = s->tables[s->free_slots[s->free_slots_n - 1]].pages;
+    matched_n = match(s, id, pages);
+    if (must_wait(s, id, pages, matched_n)) {
+        s->stats.waits++;
+        return QR_SEQ_NONE;
+    }
+    /* A part of a page costs a page more while it is copied. */
+    if (admission_pages_n(s, seq, pages, matched_n) > unpromised_n)
+        matched_n -= matched_n % s->page_tokens;
+    if (admission_pages_n(s, seq, pages, matched_n) > unpromised_n) return QR_SEQ_NONE;
+    if (s->tree != NULL && !s->sources[id].fresh && seq->preemptions_n == 0) {
+        s->stats.prefix_queries += seq->known_n;
+        s->stats.prefix_hits += matched_n;
+    }
+    begin(s, id, matched_n);
+    return id;
+}
