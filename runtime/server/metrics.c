@@ -66,6 +66,17 @@ static void put_pages(struct qr_buffer *out, const struct quire_stats *s)
     put_number(out, "kv_cache_usage_perc", "gauge",
                "Share of the KV pages that requests hold, 0 to 1",
                s->pages_all ? (double)s->pages_held / (double)s->pages_all : 0);
+    put_number(out, "kv_waste_ratio", "gauge",
+               "Share of the held pages' slots that had no token, over all steps",
+               s->slots_held ? (double)s->slots_empty / (double)s->slots_held : 0);
+    put_count(out, "prefix_cache_queries_total", "Prompt tokens looked up in cached pages",
+              s->prefix_queries);
+    put_count(out, "prefix_cache_hits_total", "Prompt tokens found there, and not computed again",
+              s->prefix_hits);
+    put_count(out, "page_copies_total", "Pages copied before writing, since others read them too",
+              s->page_copies);
+    put_count(out, "page_evictions_total", "Cached pages that gave way to others",
+              s->page_evictions);
 }
 
 static void put_histograms(struct qr_buffer *out, const struct quire_stats *s)

@@ -10,7 +10,7 @@
 #include "runtime/quire.h"
 #include "runtime/server/socket.h"
 
-enum kind { TEXT, NUMBER, SIZE, SECONDS, CHOICE, UID, LATER };
+enum kind { TEXT, NUMBER, SIZE, SECONDS, CHOICE, SWITCH, UID, LATER };
 
 struct flag {
     const char *name;
@@ -52,6 +52,8 @@ static const struct flag flags[] = {
      "token budget of a step (default: chosen)"},
     {"prefill-chunk", NUMBER, AT(prefill_chunk), 1, QR_CONTEXT_MAX, NULL, "N",
      "most prompt tokens of one request in a step (default: the budget)"},
+    {"no-prefix-cache", SWITCH, AT(no_prefix_cache), 0, 1, NULL, NULL,
+     "compute every prompt whole, whatever was computed before"},
     {"cpu-level", TEXT, AT(cpu_level), 0, 0, NULL, "LEVEL",
      "scalar, avx2, avx512, avx512vnni, avx512bf16 (default: the best there is)"},
     {"max-body", SIZE, AT(body_max_bytes), 1, 1u << 30, NULL, "SIZE",
@@ -68,7 +70,6 @@ static const struct flag flags[] = {
     {"log-level", CHOICE, AT(log_level), 0, 0, "error,warn,info,debug", "LEVEL",
      "error, warn, info (default), debug"},
     {"target-itl", LATER, 0, 0, 0, NULL, NULL, NULL},
-    {"no-prefix-cache", LATER, 0, 0, 0, NULL, NULL, NULL},
     {"cache-scope", LATER, 0, 0, 0, NULL, NULL, NULL},
     {"sliding-window", LATER, 0, 0, 0, NULL, NULL, NULL},
     {"chat-template", LATER, 0, 0, 0, NULL, NULL, NULL},
@@ -197,6 +198,7 @@ static bool set(struct qr_options *options, const struct flag *flag, const char 
             return false;
         }
         break;
+    case SWITCH: number = 1; break;
     case LATER: return false;
     }
     store(options, flag, number);
@@ -266,8 +268,13 @@ enum qr_options_result qr_server_options_parse(int argc, char *const *argv,
             (void)snprintf(why, why_n, "--%s is not supported yet", flag->name);
             return QR_OPTIONS_WRONG;
         }
-        const char *value = equals ? equals + 1 : i + 1 < argc ? argv[++i] : NULL;
-        if (!value) {
+        const bool takes_none = flag->kind == SWITCH;
+        if (takes_none && equals) {
+            (void)snprintf(why, why_n, "--%s takes no value", flag->name);
+            return QR_OPTIONS_WRONG;
+        }
+        const char *value = equals ? equals + 1 : !takes_none && i + 1 < argc ? argv[++i] : NULL;
+        if (!value && !takes_none) {
             (void)snprintf(why, why_n, "--%s needs a value", flag->name);
             return QR_OPTIONS_WRONG;
         }
@@ -284,7 +291,8 @@ void qr_server_options_help(FILE *out)
     for (size_t i = 0; i < FLAGS_N; i++) {
         if (!flags[i].help) continue;
         char left[48];
-        (void)snprintf(left, sizeof left, "--%s %s", flags[i].name, flags[i].argument);
+        (void)snprintf(left, sizeof left, "--%s %s", flags[i].name,
+                       flags[i].argument ? flags[i].argument : "");
         (void)fprintf(out, "  %-24s %s\n", left, flags[i].help);
     }
     (void)fputs(

@@ -161,6 +161,7 @@ static int start_engine(struct program *p)
     if (o->waiting_max) settings.waiting_max = o->waiting_max;
     settings.step_tokens = o->step_tokens;
     settings.prefill_chunk = o->prefill_chunk;
+    settings.no_prefix_cache = o->no_prefix_cache;
     int status = quire_engine_start(&settings, p->model, &p->engine, &error);
     if (status == QUIRE_OK) return 0;
     const bool usage =

@@ -61,6 +61,12 @@ static void metrics_are_prometheus_text(void **state)
                                 .pages_cached = 1,
                                 .pages_held = 2,
                                 .pages_shared = 1,
+                                .prefix_queries = 40,
+                                .prefix_hits = 30,
+                                .page_copies = 9,
+                                .page_evictions = 8,
+                                .slots_held = 800,
+                                .slots_empty = 100,
                                 .prompt_tokens = 11,
                                 .generation_tokens = 13,
                                 .finished_stop = 4,
@@ -83,6 +89,11 @@ static void metrics_are_prometheus_text(void **state)
         "\nquire_generation_tokens_total 13\n",
         "\nquire_num_preemptions_total 0\n",
         "\nquire_preempted_tokens_recomputed_total 0\n",
+        "\nquire_prefix_cache_queries_total 40\n",
+        "\nquire_prefix_cache_hits_total 30\n",
+        "\nquire_page_copies_total 9\n",
+        "\nquire_page_evictions_total 8\n",
+        "\nquire_kv_waste_ratio 0.125\n",
         "\nquire_request_success_total{finished_reason=\"stop\"} 4\n",
         "\nquire_request_success_total{finished_reason=\"length\"} 6\n",
         "\nquire_request_cancelled_total{reason=\"disconnect\"} 3\n",
@@ -194,6 +205,10 @@ static void flags_are_read(void **state)
     assert_int_equal(o.drain_ms, 250);
     assert_int_equal(o.allow_uids_n, 2);
     assert_int_equal(o.allow_uids[1], 6);
+    assert_int_equal(o.no_prefix_cache, 0);
+    assert_int_equal(options_of(&o, why, "--no-prefix-cache", "--threads", "3"), QR_OPTIONS_RUN);
+    assert_int_equal(o.no_prefix_cache, 1);
+    assert_int_equal(o.threads, 3);
     assert_int_equal(options_of(&o, why, "--help", NULL, NULL), QR_OPTIONS_HELP);
     assert_int_equal(options_of(&o, why, "--version", NULL, NULL), QR_OPTIONS_VERSION);
 }
@@ -216,7 +231,7 @@ static void wrong_flags_are_named(void **state)
         {"--kv-type=f8", "f16,f32,bf16"},
         {"--kv-type=q8", "not supported yet"},
         {"--target-itl=50", "--target-itl is not supported yet"},
-        {"--no-prefix-cache", "not supported yet"},
+        {"--no-prefix-cache=1", "takes no value"},
         {"--cache-scope=uid", "not supported yet"},
         {"--sliding-window=0", "not supported yet"},
         {"--chat-template=x", "not supported yet"},
