@@ -247,6 +247,8 @@ struct quire_request {
     const int32_t *stop_ids; /* [stop_ids_n] tokens that end it, up to 64 */
     size_t stop_ids_n;
     void *user; /* comes back in every event */
+    struct quire_text cache_salt; /* up to 1,024 bytes.  What was computed of a prompt is reused
+                                     among requests of one salt only; n = 0: those without */
 };
 QUIRE_API void quire_request_defaults_sized(struct quire_request *request, size_t size);
 static inline void quire_request_defaults(struct quire_request *request)

@@ -38,6 +38,7 @@ struct qr_request {
     const int32_t *stop_ids;
     uint32_t stop_ids_n;
     struct qr_sampling sampling;
+    struct qr_prefix_salt salt; /* whom it shares pages with; zero: those without one */
     uint64_t submitted_ns;
 
     /* Any thread. */

@@ -317,6 +317,10 @@ int quire_engine_start(const struct quire_engine_settings *given, quire_model *m
     atomic_init(&e->stop_ns, UINT64_MAX);
     if (getrandom(&e->secret, sizeof e->secret, GRND_NONBLOCK) != sizeof e->secret)
         e->secret = qr_draw(qr_clock_ns(), (uintptr_t)e);
+    if (getrandom(e->salt_key, sizeof e->salt_key, GRND_NONBLOCK) != sizeof e->salt_key) {
+        e->salt_key[0] = qr_draw(e->secret, 1);
+        e->salt_key[1] = qr_draw(e->secret, 2);
+    }
 
     status = make_shared(e, error);
     if (!status) status = take_memory(e, &settings, error);

@@ -5,6 +5,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/base/limits.h"
+#include "runtime/base/siphash.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/settings.h"
 #include "runtime/text/utf8.h"
@@ -107,6 +108,15 @@ static int check_stops(const quire_engine *e, const struct quire_request *r,
     return check_ids(e, "stop_token_ids", r->stop_ids, r->stop_ids_n, error);
 }
 
+static int check_salt(const struct quire_request *r, struct quire_error *error)
+{
+    if (r->cache_salt.n <= QR_CACHE_SALT_MAX && (!r->cache_salt.n || r->cache_salt.data))
+        return QUIRE_OK;
+    return qr_error_field(error, QUIRE_INVALID, "cache_salt",
+                          "cache_salt has %zu bytes; expected at most %u",
+                          r->cache_salt.data ? r->cache_salt.n : 0, QR_CACHE_SALT_MAX);
+}
+
 /* ---- public ------------------------------------------------------------------------------- */
 
 /* Room in the queue, by a counter alone.  False: it is full. */
@@ -141,6 +151,7 @@ int quire_submit(quire_engine *e, const struct quire_request *given, quire_id *i
     if (!status) status = check_ids(e, "prompt", from.prompt, from.prompt_n, error);
     if (!status) status = check_sampling(&from, error);
     if (!status) status = check_stops(e, &from, error);
+    if (!status) status = check_salt(&from, error);
     if (status) return status;
     if (atomic_load(&e->stopping)) return qr_error(error, QUIRE_STOPPING, "the engine is stopping");
 
@@ -157,6 +168,8 @@ int quire_submit(quire_engine *e, const struct quire_request *given, quire_id *i
     }
     quire_id taken = atomic_fetch_add_explicit(&e->ids, 1, memory_order_relaxed) + 1;
     r->id = taken;
+    if (from.cache_salt.n)
+        qr_siphash128(e->salt_key, from.cache_salt.data, from.cache_salt.n, r->salt.words);
     if (!(r->flags & QUIRE_REQUEST_SEEDED)) r->sampling.seed = qr_draw(e->secret, taken);
     r->submitted_ns = qr_clock_ns();
     qr_request_table_add(&e->table, r);

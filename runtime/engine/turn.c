@@ -33,6 +33,7 @@ static void take_in(quire_engine *e, struct qr_request *list)
             .tokens = &r->prompt,
             .prompt_n = r->prompt_n,
             .tokens_max = r->prompt_n + r->max_tokens,
+            .salt = r->salt,
             /* A prompt is scored by its logits, and pages hold none. */
             .fresh = (r->flags & QUIRE_REQUEST_PROMPT_LOGPROBS) != 0,
         };

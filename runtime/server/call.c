@@ -129,6 +129,7 @@ static bool submit_choice(struct qr_call *call, struct qr_call_choice *choice)
     request.stop_n = p->stop_n;
     request.stop_ids = p->stop_ids;
     request.stop_ids_n = p->stop_ids_n;
+    request.cache_salt = p->cache_salt;
     request.user = choice;
 
     struct quire_error error = {.status = QUIRE_OK};

@@ -254,10 +254,17 @@ static bool read_later(const struct qr_json *body, struct qr_params *p, struct q
         return wrong_type(f, "logit_bias", "an object", bias);
     }
     if (qr_json_length(bias) > 0) return not_yet(f, "logit_bias");
-    text = (struct quire_text){.data = "", .n = 0};
-    const bool salted = qr_json_get(body, "cache_salt") != NULL;
-    if (!qr_field_string(body, "cache_salt", &text, f)) return false;
-    if (salted) return not_yet(f, "cache_salt");
+    return true;
+}
+
+static bool read_salt(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
+{
+    if (!qr_json_get(body, "cache_salt")) return true;
+    if (!qr_field_string(body, "cache_salt", &p->cache_salt, f)) return false;
+    if (p->cache_salt.n == 0) return qr_fail_field(f, "cache_salt", "cache_salt must not be empty");
+    if (p->cache_salt.n > QR_CACHE_SALT_MAX) {
+        return qr_fail_field(f, "cache_salt", "cache_salt has at most %u bytes", QR_CACHE_SALT_MAX);
+    }
     return true;
 }
 
@@ -272,7 +279,7 @@ bool qr_params_read(const struct qr_json *body, enum qr_endpoint endpoint,
            read_sampling(body, params, failure) &&
            read_lengths(body, endpoint, limits, params, failure) &&
            read_stops(body, limits, params, failure) &&
-           read_logprobs(body, endpoint, params, failure);
+           read_logprobs(body, endpoint, params, failure) && read_salt(body, params, failure);
 }
 
 bool qr_params_max_tokens(const struct qr_params *params, enum qr_endpoint endpoint,

@@ -182,6 +182,36 @@ static void scoring_bypasses_cached_pages(void **state)
     quire_model_close(model);
 }
 
+/* Goal: a salt parts requests: what one computed is nothing to another of a different salt, or of
+ * none; with the same one it is.  Answers are the same.
+ * Method: one prompt with no salt, two that differ in their last byte, and one with a NUL in it,
+ * twice each. */
+static void salts_part_requests(void **state)
+{
+    const struct quire_text salts[] = {
+        {NULL, 0}, {"tenant-1", 8}, {"tenant-2", 8}, {"tenant-1\0", 9}};
+    quire_model *model = open_model(TINY);
+    struct quire_engine_settings settings = settings_for(true);
+    quire_engine *engine = start_with(&settings, model);
+    struct answer *answers[2][4];
+    int32_t ids[70];
+
+    (void)state;
+    draw(ids, 70, 9, 1024);
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 4; i++) {
+            struct quire_request r = greedy(ids, 70, 4);
+            r.cache_salt = salts[i];
+            answers[round][i] = run(engine, r);
+            assert_int_equal(answers[round][i]->usage.cached_tokens, round == 0 ? 0 : 69);
+            assert_same(answers[round][i], answers[0][0]);
+        }
+    for (int i = 0; i < 8; i++)
+        free(answers[i / 4][i % 4]);
+    stop_and_free(engine);
+    quire_model_close(model);
+}
+
 /* Goal: requests with one prefix that come together compute it once.
  * Method: one request keeps the engine busy while eight come; the rows that went through. */
 static void a_shared_prefix_is_computed_once(void **state)
@@ -348,6 +378,7 @@ int main(void)
         cmocka_unit_test(conversations_go_on_for_little),
         cmocka_unit_test(cancelled_requests_leave_their_pages),
         cmocka_unit_test(scoring_bypasses_cached_pages),
+        cmocka_unit_test(salts_part_requests),
         cmocka_unit_test(a_shared_prefix_is_computed_once),
         cmocka_unit_test(tiny_bits),
         cmocka_unit_test(smollm2_bits),

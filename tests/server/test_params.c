@@ -62,6 +62,7 @@ static void defaults_are_vllms(void **state)
         struct qr_params p;
         assert_taken(bodies[i], i ? QR_CHAT : QR_COMPLETIONS, &p);
         assert_true(p.temperature == 1 && p.top_p == 1 && p.min_p == 0 && p.top_k == 0);
+        assert_int_equal(p.cache_salt.n, 0);
         assert_false(p.seeded || p.has_max_tokens || p.stream || p.echo || p.ignore_eos);
         assert_int_equal(p.min_tokens, 0);
         assert_int_equal(p.logprobs, -1);
@@ -169,6 +170,7 @@ static void wrong_fields_are_named(void **state)
         {"{\"logit_bias\":[]}", "logit_bias", "must be an object"},
         {"{\"priority\":\"high\"}", "priority", "must be an integer"},
         {"{\"cache_salt\":5}", "cache_salt", "must be a string"},
+        {"{\"cache_salt\":\"\"}", "cache_salt", "must not be empty"},
         {"{\"model\":5}", "model", "must be a string"},
         {"{\"user\":{}}", "user", "must be a string"},
         /* named, but to come */
@@ -179,7 +181,6 @@ static void wrong_fields_are_named(void **state)
         {"{\"repetition_penalty\":1.1}", "repetition_penalty", "not supported yet"},
         {"{\"logit_bias\":{\"5\":1}}", "logit_bias", "not supported yet"},
         {"{\"priority\":1}", "priority", "not supported yet"},
-        {"{\"cache_salt\":\"x\"}", "cache_salt", "not supported yet"},
     };
     for (size_t i = 0; i < sizeof both / sizeof both[0]; i++) {
         assert_refused(both[i].body, QR_COMPLETIONS, both[i].param, both[i].words);

@@ -124,6 +124,45 @@ static void simultaneous_prompts_compute_their_prefix_once(void **state)
     assert_true(rows(&warm) - before == SHARED + PROMPTS * OWN);
 }
 
+/* Asks a prompt or a conversation with a salt, or without (NULL); returns what was cached. */
+static long long salted(bool chat, const char *salt)
+{
+    json_t *body = json_pack("{s:i,s:i}", "max_tokens", 2, "temperature", 0);
+    const char *text =
+        "Nobody else shall learn that this was asked, not even by the clock, at all.";
+
+    if (chat)
+        json_object_set_new(body, "messages",
+                            json_pack("[{s:s,s:s}]", "role", "user", "content", text));
+    else
+        json_object_set_new(body, "prompt", json_string(text));
+    if (salt) json_object_set_new(body, "cache_salt", json_string(salt));
+    char *sent = json_dumps(body, JSON_COMPACT);
+    json_t *answer = ask_json(&warm, chat ? "/v1/chat/completions" : "/v1/completions", sent, 200);
+    long long cached = cached_in(answer);
+    free(sent);
+    json_decref(answer);
+    json_decref(body);
+    return cached;
+}
+
+/* Goal: on every endpoint a salt changes what is shared: nothing of another salt's, or of no
+ * salt's; all of its own. Method: one text three times each, in turns. */
+static void salts_part_callers(void **state)
+{
+    (void)state;
+    if (!smollm2()) skip(); /* the tiny model has no tokenizer */
+    for (int chat = 0; chat < 2; chat++) {
+        long long unsalted = salted(chat, NULL);
+        assert_int_equal(salted(chat, "a"), 0);
+        assert_int_equal(salted(chat, "b"), 0);
+        long long again = salted(chat, NULL);
+        assert_true(again > unsalted && again >= 8);
+        assert_int_equal(salted(chat, "a"), again);
+        assert_int_equal(salted(chat, "b"), again);
+    }
+}
+
 /* Goal: every page is accounted for, and those that nobody holds are cached. */
 static void pages_add_up(void **state)
 {
@@ -143,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reuse_is_exact_and_unseen),
         cmocka_unit_test(simultaneous_prompts_compute_their_prefix_once),
+        cmocka_unit_test(salts_part_callers),
         cmocka_unit_test(pages_add_up),
     };
 

@@ -118,7 +118,10 @@ bool qr_batch_ids(quire_engine *engine, const int32_t *prompt, uint32_t prompt_n
                   uint32_t generate_n, int32_t *out, struct qr_failure *why)
 {
     struct quire_request request;
+    /* A salt of its own: what another request computed of the same prompt is not reused. */
+    const uint32_t salt[2] = {prompt_n, generate_n};
     request_of(&request, prompt, prompt_n, generate_n);
+    request.cache_salt = (struct quire_text){(const char *)salt, sizeof salt};
     if (!submit(engine, &request, why)) return false;
     struct qr_batch_times unused;
     struct watch w = {.times = &unused};
