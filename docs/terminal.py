@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Draws what a program printed as a terminal, in SVG:
+
+    ./tools/quickstart 2>&1 | python3 docs/terminal.py "./tools/quickstart" > docs/quickstart.svg
+
+The text is the program's own; home and temporary folders are shortened, long lines folded."""
+import html
+import os
+import re
+import sys
+import textwrap
+
+COLUMNS, WIDTH, HEIGHT, PAD = 100, 8.43, 19, 14
+
+
+def lines_of(text):
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    text = text.replace(os.path.expanduser("~"), "~")
+    text = re.sub(r"/tmp/tmp\.\w+/", "/tmp/", text)
+    for line in text.split("\n"):
+        line = line.rsplit("\r", 1)[-1].rstrip()
+        yield from textwrap.wrap(line, COLUMNS, drop_whitespace=False) or [""]
+
+
+def main():
+    rows = ["$ " + sys.argv[1]] + list(lines_of(sys.stdin.read().rstrip("\n")))
+    width, height = COLUMNS * WIDTH + 2 * PAD, len(rows) * HEIGHT + 2 * PAD
+    print(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+          f'font-family="ui-monospace, DejaVu Sans Mono, Menlo, monospace" font-size="14">')
+    print(f'<rect width="100%" height="100%" rx="8" fill="#14171c"/>')
+    for i, row in enumerate(rows):
+        colour = "#7ee787" if row.startswith("$ ") else "#d6dbe2"
+        print(f'<text x="{PAD}" y="{PAD + (i + 0.75) * HEIGHT:.1f}" fill="{colour}" '
+              f'xml:space="preserve">{html.escape(row)}</text>')
+    print("</svg>")
+
+
+main()
