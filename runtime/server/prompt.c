@@ -39,7 +39,8 @@ bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model 
                         struct quire_text text, unsigned flags, size_t ids_max, const char *field,
                         int32_t **ids, size_t *ids_n, struct qr_failure *failure)
 {
-    /* n bytes never make more than n + 1 ids, and no more than ids_max are wanted. */
+    /* n bytes of valid UTF-8, and JSON holds no other, never make more than n + 1 ids; no more than
+     * ids_max are wanted. */
     size_t capacity = text.n + 1 < ids_max ? text.n + 1 : ids_max;
     int32_t *made = qr_alloc(memory, (capacity ? capacity : 1) * sizeof *made);
     if (!made) return no_memory(failure);

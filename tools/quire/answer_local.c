@@ -8,7 +8,7 @@
 bool qr_answer_tokenize(quire_model *model, const char *text, size_t text_n, unsigned flags,
                         int32_t **ids, size_t *ids_n, struct qr_failure *why)
 {
-    size_t room = text_n + 1;
+    size_t room = 3 * text_n + 1; /* the most that any bytes make, bad UTF-8 too */
     *ids = malloc((room + 1) * sizeof **ids); /* one more: a BOS in front of rendered text */
     if (!*ids) return qr_failed(why, "out of memory");
     int status = quire_tokenize(model, text, text_n, flags, *ids, room, ids_n);
