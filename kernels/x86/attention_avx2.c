@@ -8,6 +8,7 @@
 #include "kernels/exponential.h"
 #include "kernels/types.h"
 #include "kernels/x86/attention.h"
+#include "kernels/x86/power_avx2.h"
 #include "kernels/x86/unroll.h"
 
 #define TILE_QUERIES 3
@@ -87,18 +88,6 @@ INLINE __m256 lanes_seen(uint32_t from, uint32_t begin, uint32_t end)
 
     return _mm256_castsi256_ps(
         _mm256_andnot_si256(before, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)end), key)));
-}
-
-/* v 2^n by two steps, the first of them exact. */
-INLINE __m256 scale_by_power(__m256 v, __m256i n)
-{
-    const __m256i bias = _mm256_set1_epi32(127);
-    const __m256i half = _mm256_srai_epi32(n, 1);
-    const __m256i rest = _mm256_sub_epi32(n, half);
-
-    v = _mm256_mul_ps(v, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23)));
-    return _mm256_mul_ps(v,
-                         _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
 }
 
 INLINE __m256 exp2_8(__m256 x) /* x <= 0 */

@@ -7,6 +7,7 @@
 
 #include "kernels/exponential.h"
 #include "kernels/rows_topk.h"
+#include "kernels/x86/power_avx2.h"
 #include "kernels/x86/rows.h"
 #include "kernels/x86/unroll.h"
 
@@ -21,18 +22,6 @@ INLINE float lanes_sum(__m256 low, __m256 high)
 
     b = _mm_add_ps(b, _mm_movehl_ps(b, b));
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
-}
-
-/* v 2^n by two steps, the first of them exact. */
-INLINE __m256 scale_by_power(__m256 v, __m256i n)
-{
-    const __m256i bias = _mm256_set1_epi32(127);
-    const __m256i half = _mm256_srai_epi32(n, 1);
-    const __m256i rest = _mm256_sub_epi32(n, half);
-
-    v = _mm256_mul_ps(v, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23)));
-    return _mm256_mul_ps(v,
-                         _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
 }
 
 INLINE __m256 exp_8(__m256 x)
