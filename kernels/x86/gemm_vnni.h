@@ -1,87 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-#include <immintrin.h>
+/* x86/gemm_vnni -- the AVX-512 VNNI tile: up to 16 rows with a panel of 16 outputs.
+ *
+ * A block of 32 k is unpacked once into eight vectors of unsigned bytes (gemm_vnni_blocks.h), which
+ * all rows of the tile meet.  The types' functions are made in files by families, GEMM for each,
+ * so that a compiler works on two at a time.
+ *
+ * Thread: any.   Memory: none. */
+#ifndef QR_KERNELS_X86_GEMM_VNNI_H
+#define QR_KERNELS_X86_GEMM_VNNI_H
 
 #include "kernels/x86/gemm.h"
 #include "kernels/x86/gemm_tiles.h"
+#include "kernels/x86/gemm_vnni_blocks.h"
 
-/* ---- one block of 32 k of 16 outputs -------------------------------------------------------- */
-
-/* Everything of a block that does not depend on the row. */
-struct block {
-    __m512i w[8];     /* byte 4 c + j of w[t]: column c's k = 4 t + j, unsigned */
-    __m512i scale[2]; /* Q6_K's integer scales */
-    __m512 d, m;
-};
-
-INLINE __m512 load_f16(const uint8_t *p)
-{
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
-}
-
-INLINE __m512i load_u8(const uint8_t *p)
-{
-    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p));
-}
-
-INLINE __m512i load_i8(const uint8_t *p)
-{
-    return _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p));
-}
-
-INLINE void load_nibbles(__m512i w[8], const uint8_t *p)
-{
-    const __m512i mask = _mm512_set1_epi8(15);
-    UNROLL
-    for (uint32_t t = 0; t < 4; t++) {
-        __m512i both = _mm512_load_si512(p + 64 * t);
-        w[t] = _mm512_and_si512(both, mask);
-        w[4 + t] = _mm512_and_si512(_mm512_srli_epi16(both, 4), mask);
-    }
-}
-
-#define A_OR_B_AND_C 0xf8 /* vpternlog's truth table */
-
-/* The upper bit pairs of Q6_K: shifted to bits 4-5, selected, joined. */
-INLINE void add_bits(__m512i w[4], __m512i bits)
-{
-    const __m512i mask = _mm512_set1_epi8(0x30);
-    w[0] = _mm512_ternarylogic_epi32(w[0], bits, mask, A_OR_B_AND_C);
-    w[1] = _mm512_ternarylogic_epi32(w[1], _mm512_srli_epi16(bits, 2), mask, A_OR_B_AND_C);
-    w[2] = _mm512_ternarylogic_epi32(w[2], _mm512_slli_epi16(bits, 4), mask, A_OR_B_AND_C);
-    w[3] = _mm512_ternarylogic_epi32(w[3], _mm512_slli_epi16(bits, 2), mask, A_OR_B_AND_C);
-}
-
-INLINE void load_block(struct block *out, enum qr_type type, const uint8_t *group, uint32_t b)
-{
-    if (type == QR_TYPE_Q4_0) {
-        load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
-        out->d = load_f16(group + QR_Q4_0_D(b));
-    } else if (type == QR_TYPE_Q4_1) {
-        load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
-        out->d = load_f16(group + QR_Q4_1_D(b));
-        out->m = load_f16(group + QR_Q4_1_M(b));
-    } else if (type == QR_TYPE_Q8_0) {
-        UNROLL
-        for (uint32_t t = 0; t < 8; t++) {
-            out->w[t] = _mm512_load_si512(group + QR_BYTE_BLOCK * b + 64 * t);
-        }
-        out->d = load_f16(group + QR_Q8_0_D(b));
-    } else if (type == QR_TYPE_Q4_K) {
-        load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
-        out->d = _mm512_mul_ps(load_f16(group + QR_Q4_K_D),
-                               _mm512_cvtepi32_ps(load_u8(group + QR_Q4_K_SCALE(b))));
-        out->m = _mm512_mul_ps(load_f16(group + QR_Q4_K_DMIN),
-                               _mm512_cvtepi32_ps(load_u8(group + QR_Q4_K_MIN(b))));
-    } else {
-        const uint8_t *block = group + QR_Q6_K_BLOCK * b;
-        load_nibbles(out->w, block);
-        add_bits(out->w, _mm512_load_si512(block + QR_NIBBLE_BLOCK));
-        add_bits(out->w + 4, _mm512_load_si512(block + QR_NIBBLE_BLOCK + 64));
-        out->scale[0] = load_i8(group + QR_Q6_K_SCALE(b));
-        out->scale[1] = load_i8(group + QR_Q6_K_SCALE(b) + 16);
-        out->d = load_f16(group + QR_Q6_K_D);
-    }
-}
+/* ---- rows with one block -------------------------------------------------------------------- */
 
 INLINE __m512i four_k(const struct qr_act_row *a, uint32_t t)
 {
@@ -236,8 +168,4 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
                       out_stride, add);                                                            \
     }
 
-GEMM(q4_0, QR_TYPE_Q4_0)
-GEMM(q4_1, QR_TYPE_Q4_1)
-GEMM(q8_0, QR_TYPE_Q8_0)
-GEMM(q4_k, QR_TYPE_Q4_K)
-GEMM(q6_k, QR_TYPE_Q6_K)
+#endif

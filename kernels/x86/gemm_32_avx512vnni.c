@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+/* Types whose blocks are 32 values. */
+#include "kernels/x86/gemm_vnni.h"
+
+GEMM(q4_0, QR_TYPE_Q4_0)
+GEMM(q4_1, QR_TYPE_Q4_1)
+GEMM(q8_0, QR_TYPE_Q8_0)
