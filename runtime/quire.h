@@ -103,7 +103,10 @@ struct quire_model_settings {
     uint32_t threads;                 /* for repacking weights; 0: the cores available */
     const char *cpu_level;            /* "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16";
                                          NULL: the best this machine has */
+    uint32_t sliding_window; /* keys that a token sees, its own among them; 0: what the file
+                                says, QUIRE_WINDOW_NONE: all, even if it says otherwise */
 };
+#define QUIRE_WINDOW_NONE UINT32_MAX
 QUIRE_API void quire_model_settings_defaults_sized(struct quire_model_settings *settings,
                                                    size_t size);
 static inline void quire_model_settings_defaults(struct quire_model_settings *settings)
@@ -141,6 +144,7 @@ struct quire_model_info {
     bool has_tokenizer;
     bool has_template;
     const char *tokenizer_note; /* NULL, or why there is no tokenizer, or a fallback's warning */
+    uint32_t sliding_window;    /* in use; 0: none */
 };
 QUIRE_API void quire_model_info(const quire_model *model, struct quire_model_info *info);
 
@@ -246,7 +250,7 @@ struct quire_request {
     size_t stop_n;
     const int32_t *stop_ids; /* [stop_ids_n] tokens that end it, up to 64 */
     size_t stop_ids_n;
-    void *user; /* comes back in every event */
+    void *user;                   /* comes back in every event */
     struct quire_text cache_salt; /* up to 1,024 bytes.  What was computed of a prompt is reused
                                      among requests of one salt only; n = 0: those without */
 };
@@ -356,7 +360,7 @@ struct quire_stats {
     uint64_t preemptions;
     uint64_t recomputed_tokens;
     uint64_t finished_stop, finished_length, cancelled;
-    uint64_t refused; /* QUIRE_QUEUE_FULL */
+    uint64_t refused;                     /* QUIRE_QUEUE_FULL */
     uint64_t prefix_queries, prefix_hits; /* prompt tokens looked up in cached pages, and found */
     uint64_t page_copies;                 /* of pages that others read too, before writing */
     uint64_t page_evictions;              /* cached pages that gave way to others */

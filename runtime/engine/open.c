@@ -42,13 +42,14 @@ static void name_model(quire_model *model, const char *path)
     }
 }
 
-static int load_weights(quire_model *model, uint32_t threads, struct quire_error *error)
+static int load_weights(quire_model *model, const struct quire_model_settings *settings,
+                        struct quire_error *error)
 {
-    struct qr_team *team = qr_team_create(&model->allocator, threads);
+    struct qr_team *team = qr_team_create(&model->allocator, settings->threads);
 
     if (!team) return qr_error(error, QUIRE_NO_MEMORY, "no memory or no threads to load with");
     int status = qr_model_load(&model->weights, &model->file, &model->kernels, team,
-                               &model->allocator, error);
+                               settings->sliding_window, &model->allocator, error);
     qr_team_destroy(team);
     return status;
 }
@@ -78,7 +79,7 @@ int quire_model_open(const struct quire_model_settings *given, quire_model **out
     status = qr_gguf_open(&model->file, settings.path, &allocator, error);
     if (status) goto fail;
     model->file_open = true;
-    status = load_weights(model, settings.threads, error);
+    status = load_weights(model, &settings, error);
     if (status) goto fail;
     status = qr_model_open_text(model, error);
     if (status) goto fail;
@@ -127,5 +128,6 @@ void quire_model_info(const quire_model *model, struct quire_model_info *out)
     info.adds_bos = model->tokenizer && qr_tokenizer_adds_bos(model->tokenizer);
     info.has_template = model->chat != QR_CHAT_NONE;
     info.tokenizer_note = model->note[0] ? model->note : NULL;
+    info.sliding_window = shape->sliding_window;
     qr_settings_write(out, &info, sizeof info);
 }

@@ -7,7 +7,10 @@
  * sequence has several tiles, all keys are put before any tile attends.
  *
  * A few long sequences, fewer items than would keep the threads busy, are spread by their blocks
- * of 256 keys; the kernel's partial results merge to the same bits (kernels/attention.h). */
+ * of 256 keys; the kernel's partial results merge to the same bits (kernels/attention.h).
+ *
+ * With a sliding window nothing before a row's window is touched, not even a block's number: its
+ * page may be gone. */
 #include <assert.h>
 
 #include "runtime/model/pass.h"
@@ -135,6 +138,7 @@ static struct qr_attention_rows rows_of(const struct qr_pass *p, const struct qr
         .rows_n = tile->rows_n,
         .position = tile->position,
         .group_n = group_n(s),
+        .window = s->sliding_window,
         .scratch = qr_pass_scratch(p, thread),
     };
 }
@@ -182,6 +186,14 @@ static uint32_t blocks_of(uint32_t position)
     return position / QR_KV_BLOCK + 1;
 }
 
+/* The first block that holds a key which the row at `position` sees. */
+static uint32_t first_block(const struct qr_pass *p, uint32_t position)
+{
+    const uint32_t window = p->model->shape.sliding_window;
+
+    return window && position >= window ? (position + 1 - window) / QR_KV_BLOCK : 0;
+}
+
 static uint32_t blocks_max(const struct qr_pass *p)
 {
     return blocks_of(p->context_max - 1);
@@ -207,8 +219,10 @@ static void attend_blocks(void *work, uint32_t begin, uint32_t end, uint32_t thr
         const struct qr_tile *tile = tile_of(p, item, &head);
         struct qr_kv_view view = view_of(p, w->layer, head, tile);
         struct qr_attention_rows rows = rows_of(p, tile, head, thread);
-        p->model->kernels->attention.attend_blocks(&view, &rows, begin - p->blocks[item],
-                                                   stop - p->blocks[item], partials_of(p, item));
+        uint32_t first = first_block(p, tile->position);
+        p->model->kernels->attention.attend_blocks(&view, &rows, first + begin - p->blocks[item],
+                                                   first + stop - p->blocks[item],
+                                                   partials_of(p, item));
         begin = stop;
     }
 }
@@ -218,6 +232,8 @@ static bool is_spread(const struct qr_pass *p)
     uint32_t most = 0;
 
     if (p->threads_n == 1 || items_n(p) >= qr_pass_spread_items(p)) return false;
+    if (p->model->shape.sliding_window && p->model->shape.sliding_window <= SPREAD_CONTEXT_MIN)
+        return false;
     for (uint32_t i = 0; i < p->tiles_n; i++) {
         if (p->tiles[i].rows_n != 1) return false;
         if (p->tiles[i].position > most) most = p->tiles[i].position;
@@ -233,8 +249,10 @@ static void attend_spread(struct attend_work *w, uint64_t cost)
 
     if (w->store) store_items(w, 0, n, 0);
     p->blocks[0] = 0;
-    for (uint32_t item = 0; item < n; item++)
-        p->blocks[item + 1] = p->blocks[item] + blocks_of(tile_of(p, item, &head)->position);
+    for (uint32_t item = 0; item < n; item++) {
+        uint32_t position = tile_of(p, item, &head)->position;
+        p->blocks[item + 1] = p->blocks[item] + blocks_of(position) - first_block(p, position);
+    }
     qr_pass_run(p, attend_blocks, w, p->blocks[n], 0, cost);
     for (uint32_t item = 0; item < n; item++) {
         const struct qr_tile *tile = tile_of(p, item, &head);
@@ -251,8 +269,11 @@ static uint64_t cost_of(const struct qr_pass *p)
     const struct qr_model_shape *s = &p->model->shape;
     uint64_t keys = 0;
 
-    for (uint32_t i = 0; i < p->tiles_n; i++)
-        keys += (uint64_t)p->tiles[i].rows_n * (p->tiles[i].position + p->tiles[i].rows_n);
+    for (uint32_t i = 0; i < p->tiles_n; i++) {
+        uint32_t seen = p->tiles[i].position + p->tiles[i].rows_n;
+        if (s->sliding_window && seen > s->sliding_window) seen = s->sliding_window;
+        keys += (uint64_t)p->tiles[i].rows_n * seen;
+    }
     return 2 * keys * s->heads_n * s->head_dim;
 }
 

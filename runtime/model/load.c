@@ -346,7 +346,7 @@ static int load(struct loader *l)
 }
 
 int qr_model_load(struct qr_model **model, const struct qr_gguf *file,
-                  const struct qr_kernels *kernels, struct qr_team *team,
+                  const struct qr_kernels *kernels, struct qr_team *team, uint32_t window,
                   const struct quire_allocator *allocator, struct quire_error *error)
 {
     struct loader l = {.file = file, .team = team, .error = error};
@@ -357,6 +357,7 @@ int qr_model_load(struct qr_model **model, const struct qr_gguf *file,
     l.model->allocator = *allocator;
     l.model->kernels = kernels;
     int status = load(&l);
+    if (window) l.model->shape.sliding_window = window == QUIRE_WINDOW_NONE ? 0 : window;
     qr_free(allocator, l.used);
     qr_free(allocator, l.packed);
     qr_free(allocator, l.begins);

@@ -30,6 +30,7 @@ struct qr_model_shape {
     uint32_t rotary_n; /* values of a head that are rotated */
     uint32_t vocab_n;
     uint32_t context_max;
+    uint32_t sliding_window; /* keys that a row sees, its own among them; 0: all before it */
     float norm_eps;
     float rope_base;
 };
@@ -37,9 +38,10 @@ struct qr_model_shape {
 struct qr_model;
 
 /* Loads from an open file; the file must stay open as long as the model (float weights and the
- * embedding are read in place).  team: repacks on all its threads. */
+ * embedding are read in place).  team: repacks on all its threads.  window: as sliding_window of
+ * quire_model_settings, 0 for what the file says. */
 int qr_model_load(struct qr_model **model, const struct qr_gguf *file,
-                  const struct qr_kernels *kernels, struct qr_team *team,
+                  const struct qr_kernels *kernels, struct qr_team *team, uint32_t window,
                   const struct quire_allocator *allocator, struct quire_error *error);
 void qr_model_unload(struct qr_model *model); /* NULL is allowed */
 

@@ -30,6 +30,7 @@ static const char *const KNOWN[] = {
     "llama.attention.key_length",
     "llama.attention.value_length",
     "llama.attention.layer_norm_rms_epsilon",
+    "llama.attention.sliding_window",
     "llama.rope.dimension_count",
     "llama.rope.freq_base",
     "llama.rope.scaling.type",
@@ -42,7 +43,6 @@ static const struct {
     const char *what;
     double values[2];
 } NEUTRAL[] = {
-    {"llama.attention.sliding_window", "sliding-window attention", {0, 0}},
     {"llama.expert_count", "a mixture of experts", {0, 0}},
     {"llama.expert_used_count", "a mixture of experts", {0, 0}},
     {"llama.attention.clamp_kqv", "clamped queries, keys and values", {0, 0}},
@@ -254,6 +254,24 @@ static int read_rope(struct qr_model_shape *s, const struct qr_gguf *file,
     return QUIRE_OK;
 }
 
+/* Mistral's: 0, or no key, is none. */
+static int read_window(struct qr_model_shape *s, const struct qr_gguf *file,
+                       struct quire_error *error)
+{
+    const char *name = "llama.attention.sliding_window";
+    const struct qr_gguf_key *key = qr_gguf_find(file, name);
+
+    s->sliding_window = 0;
+    if (!key) return QUIRE_OK;
+    if (key->kind == QR_GGUF_ARRAY)
+        return qr_error(error, QUIRE_UNSUPPORTED,
+                        "%s is an array, one value a layer, which quire does not do yet", name);
+    if (!qr_gguf_u32(file, name, &s->sliding_window) || s->sliding_window > QR_CONTEXT_MAX)
+        return qr_error(error, QUIRE_BAD_FILE, "%s is out of range, expected 0 to %u", name,
+                        QR_CONTEXT_MAX);
+    return QUIRE_OK;
+}
+
 static int read_eps(struct qr_model_shape *s, const struct qr_gguf *file, struct quire_error *error)
 {
     const char *name = "llama.attention.layer_norm_rms_epsilon";
@@ -314,6 +332,7 @@ int qr_model_shape_read(struct qr_model_shape *shape, const struct qr_gguf *file
         status = read_count(file, "llama.feed_forward_length", width_max, &shape->ffn_width, error);
     if (!status) status = read_heads(shape, file, error);
     if (!status) status = read_rope(shape, file, error);
+    if (!status) status = read_window(shape, file, error);
     if (!status) status = read_eps(shape, file, error);
     if (!status) status = read_vocab(shape, file, error);
     if (status) return status;

@@ -54,6 +54,8 @@ static const struct flag flags[] = {
      "most prompt tokens of one request in a step (default: the budget)"},
     {"no-prefix-cache", SWITCH, AT(no_prefix_cache), 0, 1, NULL, NULL,
      "compute every prompt whole, whatever was computed before"},
+    {"sliding-window", NUMBER, AT(sliding_window), 0, QR_CONTEXT_MAX, NULL, "N",
+     "tokens that a token sees, itself among them; 0: all (default: the file's)"},
     {"cpu-level", TEXT, AT(cpu_level), 0, 0, NULL, "LEVEL",
      "scalar, avx2, avx512, avx512vnni, avx512bf16 (default: the best there is)"},
     {"max-body", SIZE, AT(body_max_bytes), 1, 1u << 30, NULL, "SIZE",
@@ -71,7 +73,6 @@ static const struct flag flags[] = {
      "error, warn, info (default), debug"},
     {"target-itl", LATER, 0, 0, 0, NULL, NULL, NULL},
     {"cache-scope", LATER, 0, 0, 0, NULL, NULL, NULL},
-    {"sliding-window", LATER, 0, 0, 0, NULL, NULL, NULL},
     {"chat-template", LATER, 0, 0, 0, NULL, NULL, NULL},
 };
 #define FLAGS_N (sizeof flags / sizeof flags[0])
@@ -142,6 +143,8 @@ static void store(struct qr_options *options, const struct flag *flag, uint64_t 
         *(enum qr_log_level *)at = (enum qr_log_level)value;
     } else if (flag->kind == SIZE || flag->kind == SECONDS) {
         *(uint64_t *)at = value;
+    } else if (flag->offset == AT(sliding_window) && value == 0) {
+        *(uint32_t *)at = QUIRE_WINDOW_NONE;
     } else {
         *(uint32_t *)at = (uint32_t)value;
     }

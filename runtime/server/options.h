@@ -30,6 +30,7 @@ struct qr_options {
     uint32_t step_tokens;
     uint32_t prefill_chunk;
     uint32_t no_prefix_cache; /* 1: it is off */
+    uint32_t sliding_window;  /* as in quire_model_settings */
     uint64_t body_max_bytes;
     uint32_t allow_uids[QR_ALLOW_UIDS_MAX];
     uint32_t allow_uids_n;

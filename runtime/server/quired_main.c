@@ -139,6 +139,7 @@ static int open_model(struct program *p)
     settings.allocator = qr_arena_allocator(QR_ARENA_MODEL);
     settings.threads = p->options.threads;
     settings.cpu_level = p->options.cpu_level;
+    settings.sliding_window = p->options.sliding_window;
     int status = quire_model_open(&settings, &p->model, &error);
     if (status == QUIRE_OK) return 0;
     const bool flag = strcmp(error.field, "cpu_level") == 0;
@@ -185,6 +186,9 @@ static const char *describe(struct program *p)
            (unsigned long long)stats.pages_all,
            (unsigned long long)(stats.pages_all * stats.page_tokens), stats.context_max,
            stats.threads);
+    if (info.sliding_window)
+        qr_log(&p->log, QR_LOG_INFO, "sliding window: each token sees the last %u",
+               info.sliding_window);
     if (info.tokenizer_note) qr_log(&p->log, QR_LOG_WARN, "%s", info.tokenizer_note);
     return p->options.alias ? p->options.alias : info.name;
 }

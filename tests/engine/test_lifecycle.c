@@ -163,6 +163,12 @@ static void bad_models_are_refused(void **state)
     struct quire_model_info info = {.size = sizeof info};
     quire_model_info(model, &info);
     assert_string_equal(info.cpu_level, "scalar");
+    assert_int_equal(info.sliding_window, 0);
+    quire_model_close(model);
+    settings.sliding_window = 48;
+    assert_int_equal(quire_model_open(&settings, &model, NULL), QUIRE_OK);
+    quire_model_info(model, &info);
+    assert_int_equal(info.sliding_window, 48);
     quire_model_close(model);
 }
 

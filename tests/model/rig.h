@@ -31,6 +31,7 @@ struct rig_settings {
     uint32_t rows_max;    /* 0: 512 */
     uint32_t context_max; /* 0: 512 */
     uint32_t seqs_n;      /* 0: 1 */
+    uint32_t window;      /* 0: the file's */
 };
 
 struct rig {
@@ -76,7 +77,8 @@ static inline int rig_load(struct rig *r, const struct rig_settings *settings,
         status = qr_gguf_parse(&r->file, settings->bytes, settings->bytes_n, "memory",
                                &r->allocator, error);
     if (status) return status;
-    return qr_model_load(&r->model, &r->file, &r->kernels, r->team, &r->allocator, error);
+    return qr_model_load(&r->model, &r->file, &r->kernels, r->team, r->settings.window,
+                         &r->allocator, error);
 }
 
 static inline void rig_close(struct rig *r)

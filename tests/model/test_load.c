@@ -101,16 +101,33 @@ static void other_files_are_refused(void **state)
     expect_refused(QUIRE_UNSUPPORTED, "split.count is 3", "");
 }
 
-static void sliding_window_is_refused(void **state)
+/* Goal: a window is the file's, unless the caller says one or none.
+ * Method: each in turn; a window of 0 is none; one a layer is refused. */
+static void sliding_window_is_the_files_or_the_callers(void **state)
 {
+    const struct {
+        uint32_t file, caller, expected;
+    } cases[] = {{64, 0, 64}, {0, 0, 0}, {64, 32, 32}, {0, 32, 32}, {64, QUIRE_WINDOW_NONE, 0}};
+    struct rig r;
+    size_t n;
+
     (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        write();
+        gguf_writer_u32(&writer, "llama.attention.sliding_window", cases[i].file);
+        const uint8_t *bytes = gguf_writer_finish(&writer, &n);
+        rig_open(&r,
+                 &(struct rig_settings){.bytes = bytes, .bytes_n = n, .window = cases[i].caller});
+        assert_int_equal(qr_model_shape(r.model)->sliding_window, cases[i].expected);
+        rig_close(&r);
+        gguf_writer_free(&writer);
+    }
     write();
-    gguf_writer_u32(&writer, "llama.attention.sliding_window", 64);
-    expect_refused(QUIRE_UNSUPPORTED, "llama.attention.sliding_window is 64",
-                   "sliding-window attention");
+    gguf_writer_u32(&writer, "llama.attention.sliding_window", UINT32_MAX);
+    expect_refused(QUIRE_BAD_FILE, "llama.attention.sliding_window is out of range", "0 to");
     write();
-    gguf_writer_u32(&writer, "llama.attention.sliding_window", 0);
-    expect_loads();
+    gguf_writer_array(&writer, "llama.attention.sliding_window", QR_GGUF_I32, 2, "12341234", 8);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.attention.sliding_window is an array", "");
 }
 
 static void rope_scaling_is_refused(void **state)
@@ -417,7 +434,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(loads_and_tells_its_shape, set_up),
         cmocka_unit_test_setup(other_files_are_refused, set_up),
-        cmocka_unit_test_setup(sliding_window_is_refused, set_up),
+        cmocka_unit_test_setup(sliding_window_is_the_files_or_the_callers, set_up),
         cmocka_unit_test_setup(rope_scaling_is_refused, set_up),
         cmocka_unit_test_setup(experts_are_refused, set_up),
         cmocka_unit_test_setup(clamped_kqv_is_refused, set_up),

@@ -209,6 +209,11 @@ static void flags_are_read(void **state)
     assert_int_equal(options_of(&o, why, "--no-prefix-cache", "--threads", "3"), QR_OPTIONS_RUN);
     assert_int_equal(o.no_prefix_cache, 1);
     assert_int_equal(o.threads, 3);
+    assert_int_equal(o.sliding_window, 0);
+    assert_int_equal(options_of(&o, why, "--sliding-window", "64", NULL), QR_OPTIONS_RUN);
+    assert_int_equal(o.sliding_window, 64);
+    assert_int_equal(options_of(&o, why, "--sliding-window=0", NULL, NULL), QR_OPTIONS_RUN);
+    assert_true(o.sliding_window == QUIRE_WINDOW_NONE);
     assert_int_equal(options_of(&o, why, "--help", NULL, NULL), QR_OPTIONS_HELP);
     assert_int_equal(options_of(&o, why, "--version", NULL, NULL), QR_OPTIONS_VERSION);
 }
@@ -233,7 +238,7 @@ static void wrong_flags_are_named(void **state)
         {"--target-itl=50", "--target-itl is not supported yet"},
         {"--no-prefix-cache=1", "takes no value"},
         {"--cache-scope=uid", "not supported yet"},
-        {"--sliding-window=0", "not supported yet"},
+        {"--sliding-window=-1", "from 0"},
         {"--chat-template=x", "not supported yet"},
         {"--alias=", "must not be empty"},
         {"--drain-timeout=-1", "seconds"},

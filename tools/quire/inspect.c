@@ -196,7 +196,7 @@ static void add_kv(struct inspect *in)
 /* The loader itself is the judge of what can be served. */
 static void try_to_load(struct inspect *in)
 {
-    struct qr_source_options options = {0};
+    struct qr_source_options options = {.sliding_window = QR_WINDOW_UNSAID};
     struct qr_failure why = {""};
     quire_model *model = NULL;
     if (qr_source_open_model(&model, &options, in->path, &why) != QR_EXIT_FINE) {

@@ -31,8 +31,11 @@ size_t qr_source_options(struct qr_option *table, struct qr_source_options *o, b
          NULL},
         {QR_OPTION_TEXT, "cpu-level", &o->cpu_level, "LEVEL",
          "scalar, avx2, avx512, avx512vnni or avx512bf16;\ndefault: the best there is", 0, 0, NULL},
+        {QR_OPTION_COUNT, "sliding-window", &o->sliding_window, "N",
+         "tokens that a token sees, itself among them; 0: all;\ndefault: the file's", 0, 1e9, NULL},
     };
     size_t n = 0;
+    o->sliding_window = QR_WINDOW_UNSAID;
     for (size_t i = 0; i < QR_SOURCE_OPTIONS_N; i++) {
         const void *value = options[i].value;
         if (!servers && (value == &o->socket || value == &o->url || value == &o->api_key)) continue;
@@ -51,6 +54,8 @@ int qr_source_open_model(quire_model **model, const struct qr_source_options *o,
     settings.path = path;
     settings.threads = o->threads;
     settings.cpu_level = o->cpu_level;
+    if (o->sliding_window != QR_WINDOW_UNSAID)
+        settings.sliding_window = o->sliding_window ? o->sliding_window : QUIRE_WINDOW_NONE;
     int status = quire_model_open(&settings, model, &error);
     if (status == QUIRE_OK) return QR_EXIT_FINE;
     qr_failed(why, "%s", error.text[0] ? error.text : quire_status_text(status));
