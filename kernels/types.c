@@ -11,15 +11,15 @@ static const struct qr_type_traits traits[] = {
     [0] = {"F32", 1, 4, true},          [1] = {"F16", 1, 2, true},
     [2] = {"Q4_0", 32, 18, false},      [3] = {"Q4_1", 32, 20, false},
     [4] = {"Q4_2", 0, 0, false},        [5] = {"Q4_3", 0, 0, false},
-    [6] = {"Q5_0", 0, 0, false},        [7] = {"Q5_1", 0, 0, false},
+    [6] = {"Q5_0", 32, 22, false},      [7] = {"Q5_1", 32, 24, false},
     [8] = {"Q8_0", 32, 34, false},      [9] = {"Q8_1", 0, 0, false},
-    [10] = {"Q2_K", 0, 0, false},       [11] = {"Q3_K", 0, 0, false},
-    [12] = {"Q4_K", 256, 144, false},   [13] = {"Q5_K", 0, 0, false},
+    [10] = {"Q2_K", 256, 84, false},    [11] = {"Q3_K", 256, 110, false},
+    [12] = {"Q4_K", 256, 144, false},   [13] = {"Q5_K", 256, 176, false},
     [14] = {"Q6_K", 256, 210, false},   [15] = {"Q8_K", 0, 0, false},
     [16] = {"IQ2_XXS", 0, 0, false},    [17] = {"IQ2_XS", 0, 0, false},
     [18] = {"IQ3_XXS", 0, 0, false},    [19] = {"IQ1_S", 0, 0, false},
-    [20] = {"IQ4_NL", 0, 0, false},     [21] = {"IQ3_S", 0, 0, false},
-    [22] = {"IQ2_S", 0, 0, false},      [23] = {"IQ4_XS", 0, 0, false},
+    [20] = {"IQ4_NL", 32, 18, false},   [21] = {"IQ3_S", 0, 0, false},
+    [22] = {"IQ2_S", 0, 0, false},      [23] = {"IQ4_XS", 256, 136, false},
     [24] = {"I8", 0, 0, false},         [25] = {"I16", 0, 0, false},
     [26] = {"I32", 0, 0, false},        [27] = {"I64", 0, 0, false},
     [28] = {"F64", 0, 0, false},        [29] = {"IQ1_M", 0, 0, false},
@@ -129,6 +129,36 @@ static void dequantize_q4_1(const uint8_t *src, float *dst)
     }
 }
 
+/* f16 d, 4 bytes of fifth bits, nibbles as in Q4_0; d * (q - 16). */
+static void dequantize_q5_0(const uint8_t *src, float *dst)
+{
+    float d = load_f16(src);
+    uint8_t q[32];
+    qr_q5_quants(src + 2, q);
+    for (int i = 0; i < 32; i++)
+        dst[i] = d * (float)(q[i] - 16);
+}
+
+/* f16 d, f16 m, then as in Q5_0; d * q + m. */
+static void dequantize_q5_1(const uint8_t *src, float *dst)
+{
+    float d = load_f16(src), m = load_f16(src + 2);
+    uint8_t q[32];
+    qr_q5_quants(src + 4, q);
+    for (int i = 0; i < 32; i++)
+        dst[i] = d * (float)q[i] + m;
+}
+
+/* f16 d, nibbles as in Q4_0; d * value[q]. */
+static void dequantize_iq4_nl(const uint8_t *src, float *dst)
+{
+    float d = load_f16(src);
+    for (int i = 0; i < 16; i++) {
+        dst[i] = d * (float)qr_iq4_values[src[2 + i] & 15];
+        dst[16 + i] = d * (float)qr_iq4_values[src[2 + i] >> 4];
+    }
+}
+
 /* f16 d, int8[32]; d * q. */
 static void dequantize_q8_0(const uint8_t *src, float *dst)
 {
@@ -137,21 +167,61 @@ static void dequantize_q8_0(const uint8_t *src, float *dst)
         dst[i] = d * (float)(int8_t)src[2 + i];
 }
 
-/* f16 d, f16 dmin, 12 bytes of eight 6-bit scales and minima, then for each 64 values 32 bytes:
- * low nibbles the first 32, high nibbles the second; d * scale * q - dmin * min. */
-static void dequantize_q4_k(const uint8_t *src, float *dst)
+/* 16 bytes of 4-bit scales and minima (one for 16 values), 64 of bit pairs, f16 d, f16 dmin;
+ * d * scale * q - dmin * min. */
+static void dequantize_q2_k(const uint8_t *src, float *dst)
 {
-    float d = load_f16(src), dmin = load_f16(src + 2);
-    const uint8_t *quants = src + 16;
+    float d = load_f16(src + 80), dmin = load_f16(src + 82);
     for (uint32_t sub = 0; sub < 8; sub++) {
-        uint8_t scale, min;
-        qr_q4_k_scale(src + 4, sub, &scale, &min);
-        float a = d * (float)scale, b = dmin * (float)min;
+        uint8_t q[32];
+        qr_q2_k_quants(src, sub, q);
         for (uint32_t i = 0; i < 32; i++) {
-            uint32_t q = quants[sub / 2 * 32 + i] >> sub % 2 * 4 & 15u;
-            dst[sub * 32 + i] = a * (float)q - b;
+            uint8_t both = src[sub * 2 + i / 16];
+            dst[sub * 32 + i] = d * (float)(both & 15) * (float)q[i] - dmin * (float)(both >> 4);
         }
     }
+}
+
+/* 32 bytes of third bits, 64 of bit pairs, 12 of sixteen 6-bit scales (one for 16 values), f16 d;
+ * d * scale * (q - 4). */
+static void dequantize_q3_k(const uint8_t *src, float *dst)
+{
+    float d = load_f16(src + 108);
+    for (uint32_t sub = 0; sub < 8; sub++) {
+        uint8_t q[32];
+        qr_q3_k_quants(src, sub, q);
+        for (uint32_t i = 0; i < 32; i++) {
+            float scale = (float)qr_q3_k_scale(src, sub * 2 + i / 16);
+            dst[sub * 32 + i] = d * scale * (float)(q[i] - 4);
+        }
+    }
+}
+
+/* f16 d, f16 dmin, 12 bytes of eight 6-bit scales and minima, in Q5_K 32 bytes of fifth bits, then
+ * for each 64 values 32 bytes: low nibbles the first 32, high nibbles the second;
+ * d * scale * q - dmin * min. */
+static void dequantize_q45_k(const uint8_t *src, float *dst,
+                             void (*quants)(const uint8_t *, uint32_t, uint8_t *))
+{
+    float d = load_f16(src), dmin = load_f16(src + 2);
+    for (uint32_t sub = 0; sub < 8; sub++) {
+        uint8_t q[32], scale, min;
+        quants(src, sub, q);
+        qr_q4_k_scale(src + 4, sub, &scale, &min);
+        float a = d * (float)scale, b = dmin * (float)min;
+        for (uint32_t i = 0; i < 32; i++)
+            dst[sub * 32 + i] = a * (float)q[i] - b;
+    }
+}
+
+static void dequantize_q4_k(const uint8_t *src, float *dst)
+{
+    dequantize_q45_k(src, dst, qr_q4_k_quants);
+}
+
+static void dequantize_q5_k(const uint8_t *src, float *dst)
+{
+    dequantize_q45_k(src, dst, qr_q5_k_quants);
 }
 
 /* 128 bytes of low nibbles, 64 of upper bit pairs, int8 scales[16] (one for 16 values), f16 d;
@@ -169,6 +239,34 @@ static void dequantize_q6_k(const uint8_t *src, float *dst)
     }
 }
 
+/* f16 d, 2 bytes of the scales' upper bit pairs, 4 of their nibbles, then for each 32 values 16
+ * bytes as in IQ4_NL; d * scale * value[q]. */
+static void dequantize_iq4_xs(const uint8_t *src, float *dst)
+{
+    float d = load_f16(src);
+    for (uint32_t sub = 0; sub < 8; sub++) {
+        float a = d * (float)qr_iq4_xs_scale(src, sub);
+        const uint8_t *both = src + 8 + sub * 16;
+        for (uint32_t i = 0; i < 16; i++) {
+            dst[sub * 32 + i] = a * (float)qr_iq4_values[both[i] & 15];
+            dst[sub * 32 + 16 + i] = a * (float)qr_iq4_values[both[i] >> 4];
+        }
+    }
+}
+
+/* ---- parts of the formats ------------------------------------------------------------------ */
+
+const int8_t qr_iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                  1,    13,   25,  38,  53,  69,  89,  113};
+
+void qr_q5_quants(const uint8_t src[20], uint8_t q[32])
+{
+    for (uint32_t i = 0; i < 16; i++) {
+        q[i] = (uint8_t)((src[4 + i] & 15) | (src[i / 8] >> i % 8 & 1) << 4);
+        q[16 + i] = (uint8_t)(src[4 + i] >> 4 | (src[2 + i / 8] >> i % 8 & 1) << 4);
+    }
+}
+
 void qr_q4_k_scale(const uint8_t *scales, uint32_t sub, uint8_t *scale, uint8_t *min)
 {
     if (sub < 4) {
@@ -180,16 +278,62 @@ void qr_q4_k_scale(const uint8_t *scales, uint32_t sub, uint8_t *scale, uint8_t 
     }
 }
 
-void qr_q6_k_quants(const uint8_t *src, uint32_t sub, uint8_t q[32])
+int8_t qr_q3_k_scale(const uint8_t *block, uint32_t i)
 {
-    /* Each half of 128 values: four groups of 32 in 64 bytes of nibbles and 32 of bit pairs. */
-    const uint8_t *low = src + sub / 4 * 64 + sub % 2 * 32;
-    const uint8_t *high = src + 128 + sub / 4 * 32;
-    uint32_t low_shift = sub % 4 / 2 * 4, high_shift = sub % 4 * 2;
+    const uint8_t *scales = block + 96;
+    uint32_t low = scales[i % 8] >> i / 8 * 4 & 15u, high = scales[8 + i % 4] >> i / 4 * 2 & 3u;
+    return (int8_t)((int)(low | high << 4) - 32);
+}
+
+int8_t qr_iq4_xs_scale(const uint8_t *block, uint32_t sub)
+{
+    uint32_t low = block[4 + sub / 2] >> sub % 2 * 4 & 15u;
+    uint32_t high = block[2 + sub / 4] >> sub % 4 * 2 & 3u;
+    return (int8_t)((int)(low | high << 4) - 32);
+}
+
+/* For each 128 values 32 bytes, in each byte a pair of four sub-blocks. */
+static uint32_t pair_of(const uint8_t *pairs, uint32_t sub, uint32_t i)
+{
+    return pairs[sub / 4 * 32 + i] >> sub % 4 * 2 & 3u;
+}
+
+void qr_q2_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32])
+{
+    for (uint32_t i = 0; i < 32; i++)
+        q[i] = (uint8_t)pair_of(block + 16, sub, i);
+}
+
+void qr_q3_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32])
+{
+    for (uint32_t i = 0; i < 32; i++)
+        q[i] = (uint8_t)(pair_of(block + 32, sub, i) | (block[i] >> sub & 1u) << 2);
+}
+
+void qr_q4_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32])
+{
+    for (uint32_t i = 0; i < 32; i++)
+        q[i] = block[16 + sub / 2 * 32 + i] >> sub % 2 * 4 & 15u;
+}
+
+void qr_q5_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32])
+{
     for (uint32_t i = 0; i < 32; i++) {
-        q[i] = (uint8_t)((low[i] >> low_shift & 15) | (high[i] >> high_shift & 3) << 4);
+        uint32_t low = block[48 + sub / 2 * 32 + i] >> sub % 2 * 4 & 15u;
+        q[i] = (uint8_t)(low | (block[16 + i] >> sub & 1u) << 4);
     }
 }
+
+void qr_q6_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32])
+{
+    /* Each half of 128 values: four groups of 32 in 64 bytes of nibbles and 32 of bit pairs. */
+    const uint8_t *low = block + sub / 4 * 64 + sub % 2 * 32;
+    uint32_t low_shift = sub % 4 / 2 * 4;
+    for (uint32_t i = 0; i < 32; i++)
+        q[i] = (uint8_t)((low[i] >> low_shift & 15) | pair_of(block + 128, sub, i) << 4);
+}
+
+/* ---- the interface ------------------------------------------------------------------------- */
 
 static void dequantize_f32(const void *src, float *dst, size_t n)
 {
@@ -221,9 +365,16 @@ void qr_dequantize(enum qr_type type, const void *src, float *dst, size_t n)
     case QR_TYPE_BF16: dequantize_bf16(src, dst, n); return;
     case QR_TYPE_Q4_0: block = dequantize_q4_0; break;
     case QR_TYPE_Q4_1: block = dequantize_q4_1; break;
+    case QR_TYPE_Q5_0: block = dequantize_q5_0; break;
+    case QR_TYPE_Q5_1: block = dequantize_q5_1; break;
     case QR_TYPE_Q8_0: block = dequantize_q8_0; break;
+    case QR_TYPE_IQ4_NL: block = dequantize_iq4_nl; break;
+    case QR_TYPE_Q2_K: block = dequantize_q2_k; break;
+    case QR_TYPE_Q3_K: block = dequantize_q3_k; break;
     case QR_TYPE_Q4_K: block = dequantize_q4_k; break;
+    case QR_TYPE_Q5_K: block = dequantize_q5_k; break;
     case QR_TYPE_Q6_K: block = dequantize_q6_k; break;
+    case QR_TYPE_IQ4_XS: block = dequantize_iq4_xs; break;
     default: assert(!"a type with traits but no dequantizer");
     }
     const uint8_t *bytes = src;

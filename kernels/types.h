@@ -43,10 +43,21 @@ const struct qr_type_traits *qr_type_traits(uint32_t type);
 /* n values, a multiple of the type's block_n, from src (any alignment) to floats.  Scalar. */
 void qr_dequantize(enum qr_type type, const void *src, float *dst, size_t n);
 
-/* Parts of the K-quants' formats, for the packer.  Sub-block `sub` (of 8, 32 values each):
- * scales: Q4_K's 12 bytes.  block: the 210 bytes of Q6_K; q gets 0..63, not yet less 32. */
-void qr_q4_k_scale(const uint8_t *scales, uint32_t sub, uint8_t *scale, uint8_t *min);
+/* Parts of the formats, for the packer.  Quants come as they are stored, no offset taken off.
+ * src: Q5_0's and Q5_1's 4 bytes of fifth bits and 16 of nibbles. */
+void qr_q5_quants(const uint8_t src[20], uint8_t q[32]);
+extern const int8_t qr_iq4_values[16]; /* what the quants of IQ4_NL and IQ4_XS stand for */
+
+/* Of a block of 256: the quants of sub-block `sub` (of 8, 32 values each). */
+void qr_q2_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32]);
+void qr_q3_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32]);
+void qr_q4_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32]);
+void qr_q5_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32]);
 void qr_q6_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32]);
+/* scales: Q4_K's and Q5_K's 12 bytes. */
+void qr_q4_k_scale(const uint8_t *scales, uint32_t sub, uint8_t *scale, uint8_t *min);
+int8_t qr_q3_k_scale(const uint8_t *block, uint32_t i); /* of 16, each of 16 values */
+int8_t qr_iq4_xs_scale(const uint8_t *block, uint32_t sub);
 
 float    qr_f16_to_f32(uint16_t h);
 uint16_t qr_f32_to_f16(float f);  /* nearest even, as F16C rounds */

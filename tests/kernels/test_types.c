@@ -4,11 +4,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "kernels/types.h"
+#include "runtime/base/memory.h"
+#include "runtime/model/gguf.h"
 
 /* ---- traits -------------------------------------------------------------------------------- */
 
@@ -22,9 +26,14 @@ static void supported_types_have_ggmls_numbers(void **state)
         uint32_t block_n, block_bytes;
         bool is_float;
     } want[] = {
-        {0, "F32", 1, 4, true},        {1, "F16", 1, 2, true},        {30, "BF16", 1, 2, true},
-        {2, "Q4_0", 32, 18, false},    {3, "Q4_1", 32, 20, false},    {8, "Q8_0", 32, 34, false},
-        {12, "Q4_K", 256, 144, false}, {14, "Q6_K", 256, 210, false},
+        {0, "F32", 1, 4, true},          {1, "F16", 1, 2, true},
+        {30, "BF16", 1, 2, true},        {2, "Q4_0", 32, 18, false},
+        {3, "Q4_1", 32, 20, false},      {8, "Q8_0", 32, 34, false},
+        {6, "Q5_0", 32, 22, false},      {7, "Q5_1", 32, 24, false},
+        {20, "IQ4_NL", 32, 18, false},   {10, "Q2_K", 256, 84, false},
+        {11, "Q3_K", 256, 110, false},   {12, "Q4_K", 256, 144, false},
+        {13, "Q5_K", 256, 176, false},   {14, "Q6_K", 256, 210, false},
+        {23, "IQ4_XS", 256, 136, false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
@@ -41,11 +50,11 @@ static void supported_types_have_ggmls_numbers(void **state)
 static void known_types_without_support_have_names(void **state)
 {
     (void)state;
-    assert_string_equal(qr_type_traits(10)->name, "Q2_K");
-    assert_string_equal(qr_type_traits(23)->name, "IQ4_XS");
+    assert_string_equal(qr_type_traits(9)->name, "Q8_1");
+    assert_string_equal(qr_type_traits(16)->name, "IQ2_XXS");
     assert_string_equal(qr_type_traits(39)->name, "MXFP4");
-    assert_int_equal(qr_type_traits(10)->block_n, 0);
-    assert_int_equal(qr_type_traits(23)->block_n, 0);
+    assert_int_equal(qr_type_traits(9)->block_n, 0);
+    assert_int_equal(qr_type_traits(16)->block_n, 0);
     assert_int_equal(qr_type_traits(39)->block_n, 0);
 }
 
@@ -125,121 +134,56 @@ static void f32_to_bf16_rounds_to_nearest_even(void **state)
 
 /* ---- blocks -------------------------------------------------------------------------------- */
 
-static void fill(uint8_t *to, size_t n)
+static const struct qr_gguf_tensor *tensor(const struct qr_gguf *file, const char *name,
+                                           const char *suffix)
 {
-    uint32_t x = 77;
-    for (size_t i = 0; i < n; i++) {
-        x = (x * 1103515245u + 12345u) & 0x7fffffffu;
-        to[i] = (uint8_t)(x >> 16);
-    }
+    char full[32];
+    (void)snprintf(full, sizeof full, "%s%s", name, suffix);
+    const struct qr_gguf_tensor *t = qr_gguf_tensor(file, full);
+    if (!t) fail_msg("types.gguf has no tensor %s", full);
+    return t;
 }
 
-static void put_f16(uint8_t *to, float f)
-{
-    uint16_t h = qr_f32_to_f16(f);
-    memcpy(to, &h, 2);
-}
-
-struct value {
-    int index;
-    float value;
-};
-
-/* Goal: each block format means what ggml means by it.
- * Method: made-up bytes, with scales 0.0123 and -0.0456, at an odd address; the values expected are
- * those of PyPI's gguf 0.19 (gguf.quants.dequantize). */
+/* Goal: every type means what ggml means by it, bit for bit.
+ * Method: for each that is supported, blocks with all quants, inner scales and extreme f16, one
+ * byte off any alignment, against what PyPI's gguf 0.19 makes of them (make_type_cases.py). */
 static void blocks_mean_what_ggml_means(void **state)
 {
-    static const struct {
-        enum qr_type type;
-        int d, m; /* where the f16 stand; m -1: none */
-        struct value values[16];
-    } want[] = {
-        {QR_TYPE_Q4_0,
-         0,
-         -1,
-         {{0, -0.036895751953125f},
-          {1, 0.012298583984375f},
-          {15, 0.086090087890625f},
-          {16, 0.061492919921875f},
-          {17, -0.036895751953125f},
-          {31, 0.02459716796875f}}},
-        {QR_TYPE_Q4_1,
-         0,
-         2,
-         {{0, 0.114288330078125f},
-          {1, 0.015899658203125f},
-          {15, -0.02099609375f},
-          {16, -0.02099609375f},
-          {17, 0.0281982421875f},
-          {31, 0.077392578125f}}},
-        {QR_TYPE_Q8_0,
-         0,
-         -1,
-         {{0, -0.528839111328125f},
-          {1, 1.094573974609375f},
-          {15, -0.996185302734375f},
-          {16, -1.1806640625f},
-          {17, -1.15606689453125f},
-          {31, 0.774810791015625f}}},
-        {QR_TYPE_Q4_K,
-         0,
-         2,
-         {{0, 1.328521728515625f},
-          {1, 9.076629638671875f},
-          {31, 1.8819580078125f},
-          {32, 2.46026611328125f},
-          {63, 3.825408935546875f},
-          {64, 1.953033447265625f},
-          {100, 3.89532470703125f},
-          {127, 1.43560791015625f},
-          {128, 2.19329833984375f},
-          {130, 3.05419921875f},
-          {177, 4.817108154296875f},
-          {200, 6.381683349609375f},
-          {223, 6.93511962890625f},
-          {224, 5.3831787109375f},
-          {254, 9.19573974609375f},
-          {255, 6.908203125f}}},
-        {QR_TYPE_Q6_K,
-         208,
-         -1,
-         {{0, 4.8702392578125f},
-          {1, 5.31298828125f},
-          {31, 1.99237060546875f},
-          {32, 2.4105224609375f},
-          {63, 38.851226806640625f},
-          {64, 20.83380126953125f},
-          {100, 2.43511962890625f},
-          {127, -17.2672119140625f},
-          {128, 2.275238037109375f},
-          {130, -10.01104736328125f},
-          {177, 7.84649658203125f},
-          {200, 14.7091064453125f},
-          {223, -10.330810546875f},
-          {224, -5.841827392578125f},
-          {254, -1.807891845703125f},
-          {255, 6.02630615234375f}}},
-    };
+    struct quire_allocator allocator = qr_allocator((struct quire_allocator){0});
+    struct quire_error error = {0};
+    struct qr_gguf file;
+    uint32_t types_n = 0;
+
     (void)state;
-    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
-        const struct qr_type_traits *t = qr_type_traits(want[i].type);
-        uint8_t memory[257];
-        uint8_t *bytes = memory + 1;
-        float values[256];
-        fill(bytes, t->block_bytes);
-        put_f16(bytes + want[i].d, 0.0123f);
-        if (want[i].m >= 0) put_f16(bytes + want[i].m, -0.0456f);
-        qr_dequantize(want[i].type, bytes, values, t->block_n);
-        size_t values_n = t->block_n == 32 ? 6 : 16;
-        for (size_t j = 0; j < values_n; j++) {
-            const struct value *v = &want[i].values[j];
-            if (values[v->index] != v->value) {
-                fail_msg("%s: value %d is %.9g, expected %.9g", t->name, v->index,
-                         (double)values[v->index], (double)v->value);
-            }
+    if (qr_gguf_open(&file, QUIRE_TEST_DATA "/types.gguf", &allocator, &error))
+        fail_msg("%s", error.text);
+    for (uint32_t type = 1; type < 64; type++) {
+        const struct qr_type_traits *traits = qr_type_traits(type);
+        if (!traits->block_n) continue;
+        const struct qr_gguf_tensor *blocks = tensor(&file, traits->name, "");
+        const struct qr_gguf_tensor *want = tensor(&file, traits->name, ".f32");
+        size_t n = want->data_n / sizeof(float);
+        uint8_t *bytes = malloc(blocks->data_n + 1);
+        float *got = malloc(want->data_n);
+
+        assert_true(bytes && got);
+        assert_int_equal(blocks->type, type);
+        assert_int_equal(blocks->data_n, n / traits->block_n * traits->block_bytes);
+        memcpy(bytes + 1, blocks->data, blocks->data_n);
+        qr_dequantize((enum qr_type)type, bytes + 1, got, n);
+        for (size_t i = 0; i < n; i++) {
+            float expected;
+            memcpy(&expected, want->data + i * sizeof expected, sizeof expected);
+            if (memcmp(&got[i], &expected, sizeof expected) != 0)
+                fail_msg("%s: value %zu is %.9g, expected %.9g", traits->name, i, (double)got[i],
+                         (double)expected);
         }
+        free(bytes);
+        free(got);
+        types_n++;
     }
+    assert_int_equal(types_n, 14); /* all but F32 */
+    qr_gguf_close(&file);
 }
 
 /* Goal: float types come out as they are, from any address.
