@@ -55,6 +55,8 @@ static QR_QUANTIZE_FN(quantize_scalar)
         a->start_128 = -128 * (sums[0] + sums[1]);
         a->start_32[0] = -32 * sums[0];
         a->start_32[1] = -32 * sums[1];
+        a->half_s[0] = a->d * (float)sums[0];
+        a->half_s[1] = a->d * (float)sums[1];
     }
 }
 
@@ -65,8 +67,8 @@ struct block {
     int8_t q[QR_PANEL_N][QR_ACT_BLOCK]; /* offset taken off */
     int32_t scale[2][QR_PANEL_N];       /* of the first and last 16 k; 1 where there is none */
     float d[QR_PANEL_N];
-    float m[QR_PANEL_N]; /* what is added once for each k */
-    bool has_m;
+    float m[2][QR_PANEL_N]; /* what is added once for each k: of all 32, or of each half */
+    uint32_t m_n;           /* 0: nothing, 1: m[0] for all, 2 */
 };
 
 typedef void decode_fn(struct block *out, const uint8_t *group, uint32_t b);
@@ -87,11 +89,39 @@ static void decode_nibbles(struct block *out, const uint8_t *src, int offset)
     }
 }
 
+/* Adds `value` where the plane has its bit. */
+static void decode_plane(struct block *out, const uint8_t *plane, int value)
+{
+    for (uint32_t i = 0; i < QR_PLANE; i++) {
+        for (uint32_t t = 0; t < 8; t++)
+            if (plane[i] >> t & 1) out->q[i / 4][4 * t + i % 4] += (int8_t)value;
+    }
+}
+
+static void decode_pairs(struct block *out, const uint8_t *src, int offset)
+{
+    for (uint32_t i = 0; i < QR_PAIRS_BLOCK; i++) {
+        for (uint32_t t = 0; t < 4; t++) {
+            uint32_t c = i % 64 / 4, k = i / 64 * 16 + 4 * t + i % 4;
+            out->q[c][k] = (int8_t)((src[i] >> 2 * t & 3) - offset);
+        }
+    }
+}
+
+static void decode_values(struct block *out, const uint8_t *src)
+{
+    decode_nibbles(out, src, 0);
+    for (uint32_t c = 0; c < QR_PANEL_N; c++) {
+        for (uint32_t k = 0; k < QR_ACT_BLOCK; k++)
+            out->q[c][k] = qr_iq4_values[out->q[c][k]];
+    }
+}
+
 static void no_scales(struct block *out)
 {
     for (uint32_t c = 0; c < QR_PANEL_N; c++)
         out->scale[0][c] = out->scale[1][c] = 1;
-    out->has_m = false;
+    out->m_n = 0;
 }
 
 static void decode_q4_0(struct block *out, const uint8_t *group, uint32_t b)
@@ -106,8 +136,33 @@ static void decode_q4_1(struct block *out, const uint8_t *group, uint32_t b)
     no_scales(out);
     decode_nibbles(out, group + QR_NIBBLE_BLOCK * b, 0);
     decode_f16(out->d, group + QR_Q4_1_D(b));
-    decode_f16(out->m, group + QR_Q4_1_M(b));
-    out->has_m = true;
+    decode_f16(out->m[0], group + QR_Q4_1_M(b));
+    out->m_n = 1;
+}
+
+static void decode_q5_0(struct block *out, const uint8_t *group, uint32_t b)
+{
+    no_scales(out);
+    decode_nibbles(out, group + QR_Q5_BLOCK * b, 16);
+    decode_plane(out, group + QR_Q5_BLOCK * b + QR_NIBBLE_BLOCK, 16);
+    decode_f16(out->d, group + QR_Q5_0_D(b));
+}
+
+static void decode_q5_1(struct block *out, const uint8_t *group, uint32_t b)
+{
+    no_scales(out);
+    decode_nibbles(out, group + QR_Q5_BLOCK * b, 0);
+    decode_plane(out, group + QR_Q5_BLOCK * b + QR_NIBBLE_BLOCK, 16);
+    decode_f16(out->d, group + QR_Q5_1_D(b));
+    decode_f16(out->m[0], group + QR_Q5_1_M(b));
+    out->m_n = 1;
+}
+
+static void decode_iq4_nl(struct block *out, const uint8_t *group, uint32_t b)
+{
+    no_scales(out);
+    decode_values(out, group + QR_NIBBLE_BLOCK * b);
+    decode_f16(out->d, group + QR_IQ4_NL_D(b));
 }
 
 static void decode_q8_0(struct block *out, const uint8_t *group, uint32_t b)
@@ -120,17 +175,67 @@ static void decode_q8_0(struct block *out, const uint8_t *group, uint32_t b)
     decode_f16(out->d, group + QR_Q8_0_D(b));
 }
 
-static void decode_q4_k(struct block *out, const uint8_t *group, uint32_t b)
+static void decode_q2_k(struct block *out, const uint8_t *group, uint32_t b)
+{
+    float dmin[QR_PANEL_N];
+
+    decode_pairs(out, group + QR_PAIRS_BLOCK * b, 0);
+    decode_f16(out->d, group + QR_Q2_K_D);
+    decode_f16(dmin, group + QR_Q2_K_DMIN);
+    for (uint32_t half = 0; half < 2; half++) {
+        for (uint32_t c = 0; c < QR_PANEL_N; c++) {
+            uint8_t both = group[QR_Q2_K_BOTH(b) + 16 * half + c];
+            out->scale[half][c] = both & 15;
+            out->m[half][c] = dmin[c] * -(float)(both >> 4); /* f16 times 4 bits: exact */
+        }
+    }
+    out->m_n = 2;
+}
+
+static void decode_int8_scales(struct block *out, const uint8_t *scales)
+{
+    for (uint32_t c = 0; c < QR_PANEL_N; c++) {
+        out->scale[0][c] = (int8_t)scales[c];
+        out->scale[1][c] = (int8_t)scales[16 + c];
+    }
+    out->m_n = 0;
+}
+
+static void decode_q3_k(struct block *out, const uint8_t *group, uint32_t b)
+{
+    decode_pairs(out, group + QR_Q3_K_BLOCK * b, 4);
+    decode_plane(out, group + QR_Q3_K_BLOCK * b + QR_PAIRS_BLOCK, 4);
+    decode_int8_scales(out, group + QR_Q3_K_SCALE(b));
+    decode_f16(out->d, group + QR_Q3_K_D);
+}
+
+/* Q4_K's and Q5_K's: d and dmin times 6 bits, which is exact. */
+static void decode_scales_and_minima(struct block *out, const uint8_t *d, const uint8_t *dmin,
+                                     const uint8_t *scale, const uint8_t *min)
 {
     no_scales(out);
-    decode_nibbles(out, group + QR_NIBBLE_BLOCK * b, 0);
-    decode_f16(out->d, group + QR_Q4_K_D);
-    decode_f16(out->m, group + QR_Q4_K_DMIN);
-    for (uint32_t c = 0; c < QR_PANEL_N; c++) { /* f16 times 6 bits: exact */
-        out->d[c] *= (float)group[QR_Q4_K_SCALE(b) + c];
-        out->m[c] *= -(float)group[QR_Q4_K_MIN(b) + c];
+    decode_f16(out->d, d);
+    decode_f16(out->m[0], dmin);
+    for (uint32_t c = 0; c < QR_PANEL_N; c++) {
+        out->d[c] *= (float)scale[c];
+        out->m[0][c] *= -(float)min[c];
     }
-    out->has_m = true;
+    out->m_n = 1;
+}
+
+static void decode_q4_k(struct block *out, const uint8_t *group, uint32_t b)
+{
+    decode_scales_and_minima(out, group + QR_Q4_K_D, group + QR_Q4_K_DMIN, group + QR_Q4_K_SCALE(b),
+                             group + QR_Q4_K_MIN(b));
+    decode_nibbles(out, group + QR_NIBBLE_BLOCK * b, 0);
+}
+
+static void decode_q5_k(struct block *out, const uint8_t *group, uint32_t b)
+{
+    decode_scales_and_minima(out, group + QR_Q5_K_D, group + QR_Q5_K_DMIN, group + QR_Q5_K_SCALE(b),
+                             group + QR_Q5_K_MIN(b));
+    decode_nibbles(out, group + QR_Q5_BLOCK * b, 0);
+    decode_plane(out, group + QR_Q5_BLOCK * b + QR_NIBBLE_BLOCK, 16);
 }
 
 static void decode_q6_k(struct block *out, const uint8_t *group, uint32_t b)
@@ -138,7 +243,6 @@ static void decode_q6_k(struct block *out, const uint8_t *group, uint32_t b)
     static const uint32_t bits_shift[4] = {4, 6, 0, 2};
     const uint8_t *nibbles = group + QR_Q6_K_BLOCK * b;
 
-    no_scales(out);
     decode_nibbles(out, nibbles, 32);
     for (uint32_t i = 0; i < QR_NIBBLE_BLOCK; i++) {
         uint32_t c = i % 64 / 4, t = i / 64, j = i % 4;
@@ -146,14 +250,20 @@ static void decode_q6_k(struct block *out, const uint8_t *group, uint32_t b)
         out->q[c][4 * t + j] += (int8_t)((bits[0] >> bits_shift[t] & 3) << 4);
         out->q[c][16 + 4 * t + j] += (int8_t)((bits[64] >> bits_shift[t] & 3) << 4);
     }
-    for (uint32_t c = 0; c < QR_PANEL_N; c++) {
-        out->scale[0][c] = (int8_t)group[QR_Q6_K_SCALE(b) + c];
-        out->scale[1][c] = (int8_t)group[QR_Q6_K_SCALE(b) + 16 + c];
-    }
+    decode_int8_scales(out, group + QR_Q6_K_SCALE(b));
     decode_f16(out->d, group + QR_Q6_K_D);
 }
 
-/* One block into one row's sums: the two lines that every variant must repeat. */
+static void decode_iq4_xs(struct block *out, const uint8_t *group, uint32_t b)
+{
+    no_scales(out);
+    decode_values(out, group + QR_NIBBLE_BLOCK * b);
+    decode_f16(out->d, group + QR_IQ4_XS_D);
+    for (uint32_t c = 0; c < QR_PANEL_N; c++) /* f16 times 6 bits: exact */
+        out->d[c] *= (float)(int8_t)group[QR_IQ4_XS_SCALE(b) + c];
+}
+
+/* One block into one row's sums: the lines that every variant must repeat. */
 static void add_block(float acc[QR_PANEL_N], const struct block *w, const struct qr_act_row *a)
 {
     for (uint32_t c = 0; c < QR_PANEL_N; c++) {
@@ -164,7 +274,11 @@ static void add_block(float acc[QR_PANEL_N], const struct block *w, const struct
         }
         int32_t sum = w->scale[0][c] * isum[0] + w->scale[1][c] * isum[1];
         acc[c] = fmaf(w->d[c] * a->d, (float)sum, acc[c]);
-        if (w->has_m) acc[c] = fmaf(w->m[c], a->s, acc[c]);
+        if (w->m_n == 1) acc[c] = fmaf(w->m[0][c], a->s, acc[c]);
+        if (w->m_n == 2) {
+            acc[c] = fmaf(w->m[0][c], a->half_s[0], acc[c]);
+            acc[c] = fmaf(w->m[1][c], a->half_s[1], acc[c]);
+        }
     }
 }
 
@@ -208,9 +322,16 @@ static void gemm_scalar(decode_fn *decode, const struct qr_matrix *m, uint32_t p
     }
 GEMM_SCALAR(q4_0)
 GEMM_SCALAR(q4_1)
+GEMM_SCALAR(q5_0)
+GEMM_SCALAR(q5_1)
 GEMM_SCALAR(q8_0)
+GEMM_SCALAR(iq4_nl)
+GEMM_SCALAR(q2_k)
+GEMM_SCALAR(q3_k)
 GEMM_SCALAR(q4_k)
+GEMM_SCALAR(q5_k)
 GEMM_SCALAR(q6_k)
+GEMM_SCALAR(iq4_xs)
 
 /* ---- dispatch ------------------------------------------------------------------------------ */
 
@@ -223,9 +344,16 @@ qr_gemm_fn *qr_gemm_for(const struct qr_gemm_kernels *k, enum qr_type type)
     switch (type) {
     case QR_TYPE_Q4_0: return k->q4_0;
     case QR_TYPE_Q4_1: return k->q4_1;
+    case QR_TYPE_Q5_0: return k->q5_0;
+    case QR_TYPE_Q5_1: return k->q5_1;
     case QR_TYPE_Q8_0: return k->q8_0;
+    case QR_TYPE_IQ4_NL: return k->iq4_nl;
+    case QR_TYPE_Q2_K: return k->q2_k;
+    case QR_TYPE_Q3_K: return k->q3_k;
     case QR_TYPE_Q4_K: return k->q4_k;
+    case QR_TYPE_Q5_K: return k->q5_k;
     case QR_TYPE_Q6_K: return k->q6_k;
+    case QR_TYPE_IQ4_XS: return k->iq4_xs;
     default: return NULL;
     }
 }
@@ -236,9 +364,16 @@ void qr_gemm_init(struct qr_gemm_kernels *k, unsigned cpu_flags)
         .quantize = quantize_scalar,
         .q4_0 = gemm_q4_0_scalar,
         .q4_1 = gemm_q4_1_scalar,
+        .q5_0 = gemm_q5_0_scalar,
+        .q5_1 = gemm_q5_1_scalar,
         .q8_0 = gemm_q8_0_scalar,
+        .iq4_nl = gemm_iq4_nl_scalar,
+        .q2_k = gemm_q2_k_scalar,
+        .q3_k = gemm_q3_k_scalar,
         .q4_k = gemm_q4_k_scalar,
+        .q5_k = gemm_q5_k_scalar,
         .q6_k = gemm_q6_k_scalar,
+        .iq4_xs = gemm_iq4_xs_scalar,
     };
 #if defined(__x86_64__)
     gemm_init_x86(k, cpu_flags);

@@ -4,7 +4,7 @@
  * A matrix has n outputs, each a file row of k weights.  It is packed into panels of 16 outputs
  * (QR_PANEL_N), each one stream that the kernel reads from its first byte to its last: for every
  * 32 k the weights of the 16 outputs, their scales beside them.  The exact layout of each type
- * stands in gemm_pack.c.  The last panel is filled up with outputs that are zero.
+ * stands in gemm_layout.h.  The last panel is filled up with outputs that are zero.
  *
  * Activations are quantised to int8 in blocks of 32 k (scale amax / 127 in f32), in tiles of 16
  * rows: for each block int8[16][32], and for each row its scale and the block's sums, which bring
@@ -31,7 +31,7 @@
 struct qr_matrix {
     enum qr_type type;   /* the file's type; the packed form is this type's own */
     uint32_t n;          /* outputs */
-    uint32_t k;          /* inputs, a multiple of 32 (of 256 for K-quants) */
+    uint32_t k;          /* inputs, a multiple of 32 (of 256 for K-quants and IQ4_XS) */
     uint32_t panels_n;   /* ceil(n / QR_PANEL_N) */
     size_t panel_bytes;  /* a multiple of 64 */
     const uint8_t *data; /* [panels_n][panel_bytes] */
@@ -77,9 +77,16 @@ struct qr_gemm_kernels {
     qr_quantize_fn *quantize;
     qr_gemm_fn *q4_0; /* all exact: every variant equals scalar, bit for bit */
     qr_gemm_fn *q4_1;
+    qr_gemm_fn *q5_0;
+    qr_gemm_fn *q5_1;
     qr_gemm_fn *q8_0;
+    qr_gemm_fn *iq4_nl;
+    qr_gemm_fn *q2_k;
+    qr_gemm_fn *q3_k;
     qr_gemm_fn *q4_k;
+    qr_gemm_fn *q5_k;
     qr_gemm_fn *q6_k;
+    qr_gemm_fn *iq4_xs;
 };
 
 /* The kernel for a matrix's type; NULL for a type without one. */

@@ -10,14 +10,27 @@
  *   bits block, 128 bytes: byte 64 u + 4 c + j is column c: the upper bit pairs of k = 16 u +
  *       4 t + j in bits 4-5 (t = 0), 6-7 (t = 1), 0-1 (t = 2), 2-3 (t = 3): one shift and one
  *       mask bring a pair to bits 4-5.
+ *   pairs block, 128 bytes: byte 64 u + 4 c + j is column c: the bit pairs of k = 16 u + 4 t + j in
+ *       bits 2 t and 2 t + 1 (t 0..3).
+ *   plane, 64 bytes: byte 4 c + j is column c: the uppermost bit of k = 4 t + j in bit t (t 0..7).
  *
  *   Q4_0, 2 blocks a group: 2 nibble blocks (q), f16 d[2][16].             w = d (q - 8)
  *   Q4_1, 2 blocks: 2 nibble blocks, f16 d[2][16], f16 m[2][16].           w = d q + m
+ *   Q5_0, 2 blocks: 2 times (nibble block, plane), f16 d[2][16].           w = d (q - 16)
+ *   Q5_1, 2 blocks: as Q5_0, then f16 m[2][16].                            w = d q + m
+ *   IQ4_NL, 2 blocks: as Q4_0.                                             w = d value[q]
  *   Q8_0, 2 blocks: 2 byte blocks (q + 128), f16 d[2][16].                 w = d q
+ *   Q2_K, 8 blocks: 8 pairs blocks, uint8 both[8][2][16] (of k 0-15 and 16-31: scale in the low
+ *       nibble, min in the high one), f16 d[16], f16 dmin[16].             w = d scale q - dmin min
+ *   Q3_K, 8 blocks: 8 times (pairs block, plane), int8 scale[8][2][16], f16 d[16], 32 bytes
+ *       unused.                                                            w = d scale (q - 4)
  *   Q4_K, 8 blocks: 8 nibble blocks, uint8 scale[8][16], uint8 min[8][16], f16 d[16],
  *       f16 dmin[16].                                                      w = d scale q - dmin min
+ *   Q5_K, 8 blocks: 8 times (nibble block, plane), then as Q4_K.           w = d scale q - dmin min
  *   Q6_K, 8 blocks: 8 times (nibble block, bits block), int8 scale[8][2][16] (k 0-15 and 16-31),
  *       f16 d[16], 32 bytes unused.                                        w = d scale (q - 32)
+ *   IQ4_XS, 8 blocks: 8 nibble blocks, int8 scale[8][16], f16 d[16], 32 bytes unused.
+ *                                                                          w = d scale value[q]
  * A group that k ends in the middle of is as long as any; what lies past k is zero.
  *
  * Activations: block b of row r in tile t is a struct qr_act_row at
@@ -37,24 +50,50 @@
 #define QR_NIBBLE_BLOCK 256u
 #define QR_BYTE_BLOCK   512u
 #define QR_BITS_BLOCK   128u
+#define QR_PAIRS_BLOCK  128u
+#define QR_PLANE        64u
 
 /* Bytes of a group, and where things stand in it; b is the block's index in its group. */
-#define QR_Q4_0_GROUP    576u
-#define QR_Q4_0_D(b)     (512u + 32u * (b))
-#define QR_Q4_1_GROUP    640u
-#define QR_Q4_1_D(b)     (512u + 32u * (b))
-#define QR_Q4_1_M(b)     (576u + 32u * (b))
-#define QR_Q8_0_GROUP    1088u
-#define QR_Q8_0_D(b)     (1024u + 32u * (b))
-#define QR_Q4_K_GROUP    2368u
-#define QR_Q4_K_SCALE(b) (2048u + 16u * (b))
-#define QR_Q4_K_MIN(b)   (2176u + 16u * (b))
-#define QR_Q4_K_D        2304u
-#define QR_Q4_K_DMIN     2336u
-#define QR_Q6_K_GROUP    3392u
-#define QR_Q6_K_BLOCK    (QR_NIBBLE_BLOCK + QR_BITS_BLOCK)
-#define QR_Q6_K_SCALE(b) (3072u + 32u * (b)) /* the first half's; the second's 16 bytes on */
-#define QR_Q6_K_D        3328u
+#define QR_Q4_0_GROUP      576u
+#define QR_Q4_0_D(b)       (512u + 32u * (b))
+#define QR_Q4_1_GROUP      640u
+#define QR_Q4_1_D(b)       (512u + 32u * (b))
+#define QR_Q4_1_M(b)       (576u + 32u * (b))
+#define QR_Q5_BLOCK        (QR_NIBBLE_BLOCK + QR_PLANE) /* of Q5_0, Q5_1, Q5_K */
+#define QR_Q5_0_GROUP      704u
+#define QR_Q5_0_D(b)       (640u + 32u * (b))
+#define QR_Q5_1_GROUP      768u
+#define QR_Q5_1_D(b)       (640u + 32u * (b))
+#define QR_Q5_1_M(b)       (704u + 32u * (b))
+#define QR_IQ4_NL_GROUP    QR_Q4_0_GROUP
+#define QR_IQ4_NL_D(b)     QR_Q4_0_D(b)
+#define QR_Q8_0_GROUP      1088u
+#define QR_Q8_0_D(b)       (1024u + 32u * (b))
+#define QR_Q2_K_GROUP      1344u
+#define QR_Q2_K_BOTH(b)    (1024u + 32u * (b)) /* the first half's; the second's 16 bytes on */
+#define QR_Q2_K_D          1280u
+#define QR_Q2_K_DMIN       1312u
+#define QR_Q3_K_GROUP      1856u
+#define QR_Q3_K_BLOCK      (QR_PAIRS_BLOCK + QR_PLANE)
+#define QR_Q3_K_SCALE(b)   (1536u + 32u * (b)) /* as Q2_K's */
+#define QR_Q3_K_D          1792u
+#define QR_Q4_K_GROUP      2368u
+#define QR_Q4_K_SCALE(b)   (2048u + 16u * (b))
+#define QR_Q4_K_MIN(b)     (2176u + 16u * (b))
+#define QR_Q4_K_D          2304u
+#define QR_Q4_K_DMIN       2336u
+#define QR_Q5_K_GROUP      2880u
+#define QR_Q5_K_SCALE(b)   (2560u + 16u * (b))
+#define QR_Q5_K_MIN(b)     (2688u + 16u * (b))
+#define QR_Q5_K_D          2816u
+#define QR_Q5_K_DMIN       2848u
+#define QR_Q6_K_GROUP      3392u
+#define QR_Q6_K_BLOCK      (QR_NIBBLE_BLOCK + QR_BITS_BLOCK)
+#define QR_Q6_K_SCALE(b)   (3072u + 32u * (b)) /* as Q2_K's */
+#define QR_Q6_K_D          3328u
+#define QR_IQ4_XS_GROUP    2240u
+#define QR_IQ4_XS_SCALE(b) (2048u + 16u * (b))
+#define QR_IQ4_XS_D        2176u
 
 struct qr_gemm_layout {
     uint32_t blocks_n;    /* blocks in a group */
@@ -70,7 +109,7 @@ struct qr_act_row {
     int32_t start_8;     /* -8 * (the sum of q): where a sum over unsigned weights starts, so */
     int32_t start_128;   /*     that their offset is gone at its end; -128 for bytes */
     int32_t start_32[2]; /* -32 * the sums of q[0..16) and q[16..32) */
-    int32_t unused[2];
+    float half_s[2];     /* d * those sums: meet Q2_K's minima */
 };
 static_assert(sizeof(struct qr_act_row) == 64, "a row's block is a cache line");
 

@@ -30,6 +30,35 @@ static void put_nibbles(uint8_t *block, uint32_t c, const uint8_t nibbles[16])
         store32(block + 64 * t + 4 * c, load32(nibbles + 4 * t));
 }
 
+/* The same from quants, of which the low 4 bits are taken. */
+static void put_low_nibbles(uint8_t *block, uint32_t c, const uint8_t q[32])
+{
+    for (uint32_t t = 0; t < 4; t++) {
+        uint32_t low = load32(q + 4 * t) & 0x0f0f0f0fu, high = load32(q + 16 + 4 * t) & 0x0f0f0f0fu;
+        store32(block + 64 * t + 4 * c, low | high << 4);
+    }
+}
+
+/* Column c of a plane: bit `bit` of each quant. */
+static void put_plane(uint8_t *plane, uint32_t c, const uint8_t q[32], uint32_t bit)
+{
+    uint32_t bits = 0;
+    for (uint32_t t = 0; t < 8; t++)
+        bits |= (load32(q + 4 * t) >> bit & 0x01010101u) << t;
+    store32(plane + 4 * c, bits);
+}
+
+/* Column c of a pairs block: the low 2 bits of each quant. */
+static void put_pairs(uint8_t *block, uint32_t c, const uint8_t q[32])
+{
+    for (uint32_t u = 0; u < 2; u++) {
+        uint32_t pairs = 0;
+        for (uint32_t t = 0; t < 4; t++)
+            pairs |= (load32(q + 16 * u + 4 * t) & 0x03030303u) << 2 * t;
+        store32(block + 64 * u + 4 * c, pairs);
+    }
+}
+
 /* ---- one file block (of 32 or 256 k) of column c into its group ---------------------------- */
 
 static void pack_q4_0(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
@@ -45,6 +74,25 @@ static void pack_q4_1(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src
     memcpy(group + QR_Q4_1_M(b) + 2 * c, src + 2, 2);
 }
 
+static void pack_q5_0(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
+{
+    uint8_t *block = group + QR_Q5_BLOCK * b, q[32];
+    qr_q5_quants(src + 2, q);
+    put_low_nibbles(block, c, q);
+    put_plane(block + QR_NIBBLE_BLOCK, c, q, 4);
+    memcpy(group + QR_Q5_0_D(b) + 2 * c, src, 2);
+}
+
+static void pack_q5_1(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
+{
+    uint8_t *block = group + QR_Q5_BLOCK * b, q[32];
+    qr_q5_quants(src + 4, q);
+    put_low_nibbles(block, c, q);
+    put_plane(block + QR_NIBBLE_BLOCK, c, q, 4);
+    memcpy(group + QR_Q5_1_D(b) + 2 * c, src, 2);
+    memcpy(group + QR_Q5_1_M(b) + 2 * c, src + 2, 2);
+}
+
 static void pack_q8_0(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
 {
     uint8_t *block = group + QR_BYTE_BLOCK * b;
@@ -54,22 +102,61 @@ static void pack_q8_0(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src
     memcpy(group + QR_Q8_0_D(b) + 2 * c, src, 2);
 }
 
+/* Of the types below, the file's block is the whole group: b is 0. */
+
+static void pack_q2_k(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
+{
+    assert(b == 0);
+    for (uint32_t sub = 0; sub < 8; sub++) {
+        uint8_t q[32];
+        qr_q2_k_quants(src, sub, q);
+        put_pairs(group + QR_PAIRS_BLOCK * sub, c, q);
+        group[QR_Q2_K_BOTH(sub) + c] = src[2 * sub];
+        group[QR_Q2_K_BOTH(sub) + 16 + c] = src[2 * sub + 1];
+    }
+    memcpy(group + QR_Q2_K_D + 2 * c, src + 80, 2);
+    memcpy(group + QR_Q2_K_DMIN + 2 * c, src + 82, 2);
+}
+
+static void pack_q3_k(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
+{
+    assert(b == 0);
+    for (uint32_t sub = 0; sub < 8; sub++) {
+        uint8_t *block = group + QR_Q3_K_BLOCK * sub, q[32];
+        qr_q3_k_quants(src, sub, q);
+        put_pairs(block, c, q);
+        put_plane(block + QR_PAIRS_BLOCK, c, q, 2);
+        group[QR_Q3_K_SCALE(sub) + c] = (uint8_t)qr_q3_k_scale(src, 2 * sub);
+        group[QR_Q3_K_SCALE(sub) + 16 + c] = (uint8_t)qr_q3_k_scale(src, 2 * sub + 1);
+    }
+    memcpy(group + QR_Q3_K_D + 2 * c, src + 108, 2);
+}
+
 static void pack_q4_k(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
 {
-    assert(b == 0); /* the file's block is the whole group */
+    assert(b == 0);
     for (uint32_t sub = 0; sub < 8; sub++) {
-        const uint8_t *quants = src + 16 + sub / 2 * 32;
-        uint32_t shift = sub % 2 * 4;
-        uint8_t *block = group + QR_NIBBLE_BLOCK * sub;
-        for (uint32_t t = 0; t < 4; t++) {
-            uint32_t low = load32(quants + 4 * t) >> shift & 0x0f0f0f0fu;
-            uint32_t high = load32(quants + 16 + 4 * t) >> shift & 0x0f0f0f0fu;
-            store32(block + 64 * t + 4 * c, low | high << 4);
-        }
+        uint8_t q[32];
+        qr_q4_k_quants(src, sub, q);
+        put_low_nibbles(group + QR_NIBBLE_BLOCK * sub, c, q);
         qr_q4_k_scale(src + 4, sub, group + QR_Q4_K_SCALE(sub) + c, group + QR_Q4_K_MIN(sub) + c);
     }
     memcpy(group + QR_Q4_K_D + 2 * c, src, 2);
     memcpy(group + QR_Q4_K_DMIN + 2 * c, src + 2, 2);
+}
+
+static void pack_q5_k(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
+{
+    assert(b == 0);
+    for (uint32_t sub = 0; sub < 8; sub++) {
+        uint8_t *block = group + QR_Q5_BLOCK * sub, q[32];
+        qr_q5_k_quants(src, sub, q);
+        put_low_nibbles(block, c, q);
+        put_plane(block + QR_NIBBLE_BLOCK, c, q, 4);
+        qr_q4_k_scale(src + 4, sub, group + QR_Q5_K_SCALE(sub) + c, group + QR_Q5_K_MIN(sub) + c);
+    }
+    memcpy(group + QR_Q5_K_D + 2 * c, src, 2);
+    memcpy(group + QR_Q5_K_DMIN + 2 * c, src + 2, 2);
 }
 
 static void pack_q6_k(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
@@ -78,15 +165,13 @@ static void pack_q6_k(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src
 
     assert(b == 0);
     for (uint32_t sub = 0; sub < 8; sub++) {
-        uint8_t q[32];
-        uint8_t *block = group + QR_Q6_K_BLOCK * sub;
+        uint8_t *block = group + QR_Q6_K_BLOCK * sub, q[32];
         uint32_t bits[2] = {0, 0};
         qr_q6_k_quants(src, sub, q);
+        put_low_nibbles(block, c, q);
         for (uint32_t t = 0; t < 4; t++) {
-            uint32_t first = load32(q + 4 * t), second = load32(q + 16 + 4 * t);
-            store32(block + 64 * t + 4 * c, (first & 0x0f0f0f0fu) | (second & 0x0f0f0f0fu) << 4);
-            bits[0] |= (first >> 4 & 0x03030303u) << bits_shift[t];
-            bits[1] |= (second >> 4 & 0x03030303u) << bits_shift[t];
+            bits[0] |= (load32(q + 4 * t) >> 4 & 0x03030303u) << bits_shift[t];
+            bits[1] |= (load32(q + 16 + 4 * t) >> 4 & 0x03030303u) << bits_shift[t];
         }
         store32(block + QR_NIBBLE_BLOCK + 4 * c, bits[0]);
         store32(block + QR_NIBBLE_BLOCK + 64 + 4 * c, bits[1]);
@@ -96,6 +181,16 @@ static void pack_q6_k(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src
     memcpy(group + QR_Q6_K_D + 2 * c, src + 208, 2);
 }
 
+static void pack_iq4_xs(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
+{
+    assert(b == 0);
+    for (uint32_t sub = 0; sub < 8; sub++) {
+        put_nibbles(group + QR_NIBBLE_BLOCK * sub, c, src + 8 + 16 * sub);
+        group[QR_IQ4_XS_SCALE(sub) + c] = (uint8_t)qr_iq4_xs_scale(src, sub);
+    }
+    memcpy(group + QR_IQ4_XS_D + 2 * c, src, 2);
+}
+
 /* ---- the interface ------------------------------------------------------------------------- */
 
 struct qr_gemm_layout qr_gemm_layout(enum qr_type type)
@@ -103,9 +198,16 @@ struct qr_gemm_layout qr_gemm_layout(enum qr_type type)
     switch (type) {
     case QR_TYPE_Q4_0: return (struct qr_gemm_layout){2, QR_Q4_0_GROUP};
     case QR_TYPE_Q4_1: return (struct qr_gemm_layout){2, QR_Q4_1_GROUP};
+    case QR_TYPE_Q5_0: return (struct qr_gemm_layout){2, QR_Q5_0_GROUP};
+    case QR_TYPE_Q5_1: return (struct qr_gemm_layout){2, QR_Q5_1_GROUP};
     case QR_TYPE_Q8_0: return (struct qr_gemm_layout){2, QR_Q8_0_GROUP};
+    case QR_TYPE_IQ4_NL: return (struct qr_gemm_layout){2, QR_IQ4_NL_GROUP};
+    case QR_TYPE_Q2_K: return (struct qr_gemm_layout){8, QR_Q2_K_GROUP};
+    case QR_TYPE_Q3_K: return (struct qr_gemm_layout){8, QR_Q3_K_GROUP};
     case QR_TYPE_Q4_K: return (struct qr_gemm_layout){8, QR_Q4_K_GROUP};
+    case QR_TYPE_Q5_K: return (struct qr_gemm_layout){8, QR_Q5_K_GROUP};
     case QR_TYPE_Q6_K: return (struct qr_gemm_layout){8, QR_Q6_K_GROUP};
+    case QR_TYPE_IQ4_XS: return (struct qr_gemm_layout){8, QR_IQ4_XS_GROUP};
     default: return (struct qr_gemm_layout){0, 0};
     }
 }
@@ -144,9 +246,16 @@ void qr_matrix_pack(const struct qr_matrix *m, uint8_t *dst, const void *rows, u
     switch (m->type) {
     case QR_TYPE_Q4_0: pack = pack_q4_0; break;
     case QR_TYPE_Q4_1: pack = pack_q4_1; break;
+    case QR_TYPE_Q5_0: pack = pack_q5_0; break;
+    case QR_TYPE_Q5_1: pack = pack_q5_1; break;
     case QR_TYPE_Q8_0: pack = pack_q8_0; break;
+    case QR_TYPE_IQ4_NL: pack = pack_q4_0; break; /* the same form, another meaning */
+    case QR_TYPE_Q2_K: pack = pack_q2_k; break;
+    case QR_TYPE_Q3_K: pack = pack_q3_k; break;
     case QR_TYPE_Q4_K: pack = pack_q4_k; break;
+    case QR_TYPE_Q5_K: pack = pack_q5_k; break;
     case QR_TYPE_Q6_K: pack = pack_q6_k; break;
+    case QR_TYPE_IQ4_XS: pack = pack_iq4_xs; break;
     default: assert(!"qr_matrix_shape refused this type");
     }
     for (uint32_t panel = begin; panel < end; panel++) {

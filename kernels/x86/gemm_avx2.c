@@ -9,8 +9,11 @@
  * signed activation into a 16-bit lane and saturates, so what is summed there must be bounded, with
  * |activation| at most 127:
  *     4 bits: 16 products of at most 15 * 127 are 30,480: a whole block needs no wider sum;
+ *     5 bits: 8 products of at most 31 * 127 are 31,496: half a block;
  *     6 bits: 4 products of at most 63 * 127 are 32,004: two instructions' worth;
- *     8 bits: two products alone may be 64,770, so the byte goes as two nibbles. */
+ *     8 bits: two products alone may be 64,770, so the byte goes as two nibbles;
+ *     2 and 3 bits, with a scale for each half: 8 products of at most 7 * 127 and the start are
+ *         15,240, and the sum of a pair of lanes is the product with the scale. */
 
 #define HALF_N 8u
 
@@ -79,17 +82,87 @@ INLINE void sum_nibbles(struct sums *out, enum qr_type type, uint32_t rows_n, co
     }
 }
 
-INLINE void sum_bytes(struct sums *out, uint32_t rows_n, const uint8_t *block,
+/* Bit `from` of each byte at bit `to`, alone. */
+INLINE __m256i bit_at(__m256i bytes, uint32_t from, uint32_t to)
+{
+    const __m256i mask = _mm256_set1_epi8((char)(1 << to));
+    const __m128i up = _mm_cvtsi32_si128((int)(to - from)),
+                  down = _mm_cvtsi32_si128((int)(from - to));
+    if (from < to) bytes = _mm256_sll_epi16(bytes, up);
+    if (from > to) bytes = _mm256_srl_epi16(bytes, down);
+    return _mm256_and_si256(bytes, mask);
+}
+
+INLINE void sum_5_bits(struct sums *out, enum qr_type type, uint32_t rows_n, const uint8_t *block,
+                       const struct qr_act_row *a)
+{
+    __m256i plane = load(block + QR_NIBBLE_BLOCK);
+    UNROLL
+    for (uint32_t half = 0; half < 2; half++) {
+        __m256i sum[4];
+        UNROLL
+        for (uint32_t t = 0; t < 4; t++) {
+            __m256i both = load(block + 64 * t), w = half ? high_nibbles(both) : low_nibbles(both);
+            w = _mm256_or_si256(w, bit_at(plane, 4 * half + t, 4));
+            UNROLL
+            for (uint32_t r = 0; r < rows_n; r++) {
+                __m256i pairs = _mm256_maddubs_epi16(w, four_k(a + r, 4 * half + t));
+                sum[r] = t ? _mm256_add_epi16(sum[r], pairs) : pairs;
+                KEEP(sum[r]);
+            }
+        }
+        UNROLL
+        for (uint32_t r = 0; r < rows_n; r++) {
+            __m256i wide = widen(sum[r]);
+            if (half)
+                wide = _mm256_add_epi32(wide, out->sum[r]);
+            else if (type == QR_TYPE_Q5_0)
+                wide = _mm256_add_epi32(wide, _mm256_set1_epi32(2 * a[r].start_8));
+            out->sum[r] = wide;
+            KEEP(out->sum[r]);
+        }
+    }
+}
+
+/* The two digits to 16 of a line's bytes: of the byte itself, or of its codebook's value + 128, for
+ * lines of 4 k whose first four are the low nibbles. */
+struct digits {
+    __m256i low, high;
+};
+
+INLINE __m256i lookup(__m128i table, __m256i indices)
+{
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), indices);
+}
+
+INLINE struct digits digits_of(enum qr_type type, const uint8_t *block, uint32_t t)
+{
+    if (type == QR_TYPE_Q8_0) {
+        __m256i both = load(block + 64 * t);
+        return (struct digits){low_nibbles(both), high_nibbles(both)};
+    }
+    const __m128i nibble = _mm_set1_epi8(15);
+    __m128i values = _mm_loadu_si128((const void *)qr_iq4_values);
+    values = _mm_xor_si128(values, _mm_set1_epi8((char)0x80));
+    __m256i both = load(block + 64 * (t % 4)),
+            index = t < 4 ? low_nibbles(both) : high_nibbles(both);
+    return (struct digits){
+        lookup(_mm_and_si128(values, nibble), index),
+        lookup(_mm_and_si128(_mm_srli_epi16(values, 4), nibble), index),
+    };
+}
+
+INLINE void sum_bytes(struct sums *out, enum qr_type type, uint32_t rows_n, const uint8_t *block,
                       const struct qr_act_row *a)
 {
     __m256i low_sum[4], high_sum[4];
     UNROLL
     for (uint32_t t = 0; t < 8; t++) {
-        __m256i both = load(block + 64 * t), low = low_nibbles(both), high = high_nibbles(both);
+        struct digits w = digits_of(type, block, t);
         UNROLL
         for (uint32_t r = 0; r < rows_n; r++) {
-            __m256i first = _mm256_maddubs_epi16(low, four_k(a + r, t));
-            __m256i second = _mm256_maddubs_epi16(high, four_k(a + r, t));
+            __m256i first = _mm256_maddubs_epi16(w.low, four_k(a + r, t));
+            __m256i second = _mm256_maddubs_epi16(w.high, four_k(a + r, t));
             low_sum[r] = t ? _mm256_add_epi16(low_sum[r], first) : first;
             high_sum[r] = t ? _mm256_add_epi16(high_sum[r], second) : second;
             KEEP(low_sum[r]);
@@ -114,10 +187,19 @@ INLINE __m256i bits_of(__m256i bits, uint32_t t)
     return _mm256_and_si256(bits, mask);
 }
 
-/* The scales of 8 columns, each in both 16-bit lanes of its 32. */
-INLINE __m256i twice_i16(const uint8_t *p)
+INLINE __m256i load_u8(const uint8_t *p)
 {
-    __m256i wide = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p));
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
+}
+
+INLINE __m256i load_i8(const uint8_t *p)
+{
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p));
+}
+
+/* The scales of 8 columns, each in both 16-bit lanes of its 32. */
+INLINE __m256i twice_i16(__m256i wide)
+{
     return _mm256_or_si256(_mm256_and_si256(wide, _mm256_set1_epi32(0xffff)),
                            _mm256_slli_epi32(wide, 16));
 }
@@ -131,7 +213,7 @@ INLINE void sum_6_bits(struct sums *out, uint32_t rows_n, const uint8_t *block,
     UNROLL
     for (uint32_t half = 0; half < 2; half++) {
         __m256i bits = load(block + QR_NIBBLE_BLOCK + 64 * half);
-        __m256i scale = twice_i16(scales + 16 * half);
+        __m256i scale = twice_i16(load_i8(scales + 16 * half));
         UNROLL
         for (uint32_t t = 0; t < 4; t += 2) {
             __m256i w[2];
@@ -160,32 +242,123 @@ INLINE void sum_6_bits(struct sums *out, uint32_t rows_n, const uint8_t *block,
     }
 }
 
-/* What does not depend on the row: half h's scale and minimum. */
+/* Q2_K and Q3_K. */
+INLINE void sum_pairs(struct sums *out, enum qr_type type, uint32_t rows_n, const uint8_t *block,
+                      const uint8_t *scales, const struct qr_act_row *a)
+{
+    UNROLL
+    for (uint32_t half = 0; half < 2; half++) {
+        __m256i pairs = load(block + 64 * half), sum[4], scale;
+        if (type == QR_TYPE_Q2_K)
+            scale = _mm256_and_si256(load_u8(scales + 16 * half), _mm256_set1_epi32(15));
+        else
+            scale = load_i8(scales + 16 * half);
+        scale = twice_i16(scale);
+        UNROLL
+        for (uint32_t t = 0; t < 4; t++) {
+            __m256i w = _mm256_and_si256(_mm256_srl_epi16(pairs, _mm_cvtsi32_si128((int)(2 * t))),
+                                         _mm256_set1_epi8(3));
+            if (type == QR_TYPE_Q3_K) {
+                __m256i plane = load(block + QR_PAIRS_BLOCK);
+                w = _mm256_or_si256(w, bit_at(plane, 4 * half + t, 2));
+            }
+            UNROLL
+            for (uint32_t r = 0; r < rows_n; r++) {
+                __m256i products = _mm256_maddubs_epi16(w, four_k(a + r, 4 * half + t));
+                if (t) products = _mm256_add_epi16(products, sum[r]);
+                /* in the lower lane of each pair; -4 times a half's sum fits it */
+                if (!t && type == QR_TYPE_Q3_K)
+                    products = _mm256_add_epi16(
+                        products, _mm256_set1_epi32(a[r].start_32[half] / 8 & 0xffff));
+                sum[r] = products;
+                KEEP(sum[r]);
+            }
+        }
+        UNROLL
+        for (uint32_t r = 0; r < rows_n; r++) {
+            __m256i wide = _mm256_madd_epi16(sum[r], scale);
+            out->sum[r] = half ? _mm256_add_epi32(out->sum[r], wide) : wide;
+            KEEP(out->sum[r]);
+        }
+    }
+}
+
+/* What does not depend on the row: half h's scale and minima. */
 struct scales {
-    __m256 d, m;
+    __m256 d, m[2];
 };
 
-INLINE __m256 f16_times_u8(const uint8_t *f16, const uint8_t *u8)
+INLINE __m256 f16_times(const uint8_t *f16, __m256i integers)
 {
-    __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)u8));
-    return _mm256_mul_ps(load_f16(f16), _mm256_cvtepi32_ps(wide));
+    return _mm256_mul_ps(load_f16(f16), _mm256_cvtepi32_ps(integers));
 }
 
 INLINE struct scales load_scales(enum qr_type type, const uint8_t *group, uint32_t b, uint32_t h)
 {
-    struct scales s = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    if (type == QR_TYPE_Q4_0) s.d = load_f16(group + QR_Q4_0_D(b) + 16 * h);
-    if (type == QR_TYPE_Q8_0) s.d = load_f16(group + QR_Q8_0_D(b) + 16 * h);
-    if (type == QR_TYPE_Q6_K) s.d = load_f16(group + QR_Q6_K_D + 16 * h);
-    if (type == QR_TYPE_Q4_1) {
-        s.d = load_f16(group + QR_Q4_1_D(b) + 16 * h);
-        s.m = load_f16(group + QR_Q4_1_M(b) + 16 * h);
-    }
-    if (type == QR_TYPE_Q4_K) {
-        s.d = f16_times_u8(group + QR_Q4_K_D + 16 * h, group + QR_Q4_K_SCALE(b) + HALF_N * h);
-        s.m = f16_times_u8(group + QR_Q4_K_DMIN + 16 * h, group + QR_Q4_K_MIN(b) + HALF_N * h);
+    const uint8_t *f16 = group + 16 * h, *bytes = group + HALF_N * h;
+    struct scales s = {_mm256_setzero_ps(), {_mm256_setzero_ps(), _mm256_setzero_ps()}};
+    switch (type) {
+    case QR_TYPE_Q4_0: s.d = load_f16(f16 + QR_Q4_0_D(b)); break;
+    case QR_TYPE_Q4_1:
+        s.d = load_f16(f16 + QR_Q4_1_D(b));
+        s.m[0] = load_f16(f16 + QR_Q4_1_M(b));
+        break;
+    case QR_TYPE_Q5_0: s.d = load_f16(f16 + QR_Q5_0_D(b)); break;
+    case QR_TYPE_Q5_1:
+        s.d = load_f16(f16 + QR_Q5_1_D(b));
+        s.m[0] = load_f16(f16 + QR_Q5_1_M(b));
+        break;
+    case QR_TYPE_Q8_0: s.d = load_f16(f16 + QR_Q8_0_D(b)); break;
+    case QR_TYPE_IQ4_NL: s.d = load_f16(f16 + QR_IQ4_NL_D(b)); break;
+    case QR_TYPE_Q2_K:
+        s.d = load_f16(f16 + QR_Q2_K_D);
+        UNROLL
+        for (uint32_t half = 0; half < 2; half++) {
+            __m256i both = load_u8(bytes + QR_Q2_K_BOTH(b) + 16 * half);
+            s.m[half] = f16_times(f16 + QR_Q2_K_DMIN, _mm256_srli_epi32(both, 4));
+        }
+        break;
+    case QR_TYPE_Q3_K: s.d = load_f16(f16 + QR_Q3_K_D); break;
+    case QR_TYPE_Q4_K:
+        s.d = f16_times(f16 + QR_Q4_K_D, load_u8(bytes + QR_Q4_K_SCALE(b)));
+        s.m[0] = f16_times(f16 + QR_Q4_K_DMIN, load_u8(bytes + QR_Q4_K_MIN(b)));
+        break;
+    case QR_TYPE_Q5_K:
+        s.d = f16_times(f16 + QR_Q5_K_D, load_u8(bytes + QR_Q5_K_SCALE(b)));
+        s.m[0] = f16_times(f16 + QR_Q5_K_DMIN, load_u8(bytes + QR_Q5_K_MIN(b)));
+        break;
+    case QR_TYPE_Q6_K: s.d = load_f16(f16 + QR_Q6_K_D); break;
+    case QR_TYPE_IQ4_XS:
+        s.d = f16_times(f16 + QR_IQ4_XS_D, load_i8(bytes + QR_IQ4_XS_SCALE(b)));
+        break;
+    default: __builtin_unreachable(); /* no GEMM is made of other types */
     }
     return s;
+}
+
+/* The integer sums of rows_n (1 to 4) rows with half h. */
+INLINE void sum_rows(struct sums *out, enum qr_type type, uint32_t rows_n, const uint8_t *group,
+                     uint32_t b, uint32_t h, const struct qr_act_row *a)
+{
+    const uint8_t *lines = group + 32 * h, *bytes = group + HALF_N * h;
+    switch (type) {
+    case QR_TYPE_Q8_0: sum_bytes(out, type, rows_n, lines + QR_BYTE_BLOCK * b, a); break;
+    case QR_TYPE_IQ4_NL:
+    case QR_TYPE_IQ4_XS: sum_bytes(out, type, rows_n, lines + QR_NIBBLE_BLOCK * b, a); break;
+    case QR_TYPE_Q5_0:
+    case QR_TYPE_Q5_1:
+    case QR_TYPE_Q5_K: sum_5_bits(out, type, rows_n, lines + QR_Q5_BLOCK * b, a); break;
+    case QR_TYPE_Q2_K:
+        sum_pairs(out, type, rows_n, lines + QR_PAIRS_BLOCK * b, bytes + QR_Q2_K_BOTH(b), a);
+        break;
+    case QR_TYPE_Q3_K:
+        sum_pairs(out, type, rows_n, lines + QR_Q3_K_BLOCK * b, bytes + QR_Q3_K_SCALE(b), a);
+        break;
+    case QR_TYPE_Q6_K:
+        sum_6_bits(out, rows_n, lines + QR_Q6_K_BLOCK * b, bytes + QR_Q6_K_SCALE(b), a);
+        break;
+    default: sum_nibbles(out, type, rows_n, lines + QR_NIBBLE_BLOCK * b, a); break;
+    }
 }
 
 /* rows_n (1 to 4) rows of half h; acc[r] is the row's 16 sums. */
@@ -194,21 +367,18 @@ INLINE void add_rows(float (*acc)[QR_PANEL_N], enum qr_type type, uint32_t rows_
 {
     struct scales scales = load_scales(type, group, b, h);
     struct sums s;
-    if (type == QR_TYPE_Q8_0) {
-        sum_bytes(&s, rows_n, group + QR_BYTE_BLOCK * b + 32 * h, a);
-    } else if (type == QR_TYPE_Q6_K) {
-        sum_6_bits(&s, rows_n, group + QR_Q6_K_BLOCK * b + 32 * h,
-                   group + QR_Q6_K_SCALE(b) + HALF_N * h, a);
-    } else {
-        sum_nibbles(&s, type, rows_n, group + QR_NIBBLE_BLOCK * b + 32 * h, a);
-    }
+    sum_rows(&s, type, rows_n, group, b, h, a);
     UNROLL
     for (uint32_t r = 0; r < rows_n; r++) {
         __m256 to = _mm256_load_ps(acc[r] + HALF_N * h);
         __m256 d = _mm256_mul_ps(scales.d, _mm256_set1_ps(a[r].d));
         to = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(s.sum[r]), to);
-        if (type == QR_TYPE_Q4_1) to = _mm256_fmadd_ps(scales.m, _mm256_set1_ps(a[r].s), to);
-        if (type == QR_TYPE_Q4_K) to = _mm256_fnmadd_ps(scales.m, _mm256_set1_ps(a[r].s), to);
+        if (adds_minimum(type)) to = _mm256_fmadd_ps(scales.m[0], _mm256_set1_ps(a[r].s), to);
+        if (takes_minimum(type)) to = _mm256_fnmadd_ps(scales.m[0], _mm256_set1_ps(a[r].s), to);
+        if (type == QR_TYPE_Q2_K) {
+            to = _mm256_fnmadd_ps(scales.m[0], _mm256_set1_ps(a[r].half_s[0]), to);
+            to = _mm256_fnmadd_ps(scales.m[1], _mm256_set1_ps(a[r].half_s[1]), to);
+        }
         _mm256_store_ps(acc[r] + HALF_N * h, to);
     }
 }
@@ -265,6 +435,13 @@ INLINE void gemm_tile(enum qr_type type, const struct tile *tile)
 
 GEMM(q4_0, QR_TYPE_Q4_0)
 GEMM(q4_1, QR_TYPE_Q4_1)
+GEMM(q5_0, QR_TYPE_Q5_0)
+GEMM(q5_1, QR_TYPE_Q5_1)
 GEMM(q8_0, QR_TYPE_Q8_0)
+GEMM(iq4_nl, QR_TYPE_IQ4_NL)
+GEMM(q2_k, QR_TYPE_Q2_K)
+GEMM(q3_k, QR_TYPE_Q3_K)
 GEMM(q4_k, QR_TYPE_Q4_K)
+GEMM(q5_k, QR_TYPE_Q5_K)
 GEMM(q6_k, QR_TYPE_Q6_K)
+GEMM(iq4_xs, QR_TYPE_IQ4_XS)

@@ -88,16 +88,46 @@ INLINE void gemm_by_tiles(tile_fn *tile, const struct qr_matrix *m, uint32_t pan
 /* Bytes of a group of the panel stream, and the blocks in it. */
 INLINE uint32_t group_blocks_of(enum qr_type type)
 {
-    return type == QR_TYPE_Q4_K || type == QR_TYPE_Q6_K ? 8 : 2;
+    switch (type) {
+    case QR_TYPE_Q2_K:
+    case QR_TYPE_Q3_K:
+    case QR_TYPE_Q4_K:
+    case QR_TYPE_Q5_K:
+    case QR_TYPE_Q6_K:
+    case QR_TYPE_IQ4_XS: return 8;
+    default: return 2;
+    }
 }
 
 INLINE uint32_t group_bytes_of(enum qr_type type)
 {
-    return type == QR_TYPE_Q4_0   ? QR_Q4_0_GROUP
-           : type == QR_TYPE_Q4_1 ? QR_Q4_1_GROUP
-           : type == QR_TYPE_Q8_0 ? QR_Q8_0_GROUP
-           : type == QR_TYPE_Q4_K ? QR_Q4_K_GROUP
-                                  : QR_Q6_K_GROUP;
+    switch (type) {
+    case QR_TYPE_Q4_0: return QR_Q4_0_GROUP;
+    case QR_TYPE_Q4_1: return QR_Q4_1_GROUP;
+    case QR_TYPE_Q5_0: return QR_Q5_0_GROUP;
+    case QR_TYPE_Q5_1: return QR_Q5_1_GROUP;
+    case QR_TYPE_Q8_0: return QR_Q8_0_GROUP;
+    case QR_TYPE_IQ4_NL: return QR_IQ4_NL_GROUP;
+    case QR_TYPE_Q2_K: return QR_Q2_K_GROUP;
+    case QR_TYPE_Q3_K: return QR_Q3_K_GROUP;
+    case QR_TYPE_Q4_K: return QR_Q4_K_GROUP;
+    case QR_TYPE_Q5_K: return QR_Q5_K_GROUP;
+    case QR_TYPE_Q6_K: return QR_Q6_K_GROUP;
+    case QR_TYPE_IQ4_XS: return QR_IQ4_XS_GROUP;
+    default: return 0;
+    }
+}
+
+/* Whether a minimum is added once for all 32 k, and whether it comes with a sign of its own (Q4_1,
+ * Q5_1) or is taken off (Q4_K, Q5_K).  Q2_K has one for each half. */
+INLINE bool adds_minimum(enum qr_type type)
+{
+    return type == QR_TYPE_Q4_1 || type == QR_TYPE_Q5_1;
+}
+
+INLINE bool takes_minimum(enum qr_type type)
+{
+    return type == QR_TYPE_Q4_K || type == QR_TYPE_Q5_K;
 }
 
 #endif

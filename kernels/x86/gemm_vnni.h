@@ -22,21 +22,17 @@ INLINE __m512i four_k(const struct qr_act_row *a, uint32_t t)
     return _mm512_set1_epi32(word);
 }
 
-/* Where the integer sum starts, so that the weights' unsigned offset is gone at its end. */
-INLINE __m512i start_of(enum qr_type type, const struct qr_act_row *a)
-{
-    if (type == QR_TYPE_Q4_0) return _mm512_set1_epi32(a->start_8);
-    if (type == QR_TYPE_Q8_0) return _mm512_set1_epi32(a->start_128);
-    return _mm512_setzero_si512();
-}
-
 INLINE __m512 add_sum(enum qr_type type, const struct block *w, const struct qr_act_row *a,
                       __m512i sum, __m512 acc)
 {
     __m512 scale = _mm512_mul_ps(w->d, _mm512_set1_ps(a->d));
     acc = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(sum), acc);
-    if (type == QR_TYPE_Q4_1) acc = _mm512_fmadd_ps(w->m, _mm512_set1_ps(a->s), acc);
-    if (type == QR_TYPE_Q4_K) acc = _mm512_fnmadd_ps(w->m, _mm512_set1_ps(a->s), acc);
+    if (adds_minimum(type)) acc = _mm512_fmadd_ps(w->m[0], _mm512_set1_ps(a->s), acc);
+    if (takes_minimum(type)) acc = _mm512_fnmadd_ps(w->m[0], _mm512_set1_ps(a->s), acc);
+    if (type == QR_TYPE_Q2_K) {
+        acc = _mm512_fnmadd_ps(w->m[0], _mm512_set1_ps(a->half_s[0]), acc);
+        acc = _mm512_fnmadd_ps(w->m[1], _mm512_set1_ps(a->half_s[1]), acc);
+    }
     return acc;
 }
 

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* x86/gemm_vnni_blocks -- a packed block of 32 k of 16 outputs as what the VNNI tile works with.
  *
+ * vpdpbusd wants unsigned weights; their offset is taken off where a row's sum starts (start_of).
+ * Dots, products and fma share one issue slot, while loads, shifts, logic, shuffles and additions
+ * are free beside it.  So a codebook is a shuffle, and where a quant times its half's integer scale
+ * fits a byte (Q2_K, Q3_K) that product is a shuffle too, made once for all rows.
+ *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_GEMM_VNNI_BLOCKS_H
 #define QR_KERNELS_X86_GEMM_VNNI_BLOCKS_H
@@ -14,8 +19,11 @@
 struct block {
     __m512i w[8];     /* byte 4 c + j of w[t]: column c's k = 4 t + j, unsigned */
     __m512i scale[2]; /* Q6_K's integer scales */
-    __m512 d, m;
+    __m512 d;
+    __m512 m[2]; /* the minima: one for all k, or one for each half */
 };
+
+/* ---- numbers beside the weights ------------------------------------------------------------- */
 
 INLINE __m512 load_f16(const uint8_t *p)
 {
@@ -32,6 +40,16 @@ INLINE __m512i load_i8(const uint8_t *p)
     return _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p));
 }
 
+INLINE __m512 f16_times(const uint8_t *f16, __m512i integers)
+{
+    return _mm512_mul_ps(load_f16(f16), _mm512_cvtepi32_ps(integers));
+}
+
+/* ---- weights -------------------------------------------------------------------------------- */
+
+#define A_OR_B_AND_C 0xf8 /* vpternlog's truth tables */
+#define A_AND_B_OR_C 0xea
+
 INLINE void load_nibbles(__m512i w[8], const uint8_t *p)
 {
     const __m512i mask = _mm512_set1_epi8(15);
@@ -43,8 +61,6 @@ INLINE void load_nibbles(__m512i w[8], const uint8_t *p)
     }
 }
 
-#define A_OR_B_AND_C 0xf8 /* vpternlog's truth table */
-
 /* The upper bit pairs of Q6_K: shifted to bits 4-5, selected, joined. */
 INLINE void add_bits(__m512i w[4], __m512i bits)
 {
@@ -55,35 +71,193 @@ INLINE void add_bits(__m512i w[4], __m512i bits)
     w[3] = _mm512_ternarylogic_epi32(w[3], _mm512_slli_epi16(bits, 2), mask, A_OR_B_AND_C);
 }
 
+/* Nibbles and the plane of fifth bits, shifted to bit 4. */
+INLINE void load_5_bits(__m512i w[8], const uint8_t *p)
+{
+    const __m512i mask = _mm512_set1_epi8(0x10);
+    __m512i plane = _mm512_load_si512(p + QR_NIBBLE_BLOCK);
+    load_nibbles(w, p);
+    w[0] = _mm512_ternarylogic_epi32(w[0], _mm512_slli_epi16(plane, 4), mask, A_OR_B_AND_C);
+    w[1] = _mm512_ternarylogic_epi32(w[1], _mm512_slli_epi16(plane, 3), mask, A_OR_B_AND_C);
+    w[2] = _mm512_ternarylogic_epi32(w[2], _mm512_slli_epi16(plane, 2), mask, A_OR_B_AND_C);
+    w[3] = _mm512_ternarylogic_epi32(w[3], _mm512_slli_epi16(plane, 1), mask, A_OR_B_AND_C);
+    w[4] = _mm512_ternarylogic_epi32(w[4], plane, mask, A_OR_B_AND_C);
+    w[5] = _mm512_ternarylogic_epi32(w[5], _mm512_srli_epi16(plane, 1), mask, A_OR_B_AND_C);
+    w[6] = _mm512_ternarylogic_epi32(w[6], _mm512_srli_epi16(plane, 2), mask, A_OR_B_AND_C);
+    w[7] = _mm512_ternarylogic_epi32(w[7], _mm512_srli_epi16(plane, 3), mask, A_OR_B_AND_C);
+}
+
+/* Nibbles as the codebook's values + 128. */
+INLINE void load_values(__m512i w[8], const uint8_t *p)
+{
+    __m128i values = _mm_loadu_si128((const void *)qr_iq4_values);
+    __m512i table = _mm512_broadcast_i32x4(_mm_xor_si128(values, _mm_set1_epi8((char)0x80)));
+    load_nibbles(w, p);
+    UNROLL
+    for (uint32_t t = 0; t < 8; t++)
+        w[t] = _mm512_shuffle_epi8(table, w[t]);
+}
+
+/* The low byte of each column's 32 bits, in all four. */
+INLINE __m512i four_times(__m512i scales)
+{
+    return _mm512_shuffle_epi8(scales, _mm512_broadcast_i32x4(_mm_setr_epi8(
+                                           0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12)));
+}
+
+/* For each column four bytes: 0, 1, 2 and 3 times its scale, as bytes wrap. */
+INLINE __m512i multiples_of(__m512i scale)
+{
+    __m512i once = _mm512_and_si512(scale, _mm512_set1_epi32((int)0xff00ff00));
+    __m512i twice =
+        _mm512_and_si512(_mm512_add_epi8(scale, scale), _mm512_set1_epi32((int)0xffff0000));
+    return _mm512_add_epi8(once, twice);
+}
+
+/* Bit pairs through a column's four bytes of the half's table. */
+INLINE void load_pairs(__m512i w[4], const uint8_t *p, __m512i table)
+{
+    const __m512i mask = _mm512_set1_epi8(3);
+    const __m512i column =
+        _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0); /* in its 16 bytes */
+    __m512i pairs = _mm512_load_si512(p);
+    w[0] = _mm512_ternarylogic_epi32(pairs, mask, column, A_AND_B_OR_C);
+    w[1] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 2), mask, column, A_AND_B_OR_C);
+    w[2] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 4), mask, column, A_AND_B_OR_C);
+    w[3] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 6), mask, column, A_AND_B_OR_C);
+    UNROLL
+    for (uint32_t t = 0; t < 4; t++)
+        w[t] = _mm512_shuffle_epi8(table, w[t]);
+}
+
+/* ---- K-quants of 2 and 3 bits --------------------------------------------------------------- */
+
+/* Weights are scale * q, 0 to 45. */
+INLINE void load_q2_k(struct block *out, const uint8_t *group, uint32_t b)
+{
+    UNROLL
+    for (uint32_t half = 0; half < 2; half++) {
+        __m512i both = load_u8(group + QR_Q2_K_BOTH(b) + 16 * half);
+        __m512i scale = four_times(_mm512_and_si512(both, _mm512_set1_epi32(15)));
+        load_pairs(out->w + 4 * half, group + QR_PAIRS_BLOCK * b + 64 * half, multiples_of(scale));
+        out->m[half] = f16_times(group + QR_Q2_K_DMIN, _mm512_srli_epi32(both, 4));
+    }
+    out->d = load_f16(group + QR_Q2_K_D);
+}
+
+/* Weights are scale * (q - 4) + 124: 0 (31 times -4) to 252 (-32 times -4).  The table holds that
+ * of the two low bits; the third one, where it is set, adds 4 times the scale. */
+INLINE void load_q3_k(struct block *out, const uint8_t *group, uint32_t b)
+{
+    const uint8_t *block = group + QR_Q3_K_BLOCK * b;
+    __m512i plane = _mm512_load_si512(block + QR_PAIRS_BLOCK), four[2];
+    UNROLL
+    for (uint32_t half = 0; half < 2; half++) {
+        __m512i scale = four_times(load_i8(group + QR_Q3_K_SCALE(b) + 16 * half));
+        __m512i twice = _mm512_add_epi8(scale, scale);
+        four[half] = _mm512_add_epi8(twice, twice);
+        __m512i lowest = _mm512_sub_epi8(_mm512_set1_epi8(124), four[half]);
+        load_pairs(out->w + 4 * half, block + 64 * half,
+                   _mm512_add_epi8(multiples_of(scale), lowest));
+    }
+#define THIRD_BIT(t, at_top)                                                                       \
+    out->w[t] =                                                                                    \
+        _mm512_mask_add_epi8(out->w[t], _mm512_movepi8_mask(at_top), out->w[t], four[(t) / 4]);
+    THIRD_BIT(0, _mm512_slli_epi16(plane, 7))
+    THIRD_BIT(1, _mm512_slli_epi16(plane, 6))
+    THIRD_BIT(2, _mm512_slli_epi16(plane, 5))
+    THIRD_BIT(3, _mm512_slli_epi16(plane, 4))
+    THIRD_BIT(4, _mm512_slli_epi16(plane, 3))
+    THIRD_BIT(5, _mm512_slli_epi16(plane, 2))
+    THIRD_BIT(6, _mm512_slli_epi16(plane, 1))
+    THIRD_BIT(7, plane)
+#undef THIRD_BIT
+    out->d = load_f16(group + QR_Q3_K_D);
+}
+
+INLINE void load_q6_k(struct block *out, const uint8_t *group, uint32_t b)
+{
+    const uint8_t *block = group + QR_Q6_K_BLOCK * b;
+    load_nibbles(out->w, block);
+    add_bits(out->w, _mm512_load_si512(block + QR_NIBBLE_BLOCK));
+    add_bits(out->w + 4, _mm512_load_si512(block + QR_NIBBLE_BLOCK + 64));
+    out->scale[0] = load_i8(group + QR_Q6_K_SCALE(b));
+    out->scale[1] = load_i8(group + QR_Q6_K_SCALE(b) + 16);
+    out->d = load_f16(group + QR_Q6_K_D);
+}
+
+/* ---- any type ------------------------------------------------------------------------------- */
+
+INLINE void load_bytes(__m512i w[8], const uint8_t *p)
+{
+    UNROLL
+    for (uint32_t t = 0; t < 8; t++)
+        w[t] = _mm512_load_si512(p + 64 * t);
+}
+
 INLINE void load_block(struct block *out, enum qr_type type, const uint8_t *group, uint32_t b)
 {
-    if (type == QR_TYPE_Q4_0) {
+    switch (type) {
+    case QR_TYPE_Q4_0:
         load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
         out->d = load_f16(group + QR_Q4_0_D(b));
-    } else if (type == QR_TYPE_Q4_1) {
+        break;
+    case QR_TYPE_Q4_1:
         load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
         out->d = load_f16(group + QR_Q4_1_D(b));
-        out->m = load_f16(group + QR_Q4_1_M(b));
-    } else if (type == QR_TYPE_Q8_0) {
-        UNROLL
-        for (uint32_t t = 0; t < 8; t++) {
-            out->w[t] = _mm512_load_si512(group + QR_BYTE_BLOCK * b + 64 * t);
-        }
+        out->m[0] = load_f16(group + QR_Q4_1_M(b));
+        break;
+    case QR_TYPE_Q5_0:
+        load_5_bits(out->w, group + QR_Q5_BLOCK * b);
+        out->d = load_f16(group + QR_Q5_0_D(b));
+        break;
+    case QR_TYPE_Q5_1:
+        load_5_bits(out->w, group + QR_Q5_BLOCK * b);
+        out->d = load_f16(group + QR_Q5_1_D(b));
+        out->m[0] = load_f16(group + QR_Q5_1_M(b));
+        break;
+    case QR_TYPE_Q8_0:
+        load_bytes(out->w, group + QR_BYTE_BLOCK * b);
         out->d = load_f16(group + QR_Q8_0_D(b));
-    } else if (type == QR_TYPE_Q4_K) {
+        break;
+    case QR_TYPE_IQ4_NL:
+        load_values(out->w, group + QR_NIBBLE_BLOCK * b);
+        out->d = load_f16(group + QR_IQ4_NL_D(b));
+        break;
+    case QR_TYPE_Q2_K: load_q2_k(out, group, b); break;
+    case QR_TYPE_Q3_K: load_q3_k(out, group, b); break;
+    case QR_TYPE_Q4_K:
         load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
-        out->d = _mm512_mul_ps(load_f16(group + QR_Q4_K_D),
-                               _mm512_cvtepi32_ps(load_u8(group + QR_Q4_K_SCALE(b))));
-        out->m = _mm512_mul_ps(load_f16(group + QR_Q4_K_DMIN),
-                               _mm512_cvtepi32_ps(load_u8(group + QR_Q4_K_MIN(b))));
-    } else {
-        const uint8_t *block = group + QR_Q6_K_BLOCK * b;
-        load_nibbles(out->w, block);
-        add_bits(out->w, _mm512_load_si512(block + QR_NIBBLE_BLOCK));
-        add_bits(out->w + 4, _mm512_load_si512(block + QR_NIBBLE_BLOCK + 64));
-        out->scale[0] = load_i8(group + QR_Q6_K_SCALE(b));
-        out->scale[1] = load_i8(group + QR_Q6_K_SCALE(b) + 16);
-        out->d = load_f16(group + QR_Q6_K_D);
+        out->d = f16_times(group + QR_Q4_K_D, load_u8(group + QR_Q4_K_SCALE(b)));
+        out->m[0] = f16_times(group + QR_Q4_K_DMIN, load_u8(group + QR_Q4_K_MIN(b)));
+        break;
+    case QR_TYPE_Q5_K:
+        load_5_bits(out->w, group + QR_Q5_BLOCK * b);
+        out->d = f16_times(group + QR_Q5_K_D, load_u8(group + QR_Q5_K_SCALE(b)));
+        out->m[0] = f16_times(group + QR_Q5_K_DMIN, load_u8(group + QR_Q5_K_MIN(b)));
+        break;
+    case QR_TYPE_Q6_K: load_q6_k(out, group, b); break;
+    case QR_TYPE_IQ4_XS:
+        load_values(out->w, group + QR_NIBBLE_BLOCK * b);
+        out->d = f16_times(group + QR_IQ4_XS_D, load_i8(group + QR_IQ4_XS_SCALE(b)));
+        break;
+    default: __builtin_unreachable(); /* no GEMM is made of other types */
+    }
+}
+
+/* Where the integer sum starts, so that the weights' unsigned offset is gone at its end. */
+INLINE __m512i start_of(enum qr_type type, const struct qr_act_row *a)
+{
+    switch (type) {
+    case QR_TYPE_Q4_0: return _mm512_set1_epi32(a->start_8);
+    case QR_TYPE_Q5_0: return _mm512_slli_epi32(_mm512_set1_epi32(a->start_8), 1); /* 16 */
+    case QR_TYPE_Q3_K:                                                             /* 128 - 4 */
+        return _mm512_sub_epi32(_mm512_set1_epi32(a->start_128),
+                                _mm512_srai_epi32(_mm512_set1_epi32(a->start_8), 1));
+    case QR_TYPE_Q8_0:
+    case QR_TYPE_IQ4_NL:
+    case QR_TYPE_IQ4_XS: return _mm512_set1_epi32(a->start_128);
+    default: return _mm512_setzero_si512();
     }
 }
 

@@ -61,5 +61,7 @@ QR_QUANTIZE_FN(qr_quantize_avx2)
         a->start_128 = -128 * (sums.first + sums.second);
         a->start_32[0] = -32 * sums.first;
         a->start_32[1] = -32 * sums.second;
+        a->half_s[0] = a->d * (float)sums.first;
+        a->half_s[1] = a->d * (float)sums.second;
     }
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "type_blocks.h"
+
 /* ---- made-up matrices ---------------------------------------------------------------------- */
 
 struct problem {
@@ -13,14 +15,9 @@ struct problem {
     void *acts_memory;
 };
 
-static void put_f16(uint8_t *to, float f)
-{
-    uint16_t h = qr_f32_to_f16(f);
-    memcpy(to, &h, 2);
-}
-
 /* n values of type in the file's form: every quant, 8-bit ones -128 too; scales of either sign,
- * some of them zero. */
+ * some of them zero.  Blocks of one bit everywhere are the extremes: every quant and inner scale at
+ * its least or its greatest, where a narrow sum would overflow. */
 static void random_blocks(struct kc_random *r, enum qr_type type, uint8_t *to, size_t n)
 {
     const struct qr_type_traits *t = qr_type_traits(type);
@@ -28,12 +25,9 @@ static void random_blocks(struct kc_random *r, enum qr_type type, uint8_t *to, s
 
     for (size_t i = 0; i < blocks_n; i++, to += t->block_bytes) {
         for (uint32_t j = 0; j < t->block_bytes; j++)
-            to[j] = (uint8_t)kc_random_u32(r);
+            to[j] = (uint8_t)(i % 8 < 2 ? 0 - i % 8 : kc_random_u32(r));
         float d = kc_random_u32(r) % 16 ? kc_random_float(r) * 0.02f : 0.0f;
-        put_f16(type == QR_TYPE_Q6_K ? to + 208 : to, d);
-        if (type == QR_TYPE_Q4_1 || type == QR_TYPE_Q4_K) {
-            put_f16(to + 2, kc_random_float(r) * 0.02f);
-        }
+        type_blocks_set(type, to, d, kc_random_float(r) * 0.02f);
     }
 }
 
@@ -68,10 +62,10 @@ static void fill_acts(struct problem *p, const struct qr_gemm_kernels *k, struct
 {
     float *x = kc_memory(p->m.k * sizeof *x);
     for (uint32_t row = 0; row < rows_n; row++) {
-        bool extremes = row % 5 == 3; /* all quants +-127 */
         for (uint32_t i = 0; i < p->m.k; i++) {
             x[i] = kc_random_normal(r);
-            if (extremes) x[i] = x[i] < 0 ? -2.5f : 2.5f;
+            if (row % 5 == 3) x[i] = x[i] < 0 ? -2.5f : 2.5f; /* all quants +-127 */
+            if (row % 5 == 4) x[i] = row % 2 ? -2.5f : 2.5f;  /* all on one side */
         }
         k->quantize(&p->acts, row, 0, x, p->m.k);
     }
@@ -203,7 +197,7 @@ static void bench_shape(struct kc_bench *b, enum qr_type type, uint32_t n, uint3
 
 static void bench_type(struct kc_bench *b, enum qr_type type)
 {
-    if (type == QR_TYPE_Q4_K || type == QR_TYPE_Q6_K) {
+    if (qr_type_traits(type)->block_n == 256) {
         bench_shape(b, type, 2048, 2048);
         bench_shape(b, type, 2048, 8192);
         return;
@@ -236,6 +230,13 @@ static void bench_type(struct kc_bench *b, enum qr_type type)
 
 GEMM_SUITE(q4_0, QR_TYPE_Q4_0);
 GEMM_SUITE(q4_1, QR_TYPE_Q4_1);
+GEMM_SUITE(q5_0, QR_TYPE_Q5_0);
+GEMM_SUITE(q5_1, QR_TYPE_Q5_1);
 GEMM_SUITE(q8_0, QR_TYPE_Q8_0);
+GEMM_SUITE(iq4_nl, QR_TYPE_IQ4_NL);
+GEMM_SUITE(q2_k, QR_TYPE_Q2_K);
+GEMM_SUITE(q3_k, QR_TYPE_Q3_K);
 GEMM_SUITE(q4_k, QR_TYPE_Q4_K);
+GEMM_SUITE(q5_k, QR_TYPE_Q5_K);
 GEMM_SUITE(q6_k, QR_TYPE_Q6_K);
+GEMM_SUITE(iq4_xs, QR_TYPE_IQ4_XS);

@@ -12,10 +12,10 @@
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_layout.h"
+#include "type_blocks.h"
 
-static const enum qr_type types[] = {QR_TYPE_Q4_0, QR_TYPE_Q4_1, QR_TYPE_Q8_0, QR_TYPE_Q4_K,
-                                     QR_TYPE_Q6_K};
-#define TYPES_N (sizeof types / sizeof types[0])
+#define types   type_blocks_all
+#define TYPES_N TYPE_BLOCKS_N
 
 static const char *const levels[] = {"scalar", "avx2", "avx512vnni"};
 #define LEVELS_N (sizeof levels / sizeof levels[0])
@@ -46,12 +46,6 @@ static size_t file_row_bytes(const struct qr_matrix *m)
     return (size_t)(m->k / t->block_n) * t->block_bytes;
 }
 
-static void put_f16(uint8_t *to, float f)
-{
-    uint16_t h = qr_f32_to_f16(f);
-    memcpy(to, &h, 2);
-}
-
 static void problem_init(struct problem *p, enum qr_type type, uint32_t k)
 {
     const struct qr_type_traits *t = qr_type_traits(type);
@@ -63,8 +57,7 @@ static void problem_init(struct problem *p, enum qr_type type, uint32_t k)
         p->file[i] = (uint8_t)next(p);
     for (size_t i = 0; i < bytes; i += t->block_bytes) {
         float d = (float)next(p) * 0x1p-24f * 0.02f - 0.01f;
-        put_f16(p->file + i + (type == QR_TYPE_Q6_K ? 208 : 0), d);
-        if (type == QR_TYPE_Q4_1 || type == QR_TYPE_Q4_K) put_f16(p->file + i + 2, 2 * d - 0.003f);
+        type_blocks_set(type, p->file + i, d, 2 * d - 0.003f);
     }
     p->packed = aligned_alloc(64, qr_matrix_bytes(&p->m));
     memset(p->packed, 0xee, qr_matrix_bytes(&p->m));
@@ -291,11 +284,12 @@ static void panels_pack_alone(void **state)
         for (uint32_t panel = p.m.panels_n; panel-- > 0;) {
             qr_matrix_pack(&p.m, again, p.file + 1, panel, panel + 1);
         }
-        /* of Q6_K's group the last 32 bytes are nobody's */
-        if (types[i] == QR_TYPE_Q6_K) {
-            for (size_t at = 0; at < bytes; at += QR_Q6_K_GROUP) {
-                memset(again + at + QR_Q6_K_D + 32, 0, 32);
-                memset(p.packed + at + QR_Q6_K_D + 32, 0, 32);
+        /* of groups with one f16 scale the last 32 bytes are nobody's */
+        if (types[i] == QR_TYPE_Q3_K || types[i] == QR_TYPE_Q6_K || types[i] == QR_TYPE_IQ4_XS) {
+            size_t group_bytes = qr_gemm_layout(types[i]).group_bytes;
+            for (size_t end = group_bytes; end <= bytes; end += group_bytes) {
+                memset(again + end - 32, 0, 32);
+                memset(p.packed + end - 32, 0, 32);
             }
         }
         assert_memory_equal(again, p.packed, bytes);
@@ -312,7 +306,8 @@ static void shapes_without_a_form_are_refused(void **state)
     (void)state;
     assert_false(qr_matrix_shape(&m, QR_TYPE_F32, 16, 32));
     assert_false(qr_matrix_shape(&m, QR_TYPE_BF16, 16, 32));
-    assert_false(qr_matrix_shape(&m, QR_TYPE_Q5_K, 16, 256));
+    assert_false(qr_matrix_shape(&m, (enum qr_type)16, 16, 256)); /* IQ2_XXS */
+    assert_false(qr_matrix_shape(&m, QR_TYPE_IQ4_XS, 16, 32));
     assert_false(qr_matrix_shape(&m, (enum qr_type)99, 16, 256));
     assert_false(qr_matrix_shape(&m, QR_TYPE_Q4_0, 16, 48));
     assert_false(qr_matrix_shape(&m, QR_TYPE_Q4_K, 16, 288));
