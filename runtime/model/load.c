@@ -77,6 +77,22 @@ static int refuse_type(struct loader *l, const char *name, const struct qr_gguf_
                     name, t->dims[0], type_name(t->type, room, sizeof(room)), expected);
 }
 
+/* Whatever has a form that the kernels take. */
+static int refuse_weights(struct loader *l, const char *name, const struct qr_gguf_tensor *t)
+{
+    char expected[256] = "";
+    size_t n = 0;
+
+    for (uint32_t type = 0; type <= QR_TYPE_BF16; type++) {
+        const struct qr_type_traits *traits = qr_type_traits(type);
+        if (!traits->block_n) continue;
+        n += (size_t)snprintf(expected + n, sizeof(expected) - n, "%s%s", n ? ", " : "",
+                              traits->name);
+        assert(n < sizeof(expected));
+    }
+    return refuse_type(l, name, t, expected);
+}
+
 static int find_weights(struct loader *l, const char *name, uint64_t k, uint64_t n,
                         struct qr_weights *w)
 {
@@ -84,8 +100,7 @@ static int find_weights(struct loader *l, const char *name, uint64_t k, uint64_t
     int status = find_shaped(l, name, k, n, &t);
 
     if (status) return status;
-    if (!qr_weights_init(w, l->model->kernels, t))
-        return refuse_type(l, name, t, "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K or Q6_K");
+    if (!qr_weights_init(w, l->model->kernels, t)) return refuse_weights(l, name, t);
     if (w->is_float) l->model->any_float = true;
     l->model->weights_n += k * n;
     return QUIRE_OK;

@@ -87,24 +87,65 @@ static void other_shapes(void **state)
     expect_reference(&t, FLOAT_LIMIT);
 }
 
+static struct tiny tiny_of(enum qr_type type, enum qr_type other, enum qr_type down,
+                           enum qr_type embedding)
+{
+    struct tiny t = tiny_defaults();
+
+    print_message("  %s\n", qr_type_traits(type)->name);
+    t.type = type;
+    t.other = other;
+    t.down = down;
+    t.embedding = embedding;
+    t.width = 256; /* rows that every type takes */
+    t.head_dim = 64;
+    t.rotary_n = 64;
+    t.ffn_width = 512;
+    return t;
+}
+
 /* Goal: every type of weights.
- * Method: a model of each, rows of 256 for those that need them. */
+ * Method: a model of each, the embedding and so the head too. */
 static void every_type(void **state)
 {
-    const enum qr_type types[] = {QR_TYPE_F16,  QR_TYPE_BF16, QR_TYPE_Q8_0, QR_TYPE_Q4_0,
-                                  QR_TYPE_Q4_1, QR_TYPE_Q4_K, QR_TYPE_Q6_K};
+    const enum qr_type floats[] = {QR_TYPE_F16, QR_TYPE_BF16};
 
     (void)state;
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        struct tiny t = tiny_defaults();
-        bool is_float = qr_type_traits(types[i])->is_float;
-        print_message("  %s\n", qr_type_traits(types[i])->name);
-        t.type = t.other = t.down = t.embedding = types[i];
-        t.width = 256;
-        t.head_dim = 64;
-        t.rotary_n = 64;
-        t.ffn_width = 512;
-        expect_reference(&t, is_float ? FLOAT_LIMIT : QUANTISED_LIMIT);
+    for (size_t i = 0; i < sizeof(floats) / sizeof(floats[0]); i++) {
+        struct tiny t = tiny_of(floats[i], floats[i], floats[i], floats[i]);
+        expect_reference(&t, FLOAT_LIMIT);
+    }
+    for (size_t i = 0; i < TYPE_BLOCKS_N; i++) {
+        enum qr_type type = type_blocks_all[i];
+        struct tiny t = tiny_of(type, type, type, type);
+        expect_reference(&t, QUANTISED_LIMIT);
+    }
+}
+
+/* Goal: files as llama-quantize mixes them: some matrices of a layer in a better type, the tied
+ * embedding in Q6_K, and another type again where rows are no multiple of 256.
+ * Method: a model for each of its recipes; the last with ffn_down's rows of 480. */
+static void recipes(void **state)
+{
+    const struct {
+        enum qr_type type, other, down, embedding, rows_of_32;
+    } recipes[] = {
+        {QR_TYPE_Q2_K, QR_TYPE_Q4_K, QR_TYPE_Q3_K, QR_TYPE_Q6_K, QR_TYPE_IQ4_NL},
+        {QR_TYPE_Q3_K, QR_TYPE_Q5_K, QR_TYPE_Q4_K, QR_TYPE_Q6_K, QR_TYPE_IQ4_NL},
+        {QR_TYPE_Q4_K, QR_TYPE_Q6_K, QR_TYPE_Q6_K, QR_TYPE_Q6_K, QR_TYPE_Q5_0},
+        {QR_TYPE_Q5_K, QR_TYPE_Q6_K, QR_TYPE_Q6_K, QR_TYPE_Q6_K, QR_TYPE_Q5_1},
+        {QR_TYPE_IQ4_XS, QR_TYPE_Q5_K, QR_TYPE_Q5_K, QR_TYPE_Q6_K, QR_TYPE_IQ4_NL},
+        {QR_TYPE_Q6_K, QR_TYPE_Q6_K, QR_TYPE_Q6_K, QR_TYPE_Q8_0, QR_TYPE_Q8_0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(recipes) / sizeof(recipes[0]); i++) {
+        struct tiny t =
+            tiny_of(recipes[i].type, recipes[i].other, recipes[i].down, recipes[i].embedding);
+        expect_reference(&t, QUANTISED_LIMIT);
+        t.down = recipes[i].rows_of_32;
+        t.ffn_width = 480;
+        expect_reference(&t, QUANTISED_LIMIT);
     }
 }
 
@@ -152,11 +193,9 @@ static void packed_gate_with_float_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain_floats),
-        cmocka_unit_test(other_shapes),
-        cmocka_unit_test(every_type),
-        cmocka_unit_test(mixed_types),
-        cmocka_unit_test(packed_gate_with_float_down),
+        cmocka_unit_test(plain_floats), cmocka_unit_test(other_shapes),
+        cmocka_unit_test(every_type),   cmocka_unit_test(recipes),
+        cmocka_unit_test(mixed_types),  cmocka_unit_test(packed_gate_with_float_down),
     };
 
     return cmocka_run_group_tests_name("model/forms", tests, NULL, NULL);

@@ -1,94 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* A row's bits depend on its own sequence only: not on who else is in the step, how the prompt was
  * cut, how many threads ran, or how the pages lie.  Everything here compares with ==. */
-#include "among.h"
 #include "floats.h"
+#include "invariant.h"
 
 #define TINY   QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
-#define TOKENS 50u
+#define TOKENS INVARIANT_TOKENS
 #define LONG   900u
 
-static float *new_logits(uint32_t rows_n, uint32_t vocab_n)
-{
-    float *logits = malloc((size_t)rows_n * vocab_n * sizeof(float));
-
-    assert_non_null(logits);
-    return logits;
-}
-
-/* The tokens alone, by other settings, against expected. */
-static void expect_alone(struct rig_settings settings, uint32_t chunk, const int32_t *tokens,
-                         const float *expected, const char *what)
-{
-    struct rig r;
-
-    rig_open(&r, &settings);
-    float *logits = new_logits(TOKENS, r.vocab_n);
-    rig_run(&r, 0, tokens, TOKENS, 0, chunk, logits);
-    among_expect_same(expected, logits, TOKENS, r.vocab_n, what);
-    free(logits);
-    rig_close(&r);
-}
-
-static void expect_among(struct rig_settings settings, uint32_t chunk, const int32_t *tokens,
-                         const float *expected, const char *what)
-{
-    struct rig r;
-
-    settings.seqs_n = AMONG_SEQS;
-    rig_open(&r, &settings);
-    float *logits = new_logits(TOKENS, r.vocab_n);
-    among_run(&r, tokens, TOKENS, chunk, logits);
-    among_expect_same(expected, logits, TOKENS, r.vocab_n, what);
-    free(logits);
-    rig_close(&r);
-}
-
-/* One reference, alone on one thread in one piece; everything else must equal it. */
-static void expect_invariant(struct rig_settings settings)
-{
-    static const uint32_t page_tokens[] = {16, 64, 128};
-    struct rig r;
-
-    settings.context_max = 128;
-    settings.rows_max = 160;
-    rig_open(&r, &settings);
-    int32_t *tokens = among_tokens(AMONG_OURS, TOKENS, r.vocab_n);
-    float *expected = new_logits(TOKENS, r.vocab_n);
-    rig_run(&r, 0, tokens, TOKENS, 0, TOKENS, expected);
-    rig_close(&r);
-
-    expect_alone(settings, 1, tokens, expected, "one token a step");
-    expect_alone(settings, 16, tokens, expected, "chunks of 16");
-    expect_alone(settings, 33, tokens, expected, "chunks of 33");
-    expect_among(settings, 1, tokens, expected, "among 32, one token a step");
-    settings.threads_n = 2;
-    expect_alone(settings, TOKENS, tokens, expected, "2 threads");
-    expect_alone(settings, 1, tokens, expected, "2 threads, one token a step");
-    expect_among(settings, 16, tokens, expected, "2 threads, among 32, chunks of 16");
-    expect_among(settings, TOKENS, tokens, expected, "2 threads, among 32, one piece");
-    settings.threads_n = 3;
-    expect_among(settings, 5, tokens, expected, "3 threads, among 32, chunks of 5");
-    for (size_t i = 0; i < sizeof(page_tokens) / sizeof(page_tokens[0]); i++) {
-        settings.page_tokens = page_tokens[i];
-        expect_among(settings, 16, tokens, expected, "other pages");
-    }
-    free(expected);
-    free(tokens);
-}
-
 /* Goal: quantised weights, keys in f16, at this machine's best level.
- * Method: see expect_invariant. */
+ * Method: see invariant_expect. */
 static void same_bits_with_f16_keys(void **state)
 {
     (void)state;
-    expect_invariant((struct rig_settings){.path = TINY, .kv_type = QR_KV_F16});
+    invariant_expect((struct rig_settings){.path = TINY, .kv_type = QR_KV_F16});
 }
 
 static void same_bits_with_f32_keys(void **state)
 {
     (void)state;
-    expect_invariant((struct rig_settings){.path = TINY, .kv_type = QR_KV_F32});
+    invariant_expect((struct rig_settings){.path = TINY, .kv_type = QR_KV_F32});
 }
 
 /* Goal: the same at every level below the best.
@@ -106,7 +37,7 @@ static void same_bits_at_each_level(void **state)
             continue;
         }
         print_message("  %s\n", levels[i]);
-        expect_invariant(
+        invariant_expect(
             (struct rig_settings){.path = TINY, .kv_type = QR_KV_F16, .cpu_level = levels[i]});
     }
 }
@@ -122,7 +53,7 @@ static void expect_invariant_floats(enum qr_type type)
     assert_int_equal(qr_gguf_open(&g, TINY, &allocator, &error), QUIRE_OK);
     floats_rewrite(&w, &g, type);
     const uint8_t *bytes = gguf_writer_finish(&w, &n);
-    expect_invariant((struct rig_settings){.bytes = bytes, .bytes_n = n, .kv_type = QR_KV_F16});
+    invariant_expect((struct rig_settings){.bytes = bytes, .bytes_n = n, .kv_type = QR_KV_F16});
     gguf_writer_free(&w);
     qr_gguf_close(&g);
 }
@@ -152,8 +83,8 @@ static void same_bits_where_a_sequence_is_spread(void **state)
     rig_open(&r, &settings);
     const uint32_t vocab_n = r.vocab_n;
     int32_t *tokens = among_tokens(1, LONG, vocab_n);
-    float *expected = new_logits(LONG, vocab_n);
-    float *logits = new_logits(LONG, vocab_n);
+    float *expected = invariant_logits(LONG, vocab_n);
+    float *logits = invariant_logits(LONG, vocab_n);
     rig_run(&r, 0, tokens, LONG, 0, LONG, expected);
     rig_close(&r);
     for (uint32_t threads_n = 1; threads_n <= 4; threads_n *= 2) {
@@ -184,7 +115,7 @@ static void same_bits_where_few_rows_are_asked_for(void **state)
     (void)state;
     rig_open(&r, &settings);
     int32_t *tokens = among_tokens(2, TOKENS, r.vocab_n);
-    float *expected = new_logits(TOKENS, r.vocab_n);
+    float *expected = invariant_logits(TOKENS, r.vocab_n);
     rig_run(&r, 0, tokens, TOKENS, 0, TOKENS, expected);
     memset(r.kv_memory.base, 0xff, r.kv_memory.bytes);
 
@@ -206,7 +137,7 @@ static void same_bits_where_few_rows_are_asked_for(void **state)
     step =
         (struct qr_step){.tokens = tokens + 40, .rows_n = TOKENS - 41, .seqs = &seq, .seqs_n = 1};
     qr_pass_forward(r.pass, &step);
-    float *last = new_logits(1, r.vocab_n);
+    float *last = invariant_logits(1, r.vocab_n);
     rig_run(&r, 0, tokens + TOKENS - 1, 1, TOKENS - 1, 1, last);
     among_expect_same(expected + (TOKENS - 1) * r.vocab_n, last, 1, r.vocab_n, "the last token");
     free(last);

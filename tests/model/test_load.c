@@ -238,8 +238,11 @@ static void unsupported_types_are_refused(void **state)
     (void)state;
     tiny.without = "blk.0.attn_q.weight";
     write();
-    gguf_writer_tensor(&writer, "blk.0.attn_q.weight", QR_TYPE_Q5_0, dims, 2, zeros, 64);
-    expect_refused(QUIRE_UNSUPPORTED, "tensor blk.0.attn_q.weight", "of type Q5_0");
+    gguf_writer_tensor(&writer, "blk.0.attn_q.weight", 16, dims, 2, zeros, 64);
+    expect_refused(QUIRE_UNSUPPORTED, "tensor blk.0.attn_q.weight", "of type IQ2_XXS");
+    write();
+    gguf_writer_tensor(&writer, "blk.0.attn_q.weight", 16, dims, 2, zeros, 64);
+    expect_refused(QUIRE_UNSUPPORTED, "expected F32, F16, Q4_0", "IQ4_XS, BF16");
     write();
     gguf_writer_tensor(&writer, "blk.0.attn_q.weight", 777, dims, 2, zeros, 64);
     expect_refused(QUIRE_UNSUPPORTED, "tensor blk.0.attn_q.weight", "of type number 777");

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "floats.h"
+#include "type_blocks.h"
 
 struct tiny {
     uint32_t layers_n, width, ffn_width, heads_n, kv_heads_n, head_dim, rotary_n, vocab_n;
@@ -53,22 +54,15 @@ static inline void tiny_blocks(enum qr_type type, uint8_t *blocks, size_t n, uin
 {
     const struct qr_type_traits *traits = qr_type_traits(type);
     const size_t bytes = traits->block_bytes;
-    uint16_t half;
+    float d, m;
 
+    type_blocks_usual(type, &d, &m);
     for (size_t i = 0; i < n / traits->block_n; i++) {
         uint8_t *block = blocks + i * bytes;
         for (size_t j = 0; j < bytes; j++)
             block[j] = (uint8_t)tiny_random(state);
         float vary = 0.75f + 0.5f * (float)(tiny_random(state) % 1000) / 1000.0f;
-        switch (type) {
-        case QR_TYPE_Q8_0: half = qr_f32_to_f16(0.0008f * vary); break;
-        case QR_TYPE_Q4_K: half = qr_f32_to_f16(0.0004f * vary); break;
-        case QR_TYPE_Q6_K: half = qr_f32_to_f16(0.00003f * vary); break;
-        default: half = qr_f32_to_f16(0.012f * vary); break;
-        }
-        memcpy(type == QR_TYPE_Q6_K ? block + bytes - 2 : block, &half, 2);
-        half = qr_f32_to_f16((type == QR_TYPE_Q4_K ? 0.003f : -0.09f) * vary);
-        if (type == QR_TYPE_Q4_1 || type == QR_TYPE_Q4_K) memcpy(block + 2, &half, 2);
+        type_blocks_set(type, block, d * vary, m * vary);
     }
 }
 
