@@ -69,8 +69,8 @@ static void begin(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
     struct qr_page_table *table;
 
     assert(seq->state == QR_SEQ_WAITING);
-    qr_seq_list_remove(s, &s->waiting, id);
-    qr_seq_list_push_tail(s, &s->running, id);
+    qr_queue_take(s, id, matched_n);
+    qr_seq_list_insert(s, &s->running, id);
     seq->slot = s->free_slots[--s->free_slots_n];
     seq->state = QR_SEQ_RUNNING;
     table = qr_seq_table(s, seq);
@@ -86,13 +86,14 @@ static void begin(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
 
 qr_seq_id qr_scheduler_admit(struct qr_scheduler *s)
 {
-    qr_seq_id id = s->waiting.head;
     uint32_t unpromised_n = qr_scheduler_unpromised_n(s), matched_n;
     const struct qr_seq *seq;
     qr_page_id *pages;
+    qr_seq_id id;
 
-    if (s->waiting.n == 0 || s->running.n == s->limits.running_max) return QR_SEQ_NONE;
-    if (unpromised_n == 0) return QR_SEQ_NONE;
+    if (s->running.n == s->limits.running_max || unpromised_n == 0) return QR_SEQ_NONE;
+    id = qr_queue_next(s);
+    if (id == QR_SEQ_NONE) return QR_SEQ_NONE;
     assert(s->free_slots_n > 0);
     seq = &s->seqs[id];
     pages = s->tables[s->free_slots[s->free_slots_n - 1]].pages;

@@ -47,11 +47,13 @@ static void check_waiting(const struct qr_scheduler *s, qr_seq_id id)
 
     assert(seq->state == QR_SEQ_WAITING);
     assert(seq->slot == QR_SLOT_NONE && seq->promised_n == 0 && s->sources[id].kept_n == 0);
+    assert(seq->priority == qr_share_priority(&s->shares, seq->share));
 }
 
-/* The list is whole, and in order of arrival from *arrival on, which it moves past its last. */
+/* The list is whole, and each in it comes after the one before; *last, a sequence or none, is
+ * before the first of them and becomes the last. */
 static void check_list(const struct qr_scheduler *s, const struct qr_seq_list *list,
-                       uint64_t *arrival)
+                       const struct qr_seq **last)
 {
     qr_seq_id prev = QR_SEQ_NONE;
     uint32_t n = 0;
@@ -60,8 +62,8 @@ static void check_list(const struct qr_scheduler *s, const struct qr_seq_list *l
         const struct qr_seq *seq = &s->seqs[id];
         assert(n++ < list->n);
         assert(id < s->seqs_n && seq->prev == prev);
-        assert(seq->arrival >= *arrival && seq->arrival < s->arrivals_n);
-        *arrival = seq->arrival + 1;
+        assert(*last == NULL || qr_seq_before(*last, seq));
+        *last = seq;
         assert(seq->known_n >= 1 && seq->known_n <= seq->tokens_max);
         if (list == &s->running)
             check_running(s, id);
@@ -70,6 +72,26 @@ static void check_list(const struct qr_scheduler *s, const struct qr_seq_list *l
         prev = id;
     }
     assert(list->tail == prev && n == list->n);
+}
+
+/* Those that never ran stand with their users, in order of arrival. */
+static void check_queue(const struct qr_scheduler *s)
+{
+    uint32_t fresh_n = 0;
+
+    qr_shares_check(&s->shares);
+    for (uint32_t i = 0; i < s->shares.used_n; i++) {
+        const struct qr_share *share = &s->shares.shares[i];
+        const struct qr_seq *last = NULL;
+        if (i == QR_SHARE_ROOT || share->waiting.n == 0) continue;
+        check_list(s, &share->waiting, &last);
+        fresh_n += share->waiting.n;
+        for (qr_seq_id id = share->waiting.head; id != QR_SEQ_NONE; id = s->seqs[id].next)
+            assert(s->seqs[id].share == i && s->seqs[id].preemptions_n == 0);
+    }
+    assert(fresh_n == s->fresh_n);
+    for (qr_seq_id id = s->returning.head; id != QR_SEQ_NONE; id = s->seqs[id].next)
+        assert(s->seqs[id].preemptions_n > 0);
 }
 
 static void check_sums(const struct qr_scheduler *s)
@@ -96,13 +118,15 @@ static void check_sums(const struct qr_scheduler *s)
 
 void qr_scheduler_check(const struct qr_scheduler *s)
 {
-    uint64_t arrival = 0;
+    const struct qr_seq *last = NULL;
 
     memset(s->readers, 0, s->pool->pages_n * sizeof s->readers[0]);
-    check_list(s, &s->running, &arrival);
-    check_list(s, &s->waiting, &arrival);
+    check_list(s, &s->running, &last);
+    check_list(s, &s->returning, &last);
+    check_queue(s);
     assert(s->running.n <= s->limits.running_max);
-    assert(s->running.n + s->waiting.n + s->free_seqs_n == s->seqs_n);
+    assert(s->running.n + qr_scheduler_waiting_n(s) + s->free_seqs_n == s->seqs_n);
+    assert(s->shares.shares[QR_SHARE_ROOT].live_n + s->free_seqs_n == s->seqs_n);
     assert(s->running.n + s->free_slots_n == s->limits.running_max);
     for (uint32_t i = 0; i < s->free_seqs_n; i++)
         assert(s->seqs[s->free_seqs[i]].state == QR_SEQ_FREE);
@@ -113,20 +137,31 @@ void qr_scheduler_check(const struct qr_scheduler *s)
     if (s->tree != NULL) qr_prefix_tree_check(s->tree);
 }
 
+static void dump_waiting(const struct qr_scheduler *s, const struct qr_seq_list *list, FILE *out)
+{
+    for (qr_seq_id id = list->head; id != QR_SEQ_NONE; id = s->seqs[id].next)
+        fprintf(out, "  waiting %u, priority %d: tokens %u known, %u at most; preempted %u times\n",
+                id, s->seqs[id].priority, s->seqs[id].known_n, s->seqs[id].tokens_max,
+                s->seqs[id].preemptions_n);
+}
+
 void qr_scheduler_dump(const struct qr_scheduler *s, FILE *out)
 {
     fprintf(out,
             "scheduler: %u running, %u waiting; pages: %u, %u free, %u cached, %u of them "
             "promised%s\n",
-            s->running.n, s->waiting.n, s->pool->pages_n, s->pool->free_n, s->pool->cached_n,
-            s->promised_n, s->planned ? "; planned" : "");
+            s->running.n, qr_scheduler_waiting_n(s), s->pool->pages_n, s->pool->free_n,
+            s->pool->cached_n, s->promised_n, s->planned ? "; planned" : "");
     for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
         const struct qr_seq *seq = &s->seqs[id];
         const struct qr_page_table *table = qr_seq_table(s, seq);
-        fprintf(out, "  running %u: tokens %u known, %u computed, %u at most; pages %u + %u\n", id,
-                seq->known_n, table->length, seq->tokens_max, table->pages_n, seq->promised_n);
+        fprintf(out,
+                "  running %u, priority %d: tokens %u known, %u computed, %u at most; pages %u + "
+                "%u\n",
+                id, seq->priority, seq->known_n, table->length, seq->tokens_max, table->pages_n,
+                seq->promised_n);
     }
-    for (qr_seq_id id = s->waiting.head; id != QR_SEQ_NONE; id = s->seqs[id].next)
-        fprintf(out, "  waiting %u: tokens %u known, %u at most; preempted %u times\n", id,
-                s->seqs[id].known_n, s->seqs[id].tokens_max, s->seqs[id].preemptions_n);
+    dump_waiting(s, &s->returning, out);
+    for (uint32_t i = 1; i < s->shares.used_n; i++)
+        dump_waiting(s, &s->shares.shares[i].waiting, out);
 }

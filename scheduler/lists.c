@@ -32,6 +32,19 @@ void qr_seq_list_push_head(struct qr_scheduler *s, struct qr_seq_list *list, qr_
     list->n++;
 }
 
+void qr_seq_list_insert(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id)
+{
+    qr_seq_id before = list->tail, after = QR_SEQ_NONE;
+
+    while (before != QR_SEQ_NONE && qr_seq_before(&s->seqs[id], &s->seqs[before])) {
+        after = before;
+        before = s->seqs[before].prev;
+    }
+    link_pair(s, list, before, id);
+    link_pair(s, list, id, after);
+    list->n++;
+}
+
 void qr_seq_list_remove(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id)
 {
     assert(list->n > 0);

@@ -65,7 +65,7 @@ qr_seq_id qr_scheduler_preempt(struct qr_scheduler *s)
     qr_seq_stop(s, id);
     s->seqs[id].state = QR_SEQ_WAITING;
     s->seqs[id].preemptions_n++;
-    qr_seq_list_push_head(s, &s->waiting, id);
+    qr_queue_return(s, id);
     s->stats.preemptions++;
     return id;
 }
@@ -75,7 +75,8 @@ void qr_seq_end(struct qr_scheduler *s, qr_seq_id id)
     if (s->seqs[id].state == QR_SEQ_RUNNING)
         qr_seq_stop(s, id);
     else
-        qr_seq_list_remove(s, &s->waiting, id);
+        qr_queue_remove(s, id);
+    qr_shares_leave(&s->shares, s->seqs[id].share);
     s->seqs[id].state = QR_SEQ_FREE;
     s->free_seqs[s->free_seqs_n++] = id;
 }

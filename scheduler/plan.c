@@ -29,8 +29,8 @@ static void add_item(struct qr_scheduler *s, qr_seq_id id, uint32_t tokens_n)
     s->plan.tokens_n += tokens_n;
 }
 
-/* Sequences with one token left, oldest first.  Whoever is preempted for one comes after it, so it
- * has no item yet. */
+/* Sequences with one token left, in order.  Whoever is preempted for one comes after it, so it has
+ * no item yet. */
 static void plan_decodes(struct qr_scheduler *s)
 {
     for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
@@ -81,11 +81,12 @@ const struct qr_plan *qr_scheduler_plan(struct qr_scheduler *s)
     assert(s->plan.tokens_n + QR_PREFILL_MIN <= s->limits.step_tokens);
     s->decodes_n = s->plan.items_n;
     plan_prefills(s);
-    /* Whoever was preempted in this step would be the first to come back. */
+    /* Pages that a preemption freed are for those that run; who waits for no more than a slot would
+     * take them. */
     if (s->plan.preempted_n == 0) plan_admissions(s);
 
     /* Progress: where there is a sequence, one moves. */
-    assert(s->plan.items_n > 0 || (s->running.n == 0 && s->waiting.n == 0));
+    assert(s->plan.items_n > 0 || (s->running.n == 0 && qr_scheduler_waiting_n(s) == 0));
     s->planned = s->plan.items_n > 0;
     return &s->plan;
 }
@@ -116,6 +117,7 @@ void qr_scheduler_commit(struct qr_scheduler *s, const struct qr_result *results
 
     for (uint32_t i = 0; i < results_n; i++) {
         struct qr_seq *seq = &s->seqs[s->items[i].seq];
+        if (s->items[i].wants_logits) qr_queue_charge_output(s, s->items[i].seq);
         if (results[i].finished) {
             qr_seq_end(s, s->items[i].seq);
         } else if (s->items[i].wants_logits) {

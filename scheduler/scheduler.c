@@ -9,7 +9,8 @@ static_assert(sizeof(struct qr_seq) <= 64, "a sequence is no more than a cache l
 
 /* Where the parts stand in the caller's memory, widest alignment first. */
 struct layout {
-    size_t seqs, sources, tables, items, free_seqs, free_slots, pages, readers, bytes;
+    size_t seqs, sources, shares, tables, items, free_seqs, free_slots, pages, readers, buckets,
+        bytes;
     uint32_t seqs_n;
     uint32_t table_pages; /* of one sequence */
 };
@@ -41,6 +42,8 @@ static struct layout lay_out(const struct qr_scheduler_limits *limits, uint32_t 
     l.seqs = place(&l.bytes, l.seqs_n, sizeof(struct qr_seq), alignof(struct qr_seq));
     l.sources =
         place(&l.bytes, l.seqs_n, sizeof(struct qr_seq_source), alignof(struct qr_seq_source));
+    l.shares =
+        place(&l.bytes, qr_shares_for(l.seqs_n), sizeof(struct qr_share), alignof(struct qr_share));
     l.tables =
         place(&l.bytes, running_n, sizeof(struct qr_page_table), alignof(struct qr_page_table));
     l.items = place(&l.bytes, running_n, sizeof(struct qr_plan_item), alignof(struct qr_plan_item));
@@ -48,6 +51,8 @@ static struct layout lay_out(const struct qr_scheduler_limits *limits, uint32_t 
     l.free_slots = place(&l.bytes, running_n, sizeof(uint32_t), alignof(uint32_t));
     l.pages = place(&l.bytes, running_n * l.table_pages, sizeof(qr_page_id), alignof(qr_page_id));
     l.readers = place(&l.bytes, pages_n, sizeof(uint32_t), alignof(uint32_t));
+    l.buckets =
+        place(&l.bytes, qr_share_buckets_for(l.seqs_n), sizeof(uint32_t), alignof(uint32_t));
     return l;
 }
 
@@ -84,12 +89,14 @@ struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_l
         .free_slots = (uint32_t *)(void *)(base + l.free_slots),
         .free_slots_n = limits->running_max,
         .running = {.head = QR_SEQ_NONE, .tail = QR_SEQ_NONE},
-        .waiting = {.head = QR_SEQ_NONE, .tail = QR_SEQ_NONE},
+        .returning = {.head = QR_SEQ_NONE, .tail = QR_SEQ_NONE},
         .items = (struct qr_plan_item *)(void *)(base + l.items),
         .readers = (uint32_t *)(void *)(base + l.readers),
     };
     if (s->limits.prefill_chunk == 0) s->limits.prefill_chunk = s->limits.step_tokens;
     s->plan.items = s->items;
+    qr_shares_init(&s->shares, (struct qr_share *)(void *)(base + l.shares),
+                   (uint32_t *)(void *)(base + l.buckets), l.seqs_n);
 
     memset(s->seqs, 0, s->seqs_n * sizeof s->seqs[0]);
     for (uint32_t i = 0; i < s->seqs_n; i++)
@@ -121,7 +128,7 @@ qr_seq_id qr_scheduler_submit(struct qr_scheduler *s, const struct qr_submission
     assert(submission->prompt_n >= 1 && submission->prompt_n <= submission->tokens_max);
     assert(qr_scheduler_fits(s, submission->tokens_max));
     assert(s->tree == NULL || submission->tokens != NULL);
-    if (s->waiting.n >= s->limits.waiting_max) return QR_SEQ_NONE;
+    if (qr_scheduler_waiting_n(s) >= s->limits.waiting_max) return QR_SEQ_NONE;
 
     /* Preempting moves a sequence, so those that run and wait never exceed both limits' sum. */
     assert(s->free_seqs_n > 0);
@@ -131,14 +138,16 @@ qr_seq_id qr_scheduler_submit(struct qr_scheduler *s, const struct qr_submission
         .slot = QR_SLOT_NONE,
         .known_n = submission->prompt_n,
         .tokens_max = submission->tokens_max,
-        .arrival = s->arrivals_n++,
+        .priority = submission->priority,
+        .share = qr_shares_join(&s->shares, submission),
+        .order = s->arrivals_n++,
     };
     s->sources[id] = (struct qr_seq_source){
         .tokens = submission->tokens,
         .salt = submission->salt,
         .fresh = submission->fresh,
     };
-    qr_seq_list_push_tail(s, &s->waiting, id);
+    qr_queue_push(s, id);
     return id;
 }
 
@@ -152,11 +161,6 @@ void qr_scheduler_cancel(struct qr_scheduler *s, qr_seq_id seq)
 uint32_t qr_scheduler_running_n(const struct qr_scheduler *s)
 {
     return s->running.n;
-}
-
-uint32_t qr_scheduler_waiting_n(const struct qr_scheduler *s)
-{
-    return s->waiting.n;
 }
 
 enum qr_seq_state qr_scheduler_state(const struct qr_scheduler *s, qr_seq_id seq)

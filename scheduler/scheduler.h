@@ -4,8 +4,9 @@
  * A sequence is WAITING (holds no pages), RUNNING (has pages; computes its known tokens, then one
  * more each step) or gone.  Every step:
  *     plan    what to compute: running sequences with one token left to compute first, then
- *             prefill in chunks, in order of admission, under the token budget; waiting sequences
- *             are admitted while slots, pages and budget allow, in order of arrival;
+ *             prefill in chunks, each in order of priority, then of admission, under the token
+ *             budget; waiting sequences are admitted while slots, pages and budget allow, by
+ *             priority, then fair share (shares.h), then arrival;
  *     (the engine computes)
  *     commit  what came of it: for each planned sequence that reached its last known token, either
  *             one more token or its end.
@@ -14,19 +15,21 @@
  * are taken as they are written.  A page that is full is in the tree from then on, for everybody,
  * and a sequence that ends or is preempted leaves all of its own there.  Where there is no free
  * page the coldest one goes from the tree.  No page left there either, but promised ones, for a
- * running sequence that grows: the latest admitted is preempted, possibly itself.  It waits at the
- * head of the queue, and runs again, from what the tree still has of it, once the free and cached
- * pages cover what it lacks and one more page for every sequence that would then run.
+ * running sequence that grows: of the lowest priority the latest admitted is preempted, possibly
+ * itself.  It waits before all of its priority that never ran, and runs again, from what the tree
+ * still has of it, once the free and cached pages cover what it lacks and one more page for every
+ * sequence that would then run.
  *
  * Compute once: the head of the queue is not admitted while a running sequence is about to compute
  * a page of which it wants at least half.  It holds nothing meanwhile, waits at most that
  * sequence's remaining prefill steps, and is admitted in the next plan if that sequence goes.
  *
- * Progress.  Sequences run and wait in order of arrival, always.  The oldest is never preempted,
- * and ends within ceil(n / min(16, prefill_chunk)) + m steps of becoming the oldest, n its tokens
- * known by then and m those still to come.  A sequence is preempted at most (g + 2) / 3 times, g
- * the pages by which it and the older ones that ran at its first admission could still grow;
- * without a tree also at most as often as there were such.  README.md has the proofs.
+ * Progress.  The first of those that run is not preempted, and ends within
+ * ceil(n / min(16, prefill_chunk)) + m steps of becoming so, n its tokens known by then and m those
+ * still to come, one more if it has just been admitted.  Within one priority a sequence is
+ * preempted at most (g + 2) / 3 times, g the pages by which it and those before it that ran at its
+ * first admission could still grow; without a tree also at most as often as there were such.
+ * README.md has the proofs, and what lower priorities that come later add.
  *
  * No clock, no allocation, no text: the same calls give the same plans.
  *
@@ -89,6 +92,11 @@ struct qr_result {
                       token now */
 };
 
+/* Whom a sequence is for, as the caller tells them apart: a hash, say.  Zero is a name as well. */
+struct qr_party {
+    uint64_t words[2];
+};
+
 /* What a sequence is when it comes. */
 struct qr_submission {
     /* *tokens are its tokens, as many as are known: the prompt's, and after a commit that gave it
@@ -99,6 +107,9 @@ struct qr_submission {
     uint32_t tokens_max;        /* the most it may grow to, the prompt included */
     struct qr_prefix_salt salt; /* pages are shared between equal salts only */
     bool fresh;                 /* every token is to be computed, whatever the tree has */
+    int32_t priority;           /* lower goes first */
+    struct qr_party client;     /* within a priority clients have fair shares; */
+    struct qr_party user;       /* within its client's share users have */
 };
 
 struct qr_scheduler_stats {
@@ -132,7 +143,8 @@ uint32_t qr_scheduler_tokens_max(const struct qr_scheduler *s);
 /* Whether a sequence of so many tokens could ever run. */
 bool qr_scheduler_fits(const struct qr_scheduler *s, uint32_t tokens_n);
 
-/* Puts a sequence at the end of the queue; its tokens_max fits.  QR_SEQ_NONE: the queue is full. */
+/* Puts a sequence into the queue, behind its user's others; its tokens_max fits.  QR_SEQ_NONE: the
+ * queue is full. */
 QR_MUST_CHECK qr_seq_id qr_scheduler_submit(struct qr_scheduler *s,
                                             const struct qr_submission *submission);
 

@@ -2,9 +2,11 @@
 /* scheduler_internal -- what the scheduler's files share: its memory and its lists.
  *
  *     scheduler.c   memory, submit, cancel, figures
- *     lists.c       the two lists that sequences stand in
+ *     lists.c       the lists that sequences stand in
+ *     queue.c       those that wait, and who of them is next
+ *     shares.c      whose turn it is: priorities, clients, their users
  *     pages.c       a sequence's pages: promised, taken, given back; preemption
-    admit.c       admission: what the tree has, whom to wait for, what it takes
+ *     admit.c       admission: what the tree has, whom to wait for, what it takes
  *     plan.c        plan and commit
  *     check.c       the invariant, and the dump
  *
@@ -13,6 +15,7 @@
 #define QR_SCHEDULER_INTERNAL_H
 
 #include "scheduler/scheduler.h"
+#include "scheduler/shares.h"
 
 #define QR_SLOT_NONE UINT32_MAX
 
@@ -26,7 +29,10 @@ struct qr_seq {
     uint32_t promised_n;   /* RUNNING: free pages that only it may take */
     uint32_t computed_max; /* the most tokens it ever had in pages */
     uint32_t preemptions_n;
-    uint64_t arrival; /* counts up with each submit */
+    int32_t priority; /* lower goes first */
+    uint32_t share;   /* its user's */
+    uint64_t order;   /* never admitted: counts up with each submit; from then on: with each
+                         sequence that is admitted for the first time */
 };
 
 /* What a sequence has to do with the prefix tree. */
@@ -35,11 +41,6 @@ struct qr_seq_source {
     struct qr_prefix_salt salt;
     uint32_t kept_n; /* RUNNING: its pages that are in the tree, the full ones */
     bool fresh;      /* takes nothing out of it */
-};
-
-struct qr_seq_list {
-    qr_seq_id head, tail;
-    uint32_t n;
 };
 
 struct qr_scheduler {
@@ -58,9 +59,12 @@ struct qr_scheduler {
     uint32_t *free_slots;         /* [running_max] */
     uint32_t free_slots_n;
 
-    struct qr_seq_list running; /* in order of arrival, and all before those that wait */
-    struct qr_seq_list waiting;
-    uint64_t arrivals_n;
+    /* By priority, then by order of first admission; all that run before all that return. */
+    struct qr_seq_list running;
+    struct qr_seq_list returning; /* preempted */
+    struct qr_shares shares;      /* the others that wait stand there, with their users: */
+    uint32_t fresh_n;
+    uint64_t arrivals_n, admissions_n;
     uint32_t promised_n; /* pages, of all running sequences; at most the free and cached ones */
     uint64_t held_tokens, held_pages; /* of running sequences, shared ones once for each */
 
@@ -84,10 +88,32 @@ static inline uint32_t qr_scheduler_unpromised_n(const struct qr_scheduler *s)
     return s->pool->free_n + s->pool->cached_n - s->promised_n;
 }
 
+/* Which of two that were admitted comes first: in the batch, and in the queue again. */
+static inline bool qr_seq_before(const struct qr_seq *a, const struct qr_seq *b)
+{
+    return a->priority != b->priority ? a->priority < b->priority : a->order < b->order;
+}
+
 /* lists.c */
 void qr_seq_list_push_tail(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
 void qr_seq_list_push_head(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
+/* In front of those at the tail that come after it. */
+void qr_seq_list_insert(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
 void qr_seq_list_remove(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
+
+/* queue.c */
+/* A new sequence waits; a preempted one does again. */
+void qr_queue_push(struct qr_scheduler *s, qr_seq_id id);
+void qr_queue_return(struct qr_scheduler *s, qr_seq_id id);
+/* It waits no longer. */
+void qr_queue_remove(struct qr_scheduler *s, qr_seq_id id);
+/* The head of the queue: who is to be admitted next.  QR_SEQ_NONE: nobody waits. */
+qr_seq_id qr_queue_next(struct qr_scheduler *s);
+/* The head of the queue leaves it because it is admitted, its first matched_n tokens computed: it
+ * gets its place in order, and its client is charged. */
+void qr_queue_take(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n);
+/* It has one more token. */
+void qr_queue_charge_output(struct qr_scheduler *s, qr_seq_id id);
 
 /* admit.c */
 /* The head of the queue runs, with a slot, the pages that the tree has for it and a promise of the
@@ -100,7 +126,7 @@ qr_seq_id qr_scheduler_admit(struct qr_scheduler *s);
 QR_MUST_CHECK bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n);
 /* The running sequence's pages that have become full enter the tree. */
 void qr_seq_keep_pages(struct qr_scheduler *s, qr_seq_id id);
-/* The latest admitted sequence waits again, at the head of the queue. */
+/* Of the lowest priority that runs, the latest admitted waits again. */
 qr_seq_id qr_scheduler_preempt(struct qr_scheduler *s);
 /* Leaves a running sequence's pages to the tree, gives back its promise and slot, and takes it off
  * the list. */

@@ -6,7 +6,7 @@
  * Sequences of a 32-token prompt grow to 512 tokens and are followed by new ones, so that pages are
  * taken and given back all the time.  With a prefix tree every text is another, so that the tree is
  * full and evicts for every page that is taken.  A figure is the median of 9 rounds of 2,000 steps,
- * in the process's own processor time. */
+ * in the process's own processor time.  Of many clients each request is the next one's. */
 #include <time.h>
 
 #include "world.h"
@@ -61,10 +61,14 @@ static const int32_t *const *next_text(void)
     return &texts.first[which];
 }
 
+static uint32_t clients_n, submitted_n;
+
 static void submit(struct qr_scheduler *s)
 {
-    const struct qr_submission submission = {
-        .tokens = texts.n > 0 ? next_text() : NULL, .prompt_n = 32, .tokens_max = 512};
+    const struct qr_submission submission = {.tokens = texts.n > 0 ? next_text() : NULL,
+                                             .prompt_n = 32,
+                                             .tokens_max = 512,
+                                             .client = {{submitted_n++ % clients_n, 0}}};
     qr_seq_id id = qr_scheduler_submit(s, &submission);
 
     assert(id != QR_SEQ_NONE);
@@ -86,7 +90,8 @@ static void step(struct qr_scheduler *s)
         submit(s);
 }
 
-static void measure(uint32_t running_n, uint32_t waiting_n, uint32_t pages_n, bool has_tree)
+static void measure(uint32_t running_n, uint32_t waiting_n, uint32_t clients, uint32_t pages_n,
+                    bool has_tree)
 {
     const struct qr_scheduler_limits limits = {.running_max = running_n,
                                                .waiting_max = waiting_n + running_n,
@@ -97,6 +102,7 @@ static void measure(uint32_t running_n, uint32_t waiting_n, uint32_t pages_n, bo
     double rounds[ROUNDS_N];
     struct world w;
 
+    clients_n = clients;
     world_open(&w, &limits, pages_n, 32, has_tree);
     if (has_tree) open_texts(2 * running_n + waiting_n + 1);
     for (uint32_t i = 0; i < running_n; i++) {
@@ -115,9 +121,9 @@ static void measure(uint32_t running_n, uint32_t waiting_n, uint32_t pages_n, bo
     qsort(rounds, ROUNDS_N, sizeof rounds[0], compare);
     qr_scheduler_check(w.scheduler);
     qr_scheduler_stats(w.scheduler, &stats);
-    printf("%7u %7u %7u %4s %10.2f %12.1f %12.3f %10.3f\n", running_n, waiting_n, pages_n,
-           has_tree ? "yes" : "no", rounds[ROUNDS_N / 2], rounds[ROUNDS_N / 2] * 1000 / running_n,
-           (double)stats.preemptions / (double)stats.steps,
+    printf("%7u %7u %7u %7u %4s %10.2f %12.1f %12.3f %10.3f\n", running_n, waiting_n, clients,
+           pages_n, has_tree ? "yes" : "no", rounds[ROUNDS_N / 2],
+           rounds[ROUNDS_N / 2] * 1000 / running_n, (double)stats.preemptions / (double)stats.steps,
            (double)stats.evictions / (double)stats.steps);
     free(texts.tokens);
     free(texts.first);
@@ -127,17 +133,20 @@ static void measure(uint32_t running_n, uint32_t waiting_n, uint32_t pages_n, bo
 
 int main(void)
 {
-    printf("running waiting   pages tree    us/step  ns/sequence  preempt/step evict/step\n");
-    measure(1, 0, 8192, false);
-    measure(64, 0, 8192, false);
-    measure(256, 0, 8192, false);
-    measure(256, 0, 32768, false);
-    measure(256, 100000, 8192, false);
-    measure(256, 1000, 1200, false);
-    measure(1, 0, 8192, true);
-    measure(64, 0, 8192, true);
-    measure(256, 0, 8192, true);
-    measure(256, 0, 32768, true);
-    measure(256, 1000, 1200, true);
+    printf(
+        "running waiting clients   pages tree    us/step  ns/sequence  preempt/step evict/step\n");
+    measure(1, 0, 1, 8192, false);
+    measure(64, 0, 1, 8192, false);
+    measure(256, 0, 1, 8192, false);
+    measure(256, 0, 1, 32768, false);
+    measure(256, 100000, 1, 8192, false);
+    measure(256, 100000, 10000, 8192, false);
+    measure(256, 1000, 1, 1200, false);
+    measure(1, 0, 1, 8192, true);
+    measure(64, 0, 1, 8192, true);
+    measure(256, 0, 1, 8192, true);
+    measure(256, 0, 1, 32768, true);
+    measure(256, 1000, 300, 8192, true);
+    measure(256, 1000, 1, 1200, true);
     return 0;
 }

@@ -17,10 +17,16 @@
 #ifndef QR_TESTS_SCHEDULER_SIMULATION_H
 #define QR_TESTS_SCHEDULER_SIMULATION_H
 
+#include "sim_shares.h"
 #include "world.h"
 
 #define SIM_SEQS_MAX   64u
 #define SIM_TOKENS_MAX 256u
+#define SIM_PRIORITIES 5u
+#define SIM_CLIENTS    4u
+#define SIM_USERS      3u
+
+static const int32_t sim_priorities[SIM_PRIORITIES] = {0, 7, -1, INT32_MIN, INT32_MAX};
 
 /* A sequence's tokens, and for each a hash of the salt and all tokens up to it. */
 struct sim_text {
@@ -34,21 +40,34 @@ struct sim_text {
 struct sim_seq {
     bool live;
     bool was_running; /* before the plan */
+    bool runs;        /* by this account */
     bool ran;         /* was ever admitted */
     uint64_t serial;  /* counts up with each accepted submit */
+    uint64_t place;   /* counts up with each first admission */
+    int32_t priority;
+    uint32_t client;
+    uint32_t share;             /* sim_shares.h's */
+    uint32_t growth_n, older_n; /* what its preemptions are bounded by: see sim_bound_preemptions */
     uint32_t known_n;
     uint32_t computed_n;
     uint32_t planned_n; /* tokens of this step */
     uint32_t ends_at;   /* ends when so many tokens are computed */
     uint32_t tokens_max;
     uint32_t preemptions_n;
-    uint32_t preemptions_max; /* scheduler.h's bound */
     struct sim_text *text;
+};
+
+/* What a client got of one priority, and against each other client the least and the most that it
+ * was ahead by while both waited all the time. */
+struct sim_service {
+    int64_t got;
+    int64_t ahead_min[SIM_CLIENTS], ahead_max[SIM_CLIENTS];
+    bool both[SIM_CLIENTS];
 };
 
 struct sim_counts {
     uint64_t steps, submitted, refused, cancelled, finished, preemptions, readmissions, promised;
-    uint64_t hits, resumed, copies, evictions, waits, takeovers;
+    uint64_t hits, resumed, copies, evictions, waits, takeovers, backlogged;
 };
 
 struct sim {
@@ -59,15 +78,18 @@ struct sim {
 
     struct qr_scheduler_limits limits;
     uint32_t pages_n, page_tokens;
-    uint32_t submit_in, cancel_in, stop_in; /* one in so many */
+    uint32_t submit_in, cancel_in, stop_in;    /* one in so many */
+    uint32_t priorities_n, clients_n, users_n; /* that there are */
     struct world world, twin;
     bool has_twin; /* a second scheduler that is told the same must plan the same */
     bool has_tree;
 
     struct sim_seq seqs[SIM_SEQS_MAX];
-    uint64_t serials_n;
-    uint64_t oldest_serial, oldest_deadline; /* the step by which the oldest must have ended */
-    bool waited;                             /* in the last plan: */
+    uint64_t serials_n, places_n;
+    struct sim_shares shares;
+    struct sim_service service[SIM_PRIORITIES][SIM_CLIENTS];
+    uint64_t first_serial, first_deadline; /* the step by which the first must have ended */
+    bool waited;                           /* in the last plan: */
     uint64_t waiter, leader;
     struct sim_counts n;
 };
@@ -126,6 +148,9 @@ static void sim_configure(struct sim *sim)
     sim->submit_in = 2 + sim_choose(sim, 12);
     sim->cancel_in = 4 << sim_choose(sim, 8);
     sim->stop_in = 16 << sim_choose(sim, 8);
+    sim->priorities_n = sim_choose(sim, 2) == 0 ? 1 : 1 + sim_choose(sim, SIM_PRIORITIES);
+    sim->clients_n = 1 + sim_choose(sim, SIM_CLIENTS);
+    sim->users_n = 1 + sim_choose(sim, SIM_USERS);
 }
 
 /* ---- the account ------------------------------------------------------------------------ */
@@ -149,7 +174,8 @@ static void sim_open(struct sim *sim)
 {
     sim_configure(sim);
     SIM_CHECK(sim, sim->limits.running_max + sim->limits.waiting_max <= SIM_SEQS_MAX);
-    sim->oldest_serial = UINT64_MAX;
+    sim->first_serial = UINT64_MAX;
+    sim_shares_init(&sim->shares, sim->limits.running_max + sim->limits.waiting_max);
     world_open(&sim->world, &sim->limits, sim->pages_n, sim->page_tokens, sim->has_tree);
     if (sim->has_twin)
         world_open(&sim->twin, &sim->limits, sim->pages_n, sim->page_tokens, sim->has_tree);
@@ -226,8 +252,16 @@ static void sim_submit(struct sim *sim)
     uint32_t early_n = sim_choose(sim, 2) == 0 ? 0 : sim_choose(sim, tokens_max - prompt_n + 1);
     bool full = qr_scheduler_waiting_n(sim->world.scheduler) >= sim->limits.waiting_max;
     struct sim_text *text = sim_draw_text(sim, prompt_n);
-    const struct qr_submission submission = {&text->first, prompt_n, tokens_max, text->salt,
-                                             text->fresh};
+    int32_t priority = sim_priorities[sim_choose(sim, sim->priorities_n)];
+    uint32_t client = sim_choose(sim, sim->clients_n), user = sim_choose(sim, sim->users_n);
+    const struct qr_submission submission = {.tokens = &text->first,
+                                             .prompt_n = prompt_n,
+                                             .tokens_max = tokens_max,
+                                             .salt = text->salt,
+                                             .fresh = text->fresh,
+                                             .priority = priority,
+                                             .client = {{client, 0}},
+                                             .user = {{0, user}}};
     qr_seq_id id = qr_scheduler_submit(sim->world.scheduler, &submission);
 
     if (sim->has_twin) SIM_CHECK(sim, qr_scheduler_submit(sim->twin.scheduler, &submission) == id);
@@ -242,11 +276,15 @@ static void sim_submit(struct sim *sim)
     sim->seqs[id] = (struct sim_seq){
         .live = true,
         .serial = sim->serials_n++,
+        .priority = priority,
+        .client = client,
+        .share = sim_shares_join(&sim->shares, priority, client, user),
         .known_n = prompt_n,
         .ends_at = tokens_max - early_n,
         .tokens_max = tokens_max,
         .text = text,
     };
+    sim_shares_wait(&sim->shares, sim->seqs[id].share);
     sim->n.submitted++;
 }
 
@@ -254,6 +292,8 @@ static void sim_end(struct sim *sim, uint32_t id)
 {
     SIM_CHECK(sim, sim->seqs[id].live);
     SIM_CHECK(sim, qr_scheduler_state(sim->world.scheduler, id) == QR_SEQ_FREE);
+    if (!sim->seqs[id].ran) sim_shares_unwait(&sim->shares, sim->seqs[id].share);
+    sim_shares_leave(&sim->shares, sim->seqs[id].share);
     sim->seqs[id].live = false;
     free(sim->seqs[id].text);
 }
@@ -316,16 +356,51 @@ static void sim_compute(struct sim *sim, const struct qr_plan_item *item)
 
 /* ---- what a plan must be ---------------------------------------------------------------- */
 
+/* Of two that were admitted: which comes first. */
+static bool sim_before(const struct sim_seq *a, const struct sim_seq *b)
+{
+    return a->priority != b->priority ? a->priority < b->priority : a->place < b->place;
+}
+
+/* Charges a sequence's client and user. */
+static void sim_serve(struct sim *sim, const struct sim_seq *seq, uint32_t cost)
+{
+    uint32_t class = 0;
+
+    while (sim_priorities[class] != seq->priority)
+        class ++;
+    sim->service[class][seq->client].got += cost;
+    sim_shares_charge(&sim->shares, seq->share, cost);
+}
+
+/* Who is to be admitted next: the first of those that were preempted, unless one that never ran is
+ * of a lower priority; of these whose turn it is.  NULL: nobody waits. */
+static struct sim_seq *sim_next(struct sim *sim)
+{
+    struct sim_seq *returning = NULL, *fresh = NULL;
+    uint32_t user = sim_shares_next(&sim->shares);
+
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        struct sim_seq *seq = &sim->seqs[id];
+        if (!seq->live || seq->runs) continue;
+        if (seq->ran && (returning == NULL || sim_before(seq, returning))) returning = seq;
+        if (!seq->ran && seq->share == user && (fresh == NULL || seq->serial < fresh->serial))
+            fresh = seq;
+    }
+    SIM_CHECK(sim, (fresh == NULL) == (user == SIM_SHARE_NONE));
+    if (returning == NULL || fresh == NULL) return returning != NULL ? returning : fresh;
+    return returning->priority <= fresh->priority ? returning : fresh;
+}
+
 /* Whoever begins has at least the full pages of it that a running sequence has computed, and never
  * its last token. */
-static void sim_begin(struct sim *sim, uint32_t id, const struct qr_plan *plan)
+static void sim_begin(struct sim *sim, const struct qr_plan_item *item)
 {
-    struct sim_seq *seq = &sim->seqs[id];
+    struct sim_seq *seq = &sim->seqs[item->seq];
     uint32_t least_n = 0, cut_n = 0;
 
     SIM_CHECK(sim, seq->computed_n == 0);
-    for (uint32_t i = 0; i < plan->items_n; i++)
-        if (plan->items[i].seq == id) seq->computed_n = plan->items[i].position;
+    seq->computed_n = item->position;
     sim->n.hits += seq->computed_n;
     sim->n.readmissions += seq->preemptions_n > 0;
     sim->n.resumed += seq->preemptions_n > 0 && seq->computed_n > 0;
@@ -349,60 +424,91 @@ static void sim_begin(struct sim *sim, uint32_t id, const struct qr_plan *plan)
     SIM_CHECK(sim, seq->computed_n >= least_n);
 }
 
-/* Who was preempted and who was admitted, and that arrival alone decided it. */
+/* How often a sequence may be preempted, told when it is first admitted: it counts by how many
+ * pages it and those that run before it can grow, and how many these are; whoever is admitted
+ * before it later counts with all its pages, and two more, and as one. */
+static void sim_bound_preemptions(struct sim *sim, struct sim_seq *seq)
+{
+    for (uint32_t i = 0; i < SIM_SEQS_MAX; i++) {
+        struct sim_seq *other = &sim->seqs[i];
+        if (!other->live || !other->ran) continue;
+        if (sim_before(seq, other)) {
+            if (other->runs) other->growth_n += sim_pages_for(sim, seq->tokens_max) + 2;
+            other->older_n++;
+        } else if (other->runs) {
+            seq->growth_n +=
+                sim_pages_for(sim, other->tokens_max) - sim_pages_for(sim, other->known_n);
+            seq->older_n += other != seq;
+        }
+    }
+}
+
+static void sim_admit(struct sim *sim, const struct qr_plan_item *item)
+{
+    struct sim_seq *seq = &sim->seqs[item->seq];
+
+    SIM_CHECK(sim, seq == sim_next(sim));
+    sim_begin(sim, item);
+    seq->runs = true;
+    if (seq->ran) return;
+    seq->ran = true;
+    seq->place = sim->places_n++;
+    sim_shares_take(&sim->shares, seq->share);
+    sim_serve(sim, seq, seq->known_n - item->position);
+    sim_bound_preemptions(sim, seq);
+}
+
+static void sim_preempt(struct sim *sim, struct sim_seq *seq)
+{
+    uint32_t most = (seq->growth_n + 2) / 3;
+
+    seq->runs = false;
+    seq->preemptions_n++;
+    seq->computed_n = 0;
+    if (!sim->has_tree && seq->older_n < most) most = seq->older_n;
+    SIM_CHECK(sim, seq->preemptions_n <= most);
+    sim->n.preemptions++;
+}
+
+/* Who was preempted and who was admitted, and that it was their turn: all that run come before all
+ * that were preempted. */
 static void sim_check_moves(struct sim *sim, const struct qr_plan *plan)
 {
     uint32_t preempted_n = 0, admitted_n = 0;
-    uint64_t last_running = 0, first_waiting = UINT64_MAX;
+    const struct sim_seq *last = NULL;
 
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
         struct sim_seq *seq = &sim->seqs[id];
-        bool runs = sim_runs(sim, id);
-        if (!seq->live) continue;
-        if (seq->was_running && !runs) {
-            preempted_n++;
-            seq->preemptions_n++;
-            seq->computed_n = 0;
-            SIM_CHECK(sim, seq->preemptions_n <= seq->preemptions_max);
-        }
-        if (!seq->was_running && runs) {
-            admitted_n++;
-            sim_begin(sim, id, plan);
-        }
-        if (runs && seq->serial > last_running) last_running = seq->serial;
-        if (!runs && seq->serial < first_waiting) first_waiting = seq->serial;
+        seq->runs = seq->was_running;
+        if (!seq->was_running || sim_runs(sim, id)) continue;
+        preempted_n++;
+        sim_preempt(sim, seq);
+    }
+    for (uint32_t i = 0; i < plan->items_n; i++) {
+        if (sim->seqs[plan->items[i].seq].was_running) continue;
+        admitted_n++;
+        sim_admit(sim, &plan->items[i]);
+    }
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        const struct sim_seq *seq = &sim->seqs[id];
+        SIM_CHECK(sim, seq->runs == sim_runs(sim, id));
+        if (seq->runs && (last == NULL || sim_before(last, seq))) last = seq;
+    }
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        const struct sim_seq *seq = &sim->seqs[id];
+        if (seq->live && seq->ran && !seq->runs)
+            SIM_CHECK(sim, last == NULL || sim_before(last, seq));
     }
     SIM_CHECK(sim, plan->preempted_n == preempted_n);
     SIM_CHECK(sim, plan->admitted_n == admitted_n);
     SIM_CHECK(sim, preempted_n == 0 || admitted_n == 0);
-    SIM_CHECK(sim, last_running < first_waiting);
-    sim->n.preemptions += preempted_n;
 }
 
-/* How often a sequence admitted now for the first time may be preempted. */
-static void sim_bound_preemptions(struct sim *sim)
-{
-    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
-        struct sim_seq *seq = &sim->seqs[id];
-        uint32_t growth_n = 0, older_n = 0;
-        if (!sim_runs(sim, id) || seq->ran) continue;
-        seq->ran = true;
-        for (uint32_t i = 0; i < SIM_SEQS_MAX; i++) {
-            const struct sim_seq *other = &sim->seqs[i];
-            if (!sim_runs(sim, i) || other->serial > seq->serial) continue;
-            growth_n += sim_pages_for(sim, other->tokens_max) - sim_pages_for(sim, other->known_n);
-            older_n += other != seq;
-        }
-        seq->preemptions_max = (growth_n + 2) / 3;
-        if (!sim->has_tree && older_n < seq->preemptions_max) seq->preemptions_max = older_n;
-    }
-}
-
-/* Each item by itself, and the order: decodes first, each kind by arrival. */
+/* Each item by itself, and the order: decodes first, each kind in order, then who is admitted. */
 static void sim_check_items(struct sim *sim, const struct qr_plan *plan)
 {
     bool prefill_began = false;
-    uint64_t last_serial = 0;
+    const struct sim_seq *last = NULL;
     uint32_t tokens_n = 0;
 
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++)
@@ -419,10 +525,11 @@ static void sim_check_items(struct sim *sim, const struct qr_plan *plan)
         SIM_CHECK(sim, !(decode && prefill_began));
         if (!decode && !prefill_began) {
             prefill_began = true;
-            last_serial = 0;
+            last = NULL;
         }
-        SIM_CHECK(sim, seq->serial >= last_serial);
-        last_serial = seq->serial + 1;
+        /* Whoever is admitted prefills last, whatever its place among those that run. */
+        if (last != NULL && seq->was_running) SIM_CHECK(sim, sim_before(last, seq));
+        last = seq;
         seq->planned_n = item->tokens_n;
         tokens_n += item->tokens_n;
     }
@@ -431,16 +538,16 @@ static void sim_check_items(struct sim *sim, const struct qr_plan *plan)
 
 /* Whoever was admitted moves at once; the last of them, if it had been preempted, left a page for
  * each of those that run. */
-static void sim_check_admitted(struct sim *sim, uint32_t unpromised_n)
+static void sim_check_admitted(struct sim *sim, const struct qr_plan *plan, uint32_t unpromised_n)
 {
     uint32_t running_n = qr_scheduler_running_n(sim->world.scheduler);
-    const struct sim_seq *last = NULL;
+    const struct sim_seq *last =
+        plan->admitted_n > 0 ? &sim->seqs[plan->items[plan->items_n - 1].seq] : NULL;
 
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
         const struct sim_seq *seq = &sim->seqs[id];
         if (seq->was_running || !sim_runs(sim, id)) continue;
         SIM_CHECK(sim, seq->planned_n > 0);
-        if (last == NULL || seq->serial > last->serial) last = seq;
     }
     if (last != NULL && last->preemptions_n > 0 && running_n > 1)
         SIM_CHECK(sim, unpromised_n >= running_n);
@@ -502,17 +609,14 @@ static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
 {
     uint32_t decodes_n = 0, prefill_n = 0, wanted_n = 0, held_n = 0, promised_n = 0, budget;
     uint32_t room_n = sim->world.pool.free_n + sim->world.pool.cached_n;
-    const struct sim_seq *head = NULL;
+    const struct sim_seq *head = sim_next(sim);
 
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
         const struct sim_seq *seq = &sim->seqs[id];
         uint32_t left_n = seq->known_n - seq->computed_n;
         uint32_t pages_n = sim_pages_for(sim, seq->computed_n + seq->planned_n);
         if (!seq->live) continue;
-        if (!sim_runs(sim, id)) {
-            if (head == NULL || seq->serial < head->serial) head = seq;
-            continue;
-        }
+        if (!sim_runs(sim, id)) continue;
         held_n += pages_n;
         promised_n += sim_pages_for(sim, seq->known_n) - pages_n;
         if (seq->was_running && left_n == 1) {
@@ -532,28 +636,58 @@ static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
                                  : held_n + sim->world.pool.free_n == sim->pages_n);
     SIM_CHECK(sim, promised_n <= room_n);
     sim->n.promised += promised_n > 0;
-    sim_check_admitted(sim, room_n - promised_n);
+    sim_check_admitted(sim, plan, room_n - promised_n);
     sim_check_takeover(sim);
     if (head != NULL && prefill_n < budget) sim_check_head(sim, head, room_n - promised_n, plan);
 }
 
-/* The oldest of all moves in every step, and ends in time. */
-static void sim_check_oldest(struct sim *sim)
+/* The first of those that run moves in every step, and ends in time once it is the first. */
+static void sim_check_first(struct sim *sim)
 {
-    const struct sim_seq *oldest = NULL;
+    const struct sim_seq *first = NULL;
     uint32_t chunk = sim_chunk(sim) < QR_PREFILL_MIN ? sim_chunk(sim) : QR_PREFILL_MIN;
 
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++)
-        if (sim->seqs[id].live && (oldest == NULL || sim->seqs[id].serial < oldest->serial))
-            oldest = &sim->seqs[id];
-    if (oldest == NULL) return;
-    SIM_CHECK(sim, oldest->planned_n > 0);
-    if (oldest->serial != sim->oldest_serial) {
-        sim->oldest_serial = oldest->serial;
-        sim->oldest_deadline = sim->n.steps + (oldest->known_n + chunk - 1) / chunk +
-                               (oldest->ends_at - oldest->known_n);
+        if (sim->seqs[id].runs && (first == NULL || sim_before(&sim->seqs[id], first)))
+            first = &sim->seqs[id];
+    if (first == NULL) return;
+    SIM_CHECK(sim, first->planned_n > 0 || !first->was_running);
+    if (first->serial != sim->first_serial) {
+        sim->first_serial = first->serial;
+        sim->first_deadline = sim->n.steps + (first->known_n + chunk - 1) / chunk +
+                              (first->ends_at - first->known_n) +
+                              !first->was_running; /* others may have had the budget of that step */
     }
-    SIM_CHECK(sim, sim->n.steps < sim->oldest_deadline);
+    SIM_CHECK(sim, sim->n.steps < sim->first_deadline);
+}
+
+/* What two clients that both wait are served differs by no more than 2 U: U the longest prompt and
+ * all that a batch may still put out (the paper's bound, with a batch of sequences for its batch of
+ * tokens). */
+static void sim_check_service(struct sim *sim)
+{
+    int64_t longest = qr_scheduler_tokens_max(sim->world.scheduler);
+    int64_t bound = 2 * (longest + 2 * longest * sim->limits.running_max);
+    bool waits[SIM_PRIORITIES][SIM_CLIENTS] = {{0}};
+
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++)
+        for (uint32_t p = 0; p < SIM_PRIORITIES; p++)
+            if (sim->seqs[id].live && !sim->seqs[id].ran &&
+                sim->seqs[id].priority == sim_priorities[p])
+                waits[p][sim->seqs[id].client] = true;
+    for (uint32_t p = 0; p < sim->priorities_n; p++)
+        for (uint32_t a = 0; a < sim->clients_n; a++)
+            for (uint32_t b = 0; b < a; b++) {
+                struct sim_service *of = &sim->service[p][a];
+                int64_t ahead = of->got - sim->service[p][b].got;
+                bool both = waits[p][a] && waits[p][b];
+                if (!both || !of->both[b]) of->ahead_min[b] = of->ahead_max[b] = ahead;
+                of->both[b] = both;
+                if (ahead < of->ahead_min[b]) of->ahead_min[b] = ahead;
+                if (ahead > of->ahead_max[b]) of->ahead_max[b] = ahead;
+                SIM_CHECK(sim, of->ahead_max[b] - of->ahead_min[b] <= bound);
+                sim->n.backlogged += both;
+            }
 }
 
 static void sim_check_twin(struct sim *sim, const struct qr_plan *plan)
@@ -586,6 +720,7 @@ static void sim_commit(struct sim *sim, const struct qr_plan *plan)
         seq->computed_n += item->tokens_n;
         ids[i] = item->seq;
         results[i].finished = seq->computed_n == seq->ends_at || sim_choose(sim, sim->stop_in) == 1;
+        if (item->wants_logits) sim_serve(sim, seq, 2);
         if (!results[i].finished && item->wants_logits) sim_answer(sim, seq);
     }
     qr_scheduler_commit(sim->world.scheduler, results, items_n);
@@ -611,10 +746,10 @@ static void sim_step(struct sim *sim)
     SIM_CHECK(sim, (plan->items_n == 0) == (live_n == 0));
     if (sim->has_twin) sim_check_twin(sim, plan);
     sim_check_moves(sim, plan);
-    sim_bound_preemptions(sim);
     sim_check_items(sim, plan);
     sim_check_fill(sim, plan);
-    sim_check_oldest(sim);
+    sim_check_first(sim);
+    sim_check_service(sim);
     if (plan->items_n == 0) return;
     sim_commit(sim, plan);
     qr_scheduler_check(sim->world.scheduler);

@@ -173,9 +173,10 @@ static void dump_shows_both_lists(void **state)
     fclose(out);
     assert_non_null(
         strstr(text, "1 running, 1 waiting; pages: 8, 7 free, 0 cached, 2 of them promised"));
+    assert_non_null(strstr(
+        text, "running 0, priority 0: tokens 40 known, 16 computed, 64 at most; pages 1 + 2"));
     assert_non_null(
-        strstr(text, "running 0: tokens 40 known, 16 computed, 64 at most; pages 1 + 2"));
-    assert_non_null(strstr(text, "waiting 1: tokens 7 known, 9 at most; preempted 0 times"));
+        strstr(text, "waiting 1, priority 0: tokens 7 known, 9 at most; preempted 0 times"));
     fixture_cancel(&f, a);
     fixture_cancel(&f, b);
     fixture_close(&f);

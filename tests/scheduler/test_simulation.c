@@ -50,6 +50,7 @@ static void add_counts(struct sim_counts *sum, const struct sim_counts *n)
     sum->evictions += n->evictions;
     sum->waits += n->waits;
     sum->takeovers += n->takeovers;
+    sum->backlogged += n->backlogged;
 }
 
 static struct sim_counts run_seeds(uint64_t seeds_n, uint64_t steps_n, bool has_twin)
@@ -104,6 +105,7 @@ static void every_promise_holds_after_every_step(void **state)
     assert_true(n.evictions > 0);
     assert_true(n.waits > 0);
     assert_true(n.takeovers > 0);
+    assert_true(n.backlogged > 0);
 }
 
 /* Goal: the same calls give the same plans, page for page.

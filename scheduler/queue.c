@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* The queue.  Those that were preempted stand in a list of their own, in order: they were admitted
+ * once, and of one priority they come before those that never were.  These wait with their users
+ * (shares.h), and are in order only as far as somebody asks: who is next. */
+#include <assert.h>
+
+#include "scheduler/scheduler_internal.h"
+
+/* What a token costs, as in the paper that shares.h names: an output token about twice an input
+ * token.  Each is charged once: input when first admitted, without what the tree has of it, output
+ * when it is there.  What a preemption makes us compute again is not the client's doing. */
+#define INPUT_COST  1u
+#define OUTPUT_COST 2u
+
+static struct qr_seq_list *list_of(struct qr_scheduler *s, qr_seq_id id)
+{
+    const struct qr_seq *seq = &s->seqs[id];
+
+    return seq->preemptions_n > 0 ? &s->returning : &s->shares.shares[seq->share].waiting;
+}
+
+uint32_t qr_scheduler_waiting_n(const struct qr_scheduler *s)
+{
+    return s->fresh_n + s->returning.n;
+}
+
+void qr_queue_push(struct qr_scheduler *s, qr_seq_id id)
+{
+    struct qr_seq_list *list = list_of(s, id);
+
+    assert(s->seqs[id].state == QR_SEQ_WAITING && s->seqs[id].preemptions_n == 0);
+    qr_seq_list_push_tail(s, list, id);
+    s->fresh_n++;
+    if (list->n == 1) qr_shares_enter(&s->shares, s->seqs[id].share);
+}
+
+void qr_queue_return(struct qr_scheduler *s, qr_seq_id id)
+{
+    assert(s->seqs[id].state == QR_SEQ_WAITING && s->seqs[id].preemptions_n > 0);
+    /* It ran, so it comes before all of them. */
+    qr_seq_list_push_head(s, &s->returning, id);
+}
+
+void qr_queue_remove(struct qr_scheduler *s, qr_seq_id id)
+{
+    struct qr_seq_list *list = list_of(s, id);
+
+    qr_seq_list_remove(s, list, id);
+    if (list == &s->returning) return;
+    s->fresh_n--;
+    if (list->n == 0) qr_shares_exit(&s->shares, s->seqs[id].share);
+}
+
+qr_seq_id qr_queue_next(struct qr_scheduler *s)
+{
+    qr_seq_id id = s->returning.head;
+    uint32_t user = s->fresh_n > 0 ? qr_shares_next(&s->shares) : QR_SHARE_NONE;
+
+    if (user == QR_SHARE_NONE) return id;
+    if (id != QR_SEQ_NONE && s->seqs[id].priority <= qr_share_priority(&s->shares, user)) return id;
+    return s->shares.shares[user].waiting.head;
+}
+
+void qr_queue_take(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
+{
+    struct qr_seq *seq = &s->seqs[id];
+
+    if (seq->preemptions_n == 0) {
+        qr_shares_take(&s->shares, seq->share);
+        qr_shares_charge(&s->shares, seq->share, (uint64_t)INPUT_COST * (seq->known_n - matched_n));
+        seq->order = s->admissions_n++;
+    }
+    qr_queue_remove(s, id);
+}
+
+void qr_queue_charge_output(struct qr_scheduler *s, qr_seq_id id)
+{
+    qr_shares_charge(&s->shares, s->seqs[id].share, OUTPUT_COST);
+}
