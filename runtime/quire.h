@@ -204,6 +204,7 @@ struct quire_engine_settings {
     uint32_t prefill_chunk;   /* most prompt tokens of one request in a step;
                                  0: the budget's */
     uint32_t no_prefix_cache; /* 1: every request computes its whole prompt, and no page is kept */
+    uint32_t profile;         /* 1: quire_profile tells where steps spend their time */
 };
 QUIRE_API void quire_engine_settings_defaults_sized(struct quire_engine_settings *settings,
                                                     size_t size);
@@ -370,6 +371,18 @@ struct quire_stats {
         decode_s, step_s, step_tokens;
 };
 QUIRE_API void quire_stats(const quire_engine *engine, struct quire_stats *stats);
+
+/* Where the steps of an engine with settings.profile have spent their time until its last turn, as
+ * the engine's thread saw it: the phases of a step, in order.  Every nanosecond of a turn with work
+ * is in one of them. */
+struct quire_phase {
+    const char *name;
+    uint64_t ns;
+    uint64_t wait_ns; /* of it: waiting for other threads of the team to finish */
+};
+/* Writes up to `capacity` phases and returns how many there are: 0 without settings.profile. */
+QUIRE_API size_t quire_profile(const quire_engine *engine, struct quire_phase *phases,
+                               size_t capacity);
 
 /* What this machine can do at the most, measured for about `ms` milliseconds with the number of
  * threads given (0: the cores available): what every rate is to be held against. */

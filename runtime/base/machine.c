@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define CGROUP_PATH_MAX 1024
@@ -134,4 +135,12 @@ uint64_t qr_memory_available(void)
     uint64_t available = kib * 1024;
     cgroup_walk("memory.max", visit_memory_max, &available);
     return available;
+}
+
+uint64_t qr_clock_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }

@@ -14,4 +14,7 @@ uint32_t qr_cores_available(void);
 /* Bytes that could still be taken: MemAvailable, within the cgroup's memory limit.  0: unknown. */
 uint64_t qr_memory_available(void);
 
+/* Nanoseconds of a clock that only goes forward. */
+uint64_t qr_clock_ns(void);
+
 #endif

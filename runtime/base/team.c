@@ -21,9 +21,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "runtime/base/machine.h"
 #include "runtime/base/memory.h"
 
 #define THREADS_MAX 1024u
@@ -52,6 +52,7 @@ struct qr_team {
     _Atomic uint32_t       range;
     _Atomic bool           stop;
     uint32_t               threads_n;
+    uint64_t              *waited_ns; /* NULL: nobody asks */
     struct quire_allocator allocator;
     struct helper          helpers[]; /* [threads_n - 1] */
 };
@@ -63,14 +64,6 @@ static void pause_cpu(void)
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
 #endif
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 static void futex(_Atomic uint32_t *word, int op, uint32_t value)
@@ -113,7 +106,7 @@ static bool take(struct qr_team *team, uint32_t thread)
 /* Spins, then sleeps, until the generation is another than seen. */
 static uint32_t wait_for_run(struct qr_team *team, uint32_t seen)
 {
-    uint64_t start = now_ns();
+    uint64_t start = qr_clock_ns();
     uint32_t now;
 
     for (;;) {
@@ -122,7 +115,7 @@ static uint32_t wait_for_run(struct qr_team *team, uint32_t seen)
             if (now != seen) return now;
             pause_cpu();
         }
-        if (now_ns() - start > SPIN_NS) break;
+        if (qr_clock_ns() - start > SPIN_NS) break;
     }
     /* The caller publishes, then looks for sleepers; a helper counts itself, then looks for news.
      * In one total order one of the two sees the other. */
@@ -213,10 +206,17 @@ uint32_t qr_team_threads(const struct qr_team *team)
     return team->threads_n;
 }
 
+void qr_team_measure(struct qr_team *team, uint64_t *waited_ns)
+{
+    team->waited_ns = waited_ns;
+}
+
 /* Waits for pieces in other hands.  A helper that lost its core needs ours if there is no other:
  * after a while of spinning the caller yields. */
 static void wait_until_done(struct qr_team *team, uint32_t pieces_n)
 {
+    if (atomic_load_explicit(&team->done, memory_order_acquire) == pieces_n) return;
+    uint64_t begin = team->waited_ns ? qr_clock_ns() : 0;
     for (uint32_t spins = 0;
          atomic_load_explicit(&team->done, memory_order_acquire) != pieces_n; spins++) {
         if (spins < 10000)
@@ -224,6 +224,7 @@ static void wait_until_done(struct qr_team *team, uint32_t pieces_n)
         else
             (void)sched_yield();
     }
+    if (team->waited_ns) *team->waited_ns += qr_clock_ns() - begin;
 }
 
 static void run_alone(qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range)

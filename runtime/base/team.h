@@ -30,4 +30,8 @@ uint32_t qr_team_threads(const struct qr_team *team);
 void qr_team_run(struct qr_team *team, qr_team_fn *fn, void *work, uint32_t pieces_n,
                  uint32_t range);
 
+/* From now on the time that qr_team_run waits for pieces in other threads' hands is added to
+ * *waited_ns.  NULL (at first): it is not taken. */
+void qr_team_measure(struct qr_team *team, uint64_t *waited_ns);
+
 #endif

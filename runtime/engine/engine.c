@@ -74,3 +74,17 @@ void quire_stats(const quire_engine *engine, struct quire_stats *out)
     stats.refused = atomic_load_explicit(&e->refused, memory_order_relaxed);
     qr_settings_write(out, &stats, sizeof stats);
 }
+
+size_t quire_profile(const quire_engine *engine, struct quire_phase *out, size_t capacity)
+{
+    quire_engine *e = (quire_engine *)engine; /* the copy is behind a lock */
+    struct qr_phase_time times[QR_PHASES_N];
+
+    if (!e || !e->phases.on) return 0;
+    qr_stats_read_phases(&e->stats, times);
+    for (size_t i = 0; i < QR_PHASES_N && i < capacity; i++)
+        out[i] = (struct quire_phase){.name = qr_phase_text((enum qr_phase)i),
+                                      .ns = times[i].ns,
+                                      .wait_ns = times[i].wait_ns};
+    return QR_PHASES_N;
+}

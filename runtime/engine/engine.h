@@ -21,7 +21,9 @@
 #include "cache/kv_store.h"
 #include "cache/page_pool.h"
 #include "cache/prefix_tree.h"
+#include "runtime/base/machine.h"
 #include "runtime/base/memory.h"
+#include "runtime/base/phases.h"
 #include "runtime/base/team.h"
 #include "runtime/engine/completion.h"
 #include "runtime/engine/inbox.h"
@@ -105,9 +107,8 @@ struct quire_engine {
     uint64_t now_ns;
     bool closed; /* the inbox is */
     struct qr_engine_times times;
+    struct qr_phases phases;
 };
-
-uint64_t qr_clock_ns(void);
 
 /* turn.c: one turn of the loop; context is the engine. */
 enum qr_turn qr_engine_turn(void *context);

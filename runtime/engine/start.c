@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "runtime/base/error.h"
 #include "runtime/base/limits.h"
@@ -25,14 +24,6 @@
 #define KV_MEMORY_IF_UNKNOWN                                                                       \
     ((uint64_t)512 << 20) /* where the system does not say what is free                            \
                            */
-
-uint64_t qr_clock_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* ---- settings ----------------------------------------------------------------------------- */
 
@@ -56,6 +47,7 @@ static int check_settings(const struct quire_engine_settings *s, const quire_mod
     if (!status) status = check_range("waiting_max", s->waiting_max, 1, QR_WAITING_LIMIT, error);
     if (!status) status = check_range("threads", s->threads, 0, THREADS_MAX, error);
     if (!status) status = check_range("no_prefix_cache", s->no_prefix_cache, 0, 1, error);
+    if (!status) status = check_range("profile", s->profile, 0, 1, error);
     if (!status && s->context_max)
         status = check_range("context_max", s->context_max, CONTEXT_MIN, context_max, error);
     if (!status && s->step_tokens)
@@ -230,6 +222,11 @@ static int take_memory(quire_engine *e, const struct quire_engine_settings *s,
     if (!e->pass)
         return qr_error_field(error, QUIRE_NO_MEMORY, "step_tokens",
                               "no memory for steps of %" PRIu32 " tokens", e->limits.step_tokens);
+    if (s->profile) {
+        e->phases.on = true;
+        qr_pass_profile(e->pass, &e->phases);
+        qr_team_measure(e->team, &e->phases.waited_ns);
+    }
     if (!take_scratch(e, qr_team_threads(e->team)) || !take_arrays(e) ||
         !qr_request_table_init(&e->table, e->waiting_max + e->limits.running_max, &e->allocator))
         return qr_error(error, QUIRE_NO_MEMORY, "no memory for the engine's own arrays");

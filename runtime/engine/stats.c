@@ -63,9 +63,23 @@ void qr_stats_publish(struct qr_stats *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+void qr_stats_publish_phases(struct qr_stats *s, const struct qr_phases *phases)
+{
+    pthread_mutex_lock(&s->lock);
+    memcpy(s->phases, phases->times, sizeof s->phases);
+    pthread_mutex_unlock(&s->lock);
+}
+
 void qr_stats_read(struct qr_stats *s, struct quire_stats *out)
 {
     pthread_mutex_lock(&s->lock);
     *out = s->copied;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void qr_stats_read_phases(struct qr_stats *s, struct qr_phase_time out[QR_PHASES_N])
+{
+    pthread_mutex_lock(&s->lock);
+    memcpy(out, s->phases, sizeof s->phases);
     pthread_mutex_unlock(&s->lock);
 }

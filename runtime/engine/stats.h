@@ -11,12 +11,14 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "runtime/base/phases.h"
 #include "runtime/quire.h"
 
 struct qr_stats {
     struct quire_stats now; /* the engine thread's */
     pthread_mutex_t lock;
-    struct quire_stats copied; /* under the lock */
+    struct quire_stats copied; /* under the lock, as all below */
+    struct qr_phase_time phases[QR_PHASES_N];
 };
 
 /* False: no lock to be had. */
@@ -27,6 +29,8 @@ void qr_histogram_add(struct quire_histogram *h, double value);
 
 /* Makes what was counted up to now visible. */
 void qr_stats_publish(struct qr_stats *s);
+void qr_stats_publish_phases(struct qr_stats *s, const struct qr_phases *phases);
 void qr_stats_read(struct qr_stats *s, struct quire_stats *out);
+void qr_stats_read_phases(struct qr_stats *s, struct qr_phase_time out[QR_PHASES_N]);
 
 #endif

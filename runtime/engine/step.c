@@ -127,9 +127,11 @@ static void compute(quire_engine *e, const struct qr_step *step)
         s.logits = qr_pass_logits(e->pass, first, n, &s.stride);
         e->now_ns = qr_clock_ns();
         e->times.model_ns += e->now_ns - begin;
+        qr_phases_enter(&e->phases, QR_PHASE_SAMPLE);
         qr_team_run(e->team, sample_rows, &s, n, 1);
         begin = qr_clock_ns();
         e->times.sample_ns += begin - e->now_ns;
+        qr_phases_enter(&e->phases, QR_PHASE_ANSWER);
         answer_outputs(e, first, n);
         begin = qr_clock_ns();
     }
@@ -140,6 +142,7 @@ static void compute(quire_engine *e, const struct qr_step *step)
 
 bool qr_engine_step(quire_engine *e)
 {
+    qr_phases_enter(&e->phases, QR_PHASE_PLAN);
     const struct qr_plan *plan = qr_scheduler_plan(e->scheduler);
     struct qr_step step = {
         .tokens = e->step.tokens, .seqs = e->step.seqs, .outputs = e->step.outputs};
@@ -161,6 +164,7 @@ bool qr_engine_step(quire_engine *e)
         e->step.results[i].finished = r->ended;
         if (r->ended) e->by_seq[item->seq] = NULL;
     }
+    qr_phases_enter(&e->phases, QR_PHASE_COMMIT);
     qr_scheduler_commit(e->scheduler, e->step.results, plan->items_n);
     qr_histogram_add(&e->stats.now.step_s, (double)(e->now_ns - begin) * 1e-9);
     qr_histogram_add(&e->stats.now.step_tokens, (double)step.rows_n);

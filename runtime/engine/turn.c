@@ -85,6 +85,7 @@ static void publish(quire_engine *e)
     struct qr_request *fresh = e->fresh;
 
     count(e);
+    if (e->phases.on) qr_stats_publish_phases(&e->stats, &e->phases);
     e->fresh = NULL;
     qr_completion_publish(&e->completion, fresh);
 }
@@ -95,6 +96,7 @@ enum qr_turn qr_engine_turn(void *context)
     uint64_t begin = qr_clock_ns();
 
     e->now_ns = begin;
+    if (e->phases.on) qr_phases_begin(&e->phases, QR_PHASE_INBOX);
     atomic_fetch_add_explicit(&e->turns, 1, memory_order_relaxed);
     bool stopping = atomic_load(&e->stopping);
     if (stopping && !e->closed) {
@@ -107,7 +109,9 @@ enum qr_turn qr_engine_turn(void *context)
     if (stopping && begin >= atomic_load(&e->stop_ns)) end_all(e, false);
 
     bool stepped = qr_engine_step(e);
+    qr_phases_enter(&e->phases, QR_PHASE_PUBLISH);
     publish(e);
+    qr_phases_enter(&e->phases, QR_PHASE_INBOX);
     if (stepped) {
         e->times.steps++;
         e->times.turns_ns += qr_clock_ns() - begin;

@@ -282,6 +282,7 @@ static void store(struct attend_work *w)
     struct qr_pass *p = w->p;
     const struct qr_model_shape *s = &p->model->shape;
 
+    qr_pass_enter(p, QR_PHASE_STORE);
     qr_pass_run(p, store_items, w, items_n(p), 0,
                 (uint64_t)p->rows_n * s->kv_heads_n * s->head_dim * STORE_COST);
 }
@@ -305,6 +306,7 @@ void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store_first, unsigne
         store(&w);
         w.store = false;
     }
+    qr_pass_enter(p, QR_PHASE_ATTEND);
     if (is_spread(p)) {
         attend_spread(&w, cost);
     } else {

@@ -108,6 +108,7 @@ void qr_pass_project(struct qr_pass *p, const struct qr_layer *layer)
     struct multiply_work w = {.p = p, .in = &p->normed, .rows_n = p->rows_n};
     float *out = p->qkv.data;
 
+    qr_pass_enter(p, QR_PHASE_QKV);
     add_part(&w, &layer->q, out, p->qkv.stride);
     add_part(&w, &layer->k, out + layer->q.n, p->qkv.stride);
     add_part(&w, &layer->v, out + layer->q.n + layer->k.n, p->qkv.stride);
@@ -119,6 +120,7 @@ void qr_pass_multiply_add(struct qr_pass *p, const struct qr_weights *weights,
 {
     struct multiply_work w = {.p = p, .in = in, .rows_n = p->rows_n, .add = true};
 
+    qr_pass_enter(p, in == &p->hidden ? QR_PHASE_DOWN : QR_PHASE_OUTPUT);
     add_part(&w, weights, p->x.data, p->x.stride);
     multiply(&w);
 }
@@ -127,6 +129,7 @@ void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n
 {
     struct multiply_work w = {.p = p, .in = in, .rows_n = rows_n};
 
+    qr_pass_enter(p, QR_PHASE_HEAD);
     add_part(&w, &p->model->head, p->logits.data, p->logits.stride);
     multiply(&w);
 }
@@ -236,6 +239,7 @@ void qr_pass_gate_up(struct qr_pass *p, const struct qr_layer *layer)
     size_t bytes = qr_weights_bytes(&layer->gate) + qr_weights_bytes(&layer->up);
     uint32_t n = layer->gate.n;
 
+    qr_pass_enter(p, QR_PHASE_GATE_UP);
     w.unit_n = any_float ? QR_FLOAT_PANEL_N : QR_GATE_N;
     w.units_n = (n + w.unit_n - 1) / w.unit_n;
     w.slab_rows = slab_rows(p->rows_n, layer->gate.k, bytes, any_float);

@@ -143,6 +143,11 @@ struct qr_pass *qr_pass_create(const struct qr_model *model, struct qr_team *tea
     return p;
 }
 
+void qr_pass_profile(struct qr_pass *p, struct qr_phases *phases)
+{
+    p->phases = phases;
+}
+
 void qr_pass_destroy(struct qr_pass *p)
 {
     if (!p) return;

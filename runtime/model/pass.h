@@ -13,6 +13,7 @@
 #ifndef QR_MODEL_PASS_H
 #define QR_MODEL_PASS_H
 
+#include "runtime/base/phases.h"
 #include "runtime/model/weights.h"
 
 struct qr_rows {
@@ -56,6 +57,7 @@ struct qr_pass {
     uint8_t *scratch; /* [threads_n][scratch_bytes] */
     size_t scratch_bytes;
 
+    struct qr_phases *phases; /* NULL: nobody asks */
     const struct qr_step *step;
     uint32_t rows_n; /* of the step; in its last layer those that are asked for */
     uint32_t tiles_n;
@@ -76,6 +78,11 @@ static inline float *qr_row(const struct qr_rows *rows, uint32_t row)
 static inline void *qr_pass_scratch(const struct qr_pass *p, uint32_t thread)
 {
     return p->scratch + thread * p->scratch_bytes;
+}
+
+static inline void qr_pass_enter(struct qr_pass *p, enum qr_phase phase)
+{
+    if (p->phases) qr_phases_enter(p->phases, phase);
 }
 
 /* Runs fn over the pieces: on the team where the work is worth it (in multiply-adds, roughly). */

@@ -99,6 +99,7 @@ static void run_norm(struct qr_pass *p, const float *norm, unsigned wants, bool 
 {
     struct norm_work w = {.p = p, .norm = norm, .wants = wants, .embed = embed};
 
+    qr_pass_enter(p, embed ? QR_PHASE_EMBED : QR_PHASE_NORM);
     w.piece_rows = piece_rows(p->rows_n);
     qr_pass_run(p, norm_pieces, &w, (p->rows_n + w.piece_rows - 1) / w.piece_rows, 0,
                 (uint64_t)p->rows_n * p->model->shape.width * NORM_COST);
@@ -120,6 +121,7 @@ void qr_pass_finish(struct qr_pass *p, const float *norm)
     const struct qr_model *m = p->model;
     bool selected = p->rows_n == p->outputs_n;
 
+    qr_pass_enter(p, QR_PHASE_NORM);
     for (uint32_t i = 0; i < p->outputs_n; i++) {
         uint32_t row = selected ? i : p->step->outputs[i];
         m->kernels->rows.rms_norm(qr_row(&p->states, i), qr_row(&p->x, row), norm,
@@ -150,6 +152,7 @@ void qr_pass_quantize(struct qr_pass *p, struct qr_inputs *in, uint32_t rows_n)
 {
     struct quantize_work w = {.p = p, .in = in, .rows_n = rows_n};
 
+    qr_pass_enter(p, QR_PHASE_NORM);
     w.piece_rows = piece_rows(rows_n);
     qr_pass_run(p, quantize_pieces, &w, (rows_n + w.piece_rows - 1) / w.piece_rows, 0,
                 (uint64_t)rows_n * in->acts.k * QUANTIZE_COST);

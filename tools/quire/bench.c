@@ -31,6 +31,7 @@ struct bench {
     struct qr_source source;
     struct qr_bench_row rows[ROWS_MAX];
     struct qr_cache_row cache[CACHE_MAX];
+    struct qr_bench_profile profiles[ROWS_MAX];
     struct qr_bench_report report;
     struct qr_progress progress;
     uint64_t steps_done, seed;
@@ -56,6 +57,8 @@ static size_t table(struct qr_option *o, struct bench *b)
         {QR_OPTION_FLAG, "no-kv-cache", &b->no_cache, NULL, "the latter only", 0, 0, NULL},
         {QR_OPTION_TEXT, "lengths", &b->lengths_text, "LIST",
          "tokens generated for these; default 64,256,1024", 0, 0, NULL},
+        {QR_OPTION_FLAG, "profile", &b->where.profile, NULL,
+         "also where each microsecond of the decode rows' steps goes", 0, 0, NULL},
         {QR_OPTION_FLAG, "json", &b->json, NULL, "as JSON", 0, 0, NULL},
         {QR_OPTION_FLAG, "quiet", &b->quiet, NULL, "no progress", 0, 0, NULL},
         {QR_OPTION_FLAG, "help", NULL, NULL, "this text", 0, 0, NULL},
@@ -120,6 +123,25 @@ static bool measure_limits(struct bench *b, struct qr_failure *why)
     return true;
 }
 
+/* Of a row's runs the best one's. */
+static void keep_profile(struct bench *b, const char *title, double rate,
+                         const struct qr_stretch *stretch)
+{
+    struct qr_bench_report *r = &b->report;
+    struct qr_bench_profile *last = r->profiles_n ? &r->profiles[r->profiles_n - 1] : NULL;
+
+    if (!stretch->phases_n || !stretch->steps_n) return;
+    if (!last || strcmp(last->title, title)) {
+        assert(r->profiles_n < ROWS_MAX);
+        last = &r->profiles[r->profiles_n++];
+        *last = (struct qr_bench_profile){0};
+        snprintf(last->title, sizeof last->title, "%s", title);
+    }
+    if (rate <= last->rate) return;
+    last->rate = rate;
+    last->stretch = *stretch;
+}
+
 static bool measure_prefill(struct bench *b, uint32_t requests_n, uint32_t prompt_n,
                             struct qr_failure *why)
 {
@@ -137,6 +159,8 @@ static bool measure_prefill(struct bench *b, uint32_t requests_n, uint32_t promp
         struct qr_batch batch = {requests_n, prompt_n, 0, 1, 0};
         if (!run_batch(b, batch, &t, why)) return false;
         row->values[row->values_n++] = tokens_n / t.all_first_s;
+        snprintf(key, sizeof key, "prefill %ux%u", requests_n, prompt_n);
+        keep_profile(b, key, row->values[row->values_n - 1], &t.prefill);
     }
     return true;
 }
@@ -162,6 +186,8 @@ static bool measure_decode(struct bench *b, uint32_t requests_n, uint32_t prefix
         double after_s = t.wall_s - t.all_first_s;
         row->full[row->values_n] = t.full_s > 0 ? (double)t.tokens_full / t.full_s : 0;
         row->values[row->values_n++] = after_s > 0 ? (double)t.tokens_after / after_s : 0;
+        snprintf(key, sizeof key, "decode %u%s", requests_n, prefix_n ? ", prefix" : "");
+        keep_profile(b, key, row->full[row->values_n - 1], &t.full);
     }
     return true;
 }
@@ -341,6 +367,7 @@ static int run(struct bench *b, struct qr_failure *why)
     b->report.runs_n = b->runs_n;
     b->report.rows = b->rows;
     b->report.cache = b->cache;
+    b->report.profiles = b->profiles;
     if (b->limits_only) {
         if (!measure_limits(b, why)) return QR_EXIT_FAILED;
         qr_bench_print_limits(&b->report.limits, b->where.threads, b->json);

@@ -29,13 +29,23 @@ struct qr_batch {
     uint64_t seed; /* of the prompts */
 };
 
+#define QR_BENCH_PHASES_MAX 32
+
+/* What the engine's profile says of a stretch of a batch. */
+struct qr_stretch {
+    uint64_t steps_n;
+    struct quire_phase phases[QR_BENCH_PHASES_MAX];
+    size_t phases_n; /* 0: the engine does not profile */
+};
+
 struct qr_batch_times {
-    double first_s;        /* until the first of all has its first token */
-    double all_first_s;    /* until all have */
-    double wall_s;         /* until all have ended */
-    uint64_t tokens_after; /* generated after all_first_s */
-    double full_s;         /* from all_first_s until the first of them ended */
-    uint64_t tokens_full;  /* generated in it */
+    double first_s;                  /* until the first of all has its first token */
+    double all_first_s;              /* until all have */
+    double wall_s;                   /* until all have ended */
+    uint64_t tokens_after;           /* generated after all_first_s */
+    double full_s;                   /* from all_first_s until the first of them ended */
+    uint64_t tokens_full;            /* generated in it */
+    struct qr_stretch prefill, full; /* until all_first_s; in full_s */
 };
 
 bool qr_batch_run(quire_engine *engine, uint32_t vocab_n, const struct qr_batch *batch,
@@ -91,6 +101,13 @@ double qr_bench_median(const struct qr_bench_row *row);
 /* Measured over allowed, 0 where there is no limit. */
 double qr_bench_share(const struct qr_bench_row *row, double value);
 
+/* The best of a row's runs, by its phases. */
+struct qr_bench_profile {
+    char title[24]; /* "decode 8" */
+    double rate;
+    struct qr_stretch stretch;
+};
+
 /* The comparison with and without a KV cache. */
 struct qr_cache_row {
     uint32_t tokens_n;
@@ -105,10 +122,15 @@ struct qr_bench_report {
     size_t rows_n;
     struct qr_cache_row *cache;
     size_t cache_n;
+    struct qr_bench_profile *profiles;
+    size_t profiles_n;
 };
 
 void qr_bench_print(const struct qr_bench_report *report);
 bool qr_bench_print_json(const struct qr_bench_report *report);
+/* A column for each profile: microseconds a step and share, by phase. */
+void qr_bench_print_profile(const struct qr_bench_profile *profiles, size_t n);
+struct json_t *qr_bench_profile_json(const struct qr_bench_profile *profiles, size_t n);
 void qr_bench_print_limits(const struct quire_limits *limits, uint32_t threads, bool json);
 
 #endif

@@ -61,8 +61,30 @@ static bool take(struct watch *w, const struct quire_event *e, struct qr_failure
     return true;
 }
 
+static void read_stretch(quire_engine *engine, struct qr_stretch *s)
+{
+    struct quire_stats stats = {.size = sizeof stats};
+
+    quire_stats(engine, &stats);
+    s->steps_n = stats.steps;
+    s->phases_n = quire_profile(engine, s->phases, QR_BENCH_PHASES_MAX);
+    assert(s->phases_n <= QR_BENCH_PHASES_MAX);
+}
+
+static void end_stretch(quire_engine *engine, struct qr_stretch *s)
+{
+    struct qr_stretch begin = *s;
+
+    read_stretch(engine, s);
+    s->steps_n -= begin.steps_n;
+    for (size_t i = 0; i < s->phases_n; i++) {
+        s->phases[i].ns -= begin.phases[i].ns;
+        s->phases[i].wait_ns -= begin.phases[i].wait_ns;
+    }
+}
+
 /* The clock is read when all events of a step are taken, so that a step is never cut in two. */
-static void mark(struct watch *w, uint32_t requests_n)
+static void mark(struct watch *w, quire_engine *engine, uint32_t requests_n)
 {
     struct qr_batch_times *t = w->times;
     double now_s = qr_clock_s() - w->began_s;
@@ -70,10 +92,13 @@ static void mark(struct watch *w, uint32_t requests_n)
     if (t->all_first_s == 0 && w->firsts_n == requests_n) {
         t->all_first_s = now_s;
         w->tokens_all_first = w->tokens_n;
+        end_stretch(engine, &t->prefill);
+        read_stretch(engine, &t->full);
     }
     if (t->full_s == 0 && t->all_first_s > 0 && w->ended_n) {
         t->full_s = now_s - t->all_first_s;
         t->tokens_full = w->tokens_n - w->tokens_all_first;
+        end_stretch(engine, &t->full);
     }
     if (w->ended_n == requests_n) {
         t->wall_s = now_s;
@@ -96,6 +121,7 @@ bool qr_batch_run(quire_engine *engine, uint32_t vocab_n, const struct qr_batch 
     struct watch w = {.began_s = qr_clock_s(), .times = times};
     bool ok = true;
     uint32_t sent_n = 0;
+    read_stretch(engine, &times->prefill);
     for (; ok && sent_n < b->requests_n; sent_n += ok) {
         struct quire_request request;
         request_of(&request, ids + (size_t)sent_n * b->prompt_n, b->prompt_n, b->generate_n);
@@ -108,7 +134,7 @@ bool qr_batch_run(quire_engine *engine, uint32_t vocab_n, const struct qr_batch 
             ok = take(&w, &event, why);
             taken = quire_next(engine, &event);
         }
-        if (ok) mark(&w, b->requests_n);
+        if (ok) mark(&w, engine, b->requests_n);
     }
     free(ids);
     return ok;

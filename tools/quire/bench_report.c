@@ -88,6 +88,7 @@ void qr_bench_print(const struct qr_bench_report *r)
     for (size_t i = 0; i < r->rows_n; i++)
         print_row(r, &r->rows[i]);
     if (r->cache_n) print_cache(r);
+    qr_bench_print_profile(r->profiles, r->profiles_n);
 }
 
 static json_t *row_json(const struct qr_bench_row *row, bool decode)
@@ -129,6 +130,8 @@ bool qr_bench_print_json(const struct qr_bench_report *r)
         "weights_bytes", (json_int_t)r->info.weights_bytes, "threads", (int)r->threads, "runs",
         (int)r->runs_n, "limits", "int8_ops", l->int8_ops, "bf16_flops", l->bf16_flops,
         "fp32_flops", l->fp32_flops, "read_bytes", l->read_bytes, "rows", rows, "kv_cache", cache);
+    if (r->profiles_n)
+        json_object_set_new(json, "profiles", qr_bench_profile_json(r->profiles, r->profiles_n));
     bool ok = json && json_dumpf(json, stdout, JSON_INDENT(1)) == 0;
     putchar('\n');
     json_decref(json);

@@ -85,6 +85,7 @@ int qr_source_start_engine(quire_engine **engine, quire_model *model,
     struct quire_error error = {0};
     quire_engine_settings_defaults(&settings);
     settings.threads = o->threads;
+    settings.profile = o->profile;
     if (o->kv_memory) settings.kv_memory_bytes = o->kv_memory;
     if (o->context_max) settings.context_max = o->context_max;
     if (o->page_tokens) settings.page_tokens = o->page_tokens;

@@ -20,6 +20,7 @@ struct qr_source_options {
     uint32_t threads, context_max, page_tokens;
     uint32_t sliding_window; /* QR_WINDOW_UNSAID where the flag is not given */
     uint64_t kv_memory;
+    bool profile; /* not an option of every command: bench sets it */
 };
 
 #define QR_SOURCE_OPTIONS_N 12
