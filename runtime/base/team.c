@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* One run is handed out through one word, the ticket: the run's number in its high half, the next
- * piece in its low half.  Taking pieces is a compare-and-swap of the ticket, so it can only succeed
- * while that run still has pieces left; and as long as a piece is taken and not done, the caller
- * waits and the run's fields stand.  A helper that comes late finds nothing to take and harms
- * nothing.
+/* A run's pieces are shared out beforehand, a stretch of neighbouring ones to each thread: its
+ * home. A thread takes from the front of its own home, half of what is left at a time, so that it
+ * reads memory in one stream; when that is empty it helps the others, home by home.
  *
- * Publishing closes the ticket first (new number, no pieces), then writes the fields, then opens
- * it: a late helper that has read new fields beside an old ticket fails to swap it. */
+ * A home is handed out through one word, its ticket: the run's number in the high half, how many of
+ * its pieces are left in the low half.  Taking pieces is a compare-and-swap of the ticket, so it
+ * can only succeed while that run still has pieces left; and as long as a piece is taken and not
+ * done, the caller waits and the run's fields stand.  A helper that comes late finds nothing left
+ * and harms nothing: a ticket that has run out says so by itself, whatever the fields beside it. */
 #include "runtime/base/team.h"
 
 #include <assert.h>
@@ -27,34 +28,40 @@
 #include "runtime/base/memory.h"
 
 #define THREADS_MAX 1024u
-#define CLOSED UINT32_MAX
 /* How long a helper spins after work before it sleeps.  Steps follow each other within some 10 us
  * under load, and waking a sleeper costs about 50. */
-#define SPIN_NS 100000
+#define SPIN_NS      100000
 #define SPINS_A_LOOK 64u
 
 struct helper {
     struct qr_team *team;
-    pthread_t       thread;
-    uint32_t        index;
+    pthread_t thread;
+    uint32_t index;
+};
+
+struct home {
+    alignas(64) _Atomic uint64_t ticket;
 };
 
 struct qr_team {
     /* Written by everyone: a cache line each. */
-    alignas(64) _Atomic uint64_t ticket;
     alignas(64) _Atomic uint32_t done;
     alignas(64) _Atomic uint32_t sleepers;
     /* Written by the caller only. */
     alignas(64) _Atomic uint32_t generation; /* grows with each run: what sleepers wait on */
-    _Atomic(qr_team_fn *)  fn;
-    _Atomic(void *)        work;
-    _Atomic uint32_t       pieces_n;
-    _Atomic uint32_t       range;
-    _Atomic bool           stop;
-    uint32_t               threads_n;
-    uint64_t              *waited_ns; /* NULL: nobody asks */
+    _Atomic(qr_team_fn *) fn;
+    _Atomic(void *) work;
+    _Atomic uint32_t pieces_n;
+    _Atomic uint32_t range;
+    _Atomic bool stop;
+    _Atomic(const uint8_t *) ahead;
+    _Atomic size_t ahead_stride;
+    _Atomic size_t ahead_bytes;
+    uint32_t threads_n;
+    struct home *homes;  /* [threads_n] */
+    uint64_t *waited_ns; /* NULL: nobody asks */
     struct quire_allocator allocator;
-    struct helper          helpers[]; /* [threads_n - 1] */
+    struct helper helpers[]; /* [threads_n - 1] */
 };
 
 static void pause_cpu(void)
@@ -71,36 +78,58 @@ static void futex(_Atomic uint32_t *word, int op, uint32_t value)
     (void)syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
 }
 
-/* Ranges shrink towards the end, so that all finish together; large ones at the start keep
- * neighbouring pieces, and so neighbouring memory, on one thread. */
-static uint32_t range_of(uint32_t left, uint32_t threads_n, uint32_t range_max)
+/* The end of a thread's home among all pieces. */
+static uint32_t home_end(const struct qr_team *team, uint32_t home, uint32_t pieces_n)
 {
-    uint32_t range = left / (2 * threads_n);
-
-    if (range_max && range > range_max) range = range_max;
-    return range ? range : 1;
+    return (uint32_t)((uint64_t)pieces_n * (home + 1) / team->threads_n);
 }
 
-/* Takes one range of the current run and does it.  False: nothing was left to take. */
-static bool take(struct qr_team *team, uint32_t thread)
+/* Takes one range of a home and does it.  False: nothing was left to take. */
+static bool take_from(struct qr_team *team, uint32_t home, uint32_t thread)
 {
-    uint64_t ticket = atomic_load_explicit(&team->ticket, memory_order_acquire);
+    _Atomic uint64_t *word = &team->homes[home].ticket;
+    uint64_t ticket = atomic_load_explicit(word, memory_order_acquire);
 
     for (;;) {
-        uint32_t next = (uint32_t)ticket;
+        uint32_t left = (uint32_t)ticket;
+        if (left == 0) return false;
         uint32_t pieces_n = atomic_load_explicit(&team->pieces_n, memory_order_acquire);
-        if (next == CLOSED || next >= pieces_n) return false;
         qr_team_fn *fn = atomic_load_explicit(&team->fn, memory_order_acquire);
         void *work = atomic_load_explicit(&team->work, memory_order_acquire);
         uint32_t max = atomic_load_explicit(&team->range, memory_order_acquire);
-        uint32_t range = range_of(pieces_n - next, team->threads_n, max);
-        if (!atomic_compare_exchange_weak_explicit(&team->ticket, &ticket, ticket + range,
+        uint32_t range = left - left / 2;
+        if (max && range > max) range = max;
+        if (!atomic_compare_exchange_weak_explicit(word, &ticket, ticket - range,
                                                    memory_order_acq_rel, memory_order_acquire))
             continue;
-        fn(work, next, next + range, thread);
+        uint32_t begin = home_end(team, home, pieces_n) - left;
+        fn(work, begin, begin + range, thread);
         atomic_fetch_add_explicit(&team->done, range, memory_order_release);
         return true;
     }
+}
+
+static bool take(struct qr_team *team, uint32_t thread)
+{
+    uint32_t home = thread;
+
+    do {
+        if (take_from(team, home, thread)) return true;
+        home = home + 1 < team->threads_n ? home + 1 : 0;
+    } while (home != thread);
+    return false;
+}
+
+/* What this thread's home of the next run begins with, called for while there is nothing to do. */
+static void look_ahead(const struct qr_team *team, uint32_t thread)
+{
+    size_t bytes = atomic_load_explicit(&team->ahead_bytes, memory_order_acquire);
+    const uint8_t *at = atomic_load_explicit(&team->ahead, memory_order_acquire);
+
+    if (!at) return;
+    at += thread * atomic_load_explicit(&team->ahead_stride, memory_order_acquire);
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch(at + i, 0, 2);
 }
 
 /* Spins, then sleeps, until the generation is another than seen. */
@@ -137,6 +166,7 @@ static void *helper_main(void *argument)
         if (atomic_load(&team->stop)) return NULL;
         while (take(team, helper->index)) {
         }
+        look_ahead(team, helper->index);
     }
 }
 
@@ -175,13 +205,15 @@ struct qr_team *qr_team_create(const struct quire_allocator *allocator, uint32_t
 {
     if (threads_n == 0) threads_n = qr_cores_available();
     if (threads_n > THREADS_MAX) threads_n = THREADS_MAX;
-    size_t bytes = sizeof(struct qr_team) + (threads_n - 1) * sizeof(struct helper);
+    size_t homes_at = sizeof(struct qr_team) + (threads_n - 1) * sizeof(struct helper);
+    homes_at = (homes_at + 63) / 64 * 64;
+    size_t bytes = homes_at + threads_n * sizeof(struct home);
     struct qr_team *team = qr_alloc_aligned(allocator, bytes);
     if (!team) return NULL;
     memset(team, 0, bytes);
     team->allocator = *allocator;
     team->threads_n = threads_n;
-    atomic_store(&team->ticket, CLOSED);
+    team->homes = (struct home *)((uint8_t *)team + homes_at);
     for (uint32_t i = 0; i + 1 < threads_n; i++) {
         team->helpers[i] = (struct helper){.team = team, .index = i + 1};
         if (start_helper(&team->helpers[i])) {
@@ -217,8 +249,8 @@ static void wait_until_done(struct qr_team *team, uint32_t pieces_n)
 {
     if (atomic_load_explicit(&team->done, memory_order_acquire) == pieces_n) return;
     uint64_t begin = team->waited_ns ? qr_clock_ns() : 0;
-    for (uint32_t spins = 0;
-         atomic_load_explicit(&team->done, memory_order_acquire) != pieces_n; spins++) {
+    for (uint32_t spins = 0; atomic_load_explicit(&team->done, memory_order_acquire) != pieces_n;
+         spins++) {
         if (spins < 10000)
             pause_cpu();
         else
@@ -237,25 +269,38 @@ static void run_alone(qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t ra
     }
 }
 
+void qr_team_ahead(struct qr_team *team, const void *data, size_t stride, size_t bytes)
+{
+    atomic_store_explicit(&team->ahead, data, memory_order_relaxed);
+    atomic_store_explicit(&team->ahead_stride, stride, memory_order_relaxed);
+    atomic_store_explicit(&team->ahead_bytes, bytes, memory_order_relaxed);
+}
+
 void qr_team_run(struct qr_team *team, qr_team_fn *fn, void *work, uint32_t pieces_n,
                  uint32_t range)
 {
-    assert(pieces_n < CLOSED);
     if (pieces_n == 0) return;
     if (team->threads_n == 1 || pieces_n == 1) {
         run_alone(fn, work, pieces_n, range);
         return;
     }
-    uint64_t run = (atomic_load_explicit(&team->ticket, memory_order_relaxed) >> 32) + 1;
-    atomic_store_explicit(&team->ticket, run << 32 | CLOSED, memory_order_relaxed);
-    atomic_store_explicit(&team->fn, fn, memory_order_release);
-    atomic_store_explicit(&team->work, work, memory_order_release);
-    atomic_store_explicit(&team->pieces_n, pieces_n, memory_order_release);
-    atomic_store_explicit(&team->range, range, memory_order_release);
+    /* Every ticket of the run before has run out, so the fields are nobody's. */
+    uint64_t run = (atomic_load_explicit(&team->homes[0].ticket, memory_order_relaxed) >> 32) + 1;
+    atomic_store_explicit(&team->fn, fn, memory_order_relaxed);
+    atomic_store_explicit(&team->work, work, memory_order_relaxed);
+    atomic_store_explicit(&team->pieces_n, pieces_n, memory_order_relaxed);
+    atomic_store_explicit(&team->range, range, memory_order_relaxed);
     atomic_store_explicit(&team->done, 0, memory_order_relaxed);
-    atomic_store_explicit(&team->ticket, run << 32, memory_order_release);
+    uint32_t begin = 0;
+    for (uint32_t home = 0; home < team->threads_n; home++) {
+        uint32_t end = home_end(team, home, pieces_n);
+        atomic_store_explicit(&team->homes[home].ticket, run << 32 | (end - begin),
+                              memory_order_release);
+        begin = end;
+    }
     publish(team);
     while (take(team, 0)) {
     }
+    look_ahead(team, 0);
     wait_until_done(team, pieces_n);
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* team -- N threads that do one piece of work together; the caller is one of them.
  *
- * qr_team_run hands out pieces 0..pieces_n-1 and returns when all are done.  Pieces are taken in
- * ranges by whoever is free: the caller never waits for a helper that has taken none, so a core
- * lost to another process costs what it had in hand and no more.  Helpers spin for a short while
- * after work, then sleep.
+ * qr_team_run hands out pieces 0..pieces_n-1 and returns when all are done.  Each thread begins
+ * with a stretch of its own, neighbouring pieces in order, and then helps the others; pieces are
+ * taken in ranges by whoever is free: the caller never waits for a helper that has taken none, so a
+ * core lost to another process costs what it had in hand and no more.  Helpers spin for a short
+ * while after work, then sleep.
  *
  * Thread: one caller at a time.   Memory: the allocator given. */
 #ifndef QR_BASE_TEAM_H
 #define QR_BASE_TEAM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "runtime/base/machine.h"
@@ -25,6 +27,11 @@ struct qr_team *qr_team_create(const struct quire_allocator *allocator, uint32_t
 void qr_team_destroy(struct qr_team *team); /* NULL is allowed */
 
 uint32_t qr_team_threads(const struct qr_team *team);
+
+/* What the run after the next will read first: each thread calls for `bytes` at data + thread *
+ * stride when it has nothing left to do in a run.  A hint, which stands until it is changed; any
+ * address is safe.  NULL: none. */
+void qr_team_ahead(struct qr_team *team, const void *data, size_t stride, size_t bytes);
 
 /* range: the most pieces taken at once (0: chosen by pieces_n and threads). */
 void qr_team_run(struct qr_team *team, qr_team_fn *fn, void *work, uint32_t pieces_n,
