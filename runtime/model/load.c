@@ -279,6 +279,31 @@ static int list_all(struct loader *l)
     return QUIRE_OK;
 }
 
+/* The packed matrices of one piece of work, from first to last. */
+static struct qr_stream stream_of(const struct qr_weights *first, const struct qr_weights *last)
+{
+    if (first->is_float || last->is_float) return (struct qr_stream){0};
+    return (struct qr_stream){.data = first->packed.data,
+                              .bytes = (size_t)(last->packed.data - first->packed.data) +
+                                       qr_weights_bytes(last)};
+}
+
+/* What is read after each matrix, round and round. */
+static void chain(struct qr_model *m)
+{
+    const uint32_t layers_n = m->shape.layers_n;
+
+    m->head.ahead = stream_of(&m->layers[0].q, &m->layers[0].v);
+    for (uint32_t i = 0; i < layers_n; i++) {
+        struct qr_layer *layer = &m->layers[i];
+        layer->q.ahead = layer->k.ahead = layer->v.ahead = stream_of(&layer->o, &layer->o);
+        layer->o.ahead = stream_of(&layer->gate, &layer->up);
+        layer->gate.ahead = layer->up.ahead = stream_of(&layer->down, &layer->down);
+        layer->down.ahead = i + 1 < layers_n ? stream_of(&layer[1].q, &layer[1].v)
+                                             : stream_of(&m->head, &m->head);
+    }
+}
+
 static int create_region(struct loader *l)
 {
     struct qr_model *m = l->model;
@@ -297,6 +322,7 @@ static int create_region(struct loader *l)
         l->packed[i]->packed.data = l->memory;
         l->memory += qr_weights_bytes(l->packed[i]);
     }
+    chain(m);
     return QUIRE_OK;
 }
 

@@ -100,6 +100,7 @@ static void multiply(struct multiply_work *w)
     }
     w->slab_rows = slab_rows(w->rows_n, k, bytes, any_float);
     uint32_t slabs_n = (w->rows_n + w->slab_rows - 1) / w->slab_rows;
+    qr_pass_ahead(w->p, &w->parts[0].weights->ahead);
     qr_pass_run(w->p, multiply_pieces, w, slabs_n * w->panels_n, 0, w->rows_n * outputs_n * k);
 }
 
@@ -244,6 +245,7 @@ void qr_pass_gate_up(struct qr_pass *p, const struct qr_layer *layer)
     w.units_n = (n + w.unit_n - 1) / w.unit_n;
     w.slab_rows = slab_rows(p->rows_n, layer->gate.k, bytes, any_float);
     uint32_t slabs_n = (p->rows_n + w.slab_rows - 1) / w.slab_rows;
+    qr_pass_ahead(p, &layer->up.ahead);
     qr_pass_run(p, gate_pieces, &w, slabs_n * w.units_n, 0,
                 2 * (uint64_t)p->rows_n * n * layer->gate.k);
 }

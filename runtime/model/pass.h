@@ -89,6 +89,17 @@ static inline void qr_pass_enter(struct qr_pass *p, enum qr_phase phase)
 void qr_pass_run(struct qr_pass *p, qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range,
                  uint64_t cost);
 
+/* Of the matrices that come next, what each thread calls for while it waits: as much as memory gives
+ * in the time that threads wait for one another, far less than a second-level cache. */
+#define QR_AHEAD_BYTES ((size_t)16 << 10)
+
+static inline void qr_pass_ahead(struct qr_pass *p, const struct qr_stream *ahead)
+{
+    size_t home = ahead->bytes / p->threads_n / 64 * 64;
+
+    qr_team_ahead(p->team, ahead->data, home, home < QR_AHEAD_BYTES ? home : QR_AHEAD_BYTES);
+}
+
 /* ---- rows.c ---- */
 
 /* Each token's embedding into x, each row's angles, and as qr_pass_norm. */

@@ -23,6 +23,12 @@ struct qr_inputs {
     size_t stride;
 };
 
+/* Packed matrices that are worked on together stand one behind the other. */
+struct qr_stream {
+    const uint8_t *data; /* NULL: none, or not packed */
+    size_t bytes;
+};
+
 struct qr_weights {
     const struct qr_gguf_tensor *tensor;
     uint32_t n, k;
@@ -32,6 +38,7 @@ struct qr_weights {
     struct qr_matrix packed;
     struct qr_float_matrix plain;
     qr_gemm_fn *gemm; /* of packed */
+    struct qr_stream ahead; /* what a step reads after this: the next matrices in order of use */
 };
 
 /* From a tensor whose shape is [k, n].  False: its type is not supported.  A packed matrix gets
