@@ -298,7 +298,7 @@ static void gemm_scalar(decode_fn *decode, const struct qr_matrix *m, uint32_t p
             for (uint32_t b = 0; b < m->k / QR_ACT_BLOCK; b++) {
                 struct block w;
                 decode(&w,
-                       m->data + panel * m->panel_bytes +
+                       m->data + panel * m->panel_stride +
                            (size_t)(b / layout.blocks_n) * layout.group_bytes,
                        b % layout.blocks_n);
                 for (uint32_t r = 0; r < rows_n; r++)

@@ -34,7 +34,9 @@ struct qr_matrix {
     uint32_t k;          /* inputs, a multiple of 32 (of 256 for K-quants and IQ4_XS) */
     uint32_t panels_n;   /* ceil(n / QR_PANEL_N) */
     size_t panel_bytes;  /* a multiple of 64 */
-    const uint8_t *data; /* [panels_n][panel_bytes] */
+    size_t panel_stride; /* from one panel to the next: panel_bytes, or more where the panels of two
+                            matrices that are worked on together alternate in memory */
+    const uint8_t *data; /* panel 0 */
 };
 
 /* Fills all but data.  False: the type has no packed form, or k does not suit it. */

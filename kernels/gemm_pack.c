@@ -223,6 +223,7 @@ bool qr_matrix_shape(struct qr_matrix *m, enum qr_type type, uint32_t n, uint32_
         .k = k,
         .panels_n = n / QR_PANEL_N + (n % QR_PANEL_N != 0),
         .panel_bytes = (size_t)groups_n * layout.group_bytes,
+        .panel_stride = (size_t)groups_n * layout.group_bytes,
     };
     return true;
 }
@@ -259,7 +260,7 @@ void qr_matrix_pack(const struct qr_matrix *m, uint8_t *dst, const void *rows, u
     default: assert(!"qr_matrix_shape refused this type");
     }
     for (uint32_t panel = begin; panel < end; panel++) {
-        uint8_t *out = dst + panel * m->panel_bytes;
+        uint8_t *out = dst + panel * m->panel_stride;
         uint32_t columns_n = m->n - panel * QR_PANEL_N;
         if (columns_n > QR_PANEL_N) columns_n = QR_PANEL_N;
         if (columns_n < QR_PANEL_N || file_blocks_n % per_group) memset(out, 0, m->panel_bytes);

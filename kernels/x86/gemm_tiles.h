@@ -62,13 +62,13 @@ INLINE void gemm_by_tiles(tile_fn *tile, const struct qr_matrix *m, uint32_t pan
 
     assert(panel_end <= m->panels_n && acts->k == m->k && row_begin % QR_TILE_ROWS == 0);
     if (row_end - row_begin >= PREFETCH_ROWS_MIN)
-        prefetch_begin(m->data + panel_begin * m->panel_bytes);
+        prefetch_begin(m->data + panel_begin * m->panel_stride);
     for (uint32_t slab = row_begin; slab < row_end; slab += slab_rows) {
         uint32_t slab_end = row_end - slab < slab_rows ? row_end : slab + slab_rows;
         for (uint32_t panel = panel_begin; panel < panel_end; panel++) {
             uint32_t columns_n = m->n - panel * QR_PANEL_N;
             struct tile t = {
-                .weights = m->data + panel * m->panel_bytes,
+                .weights = m->data + panel * m->panel_stride,
                 .blocks_n = m->k / QR_ACT_BLOCK,
                 .columns_n = columns_n < QR_PANEL_N ? columns_n : QR_PANEL_N,
                 .out_stride = out_stride,

@@ -279,13 +279,28 @@ static int list_all(struct loader *l)
     return QUIRE_OK;
 }
 
+/* Gate and up are worked on together, so their panels take turns in the memory of both. */
+static void alternate(struct qr_layer *layer)
+{
+    struct qr_matrix *gate = &layer->gate.packed;
+    struct qr_matrix *up = &layer->up.packed;
+
+    if (layer->gate.is_float || layer->up.is_float) return;
+    assert(gate->panels_n == up->panels_n);
+    assert(gate->data + qr_matrix_bytes(gate) == up->data);
+    gate->panel_stride = up->panel_stride = gate->panel_bytes + up->panel_bytes;
+    up->data = gate->data + gate->panel_bytes;
+}
+
 /* The packed matrices of one piece of work, from first to last. */
 static struct qr_stream stream_of(const struct qr_weights *first, const struct qr_weights *last)
 {
+    const struct qr_matrix *m = &last->packed;
+
     if (first->is_float || last->is_float) return (struct qr_stream){0};
-    return (struct qr_stream){.data = first->packed.data,
-                              .bytes = (size_t)(last->packed.data - first->packed.data) +
-                                       qr_weights_bytes(last)};
+    size_t bytes = (size_t)(m->data - first->packed.data) + (m->panels_n - 1) * m->panel_stride +
+                   m->panel_bytes;
+    return (struct qr_stream){.data = first->packed.data, .bytes = bytes};
 }
 
 /* What is read after each matrix, round and round. */
@@ -299,8 +314,8 @@ static void chain(struct qr_model *m)
         layer->q.ahead = layer->k.ahead = layer->v.ahead = stream_of(&layer->o, &layer->o);
         layer->o.ahead = stream_of(&layer->gate, &layer->up);
         layer->gate.ahead = layer->up.ahead = stream_of(&layer->down, &layer->down);
-        layer->down.ahead = i + 1 < layers_n ? stream_of(&layer[1].q, &layer[1].v)
-                                             : stream_of(&m->head, &m->head);
+        layer->down.ahead =
+            i + 1 < layers_n ? stream_of(&layer[1].q, &layer[1].v) : stream_of(&m->head, &m->head);
     }
 }
 
@@ -322,6 +337,8 @@ static int create_region(struct loader *l)
         l->packed[i]->packed.data = l->memory;
         l->memory += qr_weights_bytes(l->packed[i]);
     }
+    for (uint32_t i = 0; i < m->shape.layers_n; i++)
+        alternate(&m->layers[i]);
     chain(m);
     return QUIRE_OK;
 }

@@ -180,9 +180,10 @@ static void gate_unit(const struct gate_work *w, uint32_t unit, uint32_t row_beg
     if (n > QR_GATE_N) n = QR_GATE_N;
     for (uint32_t row = row_begin; row < row_end; row += QR_GATE_ROWS) {
         uint32_t stop = row_end - row < QR_GATE_ROWS ? row_end : row + QR_GATE_ROWS;
-        for (int i = 0; i < 2; i++)
-            qr_weights_multiply(weights[i], kernels, begin, end, &w->p->normed, row, stop, outs[i],
-                                QR_GATE_N, false, NULL);
+        for (uint32_t panel = begin; panel < end; panel++)
+            for (int i = 0; i < 2; i++)
+                qr_weights_multiply(weights[i], kernels, panel, panel + 1, &w->p->normed, row, stop,
+                                    outs[i] + (panel - begin) * QR_PANEL_N, QR_GATE_N, false, NULL);
         /* All rows at once, then each by itself: rows do not wait for one another's last steps. */
         kernels->rows.swiglu(gate, gate, up, (stop - row) * QR_GATE_N);
         for (uint32_t r = 0; r < stop - row; r++)
