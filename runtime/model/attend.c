@@ -37,13 +37,16 @@ static uint32_t items_n(const struct qr_pass *p)
     return p->tiles_n * p->model->shape.kv_heads_n;
 }
 
-/* The last tiles first: they see the most keys, and short pieces at the end even out the load. */
+/* In order of their rows, so that a thread meets the rows whose other passes were its own.  Where
+ * sequences have several tiles the last tiles go first: they see the most keys, and short pieces at
+ * the end even out the load. */
 static const struct qr_tile *tile_of(const struct qr_pass *p, uint32_t item, uint32_t *head)
 {
     const uint32_t heads_n = p->model->shape.kv_heads_n;
+    uint32_t tile = item / heads_n;
 
     *head = item % heads_n;
-    return &p->tiles[p->tiles_n - 1 - item / heads_n];
+    return &p->tiles[p->tiled ? p->tiles_n - 1 - tile : tile];
 }
 
 void qr_pass_tile(struct qr_pass *p)

@@ -13,6 +13,7 @@
 #define SLAB_BYTES   ((size_t)384 << 10) /* activations a slab: most of a second-level cache */
 #define RESIDENT_MAX ((size_t)4 << 20)   /* weights that stay cached from one slab to the next */
 #define PARTS_MAX    3u
+#define OWN_ROWS_MIN 64u /* with fewer a panel is fetched for too little work */
 
 struct part {
     const struct qr_weights *weights;
@@ -32,12 +33,25 @@ struct multiply_work {
     bool add;
 };
 
-static uint32_t slab_rows(uint32_t rows_n, uint32_t k, size_t weights_bytes, bool any_float)
+static uint32_t whole_tiles(uint32_t rows_n)
 {
-    size_t rows = SLAB_BYTES / k / QR_TILE_ROWS * QR_TILE_ROWS;
+    return (rows_n + QR_TILE_ROWS - 1) / QR_TILE_ROWS * QR_TILE_ROWS;
+}
 
-    if (any_float || weights_bytes > RESIDENT_MAX || rows >= rows_n) return rows_n;
-    return rows ? (uint32_t)rows : QR_TILE_ROWS;
+/* Rows of a slab.  From OWN_ROWS_MIN rows a thread on, each thread's home is rows of its own: what
+ * it has written of them it reads again in the next pass, and no line goes from core to core. */
+static uint32_t slab_rows(const struct qr_pass *p, uint32_t rows_n, uint32_t k,
+                          size_t weights_bytes, bool any_float)
+{
+    uint32_t own = rows_n;
+    uint32_t most = (uint32_t)(SLAB_BYTES / k / QR_TILE_ROWS * QR_TILE_ROWS);
+
+    if (any_float) return rows_n;
+    if (rows_n >= OWN_ROWS_MIN * p->threads_n)
+        own = whole_tiles((rows_n + p->threads_n - 1) / p->threads_n);
+    if (most == 0) most = QR_TILE_ROWS;
+    if (weights_bytes > RESIDENT_MAX || own <= most) return own;
+    return whole_tiles((own + (own - 1) / most) / ((own - 1) / most + 1));
 }
 
 /* Panels [begin, end) of all parts for one slab. */
@@ -98,7 +112,7 @@ static void multiply(struct multiply_work *w)
         any_float |= w->parts[i].weights->is_float;
         outputs_n += w->parts[i].weights->n;
     }
-    w->slab_rows = slab_rows(w->rows_n, k, bytes, any_float);
+    w->slab_rows = slab_rows(w->p, w->rows_n, k, bytes, any_float);
     uint32_t slabs_n = (w->rows_n + w->slab_rows - 1) / w->slab_rows;
     qr_pass_ahead(w->p, &w->parts[0].weights->ahead);
     qr_pass_run(w->p, multiply_pieces, w, slabs_n * w->panels_n, 0, w->rows_n * outputs_n * k);
@@ -244,7 +258,7 @@ void qr_pass_gate_up(struct qr_pass *p, const struct qr_layer *layer)
     qr_pass_enter(p, QR_PHASE_GATE_UP);
     w.unit_n = any_float ? QR_FLOAT_PANEL_N : QR_GATE_N;
     w.units_n = (n + w.unit_n - 1) / w.unit_n;
-    w.slab_rows = slab_rows(p->rows_n, layer->gate.k, bytes, any_float);
+    w.slab_rows = slab_rows(p, p->rows_n, layer->gate.k, bytes, any_float);
     uint32_t slabs_n = (p->rows_n + w.slab_rows - 1) / w.slab_rows;
     qr_pass_ahead(p, &layer->up.ahead);
     qr_pass_run(p, gate_pieces, &w, slabs_n * w.units_n, 0,
