@@ -75,7 +75,8 @@ struct qr_pass;
 struct qr_pass *qr_pass_create(const struct qr_model *model, struct qr_team *team,
                                struct qr_kv_store *kv, uint32_t rows_max, uint32_t context_max,
                                const struct quire_allocator *allocator);
-/* From now on each piece of work enters its phase (runtime/base/phases.h).  NULL, as at first: none. */
+/* From now on each piece of work enters its phase (runtime/base/phases.h).  NULL, as at first:
+ * none. */
 void qr_pass_profile(struct qr_pass *pass, struct qr_phases *phases);
 void qr_pass_destroy(struct qr_pass *pass); /* NULL is allowed */
 

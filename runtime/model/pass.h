@@ -89,8 +89,8 @@ static inline void qr_pass_enter(struct qr_pass *p, enum qr_phase phase)
 void qr_pass_run(struct qr_pass *p, qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range,
                  uint64_t cost);
 
-/* Of the matrices that come next, what each thread calls for while it waits: as much as memory gives
- * in the time that threads wait for one another, far less than a second-level cache. */
+/* Of the matrices that come next, what each thread calls for while it waits: as much as memory
+ * gives in the time that threads wait for one another, far less than a second-level cache. */
 #define QR_AHEAD_BYTES ((size_t)16 << 10)
 
 static inline void qr_pass_ahead(struct qr_pass *p, const struct qr_stream *ahead)

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -18,7 +19,7 @@ struct counts {
     _Atomic uint32_t done[PIECES_MAX];
     _Atomic uint32_t range_max;
     _Atomic uint32_t threads; /* a bit each */
-    uint32_t         pause_us;
+    uint32_t pause_us;
 };
 
 static void count(void *work, uint32_t begin, uint32_t end, uint32_t thread)
@@ -30,8 +31,7 @@ static void count(void *work, uint32_t begin, uint32_t end, uint32_t thread)
     atomic_fetch_or(&c->threads, 1u << thread);
     for (uint32_t i = begin; i < end; i++)
         atomic_fetch_add(&c->done[i], 1);
-    if (c->pause_us)
-        (void)nanosleep(&(struct timespec){.tv_nsec = (long)c->pause_us * 1000}, NULL);
+    if (c->pause_us) (void)nanosleep(&(struct timespec){.tv_nsec = (long)c->pause_us * 1000}, NULL);
 }
 
 static void assert_each_once(struct counts *c, uint32_t pieces_n)
@@ -84,7 +84,7 @@ static void ranges_keep_their_bound(void **state)
  * nothing of it by the next run's fields.
  * Method: 20,000 short runs, each adding its own number to a sum that only its own pieces know. */
 struct sum {
-    uint64_t         add;
+    uint64_t add;
     _Atomic uint64_t total;
 };
 
@@ -133,13 +133,83 @@ static void sleepers_wake(void **state)
     qr_team_destroy(team);
 }
 
+/* Goal: a thread begins with the stretch of neighbouring pieces that is its own, from its front on.
+ * Method: pieces that sleep, so that all threads are in time; the first piece that each one took.
+ */
+struct firsts {
+    _Atomic uint32_t first[4]; /* UINT32_MAX: none yet */
+};
+
+static void note_first(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct firsts *f = work;
+    uint32_t none = UINT32_MAX;
+
+    (void)end;
+    (void)atomic_compare_exchange_strong(&f->first[thread], &none, begin);
+    (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+}
+
+static void threads_begin_at_home(void **state)
+{
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+    struct qr_team *team = qr_team_create(&a, 4);
+    struct firsts f;
+
+    (void)state;
+    assert_non_null(team);
+    bool all = false;
+    for (int attempt = 0; attempt < 20 && !all;
+         attempt++) { /* one that comes late has been helped */
+        for (uint32_t i = 0; i < 4; i++)
+            atomic_init(&f.first[i], UINT32_MAX);
+        qr_team_run(team, note_first, &f, 40, 0);
+        all = true;
+        for (uint32_t i = 0; i < 4; i++)
+            all = all && atomic_load(&f.first[i]) == 10 * i;
+    }
+    assert_true(all);
+    qr_team_destroy(team);
+}
+
+/* Goal: the caller's waiting is counted where somebody asks, and a hint to any address harms
+ * nothing.
+ * Method: a run whose second thread has far more to do than the caller, which cannot help it. */
+static void wait_in_second(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    (void)work;
+    (void)end;
+    (void)thread;
+    (void)nanosleep(&(struct timespec){.tv_nsec = begin ? 30000000 : 1000000}, NULL);
+}
+
+static void waiting_is_counted(void **state)
+{
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+    struct qr_team *team = qr_team_create(&a, 2);
+    uint64_t waited_ns = 0;
+
+    (void)state;
+    assert_non_null(team);
+    qr_team_ahead(team, (const void *)(uintptr_t)64, 1 << 20, 4096);
+    for (int i = 0; i < 20 && waited_ns == 0; i++) { /* a helper that comes late finds nothing */
+        qr_team_measure(team, &waited_ns);
+        qr_team_run(team, wait_in_second, NULL, 2, 0);
+    }
+    assert_true(waited_ns > 1000000);
+    uint64_t counted = waited_ns;
+    qr_team_measure(team, NULL);
+    qr_team_run(team, wait_in_second, NULL, 2, 0);
+    assert_int_equal(waited_ns, counted);
+    qr_team_destroy(team);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_piece_is_done_once),
-        cmocka_unit_test(ranges_keep_their_bound),
-        cmocka_unit_test(runs_do_not_mix),
-        cmocka_unit_test(sleepers_wake),
+        cmocka_unit_test(each_piece_is_done_once), cmocka_unit_test(ranges_keep_their_bound),
+        cmocka_unit_test(runs_do_not_mix),         cmocka_unit_test(sleepers_wake),
+        cmocka_unit_test(threads_begin_at_home),   cmocka_unit_test(waiting_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

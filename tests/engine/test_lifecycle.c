@@ -384,9 +384,54 @@ static void limits_are_measured(void **state)
     assert_int_equal(quire_measure_limits(0, 0, NULL), QUIRE_INVALID);
 }
 
+/* Goal: a profile says where the time of steps went, and there is none where nobody asked.
+ * Method: one request with and without; the phases' sum against the clock, waits within phases. */
+static void a_profile_sums_up(void **state)
+{
+    struct quire_engine_settings settings = engine_settings();
+    struct quire_phase phases[64];
+    quire_model *model = open_model(TINY);
+
+    (void)state;
+    for (uint32_t on = 0; on < 2; on++) {
+        settings.profile = on;
+        quire_engine *engine = start_with(&settings, model);
+        uint64_t began = qr_clock_ns(), sum = 0, decode = 0;
+        struct quire_request request = greedy(one, 1, 8);
+        quire_id id;
+        struct quire_event event = {0};
+        assert_int_equal(quire_submit(engine, &request, &id, NULL), QUIRE_OK);
+        while (event.kind != QUIRE_EVENT_DONE)
+            assert_true(quire_wait(engine, &event, -1) > 0);
+        uint64_t passed = qr_clock_ns() - began;
+        size_t n = quire_profile(engine, phases, 64);
+        if (!on) {
+            assert_int_equal(n, 0);
+            quire_engine_free(engine);
+            continue;
+        }
+        assert_in_range(n, 10, 64);
+        assert_int_equal(quire_profile(engine, NULL, 0), n);
+        for (size_t i = 0; i < n; i++) {
+            assert_non_null(phases[i].name);
+            assert_true(phases[i].wait_ns <= phases[i].ns);
+            sum += phases[i].ns;
+            if (!strcmp(phases[i].name, "q, k, v") || !strcmp(phases[i].name, "output head") ||
+                !strcmp(phases[i].name, "attention") || !strcmp(phases[i].name, "down"))
+                decode += phases[i].ns > 0;
+        }
+        assert_int_equal(decode, 4);
+        assert_true(sum <= passed);
+        quire_engine_free(engine);
+    }
+    assert_int_equal(quire_profile(NULL, phases, 64), 0);
+    quire_model_close(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_profile_sums_up),
         cmocka_unit_test(a_model_says_what_it_is),
         cmocka_unit_test(structs_of_other_sizes_are_respected),
         cmocka_unit_test(bad_settings_are_refused),
