@@ -61,20 +61,21 @@ INLINE void add_rows(__m512 *acc, enum qr_type type, uint32_t rows_n, const stru
 #undef ADD
 }
 
-INLINE __m512i half_sum(const struct block *w, const struct qr_act_row *a, uint32_t half)
+INLINE __m512i half_sum(enum qr_type type, const struct block *w, const struct qr_act_row *a,
+                        uint32_t half)
 {
-    __m512i sum = _mm512_set1_epi32(a->start_32[half]);
+    __m512i sum = half_start_of(type, a, half);
     UNROLL
     for (uint32_t t = 4 * half; t < 4 * half + 4; t++)
         sum = _mm512_dpbusd_epi32(sum, w->w[t], four_k(a, t));
     return _mm512_mullo_epi32(sum, w->scale[half]);
 }
 
-/* The same for Q6_K, a row at a time: each half has a sum and an integer scale of its own. */
+/* The same a row at a time, where each half has a sum and an integer scale of its own. */
 INLINE void add_row_halves(__m512 *acc, enum qr_type type, const struct block *w,
                            const struct qr_act_row *a)
 {
-    __m512i sum = _mm512_add_epi32(half_sum(w, a, 0), half_sum(w, a, 1));
+    __m512i sum = _mm512_add_epi32(half_sum(type, w, a, 0), half_sum(type, w, a, 1));
     *acc = add_sum(type, w, a, sum, *acc);
 }
 
@@ -94,7 +95,8 @@ INLINE void store_rows(const __m512 *acc, uint32_t rows_n, const struct tile *t)
 
 INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *tile)
 {
-    const uint32_t step = type == QR_TYPE_Q6_K ? 1 : 4;
+    const bool half_sums = scales_half_sums(type, rows_n);
+    const uint32_t step = half_sums ? 1 : 4;
     const uint32_t group_blocks = group_blocks_of(type), group_bytes = group_bytes_of(type);
     const uint32_t block_bytes = group_bytes / group_blocks;
     const uint8_t *group = tile->weights, *acts = (const uint8_t *)tile->acts;
@@ -111,11 +113,11 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
             const uint8_t *ahead = group + PREFETCH_BYTES + (size_t)b * block_bytes;
             struct block w;
             if (rows_n >= PREFETCH_ROWS_MIN) prefetch_block(ahead, block_bytes);
-            load_block(&w, type, group, b);
+            load_block(&w, type, rows_n, group, b);
             UNROLL
             for (uint32_t r = 0; r < QR_TILE_ROWS && r < rows_n; r += step) {
                 uint32_t some = rows_n - r < step ? rows_n - r : step;
-                if (type == QR_TYPE_Q6_K)
+                if (half_sums)
                     add_row_halves(acc + r, type, &w, a + r);
                 else
                     add_rows(acc + r, type, some, &w, a + r);

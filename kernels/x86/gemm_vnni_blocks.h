@@ -4,7 +4,8 @@
  * vpdpbusd wants unsigned weights; their offset is taken off where a row's sum starts (start_of).
  * Dots, products and fma share one issue slot, while loads, shifts, logic, shuffles and additions
  * are free beside it.  So a codebook is a shuffle, and where a quant times its half's integer scale
- * fits a byte (Q2_K, Q3_K) that product is a shuffle too, made once for all rows.
+ * fits a byte (Q2_K, Q3_K) that product is a shuffle too, made once for all rows; with few rows it
+ * is cheaper to scale each row's two half sums, as Q6_K must.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_GEMM_VNNI_BLOCKS_H
@@ -18,10 +19,13 @@
 /* Everything of a block that does not depend on the row. */
 struct block {
     __m512i w[8];     /* byte 4 c + j of w[t]: column c's k = 4 t + j, unsigned */
-    __m512i scale[2]; /* Q6_K's integer scales */
+    __m512i scale[2]; /* the halves' integer scales, where they are not in w */
     __m512 d;
     __m512 m[2]; /* the minima: one for all k, or one for each half */
 };
+
+/* With so many rows and fewer, scaling half sums is cheaper than unpacking weights with scales. */
+#define FEW_ROWS 4u
 
 /* ---- numbers beside the weights ------------------------------------------------------------- */
 
@@ -114,64 +118,109 @@ INLINE __m512i multiples_of(__m512i scale)
     return _mm512_add_epi8(once, twice);
 }
 
-/* Bit pairs through a column's four bytes of the half's table. */
-INLINE void load_pairs(__m512i w[4], const uint8_t *p, __m512i table)
+/* Bit pairs, each joined to what `beside` holds in the upper six bits of its byte. */
+INLINE void load_pairs(__m512i w[4], const uint8_t *p, __m512i beside)
 {
     const __m512i mask = _mm512_set1_epi8(3);
-    const __m512i column =
-        _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0); /* in its 16 bytes */
     __m512i pairs = _mm512_load_si512(p);
-    w[0] = _mm512_ternarylogic_epi32(pairs, mask, column, A_AND_B_OR_C);
-    w[1] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 2), mask, column, A_AND_B_OR_C);
-    w[2] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 4), mask, column, A_AND_B_OR_C);
-    w[3] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 6), mask, column, A_AND_B_OR_C);
+    w[0] = _mm512_ternarylogic_epi32(pairs, mask, beside, A_AND_B_OR_C);
+    w[1] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 2), mask, beside, A_AND_B_OR_C);
+    w[2] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 4), mask, beside, A_AND_B_OR_C);
+    w[3] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 6), mask, beside, A_AND_B_OR_C);
+}
+
+/* Bit pairs through a column's four bytes of a table. */
+INLINE void load_pairs_through(__m512i w[4], const uint8_t *p, __m512i table)
+{
+    const __m512i column = /* its bytes' place in their 16 */
+        _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+    load_pairs(w, p, column);
     UNROLL
     for (uint32_t t = 0; t < 4; t++)
         w[t] = _mm512_shuffle_epi8(table, w[t]);
 }
 
-/* ---- K-quants of 2 and 3 bits --------------------------------------------------------------- */
+/* ---- K-quants with a scale for each half ---------------------------------------------------- */
 
-/* Weights are scale * q, 0 to 45. */
-INLINE void load_q2_k(struct block *out, const uint8_t *group, uint32_t b)
+/* Whether the tile scales a row's half sums, or the weights have their scales in them. */
+INLINE bool scales_half_sums(enum qr_type type, uint32_t rows_n)
+{
+    return type == QR_TYPE_Q6_K ||
+           ((type == QR_TYPE_Q2_K || type == QR_TYPE_Q3_K) && rows_n <= FEW_ROWS);
+}
+
+/* Weights are q, or scale * q, 0 to 45. */
+INLINE void load_q2_k(struct block *out, const uint8_t *group, uint32_t b, bool half_sums)
 {
     UNROLL
     for (uint32_t half = 0; half < 2; half++) {
+        const uint8_t *pairs = group + QR_PAIRS_BLOCK * b + 64 * half;
         __m512i both = load_u8(group + QR_Q2_K_BOTH(b) + 16 * half);
-        __m512i scale = four_times(_mm512_and_si512(both, _mm512_set1_epi32(15)));
-        load_pairs(out->w + 4 * half, group + QR_PAIRS_BLOCK * b + 64 * half, multiples_of(scale));
+        out->scale[half] = _mm512_and_si512(both, _mm512_set1_epi32(15));
+        if (half_sums)
+            load_pairs(out->w + 4 * half, pairs, _mm512_setzero_si512());
+        else
+            load_pairs_through(out->w + 4 * half, pairs,
+                               multiples_of(four_times(out->scale[half])));
         out->m[half] = f16_times(group + QR_Q2_K_DMIN, _mm512_srli_epi32(both, 4));
     }
     out->d = load_f16(group + QR_Q2_K_D);
 }
 
-/* Weights are scale * (q - 4) + 124: 0 (31 times -4) to 252 (-32 times -4).  The table holds that
- * of the two low bits; the third one, where it is set, adds 4 times the scale. */
-INLINE void load_q3_k(struct block *out, const uint8_t *group, uint32_t b)
+/* The third bits of Q3_K joined to the pairs. */
+INLINE void add_third_bits(__m512i w[8], __m512i plane)
+{
+    const __m512i mask = _mm512_set1_epi8(4);
+    w[0] = _mm512_ternarylogic_epi32(w[0], _mm512_slli_epi16(plane, 2), mask, A_OR_B_AND_C);
+    w[1] = _mm512_ternarylogic_epi32(w[1], _mm512_slli_epi16(plane, 1), mask, A_OR_B_AND_C);
+    w[2] = _mm512_ternarylogic_epi32(w[2], plane, mask, A_OR_B_AND_C);
+    w[3] = _mm512_ternarylogic_epi32(w[3], _mm512_srli_epi16(plane, 1), mask, A_OR_B_AND_C);
+    w[4] = _mm512_ternarylogic_epi32(w[4], _mm512_srli_epi16(plane, 2), mask, A_OR_B_AND_C);
+    w[5] = _mm512_ternarylogic_epi32(w[5], _mm512_srli_epi16(plane, 3), mask, A_OR_B_AND_C);
+    w[6] = _mm512_ternarylogic_epi32(w[6], _mm512_srli_epi16(plane, 4), mask, A_OR_B_AND_C);
+    w[7] = _mm512_ternarylogic_epi32(w[7], _mm512_srli_epi16(plane, 5), mask, A_OR_B_AND_C);
+}
+
+/* Adds four[t / 4] to the bytes of w[t] that have their third bit. */
+INLINE void add_where_third_bit(__m512i w[8], __m512i plane, const __m512i four[2])
+{
+#define ADD(t, at_top)                                                                             \
+    w[t] = _mm512_mask_add_epi8(w[t], _mm512_movepi8_mask(at_top), w[t], four[(t) / 4]);
+    ADD(0, _mm512_slli_epi16(plane, 7))
+    ADD(1, _mm512_slli_epi16(plane, 6))
+    ADD(2, _mm512_slli_epi16(plane, 5))
+    ADD(3, _mm512_slli_epi16(plane, 4))
+    ADD(4, _mm512_slli_epi16(plane, 3))
+    ADD(5, _mm512_slli_epi16(plane, 2))
+    ADD(6, _mm512_slli_epi16(plane, 1))
+    ADD(7, plane)
+#undef ADD
+}
+
+/* Weights are q, or scale * (q - 4) + 124: 0 (31 times -4) to 252 (-32 times -4).  Then the table
+ * holds that of the two low bits; the third one, where it is set, adds 4 times the scale. */
+INLINE void load_q3_k(struct block *out, const uint8_t *group, uint32_t b, bool half_sums)
 {
     const uint8_t *block = group + QR_Q3_K_BLOCK * b;
     __m512i plane = _mm512_load_si512(block + QR_PAIRS_BLOCK), four[2];
     UNROLL
     for (uint32_t half = 0; half < 2; half++) {
-        __m512i scale = four_times(load_i8(group + QR_Q3_K_SCALE(b) + 16 * half));
+        out->scale[half] = load_i8(group + QR_Q3_K_SCALE(b) + 16 * half);
+        if (half_sums) {
+            load_pairs(out->w + 4 * half, block + 64 * half, _mm512_setzero_si512());
+            continue;
+        }
+        __m512i scale = four_times(out->scale[half]);
         __m512i twice = _mm512_add_epi8(scale, scale);
         four[half] = _mm512_add_epi8(twice, twice);
         __m512i lowest = _mm512_sub_epi8(_mm512_set1_epi8(124), four[half]);
-        load_pairs(out->w + 4 * half, block + 64 * half,
-                   _mm512_add_epi8(multiples_of(scale), lowest));
+        load_pairs_through(out->w + 4 * half, block + 64 * half,
+                           _mm512_add_epi8(multiples_of(scale), lowest));
     }
-#define THIRD_BIT(t, at_top)                                                                       \
-    out->w[t] =                                                                                    \
-        _mm512_mask_add_epi8(out->w[t], _mm512_movepi8_mask(at_top), out->w[t], four[(t) / 4]);
-    THIRD_BIT(0, _mm512_slli_epi16(plane, 7))
-    THIRD_BIT(1, _mm512_slli_epi16(plane, 6))
-    THIRD_BIT(2, _mm512_slli_epi16(plane, 5))
-    THIRD_BIT(3, _mm512_slli_epi16(plane, 4))
-    THIRD_BIT(4, _mm512_slli_epi16(plane, 3))
-    THIRD_BIT(5, _mm512_slli_epi16(plane, 2))
-    THIRD_BIT(6, _mm512_slli_epi16(plane, 1))
-    THIRD_BIT(7, plane)
-#undef THIRD_BIT
+    if (half_sums)
+        add_third_bits(out->w, plane);
+    else
+        add_where_third_bit(out->w, plane, four);
     out->d = load_f16(group + QR_Q3_K_D);
 }
 
@@ -195,8 +244,10 @@ INLINE void load_bytes(__m512i w[8], const uint8_t *p)
         w[t] = _mm512_load_si512(p + 64 * t);
 }
 
-INLINE void load_block(struct block *out, enum qr_type type, const uint8_t *group, uint32_t b)
+INLINE void load_block(struct block *out, enum qr_type type, uint32_t rows_n, const uint8_t *group,
+                       uint32_t b)
 {
+    const bool half_sums = scales_half_sums(type, rows_n);
     switch (type) {
     case QR_TYPE_Q4_0:
         load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
@@ -224,8 +275,8 @@ INLINE void load_block(struct block *out, enum qr_type type, const uint8_t *grou
         load_values(out->w, group + QR_NIBBLE_BLOCK * b);
         out->d = load_f16(group + QR_IQ4_NL_D(b));
         break;
-    case QR_TYPE_Q2_K: load_q2_k(out, group, b); break;
-    case QR_TYPE_Q3_K: load_q3_k(out, group, b); break;
+    case QR_TYPE_Q2_K: load_q2_k(out, group, b, half_sums); break;
+    case QR_TYPE_Q3_K: load_q3_k(out, group, b, half_sums); break;
     case QR_TYPE_Q4_K:
         load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
         out->d = f16_times(group + QR_Q4_K_D, load_u8(group + QR_Q4_K_SCALE(b)));
@@ -259,6 +310,14 @@ INLINE __m512i start_of(enum qr_type type, const struct qr_act_row *a)
     case QR_TYPE_IQ4_XS: return _mm512_set1_epi32(a->start_128);
     default: return _mm512_setzero_si512();
     }
+}
+
+/* The same for a half's sum of q. */
+INLINE __m512i half_start_of(enum qr_type type, const struct qr_act_row *a, uint32_t half)
+{
+    __m512i start_32 = _mm512_set1_epi32(a->start_32[half]);
+    if (type == QR_TYPE_Q2_K) return _mm512_setzero_si512();
+    return type == QR_TYPE_Q3_K ? _mm512_srai_epi32(start_32, 3) : start_32;
 }
 
 #endif
