@@ -302,9 +302,7 @@ INLINE __m512i start_of(enum qr_type type, const struct qr_act_row *a)
     switch (type) {
     case QR_TYPE_Q4_0: return _mm512_set1_epi32(a->start_8);
     case QR_TYPE_Q5_0: return _mm512_slli_epi32(_mm512_set1_epi32(a->start_8), 1); /* 16 */
-    case QR_TYPE_Q3_K:                                                             /* 128 - 4 */
-        return _mm512_sub_epi32(_mm512_set1_epi32(a->start_128),
-                                _mm512_srai_epi32(_mm512_set1_epi32(a->start_8), 1));
+    case QR_TYPE_Q3_K: /* 128 - 4 */ return _mm512_set1_epi32(a->start_128 - (a->start_8 >> 1));
     case QR_TYPE_Q8_0:
     case QR_TYPE_IQ4_NL:
     case QR_TYPE_IQ4_XS: return _mm512_set1_epi32(a->start_128);
