@@ -30,6 +30,23 @@ static QR_RMS_NORM_FN(rms_norm_scalar)
         out[i] = x[i] * scale * weight[i];
 }
 
+static QR_LAYER_NORM_FN(layer_norm_scalar)
+{
+    float lanes[LANES] = {0};
+    float mean, scale;
+
+    for (uint32_t i = 0; i < n; i++)
+        lanes[i % LANES] += x[i];
+    mean = lanes_sum(lanes) / (float)n;
+    for (uint32_t i = 0; i < LANES; i++)
+        lanes[i] = 0.0f;
+    for (uint32_t i = 0; i < n; i++)
+        lanes[i % LANES] = fmaf(x[i] - mean, x[i] - mean, lanes[i % LANES]);
+    scale = 1.0f / sqrtf(lanes_sum(lanes) / (float)n + eps);
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = fmaf((x[i] - mean) * scale, weight[i], bias[i]);
+}
+
 static QR_ROPE_FN(rope_scalar)
 {
     for (uint32_t h = 0; h < heads_n; h++, x += head_dim) {
@@ -43,10 +60,34 @@ static QR_ROPE_FN(rope_scalar)
     }
 }
 
+static QR_ROPE_FN(rope_halves_scalar)
+{
+    const uint32_t half = rotary_n / 2;
+
+    for (uint32_t h = 0; h < heads_n; h++, x += head_dim) {
+        for (uint32_t i = 0; i < half; i++) {
+            float first = x[i];
+            float second = x[half + i];
+
+            x[i] = fmaf(first, cosines[i], -(second * sines[i]));
+            x[half + i] = fmaf(second, cosines[i], first * sines[i]);
+        }
+    }
+}
+
 static QR_SWIGLU_FN(swiglu_scalar)
 {
     for (uint32_t i = 0; i < n; i++)
         out[i] = gate[i] / (1.0f + qr_exp(-gate[i])) * up[i];
+}
+
+static QR_GELU_FN(gelu_scalar)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        float minus_2u = x[i] * fmaf(x[i] * x[i], QR_GELU_CUBIC, QR_GELU_LINEAR);
+
+        out[i] = x[i] / (1.0f + qr_exp(minus_2u));
+    }
 }
 
 static QR_ADD_FN(add_scalar)
@@ -96,8 +137,11 @@ static QR_TOPK_FN(topk_scalar)
 void qr_rows_init(struct qr_row_kernels *k, unsigned cpu_flags)
 {
     k->rms_norm = rms_norm_scalar;
+    k->layer_norm = layer_norm_scalar;
     k->rope = rope_scalar;
+    k->rope_halves = rope_halves_scalar;
     k->swiglu = swiglu_scalar;
+    k->gelu = gelu_scalar;
     k->add = add_scalar;
     k->argmax = argmax_scalar;
     k->logsumexp = logsumexp_scalar;

@@ -17,6 +17,12 @@
     void name(float *out, const float *x, const float *weight, float eps, uint32_t n)
 typedef QR_RMS_NORM_FN(qr_rms_norm_fn);
 
+/* out = (x - mean(x)) / sqrt(mean((x - mean)^2) + eps) * weight + bias.  out may be x. */
+#define QR_LAYER_NORM_FN(name)                                                                     \
+    void name(float *out, const float *x, const float *weight, const float *bias, float eps,       \
+              uint32_t n)
+typedef QR_LAYER_NORM_FN(qr_layer_norm_fn);
+
 /* Rotates neighbouring pairs (2i, 2i + 1) of heads_n heads of head_dim values by the angles whose
  * cosines and sines are given, [rotary_n / 2] each; values past rotary_n stay.  In place. */
 #define QR_ROPE_FN(name)                                                                           \
@@ -24,9 +30,19 @@ typedef QR_RMS_NORM_FN(qr_rms_norm_fn);
               const float *cosines, const float *sines)
 typedef QR_ROPE_FN(qr_rope_fn);
 
+/* The same for the pairs (i, i + rotary_n / 2): how GPT-NeoX lays heads out. */
+typedef QR_ROPE_FN(qr_rope_halves_fn);
+
 /* out = gate / (1 + exp(-gate)) * up.  out may be gate or up. */
 #define QR_SWIGLU_FN(name) void name(float *out, const float *gate, const float *up, uint32_t n)
 typedef QR_SWIGLU_FN(qr_swiglu_fn);
+
+/* GELU by its tanh form: out = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))), computed as
+ * x / (1 + exp(-2 u)) of the tanh's argument u.  out may be x. */
+#define QR_GELU_FN(name) void name(float *out, const float *x, uint32_t n)
+typedef QR_GELU_FN(qr_gelu_fn);
+#define QR_GELU_LINEAR -0x1.988454p+0f /* -2 sqrt(2 / pi) */
+#define QR_GELU_CUBIC  -0x1.2444f2p-4f /* that times 0.044715 */
 
 /* out += x */
 #define QR_ADD_FN(name) void name(float *out, const float *x, uint32_t n)
@@ -51,8 +67,11 @@ typedef QR_TOPK_FN(qr_topk_fn);
 
 struct qr_row_kernels {
     qr_rms_norm_fn *rms_norm;
+    qr_layer_norm_fn *layer_norm;
     qr_rope_fn *rope;
+    qr_rope_halves_fn *rope_halves;
     qr_swiglu_fn *swiglu;
+    qr_gelu_fn *gelu;
     qr_add_fn *add;
     qr_argmax_fn *argmax;
     qr_logsumexp_fn *logsumexp;

@@ -62,6 +62,29 @@ QR_RMS_NORM_FN(qr_rms_norm_avx2)
                                                 _mm256_loadu_ps(weight + i)));
 }
 
+QR_LAYER_NORM_FN(qr_layer_norm_avx2)
+{
+    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256 mean, scale;
+
+    for (uint32_t i = 0; i < n; i += VECTOR)
+        sum[i / VECTOR % 2] = _mm256_add_ps(sum[i / VECTOR % 2], _mm256_loadu_ps(x + i));
+    mean = _mm256_set1_ps(lanes_sum(sum[0], sum[1]) / (float)n);
+    sum[0] = sum[1] = _mm256_setzero_ps();
+    for (uint32_t i = 0; i < n; i += VECTOR) {
+        const __m256 v = _mm256_sub_ps(_mm256_loadu_ps(x + i), mean);
+
+        sum[i / VECTOR % 2] = _mm256_fmadd_ps(v, v, sum[i / VECTOR % 2]);
+    }
+    scale = _mm256_set1_ps(1.0f / sqrtf(lanes_sum(sum[0], sum[1]) / (float)n + eps));
+    for (uint32_t i = 0; i < n; i += VECTOR) {
+        const __m256 v = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(x + i), mean), scale);
+
+        _mm256_storeu_ps(
+            out + i, _mm256_fmadd_ps(v, _mm256_loadu_ps(weight + i), _mm256_loadu_ps(bias + i)));
+    }
+}
+
 QR_ROPE_FN(qr_rope_avx2)
 {
     const __m256i pairs = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
@@ -89,6 +112,33 @@ QR_ROPE_FN(qr_rope_avx2)
     }
 }
 
+QR_ROPE_FN(qr_rope_halves_avx2)
+{
+    const uint32_t half = rotary_n / 2;
+
+    for (uint32_t h = 0; h < heads_n; h++, x += head_dim) {
+        float *other = x + half;
+        uint32_t i = 0;
+
+        for (; i + VECTOR <= half; i += VECTOR) {
+            const __m256 c = _mm256_loadu_ps(cosines + i);
+            const __m256 s = _mm256_loadu_ps(sines + i);
+            const __m256 first = _mm256_loadu_ps(x + i);
+            const __m256 second = _mm256_loadu_ps(other + i);
+
+            _mm256_storeu_ps(x + i, _mm256_fmsub_ps(first, c, _mm256_mul_ps(second, s)));
+            _mm256_storeu_ps(other + i, _mm256_fmadd_ps(second, c, _mm256_mul_ps(first, s)));
+        }
+        for (; i < half; i++) {
+            float first = x[i];
+            float second = other[i];
+
+            x[i] = fmaf(first, cosines[i], -(second * sines[i]));
+            other[i] = fmaf(second, cosines[i], first * sines[i]);
+        }
+    }
+}
+
 QR_SWIGLU_FN(qr_swiglu_avx2)
 {
     const __m256 one = _mm256_set1_ps(1.0f);
@@ -99,6 +149,20 @@ QR_SWIGLU_FN(qr_swiglu_avx2)
 
         _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_div_ps(g, _mm256_add_ps(one, e)),
                                                 _mm256_loadu_ps(up + i)));
+    }
+}
+
+QR_GELU_FN(qr_gelu_avx2)
+{
+    const __m256 one = _mm256_set1_ps(1.0f);
+
+    for (uint32_t i = 0; i < n; i += VECTOR) {
+        const __m256 v = _mm256_loadu_ps(x + i);
+        const __m256 slope = _mm256_fmadd_ps(_mm256_mul_ps(v, v), _mm256_set1_ps(QR_GELU_CUBIC),
+                                             _mm256_set1_ps(QR_GELU_LINEAR));
+
+        _mm256_storeu_ps(out + i,
+                         _mm256_div_ps(v, _mm256_add_ps(one, exp_8(_mm256_mul_ps(v, slope)))));
     }
 }
 

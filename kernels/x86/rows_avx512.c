@@ -66,6 +66,33 @@ QR_RMS_NORM_FN(qr_rms_norm_avx512)
     }
 }
 
+QR_LAYER_NORM_FN(qr_layer_norm_avx512)
+{
+    __m512 sum = _mm512_setzero_ps();
+    __m512 mean, scale;
+
+    for (uint32_t i = 0; i < n; i += LANES)
+        sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes_left(i, n), x + i));
+    mean = _mm512_set1_ps(lanes_sum(sum) / (float)n);
+    sum = _mm512_setzero_ps();
+    for (uint32_t i = 0; i < n; i += LANES) {
+        const __mmask16 left = lanes_left(i, n);
+        const __m512 v = _mm512_maskz_sub_ps(left, _mm512_maskz_loadu_ps(left, x + i), mean);
+
+        sum = _mm512_fmadd_ps(v, v, sum);
+    }
+    scale = _mm512_set1_ps(1.0f / sqrtf(lanes_sum(sum) / (float)n + eps));
+    for (uint32_t i = 0; i < n; i += LANES) {
+        const __mmask16 left = lanes_left(i, n);
+        const __m512 v =
+            _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(left, x + i), mean), scale);
+
+        _mm512_mask_storeu_ps(out + i, left,
+                              _mm512_fmadd_ps(v, _mm512_maskz_loadu_ps(left, weight + i),
+                                              _mm512_maskz_loadu_ps(left, bias + i)));
+    }
+}
+
 QR_ROPE_FN(qr_rope_avx512)
 {
     const __m512i pairs = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
@@ -86,6 +113,27 @@ QR_ROPE_FN(qr_rope_avx512)
     }
 }
 
+QR_ROPE_FN(qr_rope_halves_avx512)
+{
+    const uint32_t half = rotary_n / 2;
+
+    for (uint32_t i = 0; i < half; i += LANES) {
+        const __mmask16 left = lanes_left(i, half);
+        const __m512 c = _mm512_maskz_loadu_ps(left, cosines + i);
+        const __m512 s = _mm512_maskz_loadu_ps(left, sines + i);
+        float *at = x + i;
+
+        for (uint32_t h = 0; h < heads_n; h++, at += head_dim) {
+            const __m512 first = _mm512_maskz_loadu_ps(left, at);
+            const __m512 second = _mm512_maskz_loadu_ps(left, at + half);
+
+            _mm512_mask_storeu_ps(at, left, _mm512_fmsub_ps(first, c, _mm512_mul_ps(second, s)));
+            _mm512_mask_storeu_ps(at + half, left,
+                                  _mm512_fmadd_ps(second, c, _mm512_mul_ps(first, s)));
+        }
+    }
+}
+
 QR_SWIGLU_FN(qr_swiglu_avx512)
 {
     const __m512 one = _mm512_set1_ps(1.0f);
@@ -97,6 +145,21 @@ QR_SWIGLU_FN(qr_swiglu_avx512)
         const __m512 v = _mm512_div_ps(g, _mm512_add_ps(one, exp_16(minus)));
 
         _mm512_mask_storeu_ps(out + i, left, _mm512_mul_ps(v, _mm512_maskz_loadu_ps(left, up + i)));
+    }
+}
+
+QR_GELU_FN(qr_gelu_avx512)
+{
+    const __m512 one = _mm512_set1_ps(1.0f);
+
+    for (uint32_t i = 0; i < n; i += LANES) {
+        const __mmask16 left = lanes_left(i, n);
+        const __m512 v = _mm512_maskz_loadu_ps(left, x + i);
+        const __m512 slope = _mm512_fmadd_ps(_mm512_mul_ps(v, v), _mm512_set1_ps(QR_GELU_CUBIC),
+                                             _mm512_set1_ps(QR_GELU_LINEAR));
+        const __m512 e = exp_16(_mm512_mul_ps(v, slope));
+
+        _mm512_mask_storeu_ps(out + i, left, _mm512_div_ps(v, _mm512_add_ps(one, e)));
     }
 }
 

@@ -89,8 +89,28 @@ static bool check_rms_norm(const struct qr_kernels *k, const struct qr_kernels *
     return done(&b, ok);
 }
 
-static bool check_rope(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
-                       size_t size)
+static bool check_layer_norm(const struct qr_kernels *k, const struct qr_kernels *scalar,
+                             char *message, size_t size)
+{
+    struct buffers b = make();
+    float *bias = b.y + N_MAX / 2;
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < 3 * LENGTHS_N; i++) {
+        uint32_t n = lengths[i / 3];
+
+        fill(b.x, n, i % 3, &b.r);
+        fill(b.y, n, 0, &b.r);
+        fill(bias, n, 0, &b.r);
+        memcpy(b.got, b.x, n * sizeof(float)); /* in place */
+        k->rows.layer_norm(b.got, b.got, b.y, bias, 1e-5f, n);
+        scalar->rows.layer_norm(b.want, b.x, b.y, bias, 1e-5f, n);
+        ok = equal(b.got, b.want, n, "layer_norm", message, size);
+    }
+    return done(&b, ok);
+}
+
+static bool check_rotation(qr_rope_fn *rope, qr_rope_fn *expected, char *message, size_t size)
 {
     static const uint32_t shapes[][3] = {{9, 64, 64}, {3, 128, 128}, {2, 8, 8},   {5, 40, 40},
                                          {4, 80, 32}, {1, 96, 24},   {3, 64, 20}, {2, 16, 2}};
@@ -107,11 +127,23 @@ static bool check_rope(const struct qr_kernels *k, const struct qr_kernels *scal
         }
         memcpy(b.got, b.x, n * sizeof(float));
         memcpy(b.want, b.x, n * sizeof(float));
-        k->rows.rope(b.got, shapes[i][0], shapes[i][1], shapes[i][2], b.y, b.y + N_MAX / 2);
-        scalar->rows.rope(b.want, shapes[i][0], shapes[i][1], shapes[i][2], b.y, b.y + N_MAX / 2);
+        rope(b.got, shapes[i][0], shapes[i][1], shapes[i][2], b.y, b.y + N_MAX / 2);
+        expected(b.want, shapes[i][0], shapes[i][1], shapes[i][2], b.y, b.y + N_MAX / 2);
         ok = equal(b.got, b.want, n, "rope", message, size);
     }
     return done(&b, ok);
+}
+
+static bool check_rope(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
+                       size_t size)
+{
+    return check_rotation(k->rows.rope, scalar->rows.rope, message, size);
+}
+
+static bool check_rope_halves(const struct qr_kernels *k, const struct qr_kernels *scalar,
+                              char *message, size_t size)
+{
+    return check_rotation(k->rows.rope_halves, scalar->rows.rope_halves, message, size);
 }
 
 static bool check_swiglu(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
@@ -129,6 +161,24 @@ static bool check_swiglu(const struct qr_kernels *k, const struct qr_kernels *sc
         k->rows.swiglu(b.got, b.got, b.y, n);
         scalar->rows.swiglu(b.want, b.x, b.y, n);
         ok = equal(b.got, b.want, n, "swiglu", message, size);
+    }
+    return done(&b, ok);
+}
+
+static bool check_gelu(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
+                       size_t size)
+{
+    struct buffers b = make();
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < 4 * LENGTHS_N; i++) {
+        uint32_t n = lengths[i / 4];
+
+        fill(b.x, n, i % 4, &b.r);
+        memcpy(b.got, b.x, n * sizeof(float)); /* in place */
+        k->rows.gelu(b.got, b.got, n);
+        scalar->rows.gelu(b.want, b.x, n);
+        ok = equal(b.got, b.want, n, "gelu", message, size);
     }
     return done(&b, ok);
 }
@@ -233,6 +283,33 @@ static void run_rms_norm(void *work, uint32_t begin, uint32_t end, uint32_t thre
         w->k->rows.rms_norm(w->out + r * w->n, w->x + r * w->n, w->y, 1e-5f, w->n);
 }
 
+static void run_layer_norm(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct row_work *w = work;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++)
+        w->k->rows.layer_norm(w->out + r * w->n, w->x + r * w->n, w->y, w->y + w->n, 1e-5f, w->n);
+}
+
+static void run_rope_halves(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct row_work *w = work;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++)
+        w->k->rows.rope_halves(w->x + r * w->n, w->n / 64, 64, 64, w->angles, w->angles + 32);
+}
+
+static void run_gelu(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct row_work *w = work;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++)
+        w->k->rows.gelu(w->out + r * w->n, w->x + r * w->n, w->n);
+}
+
 static void run_rope(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     struct row_work *w = work;
@@ -332,6 +409,21 @@ static void bench_rms_norm(struct kc_bench *b)
     time_rows(b, "rms_norm", run_rms_norm, 576, 0, 2);
 }
 
+static void bench_layer_norm(struct kc_bench *b)
+{
+    time_rows(b, "layer_norm", run_layer_norm, 768, 0, 2);
+}
+
+static void bench_rope_halves(struct kc_bench *b)
+{
+    time_rows(b, "rope_halves", run_rope_halves, 576, 0, 2);
+}
+
+static void bench_gelu(struct kc_bench *b)
+{
+    time_rows(b, "gelu", run_gelu, 3072, 0, 2);
+}
+
 static void bench_rope(struct kc_bench *b)
 {
     time_rows(b, "rope", run_rope, 576, 0, 2);
@@ -374,8 +466,11 @@ static void bench_topk(struct kc_bench *b)
     const struct kc_suite kc_##kernel = {#kernel, same_##kernel, check_##kernel, bench_##kernel}
 
 ROW_SUITE(rms_norm);
+ROW_SUITE(layer_norm);
 ROW_SUITE(rope);
+ROW_SUITE(rope_halves);
 ROW_SUITE(swiglu);
+ROW_SUITE(gelu);
 ROW_SUITE(add);
 ROW_SUITE(argmax);
 ROW_SUITE(logsumexp);

@@ -98,6 +98,42 @@ static void rms_norm_is_what_it_says(void **state)
     }
 }
 
+/* Goal: layer_norm is (x - mean) / sqrt(variance + eps) * weight + bias.
+ * Method: against double, rows far from zero too; equal values become the bias. */
+static void layer_norm_is_what_it_says(void **state)
+{
+    static const uint32_t lengths[] = {8, 24, 256, 2048};
+    static float x[2048], weight[2048], bias[2048], out[2048];
+    struct qr_row_kernels k;
+    uint64_t seed = 6;
+
+    (void)state;
+    for (size_t i = 0; i < 4 * LEVELS_N; i++) {
+        uint32_t n = lengths[i % 4];
+        double mean = 0, variance = 0;
+
+        if (!take_level(i / 4, &k)) continue;
+        for (uint32_t j = 0; j < n; j++) {
+            x[j] = 4.0f + random_float(&seed);
+            weight[j] = random_float(&seed);
+            bias[j] = random_float(&seed);
+            mean += (double)x[j] / n;
+        }
+        for (uint32_t j = 0; j < n; j++)
+            variance += ((double)x[j] - mean) * ((double)x[j] - mean) / n;
+        k.layer_norm(out, x, weight, bias, 1e-5f, n);
+        for (uint32_t j = 0; j < n; j++)
+            assert_true(
+                fabs((double)out[j] -
+                     ((double)x[j] - mean) / sqrt(variance + (double)1e-5f) * (double)weight[j] -
+                     (double)bias[j]) < 4e-6);
+        for (uint32_t j = 0; j < n; j++)
+            x[j] = 3.0f;
+        k.layer_norm(out, x, weight, bias, 1e-5f, n);
+        assert_memory_equal(out, bias, n * sizeof out[0]);
+    }
+}
+
 /* Goal: rope turns neighbouring pairs and leaves what is past rotary_n.
  * Method: against double, whole heads and partly rotated ones. */
 static void rope_turns_pairs(void **state)
@@ -128,6 +164,69 @@ static void rope_turns_pairs(void **state)
             assert_true(fabs((double)out[j] - ((double)x[j] * c - (double)x[j + 1] * z)) < 2e-7);
             assert_true(fabs((double)out[j + 1] - ((double)x[j] * z + (double)x[j + 1] * c)) <
                         2e-7);
+        }
+    }
+}
+
+/* Goal: rope_halves turns value i with value i + rotary_n / 2 and leaves what is past rotary_n.
+ * Method: as above. */
+static void rope_halves_turns_halves(void **state)
+{
+    static const uint32_t shapes[][3] = {{9, 64, 64}, {2, 40, 40}, {3, 64, 20}};
+    float x[576], out[576], cosines[32], sines[32];
+    struct qr_row_kernels k;
+    uint64_t seed = 8;
+
+    (void)state;
+    for (size_t i = 0; i < 3 * LEVELS_N; i++) {
+        const uint32_t *s = shapes[i % 3];
+        const uint32_t half = s[2] / 2;
+
+        if (!take_level(i / 3, &k)) continue;
+        for (uint32_t j = 0; j < s[0] * s[1]; j++)
+            out[j] = x[j] = random_float(&seed);
+        for (uint32_t j = 0; j < half; j++) {
+            cosines[j] = cosf((float)j);
+            sines[j] = sinf((float)j);
+        }
+        k.rope_halves(out, s[0], s[1], s[2], cosines, sines);
+        for (uint32_t j = 0; j < s[0] * s[1]; j++) {
+            uint32_t d = j % s[1];
+            double expected = (double)x[j];
+            if (d < half)
+                expected =
+                    (double)x[j] * (double)cosines[d] - (double)x[j + half] * (double)sines[d];
+            else if (d < s[2])
+                expected = (double)x[j] * (double)cosines[d - half] +
+                           (double)x[j - half] * (double)sines[d - half];
+            assert_true(fabs((double)out[j] - expected) < 2e-7);
+        }
+    }
+}
+
+/* Goal: gelu is the tanh form, for values of any size.
+ * Method: against double; far below the result is 0, far above the value itself. */
+static void gelu_is_the_tanh_form(void **state)
+{
+    static float x[1536], out[1536];
+    struct qr_row_kernels k;
+    uint64_t seed = 7;
+
+    (void)state;
+    for (size_t i = 0; i < LEVELS_N; i++) {
+        if (!take_level(i, &k)) continue;
+        for (uint32_t j = 0; j < 1536; j++)
+            x[j] = 6.0f * random_float(&seed);
+        x[5] = -1e15f;
+        x[6] = -100.0f;
+        x[7] = 100.0f;
+        k.gelu(out, x, 1536);
+        assert_true(out[5] == 0.0f && out[6] == 0.0f && out[7] == 100.0f);
+        for (uint32_t j = 8; j < 1536; j++) {
+            double v = (double)x[j];
+            double u = sqrt(2 / acos(-1)) * (v + 0.044715 * v * v * v);
+            assert_true(fabs((double)out[j] - v / (1 + exp(-2 * u))) < 4e-7 * (fabs(v) + 0.1));
+            assert_true(fabs(v / 2 * (1 + tanh(u)) - v / (1 + exp(-2 * u))) < 1e-12);
         }
     }
 }
@@ -290,8 +389,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exponentials_are_within_two_ulp),
         cmocka_unit_test(rms_norm_is_what_it_says),
+        cmocka_unit_test(layer_norm_is_what_it_says),
         cmocka_unit_test(rope_turns_pairs),
+        cmocka_unit_test(rope_halves_turns_halves),
         cmocka_unit_test(swiglu_is_what_it_says),
+        cmocka_unit_test(gelu_is_the_tanh_form),
         cmocka_unit_test(add_adds),
         cmocka_unit_test(argmax_takes_the_first_of_equals),
         cmocka_unit_test(logsumexp_is_what_it_says),
