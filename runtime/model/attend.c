@@ -108,7 +108,6 @@ static void store_item(const struct attend_work *w, uint32_t item)
 {
     struct qr_pass *p = w->p;
     const struct qr_model_shape *s = &p->model->shape;
-    const struct qr_kernels *kernels = p->model->kernels;
     const uint32_t group = group_n(s);
     uint32_t head;
     const struct qr_tile *tile = tile_of(p, item, &head);
@@ -121,9 +120,9 @@ static void store_item(const struct attend_work *w, uint32_t item)
         const float *v = k + (size_t)s->kv_heads_n * s->head_dim;
         const float *cosines = qr_row(&p->cosines, row);
         const float *sines = qr_row(&p->sines, row);
-        kernels->rows.rope(q, group, s->head_dim, s->rotary_n, cosines, sines);
-        kernels->rows.rope(k, 1, s->head_dim, s->rotary_n, cosines, sines);
-        kernels->attention.put(&view, tile->position + i, k, v);
+        p->model->rotate(q, group, s->head_dim, s->rotary_n, cosines, sines);
+        p->model->rotate(k, 1, s->head_dim, s->rotary_n, cosines, sines);
+        p->model->kernels->attention.put(&view, tile->position + i, k, v);
     }
 }
 

@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The order of a llama's layers. */
-#include "runtime/model/pass.h"
-
-static unsigned wants_of_attention(const struct qr_layer *layer)
-{
-    return qr_weights_wants(&layer->q) | qr_weights_wants(&layer->k) | qr_weights_wants(&layer->v);
-}
-
-static unsigned wants_of_ffn(const struct qr_layer *layer)
-{
-    return qr_weights_wants(&layer->gate) | qr_weights_wants(&layer->up);
-}
+/* Llama, and all that is one by its file: Mistral (whose window is a key), SmolLM2, TinyLlama.
+ * Converters reorder the rows of Q and K, so that neighbours are rotated together. */
+#include "runtime/model/architecture.h"
 
 void qr_llama_forward(struct qr_pass *p)
 {
@@ -24,9 +15,9 @@ void qr_llama_forward(struct qr_pass *p)
         bool select = i + 1 == layers_n && p->outputs_n <= p->rows_n / 2;
 
         if (i == 0)
-            qr_pass_embed(p, layer->attn_norm, wants_of_attention(layer));
+            qr_pass_embed(p, &layer->attn_norm, qr_layer_wants_attention(layer));
         else
-            qr_pass_norm(p, layer->attn_norm, wants_of_attention(layer));
+            qr_pass_norm(p, &layer->attn_norm, qr_layer_wants_attention(layer));
         qr_pass_project(p, layer);
         if (select) {
             qr_pass_store(p, i);
@@ -35,9 +26,23 @@ void qr_llama_forward(struct qr_pass *p)
         if (p->rows_n == 0) return;
         qr_pass_attend(p, i, !select, qr_weights_wants(&layer->o));
         qr_pass_multiply_add(p, &layer->o, &p->attended);
-        qr_pass_norm(p, layer->ffn_norm, wants_of_ffn(layer));
+        qr_pass_norm(p, &layer->ffn_norm, qr_layer_wants_ffn(layer));
         qr_pass_gate_up(p, layer);
         qr_pass_multiply_add(p, &layer->down, &p->hidden);
     }
-    qr_pass_finish(p, m->head_norm);
+    qr_pass_finish(p, &m->head_norm);
 }
+
+const struct qr_architecture qr_llama = {
+    .name = "llama",
+    .norm = QR_NORM_RMS,
+    .positions = QR_ROPE_PAIRS,
+    .tensors = {{"attn_q", QR_Q, QR_Q, QR_BIAS_MAY},
+                {"attn_k", QR_K, QR_K, QR_BIAS_MAY},
+                {"attn_v", QR_V, QR_V, QR_BIAS_MAY},
+                {"attn_output", QR_O, QR_O, QR_BIAS_MAY},
+                {"ffn_gate", QR_GATE, QR_GATE, QR_BIAS_MAY},
+                {"ffn_up", QR_UP, QR_UP, QR_BIAS_MAY},
+                {"ffn_down", QR_DOWN, QR_DOWN, QR_BIAS_MAY}},
+    .forward = qr_llama_forward,
+};

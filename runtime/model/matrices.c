@@ -149,7 +149,8 @@ void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n
     multiply(&w);
 }
 
-/* ---- gate and up ------------------------------------------------------------------------------
+/* ---- gate and up, or up alone
+ * ------------------------------------------------------------------------------
  */
 
 struct gate_work {
@@ -159,6 +160,7 @@ struct gate_work {
     uint32_t slab_rows;
     uint32_t units_n; /* of unit_n outputs of each matrix */
     uint32_t unit_n;
+    uint32_t first; /* 0: gate and up; 1: up alone */
 };
 
 /* n activations of a row into the form that down wants. */
@@ -175,8 +177,20 @@ static void keep(const struct gate_work *w, uint32_t row, uint32_t column, uint3
     if (floats != from) memcpy(floats, from, n * sizeof(float));
 }
 
-/* Both matrices packed: a unit is two panels of each, small enough to stay in a thread's cache
- * between the matrices and the activations that they become. */
+/* n values of what gate and up (or up alone) have made, into the activations between the matrices.
+ */
+static void activate(const struct gate_work *w, float *gate, const float *up, uint32_t n)
+{
+    const struct qr_row_kernels *rows = &w->p->model->kernels->rows;
+
+    if (w->first == 0)
+        rows->swiglu(gate, gate, up, n);
+    else
+        rows->gelu(gate, up, n);
+}
+
+/* What there is of them packed: a unit is two panels of each, small enough to stay in a thread's
+ * cache between the matrices and the activations that they become. */
 static void gate_unit(const struct gate_work *w, uint32_t unit, uint32_t row_begin,
                       uint32_t row_end, uint32_t thread)
 {
@@ -188,18 +202,18 @@ static void gate_unit(const struct gate_work *w, uint32_t unit, uint32_t row_beg
     uint32_t begin = unit * (QR_GATE_N / QR_PANEL_N);
     uint32_t end = begin + QR_GATE_N / QR_PANEL_N;
     uint32_t column = unit * QR_GATE_N;
-    uint32_t n = w->layer->gate.n - column;
+    uint32_t n = w->layer->up.n - column;
 
-    if (end > w->layer->gate.panels_n) end = w->layer->gate.panels_n;
+    if (end > w->layer->up.panels_n) end = w->layer->up.panels_n;
     if (n > QR_GATE_N) n = QR_GATE_N;
     for (uint32_t row = row_begin; row < row_end; row += QR_GATE_ROWS) {
         uint32_t stop = row_end - row < QR_GATE_ROWS ? row_end : row + QR_GATE_ROWS;
         for (uint32_t panel = begin; panel < end; panel++)
-            for (int i = 0; i < 2; i++)
+            for (uint32_t i = w->first; i < 2; i++)
                 qr_weights_multiply(weights[i], kernels, panel, panel + 1, &w->p->normed, row, stop,
                                     outs[i] + (panel - begin) * QR_PANEL_N, QR_GATE_N, false, NULL);
         /* All rows at once, then each by itself: rows do not wait for one another's last steps. */
-        kernels->rows.swiglu(gate, gate, up, (stop - row) * QR_GATE_N);
+        activate(w, gate, up, (stop - row) * QR_GATE_N);
         for (uint32_t r = 0; r < stop - row; r++)
             keep(w, row + r, column, n, gate + r * QR_GATE_N);
     }
@@ -214,10 +228,10 @@ static void gate_unit_float(const struct gate_work *w, uint32_t unit, uint32_t r
     const struct qr_weights *weights[2] = {&w->layer->gate, &w->layer->up};
     struct qr_rows outs[2] = {{p->hidden.floats, p->hidden.stride}, p->up};
     uint32_t column = unit * w->unit_n;
-    uint32_t n = w->layer->gate.n - column;
+    uint32_t n = w->layer->up.n - column;
 
     if (n > w->unit_n) n = w->unit_n;
-    for (int i = 0; i < 2; i++) {
+    for (uint32_t i = w->first; i < 2; i++) {
         uint32_t panels = w->unit_n / weights[i]->panel_n;
         uint32_t begin = unit * panels;
         uint32_t end = begin + panels;
@@ -228,7 +242,7 @@ static void gate_unit_float(const struct gate_work *w, uint32_t unit, uint32_t r
     }
     for (uint32_t row = row_begin; row < row_end; row++) {
         float *gate = qr_row(&outs[0], row) + column;
-        p->model->kernels->rows.swiglu(gate, gate, qr_row(&outs[1], row) + column, n);
+        activate(w, gate, qr_row(&outs[1], row) + column, n);
         keep(w, row, column, n, gate);
     }
 }
@@ -248,19 +262,29 @@ static void gate_pieces(void *work, uint32_t begin, uint32_t end, uint32_t threa
     }
 }
 
-void qr_pass_gate_up(struct qr_pass *p, const struct qr_layer *layer)
+static void gate_or_up(struct qr_pass *p, const struct qr_layer *layer, uint32_t first)
 {
-    struct gate_work w = {.p = p, .layer = layer, .rows_n = p->rows_n};
-    bool any_float = layer->gate.is_float || layer->up.is_float;
-    size_t bytes = qr_weights_bytes(&layer->gate) + qr_weights_bytes(&layer->up);
-    uint32_t n = layer->gate.n;
+    struct gate_work w = {.p = p, .layer = layer, .rows_n = p->rows_n, .first = first};
+    const struct qr_weights *up = &layer->up;
+    bool any_float = up->is_float || (first == 0 && layer->gate.is_float);
+    size_t bytes = qr_weights_bytes(up) + (first == 0 ? qr_weights_bytes(&layer->gate) : 0);
 
     qr_pass_enter(p, QR_PHASE_GATE_UP);
     w.unit_n = any_float ? QR_FLOAT_PANEL_N : QR_GATE_N;
-    w.units_n = (n + w.unit_n - 1) / w.unit_n;
-    w.slab_rows = slab_rows(p, p->rows_n, layer->gate.k, bytes, any_float);
+    w.units_n = (up->n + w.unit_n - 1) / w.unit_n;
+    w.slab_rows = slab_rows(p, p->rows_n, up->k, bytes, any_float);
     uint32_t slabs_n = (p->rows_n + w.slab_rows - 1) / w.slab_rows;
     qr_pass_ahead(p, &layer->up.ahead);
     qr_pass_run(p, gate_pieces, &w, slabs_n * w.units_n, 0,
-                2 * (uint64_t)p->rows_n * n * layer->gate.k);
+                (2 - first) * (uint64_t)p->rows_n * up->n * up->k);
+}
+
+void qr_pass_gate_up(struct qr_pass *p, const struct qr_layer *layer)
+{
+    gate_or_up(p, layer, 0);
+}
+
+void qr_pass_up(struct qr_pass *p, const struct qr_layer *layer)
+{
+    gate_or_up(p, layer, 1);
 }

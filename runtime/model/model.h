@@ -20,6 +20,19 @@
 #include "runtime/base/team.h"
 #include "runtime/model/gguf.h"
 
+enum qr_rope_scaling { QR_ROPE_UNSCALED, QR_ROPE_LINEAR, QR_ROPE_YARN };
+
+/* How positions become angles (rope.h). */
+struct qr_rope {
+    double base;
+    enum qr_rope_scaling scaling;
+    uint32_t context_trained; /* before scaling */
+    double factor;
+    double attention_factor;
+    double log_multiplier; /* 0: none */
+    double beta_fast, beta_slow;
+};
+
 /* What a model is, in numbers. */
 struct qr_model_shape {
     uint32_t layers_n;
@@ -28,12 +41,12 @@ struct qr_model_shape {
     uint32_t heads_n;
     uint32_t kv_heads_n;
     uint32_t head_dim;
-    uint32_t rotary_n; /* values of a head that are rotated */
+    uint32_t rotary_n; /* values of a head that are rotated; 0: positions are learned */
     uint32_t vocab_n;
     uint32_t context_max;
     uint32_t sliding_window; /* keys that a row sees, its own among them; 0: all before it */
     float norm_eps;
-    float rope_base;
+    struct qr_rope rope;
 };
 
 struct qr_model;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/base/limits.h"
+#include "runtime/model/architecture.h"
 
 /* Waking the team and meeting again takes 0.2 to 0.5 us, in which one core does some ten thousand
  * multiply-adds. */
@@ -125,6 +126,7 @@ struct qr_pass *qr_pass_create(const struct qr_model *model, struct qr_team *tea
     assert(kv->shape.layers_n == model->shape.layers_n &&
            kv->shape.heads_n == model->shape.kv_heads_n &&
            kv->shape.head_dim == model->shape.head_dim);
+    assert(!model->positions || context_max <= model->shape.context_max);
     struct qr_pass *p = qr_alloc_zero(allocator, 1, sizeof(*p));
     if (!p) return NULL;
     p->model = model;
@@ -183,7 +185,7 @@ void qr_pass_forward(struct qr_pass *p, const struct qr_step *step)
     p->step = step;
     p->rows_n = step->rows_n;
     p->outputs_n = step->outputs_n;
-    qr_llama_forward(p);
+    p->model->architecture->forward(p);
     p->step = NULL;
 }
 

@@ -2,9 +2,9 @@
 /* pass -- one engine's working memory, and the pieces of work that a layer is made of.
  *
  * Every function below runs one piece of work over the rows of a step, spread over the team (or on
- * the caller alone where waking others costs more), and returns when it is done.  llama.c puts
- * them in order.  None lets a row's result depend on the other rows, on how many there are, or on
- * who computes it.
+ * the caller alone where waking others costs more), and returns when it is done.  Each
+ * architecture's file puts them in order.  None lets a row's result depend on the other rows, on
+ * how many there are, or on who computes it.
  *
  * Rows live in buffers whose stride is an odd number of cache lines: a tile of 16 rows never falls
  * into one set of the cache.
@@ -102,12 +102,13 @@ static inline void qr_pass_ahead(struct qr_pass *p, const struct qr_stream *ahea
 
 /* ---- rows.c ---- */
 
-/* Each token's embedding into x, each row's angles, and as qr_pass_norm. */
-void qr_pass_embed(struct qr_pass *p, const float *norm, unsigned wants);
+/* Each token's embedding (and its position's, where they are learned) into x, each row's angles,
+ * and as qr_pass_norm. */
+void qr_pass_embed(struct qr_pass *p, const struct qr_norm *norm, unsigned wants);
 /* normed = norm(x), in the forms wanted. */
-void qr_pass_norm(struct qr_pass *p, const float *norm, unsigned wants);
+void qr_pass_norm(struct qr_pass *p, const struct qr_norm *norm, unsigned wants);
 /* The rows asked for: states = norm(x). */
-void qr_pass_finish(struct qr_pass *p, const float *norm);
+void qr_pass_finish(struct qr_pass *p, const struct qr_norm *norm);
 /* in's floats into its acts. */
 void qr_pass_quantize(struct qr_pass *p, struct qr_inputs *in, uint32_t rows_n);
 
@@ -120,6 +121,8 @@ void qr_pass_multiply_add(struct qr_pass *p, const struct qr_weights *w,
                           const struct qr_inputs *in);
 /* hidden = swiglu(normed times gate, normed times up), in the form that down wants. */
 void qr_pass_gate_up(struct qr_pass *p, const struct qr_layer *layer);
+/* hidden = gelu(normed times up), in the form that down wants: of layers without a gate. */
+void qr_pass_up(struct qr_pass *p, const struct qr_layer *layer);
 /* logits of rows_n rows of in. */
 void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n);
 
@@ -137,9 +140,5 @@ void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store, unsigned want
 /* The most items that are spread by blocks, and the bytes that their partial results take. */
 uint32_t qr_pass_spread_items(const struct qr_pass *p);
 size_t qr_pass_partials_bytes(const struct qr_pass *p);
-
-/* ---- llama.c ---- */
-
-void qr_llama_forward(struct qr_pass *p);
 
 #endif

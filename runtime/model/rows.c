@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <math.h>
 
-#include "runtime/model/pass.h"
+#include "runtime/model/architecture.h"
 
 /* Rows in a piece: a whole tile of activations where there are many, so that two threads do not
  * write the same cache lines; fewer where there would be nothing to share out. */
@@ -16,7 +16,7 @@
 
 struct norm_work {
     struct qr_pass *p;
-    const float *norm;
+    const struct qr_norm *norm;
     unsigned wants;
     uint32_t piece_rows;
     bool embed;
@@ -27,7 +27,7 @@ static uint32_t piece_rows(uint32_t rows_n)
     return rows_n >= MANY_ROWS ? PIECE_ROWS : PIECE_ROWS_FEW;
 }
 
-static void embed_row(const struct qr_pass *p, uint32_t row)
+static void embed_row(const struct qr_pass *p, uint32_t row, uint32_t position, float *scratch)
 {
     const struct qr_model *m = p->model;
     int32_t token = p->step->tokens[row];
@@ -35,6 +35,11 @@ static void embed_row(const struct qr_pass *p, uint32_t row)
     assert(token >= 0 && (uint32_t)token < m->shape.vocab_n);
     qr_dequantize(m->embedding_type, m->embedding + (size_t)token * m->embedding_row_bytes,
                   qr_row(&p->x, row), m->shape.width);
+    if (!m->positions) return;
+    const size_t bytes = m->positions->data_n / m->shape.context_max;
+    qr_dequantize((enum qr_type)m->positions->type, m->positions->data + position * bytes, scratch,
+                  m->shape.width);
+    m->kernels->rows.add(qr_row(&p->x, row), scratch, m->shape.width);
 }
 
 /* In double, so that a far position's angle keeps its digits; each row for itself, so that no
@@ -49,8 +54,8 @@ static void angle_row(const struct qr_pass *p, uint32_t row, uint32_t position)
 
     for (uint32_t i = 0; i < m->shape.rotary_n / 2; i++) {
         sincos((double)position * m->frequencies[i], &sine, &cosine);
-        cosines[i] = (float)cosine;
-        sines[i] = (float)sine;
+        cosines[i] = (float)(cosine * m->magnitude);
+        sines[i] = (float)(sine * m->magnitude);
     }
 }
 
@@ -69,6 +74,17 @@ static uint32_t position_of(const struct qr_step *step, uint32_t row)
     return step->seqs[begin].position + (row - step->seqs[begin].row);
 }
 
+static void norm_floats(const struct qr_model *m, const struct qr_norm *norm, const float *x,
+                        float *out)
+{
+    const struct qr_model_shape *s = &m->shape;
+
+    if (m->architecture->norm == QR_NORM_LAYER)
+        m->kernels->rows.layer_norm(out, x, norm->weight, norm->bias, s->norm_eps, s->width);
+    else
+        m->kernels->rows.rms_norm(out, x, norm->weight, s->norm_eps, s->width);
+}
+
 static void norm_row(const struct norm_work *w, uint32_t row, uint32_t thread)
 {
     struct qr_pass *p = w->p;
@@ -77,11 +93,12 @@ static void norm_row(const struct norm_work *w, uint32_t row, uint32_t thread)
     float *out = qr_pass_scratch(p, thread);
 
     if (w->embed) {
-        embed_row(p, row);
-        angle_row(p, row, position_of(p->step, row));
+        uint32_t position = position_of(p->step, row);
+        embed_row(p, row, position, out);
+        angle_row(p, row, position);
     }
     if (w->wants & QR_WANTS_FLOATS) out = in->floats + row * in->stride;
-    m->kernels->rows.rms_norm(out, qr_row(&p->x, row), w->norm, m->shape.norm_eps, m->shape.width);
+    norm_floats(m, w->norm, qr_row(&p->x, row), out);
     if (w->wants & QR_WANTS_ACTS) m->kernels->gemm.quantize(&in->acts, row, 0, out, m->shape.width);
 }
 
@@ -95,7 +112,7 @@ static void norm_pieces(void *work, uint32_t begin, uint32_t end, uint32_t threa
         norm_row(w, row, thread);
 }
 
-static void run_norm(struct qr_pass *p, const float *norm, unsigned wants, bool embed)
+static void run_norm(struct qr_pass *p, const struct qr_norm *norm, unsigned wants, bool embed)
 {
     struct norm_work w = {.p = p, .norm = norm, .wants = wants, .embed = embed};
 
@@ -105,18 +122,18 @@ static void run_norm(struct qr_pass *p, const float *norm, unsigned wants, bool 
                 (uint64_t)p->rows_n * p->model->shape.width * NORM_COST);
 }
 
-void qr_pass_embed(struct qr_pass *p, const float *norm, unsigned wants)
+void qr_pass_embed(struct qr_pass *p, const struct qr_norm *norm, unsigned wants)
 {
     run_norm(p, norm, wants, true);
 }
 
-void qr_pass_norm(struct qr_pass *p, const float *norm, unsigned wants)
+void qr_pass_norm(struct qr_pass *p, const struct qr_norm *norm, unsigned wants)
 {
     run_norm(p, norm, wants, false);
 }
 
 /* The rows asked for stand first where the last layer has selected them. */
-void qr_pass_finish(struct qr_pass *p, const float *norm)
+void qr_pass_finish(struct qr_pass *p, const struct qr_norm *norm)
 {
     const struct qr_model *m = p->model;
     bool selected = p->rows_n == p->outputs_n;
@@ -124,8 +141,7 @@ void qr_pass_finish(struct qr_pass *p, const float *norm)
     qr_pass_enter(p, QR_PHASE_NORM);
     for (uint32_t i = 0; i < p->outputs_n; i++) {
         uint32_t row = selected ? i : p->step->outputs[i];
-        m->kernels->rows.rms_norm(qr_row(&p->states, i), qr_row(&p->x, row), norm,
-                                  m->shape.norm_eps, m->shape.width);
+        norm_floats(m, norm, qr_row(&p->x, row), qr_row(&p->states, i));
     }
 }
 

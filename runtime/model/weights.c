@@ -8,7 +8,7 @@ bool qr_weights_init(struct qr_weights *w, const struct qr_kernels *kernels,
 {
     enum qr_type type = (enum qr_type)tensor->type;
 
-    *w = (struct qr_weights){.tensor = tensor};
+    *w = (struct qr_weights){.tensor = tensor, .add = kernels->rows.add};
     if (!tensor->data || tensor->dims[0] > UINT32_MAX / 2 || tensor->dims[1] > UINT32_MAX / 2)
         return false;
     w->k = (uint32_t)tensor->dims[0];
@@ -38,10 +38,21 @@ void qr_weights_pack(const struct qr_weights *w, uint8_t *memory, uint32_t begin
     qr_matrix_pack(&w->packed, memory, w->tensor->data, begin, end);
 }
 
-void qr_weights_multiply(const struct qr_weights *w, const struct qr_kernels *kernels,
-                         uint32_t panel_begin, uint32_t panel_end, const struct qr_inputs *in,
-                         uint32_t row_begin, uint32_t row_end, float *out, size_t out_stride,
-                         bool add, void *scratch)
+/* Behind the product, so that a bias costs no pass of its own. */
+static void add_bias(const struct qr_weights *w, uint32_t panel_begin, uint32_t panel_end,
+                     uint32_t rows_n, float *out, size_t out_stride)
+{
+    const uint32_t begin = panel_begin * w->panel_n;
+    const uint32_t end = panel_end * w->panel_n < w->n ? panel_end * w->panel_n : w->n;
+
+    for (uint32_t row = 0; row < rows_n; row++)
+        w->add(out + row * out_stride, w->bias + begin, end - begin);
+}
+
+static void multiply(const struct qr_weights *w, const struct qr_kernels *kernels,
+                     uint32_t panel_begin, uint32_t panel_end, const struct qr_inputs *in,
+                     uint32_t row_begin, uint32_t row_end, float *out, size_t out_stride, bool add,
+                     void *scratch)
 {
     if (!w->is_float) {
         w->gemm(&w->packed, panel_begin, panel_end, &in->acts, row_begin, row_end, out, out_stride,
@@ -51,4 +62,14 @@ void qr_weights_multiply(const struct qr_weights *w, const struct qr_kernels *ke
     qr_gemm_float(&kernels->gemm_float, &w->plain, panel_begin, panel_end,
                   in->floats + row_begin * in->stride, in->stride, row_end - row_begin, out,
                   out_stride, add, scratch);
+}
+
+void qr_weights_multiply(const struct qr_weights *w, const struct qr_kernels *kernels,
+                         uint32_t panel_begin, uint32_t panel_end, const struct qr_inputs *in,
+                         uint32_t row_begin, uint32_t row_end, float *out, size_t out_stride,
+                         bool add, void *scratch)
+{
+    multiply(w, kernels, panel_begin, panel_end, in, row_begin, row_end, out, out_stride, add,
+             scratch);
+    if (w->bias) add_bias(w, panel_begin, panel_end, row_end - row_begin, out, out_stride);
 }

@@ -13,6 +13,8 @@
 #include "runtime/base/memory.h"
 #include "runtime/model/model.h"
 
+struct qr_architecture;
+
 /* The forms of activations that a matrix may want, as bits. */
 enum { QR_WANTS_ACTS = 1, QR_WANTS_FLOATS = 2 };
 
@@ -38,6 +40,8 @@ struct qr_weights {
     struct qr_matrix packed;
     struct qr_float_matrix plain;
     qr_gemm_fn *gemm; /* of packed */
+    qr_add_fn *add;
+    const float *bias;      /* [n], added to each row once; NULL: none */
     struct qr_stream ahead; /* what a step reads after this: the next matrices in order of use */
 };
 
@@ -60,24 +64,33 @@ void qr_weights_multiply(const struct qr_weights *w, const struct qr_kernels *ke
                          uint32_t row_begin, uint32_t row_end, float *out, size_t out_stride,
                          bool add, void *scratch);
 
+struct qr_norm {
+    const float *weight; /* [width] */
+    const float *bias;   /* NULL where the architecture has none */
+};
+
 struct qr_layer {
-    const float *attn_norm;
-    const float *ffn_norm;
+    struct qr_norm attn_norm, ffn_norm;
     struct qr_weights q, k, v, o;
-    struct qr_weights gate, up, down;
+    struct qr_weights gate, up, down; /* gate.n is 0 where there is none */
 };
 
 struct qr_model {
+    const struct qr_architecture *architecture;
     struct qr_model_shape shape;
     const struct qr_kernels *kernels;
+    qr_rope_fn *rotate;
     struct qr_layer *layers; /* [layers_n] */
     struct qr_weights head;
-    const float *head_norm;
+    struct qr_norm head_norm;
     enum qr_type embedding_type;
     const uint8_t *embedding; /* in the file: [vocab_n] rows */
     size_t embedding_row_bytes;
-    const double *frequencies; /* [rotary_n / 2], radians a position */
-    bool any_float;            /* whether some matrix wants floats */
+    const struct qr_gguf_tensor *positions; /* [context_max] rows in the file, NULL: rotated */
+    struct qr_gguf_tensor *pieces; /* [layers_n][QR_PARTS_N]: of tensors that hold several parts */
+    const double *frequencies;     /* [rotary_n / 2], radians a position */
+    double magnitude;              /* of the angles' cosines and sines */
+    bool any_float;                /* whether some matrix wants floats */
     uint64_t weights_bytes;
     uint64_t weights_n;
     struct qr_region region;
@@ -85,7 +98,7 @@ struct qr_model {
 };
 
 /* Reads and checks the hyperparameters; refuses by name what quire does not do (shape.c). */
-int qr_model_shape_read(struct qr_model_shape *shape, const struct qr_gguf *file,
-                        struct quire_error *error);
+int qr_model_shape_read(struct qr_model_shape *shape, const struct qr_architecture **architecture,
+                        const struct qr_gguf *file, struct quire_error *error);
 
 #endif

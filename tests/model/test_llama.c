@@ -28,6 +28,20 @@ static void quantised_file_meets_its_reference(void **state)
     check_golden(&(struct rig_settings){.path = TINY, .cpu_level = "scalar"}, &GOLDEN_Q8ACT);
 }
 
+/* Goal: the same for a file of mixed types, Q4_K and Q6_K, as llama-quantize writes it.
+ * Method: its own prompts and answers. */
+static void mixed_file_meets_its_reference(void **state)
+{
+    json_t *root = golden_load("llama-tiny.q4_k_m.json");
+    struct rig r;
+
+    (void)state;
+    rig_open(&r, &(struct rig_settings){.path = QUIRE_TEST_DATA "/llama-tiny.q4_k_m.gguf"});
+    golden_check(&r, root, &GOLDEN_Q8ACT);
+    rig_close(&r);
+    json_decref(root);
+}
+
 static void check_rewritten(enum qr_type type, enum qr_kv_type kv_type,
                             const struct golden_limits *limits)
 {
@@ -87,6 +101,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantised_file_meets_its_reference),
+        cmocka_unit_test(mixed_file_meets_its_reference),
         cmocka_unit_test(float_files_meet_their_reference),
         cmocka_unit_test(python_made_f32_meets_its_reference),
         cmocka_unit_test(python_made_f16_meets_its_reference),

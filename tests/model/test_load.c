@@ -90,8 +90,9 @@ static void other_files_are_refused(void **state)
     write();
     expect_refused(QUIRE_BAD_FILE, "general.architecture is missing", "");
     write();
-    gguf_writer_string(&writer, "general.architecture", "gpt2");
-    expect_refused(QUIRE_UNSUPPORTED, "general.architecture is 'gpt2'", "expected 'llama'");
+    gguf_writer_string(&writer, "general.architecture", "mamba");
+    expect_refused(QUIRE_UNSUPPORTED, "general.architecture is 'mamba'",
+                   "expected 'llama', 'gpt2' or 'qwen2'");
     tiny.without = NULL;
     write();
     gguf_writer_string(&writer, "general.type", "adapter");
@@ -130,22 +131,52 @@ static void sliding_window_is_the_files_or_the_callers(void **state)
     expect_refused(QUIRE_UNSUPPORTED, "llama.attention.sliding_window is an array", "");
 }
 
-static void rope_scaling_is_refused(void **state)
+/* Goal: scaled positions are read from every key that describes them; others are refused.
+ * Method: each kind, its defaults, the older name of the factor, and values that make no sense. */
+static void rope_scaling_is_read(void **state)
 {
+    struct rig r;
+    size_t n;
+
     (void)state;
+    for (int i = 0; i < 4; i++) {
+        write();
+        if (i == 0) gguf_writer_string(&writer, "llama.rope.scaling.type", "yarn");
+        if (i == 3) gguf_writer_string(&writer, "llama.rope.scaling.type", "none");
+        gguf_writer_f32(&writer, i == 2 ? "llama.rope.scale_linear" : "llama.rope.scaling.factor",
+                        4);
+        if (i == 0) gguf_writer_u32(&writer, "llama.rope.scaling.original_context_length", 512);
+        if (i == 0) gguf_writer_f32(&writer, "llama.rope.scaling.attn_factor", 0.5f);
+        const uint8_t *bytes = gguf_writer_finish(&writer, &n);
+        rig_open(&r, &(struct rig_settings){.bytes = bytes, .bytes_n = n});
+        const struct qr_rope *rope = &qr_model_shape(r.model)->rope;
+        assert_int_equal(rope->scaling, i == 0   ? QR_ROPE_YARN
+                                        : i == 3 ? QR_ROPE_UNSCALED
+                                                 : QR_ROPE_LINEAR);
+        assert_true(rope->factor == (i == 3 ? 1.0 : 4.0));
+        assert_true(rope->attention_factor == (i == 0 ? 0.5 : 1.0));
+        if (i < 3) assert_int_equal(rope->context_trained, i == 0 ? 512 : 2048);
+        if (i < 3) assert_true(rope->beta_fast == 32.0 && rope->beta_slow == 1.0);
+        rig_close(&r);
+        gguf_writer_free(&writer);
+    }
+    write();
+    gguf_writer_string(&writer, "llama.rope.scaling.type", "longrope");
+    expect_refused(QUIRE_UNSUPPORTED, "llama.rope.scaling.type is 'longrope'",
+                   "expected 'none', 'linear' or 'yarn'");
+    write();
+    gguf_writer_u32(&writer, "llama.rope.scaling.type", 1);
+    expect_refused(QUIRE_BAD_FILE, "llama.rope.scaling.type is no string", "");
+    write();
+    gguf_writer_f32(&writer, "llama.rope.scaling.factor", -2);
+    expect_refused(QUIRE_BAD_FILE, "llama.rope.scaling.factor is -2", "from 0");
+    write();
+    gguf_writer_f32(&writer, "llama.rope.scaling.yarn_ext_factor", 0.5f);
+    expect_refused(QUIRE_UNSUPPORTED, "llama.rope.scaling.yarn_ext_factor is 0.5", "YaRN");
     write();
     gguf_writer_string(&writer, "llama.rope.scaling.type", "yarn");
-    gguf_writer_f32(&writer, "llama.rope.scaling.factor", 4);
-    expect_refused(QUIRE_UNSUPPORTED, "llama.rope.scaling.type is 'yarn'", "expected 'none'");
-    write();
-    gguf_writer_f32(&writer, "llama.rope.scaling.factor", 4);
-    expect_refused(QUIRE_UNSUPPORTED, "llama.rope.scaling.factor is 4", "scaled positions");
-    write();
-    gguf_writer_u32(&writer, "llama.rope.scaling.original_context_length", 2048);
-    expect_refused(QUIRE_UNSUPPORTED, "llama.rope.scaling.original_context_length", "");
-    write();
-    gguf_writer_f32(&writer, "llama.rope.scale_linear", 2);
-    expect_refused(QUIRE_UNSUPPORTED, "llama.rope.scale_linear is 2", "");
+    gguf_writer_f32(&writer, "llama.rope.scaling.yarn_beta_fast", 0.5f);
+    expect_refused(QUIRE_BAD_FILE, "llama.rope.scaling.yarn_beta_fast is 0.5", "greater");
     write();
     gguf_writer_string(&writer, "llama.rope.scaling.type", "none");
     gguf_writer_u32(&writer, "llama.rope.scaling.original_context_length", 2048);
@@ -219,15 +250,24 @@ static void unknown_keys_and_tensors_are_refused(void **state)
     expect_refused(QUIRE_UNSUPPORTED, "'blk.2.attn_norm.weight'", "");
 }
 
-static void biases_are_refused(void **state)
+/* Goal: a bias is taken where the architecture may have one, and has the matrix's length; any other
+ * is refused.
+ * Method: one on Q, one that is too short, one on a norm. */
+static void biases_belong_to_matrices(void **state)
 {
-    const uint64_t n = 64;
+    const uint64_t n = 64, less = 32;
     const float floats[64] = {0};
 
     (void)state;
     write();
     gguf_writer_tensor(&writer, "blk.1.attn_q.bias", QR_TYPE_F32, &n, 1, floats, 256);
-    expect_refused(QUIRE_UNSUPPORTED, "tensor 'blk.1.attn_q.bias'", "");
+    expect_loads();
+    write();
+    gguf_writer_tensor(&writer, "blk.1.attn_q.bias", QR_TYPE_F32, &less, 1, floats, 128);
+    expect_refused(QUIRE_BAD_FILE, "tensor blk.1.attn_q.bias is 32", "expected 64");
+    write();
+    gguf_writer_tensor(&writer, "blk.1.attn_norm.bias", QR_TYPE_F32, &n, 1, floats, 256);
+    expect_refused(QUIRE_UNSUPPORTED, "tensor 'blk.1.attn_norm.bias'", "");
 }
 
 static void unsupported_types_are_refused(void **state)
@@ -438,13 +478,13 @@ int main(void)
         cmocka_unit_test_setup(loads_and_tells_its_shape, set_up),
         cmocka_unit_test_setup(other_files_are_refused, set_up),
         cmocka_unit_test_setup(sliding_window_is_the_files_or_the_callers, set_up),
-        cmocka_unit_test_setup(rope_scaling_is_refused, set_up),
+        cmocka_unit_test_setup(rope_scaling_is_read, set_up),
         cmocka_unit_test_setup(experts_are_refused, set_up),
         cmocka_unit_test_setup(clamped_kqv_is_refused, set_up),
         cmocka_unit_test_setup(alibi_is_refused, set_up),
         cmocka_unit_test_setup(other_scales_and_caps_are_refused, set_up),
         cmocka_unit_test_setup(unknown_keys_and_tensors_are_refused, set_up),
-        cmocka_unit_test_setup(biases_are_refused, set_up),
+        cmocka_unit_test_setup(biases_belong_to_matrices, set_up),
         cmocka_unit_test_setup(unsupported_types_are_refused, set_up),
         cmocka_unit_test_setup(quantised_norms_are_refused, set_up),
         cmocka_unit_test_setup(missing_parts_are_named, set_up),

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* architecture -- what sets a family of models apart: the names in its files, and the order of its
+ * layers.
+ *
+ * Each is one file that defines a struct qr_architecture, and a line in architecture.c.  All else
+ * is shared: hyperparameters have the same names behind the architecture's own (keys.h), a layer is
+ * made of the same parts, and these have the same shapes.
+ *
+ * Thread: any.   Memory: constants. */
+#ifndef QR_MODEL_ARCHITECTURE_H
+#define QR_MODEL_ARCHITECTURE_H
+
+#include "runtime/model/pass.h"
+
+/* The matrices of a layer. */
+enum qr_part { QR_Q, QR_K, QR_V, QR_O, QR_GATE, QR_UP, QR_DOWN, QR_PARTS_N };
+
+enum qr_norm_kind {
+    QR_NORM_RMS,  /* x / rms(x) * weight */
+    QR_NORM_LAYER /* (x - mean) / deviation * weight + bias */
+};
+
+enum qr_positions {
+    QR_ROPE_PAIRS,       /* values 2 i and 2 i + 1 of a head are rotated together */
+    QR_ROPE_HALVES,      /* values i and i + rotary_n / 2 are */
+    QR_POSITIONS_LEARNED /* position_embd.weight is added to the embedding */
+};
+
+enum qr_bias { QR_BIAS_NONE, QR_BIAS_MAY, QR_BIAS_MUST };
+
+/* blk.N.<name>.weight holds the parts from first to last, their outputs one behind the other. */
+struct qr_tensor_name {
+    const char *name;
+    enum qr_part first, last;
+    enum qr_bias bias; /* blk.N.<name>.bias */
+};
+
+struct qr_architecture {
+    const char *name; /* general.architecture, and what its keys begin with */
+    enum qr_norm_kind norm;
+    enum qr_positions positions;
+    struct qr_tensor_name tensors[QR_PARTS_N + 1]; /* up to one without a name */
+    void (*forward)(struct qr_pass *p);
+};
+
+/* NULL: none of that name. */
+const struct qr_architecture *qr_architecture_find(struct quire_text name);
+/* Their names in a row, for messages. */
+void qr_architecture_names(char *text, size_t size);
+
+extern const struct qr_architecture qr_llama, qr_gpt2, qr_qwen2;
+
+/* The order of a llama's layers, which other families have too. */
+void qr_llama_forward(struct qr_pass *p);
+
+/* What the matrices of a layer want its norms to give them. */
+static inline unsigned qr_layer_wants_attention(const struct qr_layer *layer)
+{
+    return qr_weights_wants(&layer->q) | qr_weights_wants(&layer->k) | qr_weights_wants(&layer->v);
+}
+
+static inline unsigned qr_layer_wants_ffn(const struct qr_layer *layer)
+{
+    unsigned gate = layer->gate.n ? qr_weights_wants(&layer->gate) : 0;
+
+    return gate | qr_weights_wants(&layer->up);
+}
+
+#endif
