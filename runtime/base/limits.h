@@ -6,6 +6,7 @@
 /* Model files.  A field of a header is believed only up to these. */
 #define QR_GGUF_KEYS_MAX 65536u        /* real files have 20 to 60 */
 #define QR_GGUF_TENSORS_MAX 65536u     /* 126 layers of 9 are 1,134 */
+#define QR_GGUF_PARTS_MAX 1024u        /* of 50 GB each; published models have up to 200 */
 #define QR_GGUF_NAME_MAX 256u          /* ggml's own limit is 64 */
 #define QR_GGUF_DIMS_MAX 4u            /* ggml's */
 #define QR_VOCAB_MAX (1u << 20)        /* largest published: 262,144 */

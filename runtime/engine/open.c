@@ -119,7 +119,7 @@ void quire_model_info(const quire_model *model, struct quire_model_info *out)
     info.head_dim = shape->head_dim;
     info.vocab_n = shape->vocab_n;
     info.context_max = shape->context_max;
-    info.file_bytes = model->file.bytes_n;
+    info.file_bytes = model->file.all_bytes_n;
     info.weights_bytes = qr_model_weights_bytes(model->weights);
     info.weights_n = qr_model_weights_n(model->weights, &info.head_weights_n);
     info.bos_id = model->bos_id;

@@ -4,16 +4,11 @@
 #include "runtime/model/gguf.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "runtime/base/error.h"
 #include "runtime/base/memory.h"
@@ -442,68 +437,9 @@ int qr_gguf_parse(struct qr_gguf *g, const void *bytes, size_t bytes_n, const ch
 {
     struct cursor c = {.g = g, .where = where, .error = error};
 
-    *g = (struct qr_gguf){.bytes = bytes, .bytes_n = bytes_n, .allocator = *allocator};
+    *g = (struct qr_gguf){
+        .bytes = bytes, .bytes_n = bytes_n, .all_bytes_n = bytes_n, .allocator = *allocator};
     int status = parse(&c);
     if (status) qr_gguf_close(g);
     return status;
-}
-
-/* Maps the file; *bytes is NULL where it is empty. */
-static int map_file(const char *path, const uint8_t **bytes, size_t *bytes_n,
-                    struct quire_error *error)
-{
-    struct stat info;
-    int status = QUIRE_OK;
-
-    *bytes = NULL;
-    *bytes_n = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo would wait for its writer */
-    if (fd < 0) return qr_error(error, QUIRE_SYSTEM, "%s: %s", path, strerror(errno));
-    if (fstat(fd, &info) != 0) {
-        status = qr_error(error, QUIRE_SYSTEM, "%s: %s", path, strerror(errno));
-    } else if (!S_ISREG(info.st_mode)) {
-        status =
-            qr_error(error, QUIRE_BAD_FILE, "%s: is no regular file, expected a GGUF file", path);
-    } else if (info.st_size > 0) {
-        void *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (map == MAP_FAILED) {
-            status =
-                qr_error(error, QUIRE_SYSTEM, "%s: cannot be mapped: %s", path, strerror(errno));
-        } else {
-            *bytes = map;
-            *bytes_n = (size_t)info.st_size;
-        }
-    }
-    (void)close(fd);
-    return status;
-}
-
-int qr_gguf_open(struct qr_gguf *g, const char *path, const struct quire_allocator *allocator,
-                 struct quire_error *error)
-{
-    const uint8_t *bytes = NULL;
-    size_t bytes_n;
-
-    *g = (struct qr_gguf){.allocator = *allocator};
-    int status = map_file(path, &bytes, &bytes_n, error);
-    if (status) return status;
-    status = qr_gguf_parse(g, bytes, bytes_n, path, allocator, error);
-    if (status) {
-        if (bytes) (void)munmap((void *)(uintptr_t)bytes, bytes_n);
-        return status;
-    }
-    g->mapped = true;
-    return QUIRE_OK;
-}
-
-void qr_gguf_close(struct qr_gguf *g)
-{
-    qr_free(&g->allocator, g->keys);
-    qr_free(&g->allocator, g->tensors);
-    if (g->mapped) {
-        int failed = munmap((void *)(uintptr_t)g->bytes, g->bytes_n);
-        assert(!failed);
-        (void)failed;
-    }
-    *g = (struct qr_gguf){.allocator = g->allocator};
 }

@@ -60,12 +60,16 @@ struct qr_gguf {
     uint32_t keys_n;
     struct qr_gguf_tensor *tensors; /* [tensors_n], sorted by name */
     uint32_t tensors_n;
+    struct qr_gguf *parts; /* [parts_n]: the further files of a model that was split */
+    uint32_t parts_n;
+    size_t all_bytes_n; /* of all files */
     struct quire_allocator allocator;
     bool mapped;
 };
 
-/* Opens and maps a file.  QUIRE_SYSTEM, QUIRE_BAD_FILE, QUIRE_UNSUPPORTED (a version, big-endian),
- * QUIRE_NO_MEMORY; the error says at which byte and what was expected. */
+/* Opens and maps a file; of a model that was split (-00001-of-0000N.gguf) the first names all, and
+ * `tensors` are everybody's.  QUIRE_SYSTEM, QUIRE_BAD_FILE, QUIRE_UNSUPPORTED (a version,
+ * big-endian), QUIRE_NO_MEMORY; the error says at which byte and what was expected. */
 int qr_gguf_open(struct qr_gguf *g, const char *path, const struct quire_allocator *allocator,
                  struct quire_error *error);
 /* The same over memory that outlives it: for tests and the fuzzer.  where: a name for messages. */

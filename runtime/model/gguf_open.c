@@ -18,6 +18,7 @@
 #include "runtime/model/gguf.h"
 
 #define SUFFIX_BYTES   20u /* "-00001-of-00003.gguf" */
+#define SUFFIX_ROOM    40u /* for any two numbers */
 #define SHOWN_NAME_MAX 64
 
 /* Maps the file; *bytes is NULL where it is empty. */
@@ -71,6 +72,11 @@ static int open_one(struct qr_gguf *g, const char *path, const struct quire_allo
 /* ---- parts ------------------------------------------------------------------------------------
  */
 
+static void suffix_of(char suffix[SUFFIX_ROOM], uint32_t no, uint32_t count)
+{
+    (void)snprintf(suffix, SUFFIX_ROOM, "-%05" PRIu32 "-of-%05" PRIu32 ".gguf", no + 1, count);
+}
+
 /* Part `no` of `count` as its own keys say it. */
 static int check_part(const struct qr_gguf *g, const char *path, uint32_t no, uint32_t count,
                       struct quire_error *error)
@@ -95,7 +101,7 @@ static int check_first(const struct qr_gguf *g, const char *path, uint32_t count
                        struct quire_error *error)
 {
     const size_t n = strlen(path);
-    char expected[SUFFIX_BYTES + 8];
+    char expected[SUFFIX_ROOM];
     uint32_t no;
 
     if (count > QR_GGUF_PARTS_MAX)
@@ -108,7 +114,7 @@ static int check_first(const struct qr_gguf *g, const char *path, uint32_t count
                         ", expected the first: name the file that ends in -00001-of-%05" PRIu32
                         ".gguf",
                         path, (uint64_t)no + 1, count, count);
-    (void)snprintf(expected, sizeof(expected), "-%05u-of-%05" PRIu32 ".gguf", 1u, count);
+    suffix_of(expected, 0, count);
     if (n < SUFFIX_BYTES || strcmp(path + n - SUFFIX_BYTES, expected) != 0)
         return qr_error(error, QUIRE_BAD_FILE,
                         "%s: is the first of %" PRIu32 " parts, which are found by its name, "
@@ -121,19 +127,20 @@ static int open_parts(struct qr_gguf *g, const char *path, uint32_t count,
                       struct quire_error *error)
 {
     const size_t stem_n = strlen(path) - SUFFIX_BYTES;
-    const size_t room = strlen(path) + 1;
+    char suffix[SUFFIX_ROOM];
 
     g->parts = qr_alloc_zero(&g->allocator, count - 1, sizeof(g->parts[0]));
-    char *name = qr_alloc(&g->allocator, room);
+    char *name = qr_alloc(&g->allocator, strlen(path) + 1);
     int status = QUIRE_OK;
+
     if (!g->parts || !name)
         status =
             qr_error(error, QUIRE_NO_MEMORY, "%s: no memory for %" PRIu32 " parts", path, count);
+    if (!status) memcpy(name, path, strlen(path) + 1);
     for (uint32_t no = 1; no < count && !status; no++) {
         struct qr_gguf *part = &g->parts[no - 1];
-        memcpy(name, path, stem_n);
-        (void)snprintf(name + stem_n, room - stem_n, "-%05" PRIu32 "-of-%05" PRIu32 ".gguf", no + 1,
-                       count);
+        suffix_of(suffix, no, count);
+        memcpy(name + stem_n, suffix, SUFFIX_BYTES);
         status = open_one(part, name, &g->allocator, error);
         if (status) break;
         g->parts_n++;

@@ -38,11 +38,10 @@ static int read_general(struct qr_keys *k)
         (text.n != 5 || memcmp(text.data, "model", 5) != 0))
         return qr_error(k->error, QUIRE_UNSUPPORTED, "general.type is '%.*s', expected 'model'",
                         shown(text), text.data);
-    if (qr_gguf_u32(k->file, "split.count", &parts) && parts > 1)
-        return qr_error(k->error, QUIRE_UNSUPPORTED,
-                        "split.count is %" PRIu32 ": a model split into several files is not "
-                        "supported yet, expected a whole one",
-                        parts);
+    if (qr_gguf_u32(k->file, "split.count", &parts) && parts > 1 && k->file->parts_n + 1 != parts)
+        return qr_error(
+            k->error, QUIRE_UNSUPPORTED,
+            "split.count is %" PRIu32 ", but the file is read alone, expected its parts", parts);
     return QUIRE_OK;
 }
 

@@ -224,7 +224,7 @@ static void collect(struct inspect *in)
     snprintf(in->architecture, sizeof in->architecture, "%.*s", (int)text.n, text.data);
     in->out = json_object();
     json_object_set_new(in->out, "file", json_string(in->path));
-    json_object_set_new(in->out, "file_bytes", json_integer((json_int_t)in->file.bytes_n));
+    json_object_set_new(in->out, "file_bytes", json_integer((json_int_t)in->file.all_bytes_n));
     json_object_set_new(in->out, "gguf_version", json_integer(in->file.version));
     json_object_set_new(in->out, "architecture", json_string(in->architecture));
     if (qr_gguf_string(&in->file, "general.name", &text))
@@ -300,7 +300,7 @@ static void print(const struct inspect *in)
     const char *name = json_string_value(json_object_get(in->out, "name"));
     printf("%s\n  %-36s %s\n", in->path, "name", name ? name : "(none)");
     printf("  %-36s %s\n", "architecture", in->architecture[0] ? in->architecture : "(none)");
-    printf("  %-36s %s, GGUF v%u\n", "file", qr_format_bytes(a, in->file.bytes_n),
+    printf("  %-36s %s, GGUF v%u\n", "file", qr_format_bytes(a, in->file.all_bytes_n),
            in->file.version);
     rows("Hyperparameters", json_object_get(in->out, "hyperparameters"));
     print_types(in);
