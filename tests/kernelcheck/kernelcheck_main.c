@@ -158,7 +158,7 @@ struct limit_work {
 #define LIMIT_ROUNDS 20000u
 #define LIMIT_PIECES 64u
 #define READ_BYTES   (256u << 20) /* beyond every cache */
-#define READ_PIECES  1024u
+#define READ_PIECES  256u
 #define READ_SHARE   (READ_BYTES / READ_PIECES)
 
 static void run_limit(void *work, uint32_t begin, uint32_t end, uint32_t thread)

@@ -214,14 +214,15 @@ static void bench_reports_every_row(void **state)
     need("quire");
     struct process_result r =
         RUN("", 0, "quire", "bench", "--model", TINY, "--kv-memory", "256M", "--rows",
-            "start,decode", "--batches", "1,4", "--best-of", "2", "--json", "--quiet");
+            "start,decode,context", "--batches", "1,4", "--contexts", "160", "--best-of", "2",
+            "--profile", "--json", "--quiet");
     if (r.code != 0) print_message("%s\n", r.err);
     assert_int_equal(r.code, 0);
     json_t *json = json_loads(r.out, 0, NULL);
     const json_t *rows = json_object_get(json, "rows");
-    assert_int_equal(json_array_size(rows), 3);
-    static const char *const keys[] = {"start", "decode_1", "decode_4"};
-    for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(json_array_size(rows), 4);
+    static const char *const keys[] = {"start", "decode_1", "decode_4", "decode_1_context_160"};
+    for (size_t i = 0; i < 4; i++) {
         const json_t *row = json_array_get(rows, i);
         assert_string_equal(json_string_value(json_object_get(row, "key")), keys[i]);
         assert_int_equal(json_array_size(json_object_get(row, "values")), 2);
@@ -229,6 +230,10 @@ static void bench_reports_every_row(void **state)
     }
     assert_true(json_number_value(json_object_get(json_object_get(json, "limits"), "int8_ops")) >
                 0);
+    const json_t *profiles = json_object_get(json, "profiles");
+    assert_int_equal(json_array_size(profiles), 3); /* start has no steps */
+    for (size_t i = 0; i < 3; i++)
+        assert_true(json_array_size(json_object_get(json_array_get(profiles, i), "phases")) > 8);
     json_decref(json);
     process_free(&r);
 }
@@ -305,6 +310,7 @@ static void wrong_usage_is_exit_2(void **state)
         {{"quire", "bench", NULL}, "in this process"},
         {{"quire", "bench", "--model", TINY, "--rows", "speed", NULL}, "speed"},
         {{"quire", "bench", "--model", TINY, "--batches", "0", NULL}, "--batches"},
+        {{"quire", "bench", "--model", TINY, "--contexts", "100", NULL}, "--contexts"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct process_result r = process_run(cases[i].arguments, "", 0);

@@ -18,6 +18,7 @@ static const char usage[] =
     "limits, measured in the same run, would allow.\n";
 
 #define ROWS_MAX   32
+#define LIST_MAX   12 /* sizes of a batch, contexts */
 #define CACHE_MAX  16
 #define PROMPT_N   128u
 #define GENERATE_N 64u
@@ -25,10 +26,12 @@ static const char usage[] =
 
 struct bench {
     struct qr_source_options where;
-    const char *rows_text, *batches_text, *lengths_text;
+    const char *rows_text, *batches_text, *lengths_text, *contexts_text;
     uint32_t runs_n;
     bool limits_only, no_cache, cache_table, json, quiet;
     struct qr_source source;
+    uint32_t batches[LIST_MAX], contexts[LIST_MAX];
+    size_t batches_n, contexts_n;
     struct qr_bench_row rows[ROWS_MAX];
     struct qr_cache_row cache[CACHE_MAX];
     struct qr_bench_profile profiles[ROWS_MAX];
@@ -42,11 +45,14 @@ static size_t table(struct qr_option *o, struct bench *b)
     const struct qr_option own[] = {
         {QR_OPTION_HEADING, NULL, NULL, NULL, "What is measured:", 0, 0, NULL},
         {QR_OPTION_TEXT, "rows", &b->rows_text, "LIST",
-         "of start, prefill, decode, wall, prefix; default: all but\n"
-         "prefix (16 sequences over a shared prefix of 1,024)",
+         "of start, prefill, decode, wall, prefix, context; default: all\n"
+         "but prefix (16 sequences over a shared prefix of 1,024) and\n"
+         "context (one sequence that has come to each of --contexts)",
          0, 0, NULL},
         {QR_OPTION_TEXT, "batches", &b->batches_text, "LIST",
          "sequences for decode; default 1,8,32,64", 0, 0, NULL},
+        {QR_OPTION_TEXT, "contexts", &b->contexts_text, "LIST",
+         "tokens; default 256,512,1024,2048,4096", 0, 0, NULL},
         {QR_OPTION_COUNT, "best-of", &b->runs_n, "N", "runs of each; default 3", 1,
          QR_BENCH_RUNS_MAX, NULL},
         {QR_OPTION_FLAG, "limits", &b->limits_only, NULL, "the machine's limits only", 0, 0, NULL},
@@ -192,6 +198,27 @@ static bool measure_decode(struct bench *b, uint32_t requests_n, uint32_t prefix
     return true;
 }
 
+/* One sequence that has nearly filled a context: what a token costs there. */
+static bool measure_context(struct bench *b, uint32_t context_n, struct qr_failure *why)
+{
+    char key[40];
+    snprintf(key, sizeof key, "decode_1_context_%u", context_n);
+    struct qr_bench_row *row = new_row(b, false, key, "decode, 1 at a context of %u", context_n);
+    row->tokens_n = row->sampled_n = row->steps_n = 1;
+    if (!measure_limits(b, why)) return false;
+    for (uint32_t i = 0; i < b->report.runs_n; i++) {
+        struct qr_batch_times t;
+        advance(b, row->title);
+        struct qr_batch batch = {1, context_n - GENERATE_N, 0, GENERATE_N, 0};
+        if (!run_batch(b, batch, &t, why)) return false;
+        double after_s = t.wall_s - t.all_first_s;
+        row->values[row->values_n++] = after_s > 0 ? (double)t.tokens_after / after_s : 0;
+        snprintf(key, sizeof key, "context %u", context_n);
+        keep_profile(b, key, row->values[row->values_n - 1], &t.full);
+    }
+    return true;
+}
+
 static bool measure_wall(struct bench *b, struct qr_failure *why)
 {
     const uint32_t n = 64;
@@ -294,30 +321,44 @@ static bool read_counts(const char *name, const char *text, uint32_t max, uint32
                           max);
 }
 
+static bool read_contexts(struct bench *b, struct qr_failure *why)
+{
+    if (!read_counts("contexts", b->contexts_text, 1u << 20, b->contexts, LIST_MAX, &b->contexts_n,
+                     why))
+        return false;
+    for (size_t i = 0; i < b->contexts_n; i++)
+        if (b->contexts[i] < 2 * GENERATE_N)
+            return qr_failed(why, "--contexts begins at %u tokens, not %u", 2 * GENERATE_N,
+                             b->contexts[i]);
+    return true;
+}
+
 static bool read_rows(const struct bench *b, struct qr_failure *why)
 {
     for (const char *p = b->rows_text; *p;) {
         char word[16];
         size_t n = strcspn(p, ",");
         snprintf(word, sizeof word, "%.*s", (int)n, p);
-        if (!listed("start,prefill,decode,wall,prefix", word))
-            return qr_failed(why, "--rows knows start, prefill, decode, wall and prefix, not '%s'",
-                             word);
+        if (!listed("start,prefill,decode,wall,prefix,context", word))
+            return qr_failed(
+                why, "--rows knows start, prefill, decode, wall, prefix and context, not '%s'",
+                word);
         p += n + (p[n] == ',');
     }
     return true;
 }
 
-static bool measure_rows(struct bench *b, const uint32_t *batches, size_t batches_n,
-                         struct qr_failure *why)
+static bool measure_rows(struct bench *b, struct qr_failure *why)
 {
     struct qr_batch_times warm;
     if (!run_batch(b, (struct qr_batch){4, PROMPT_N, 0, 8, 0}, &warm, why)) return false;
     bool ok = true;
     if (listed(b->rows_text, "prefill"))
         ok = measure_prefill(b, 1, 512, why) && measure_prefill(b, 32, 128, why);
-    for (size_t i = 0; ok && i < batches_n && listed(b->rows_text, "decode"); i++)
-        ok = measure_decode(b, batches[i], 0, why);
+    for (size_t i = 0; ok && i < b->batches_n && listed(b->rows_text, "decode"); i++)
+        ok = measure_decode(b, b->batches[i], 0, why);
+    for (size_t i = 0; ok && i < b->contexts_n && listed(b->rows_text, "context"); i++)
+        ok = measure_context(b, b->contexts[i], why);
     if (ok && listed(b->rows_text, "prefix")) ok = measure_decode(b, 16, 1024, why);
     if (ok && listed(b->rows_text, "wall")) ok = measure_wall(b, why);
     return ok;
@@ -330,8 +371,7 @@ static uint32_t threads_in_use(const struct bench *b)
     return stats.threads;
 }
 
-static int measure(struct bench *b, const char *path, const uint32_t *batches, size_t batches_n,
-                   struct qr_failure *why)
+static int measure(struct bench *b, const char *path, struct qr_failure *why)
 {
     bool cache = b->cache_table || b->no_cache;
     if (!measure_limits(b, why)) return QR_EXIT_FAILED;
@@ -348,7 +388,7 @@ static int measure(struct bench *b, const char *path, const uint32_t *batches, s
     bool ok = true;
     for (size_t i = 0; ok && i < b->report.cache_n; i++)
         ok = compare_cache(b, &b->report.cache[i], why);
-    ok = ok && (cache || measure_rows(b, batches, batches_n, why)) && measure_limits(b, why);
+    ok = ok && (cache || measure_rows(b, why)) && measure_limits(b, why);
     struct qr_cost cost;
     qr_cost_of(&cost, &b->report.info, &b->report.limits);
     for (size_t i = 0; i < b->report.rows_n; i++)
@@ -358,10 +398,11 @@ static int measure(struct bench *b, const char *path, const uint32_t *batches, s
 
 static int run(struct bench *b, struct qr_failure *why)
 {
-    uint32_t batches[ROWS_MAX - 8], lengths[CACHE_MAX];
-    size_t batches_n, lengths_n;
+    uint32_t lengths[CACHE_MAX];
+    size_t lengths_n;
     if (!read_rows(b, why) ||
-        !read_counts("batches", b->batches_text, 4096, batches, ROWS_MAX - 8, &batches_n, why) ||
+        !read_counts("batches", b->batches_text, 4096, b->batches, LIST_MAX, &b->batches_n, why) ||
+        !read_contexts(b, why) ||
         !read_counts("lengths", b->lengths_text, 100000, lengths, CACHE_MAX, &lengths_n, why))
         return QR_EXIT_USAGE;
     b->report.runs_n = b->runs_n;
@@ -385,10 +426,11 @@ static int run(struct bench *b, struct qr_failure *why)
     uint64_t steps_n =
         cache ? lengths_n * (1 + b->cache_table)
               : b->runs_n * (listed(b->rows_text, "start") + 2 * listed(b->rows_text, "prefill") +
-                             batches_n * listed(b->rows_text, "decode") +
+                             b->batches_n * listed(b->rows_text, "decode") +
+                             b->contexts_n * listed(b->rows_text, "context") +
                              listed(b->rows_text, "prefix") + listed(b->rows_text, "wall"));
     qr_progress_begin(&b->progress, b->quiet ? NULL : stderr, "bench", steps_n);
-    int code = measure(b, path, batches, batches_n, why);
+    int code = measure(b, path, why);
     qr_progress_end(&b->progress, b->steps_done, "");
     if (code == QR_EXIT_FINE && !b->json) qr_bench_print(&b->report);
     if (code == QR_EXIT_FINE && b->json && !qr_bench_print_json(&b->report)) {
@@ -411,6 +453,7 @@ int qr_command_bench(int argc, char **argv)
     b->rows_text = "start,prefill,decode,wall";
     b->batches_text = "1,8,32,64";
     b->lengths_text = "64,256,1024";
+    b->contexts_text = "256,512,1024,2048,4096";
     struct qr_option options[32];
     size_t options_n = table(options, b), arguments_n;
     const char **arguments;
