@@ -180,6 +180,8 @@ static const char *describe(struct program *p)
            "model %s: %s, %.1f million weights, %u layers, vocabulary %u, kernels %s", info.name,
            info.architecture, (double)info.weights_n * 1e-6, info.layers_n, info.vocab_n,
            info.cpu_level);
+    qr_log(&p->log, QR_LOG_INFO, "weights in memory %.1f MiB, of a file of %.1f MiB",
+           (double)info.weights_bytes / 0x1p20, (double)info.file_bytes / 0x1p20);
     qr_log(&p->log, QR_LOG_INFO,
            "KV memory %.1f MiB: %llu pages, %llu tokens; sequences up to %u; %u threads",
            (double)(stats.pages_all * stats.page_bytes) / 0x1p20,
