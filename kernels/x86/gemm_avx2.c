@@ -197,23 +197,30 @@ INLINE __m256i load_i8(const uint8_t *p)
     return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p));
 }
 
-/* The scales of 8 columns, each in both 16-bit lanes of its 32. */
-INLINE __m256i twice_i16(__m256i wide)
+/* Two numbers for each column in the 16-bit lanes of its 32. */
+INLINE __m256i pair_i16(__m256i low, __m256i high)
 {
-    return _mm256_or_si256(_mm256_and_si256(wide, _mm256_set1_epi32(0xffff)),
-                           _mm256_slli_epi32(wide, 16));
+    return _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi32(0xffff)),
+                           _mm256_slli_epi32(high, 16));
 }
 
 INLINE void sum_6_bits(struct sums *out, uint32_t rows_n, const uint8_t *block,
                        const uint8_t *scales, const struct qr_act_row *a)
 {
+    const __m256i both_scales[2] = {load_i8(scales), load_i8(scales + 16)};
+    const __m256i halves = pair_i16(both_scales[0], both_scales[1]);
     UNROLL
-    for (uint32_t r = 0; r < rows_n; r++)
-        out->sum[r] = _mm256_setzero_si256();
+    for (uint32_t r = 0; r < rows_n; r++) {
+        /* The starts are too wide for 16 bits, but multiples of 32: both halves' in one product. */
+        int32_t starts = (a[r].start_32[0] >> 5 & 0xffff) |
+                         (int32_t)((uint32_t)a[r].start_32[1] << 11 & 0xffff0000u);
+        __m256i start = _mm256_madd_epi16(halves, _mm256_set1_epi32(starts));
+        out->sum[r] = _mm256_slli_epi32(start, 5);
+    }
     UNROLL
     for (uint32_t half = 0; half < 2; half++) {
         __m256i bits = load(block + QR_NIBBLE_BLOCK + 64 * half);
-        __m256i scale = twice_i16(load_i8(scales + 16 * half));
+        __m256i scale = pair_i16(both_scales[half], both_scales[half]);
         UNROLL
         for (uint32_t t = 0; t < 4; t += 2) {
             __m256i w[2];
@@ -232,13 +239,6 @@ INLINE void sum_6_bits(struct sums *out, uint32_t rows_n, const uint8_t *block,
                 KEEP(out->sum[r]);
             }
         }
-        UNROLL
-        for (uint32_t r = 0; r < rows_n; r++) {
-            /* the start is too wide for 16 bits, but a multiple of 32 */
-            __m256i offset =
-                _mm256_madd_epi16(scale, _mm256_set1_epi32(a[r].start_32[half] / 32 & 0xffff));
-            out->sum[r] = _mm256_add_epi32(out->sum[r], _mm256_slli_epi32(offset, 5));
-        }
     }
 }
 
@@ -253,7 +253,7 @@ INLINE void sum_pairs(struct sums *out, enum qr_type type, uint32_t rows_n, cons
             scale = _mm256_and_si256(load_u8(scales + 16 * half), _mm256_set1_epi32(15));
         else
             scale = load_i8(scales + 16 * half);
-        scale = twice_i16(scale);
+        scale = pair_i16(scale, scale);
         UNROLL
         for (uint32_t t = 0; t < 4; t++) {
             __m256i w = _mm256_and_si256(_mm256_srl_epi16(pairs, _mm_cvtsi32_si128((int)(2 * t))),
@@ -269,7 +269,7 @@ INLINE void sum_pairs(struct sums *out, enum qr_type type, uint32_t rows_n, cons
                 /* in the lower lane of each pair; -4 times a half's sum fits it */
                 if (!t && type == QR_TYPE_Q3_K)
                     products = _mm256_add_epi16(
-                        products, _mm256_set1_epi32(a[r].start_32[half] / 8 & 0xffff));
+                        products, _mm256_set1_epi32(a[r].start_32[half] >> 3 & 0xffff));
                 sum[r] = products;
                 KEEP(sum[r]);
             }
