@@ -1,54 +1,53 @@
 /* SPDX-License-Identifier: MIT */
-/* gemm_float -- rows of f32 activations times an F32, F16 or BF16 matrix, by OpenBLAS.
+/* gemm_float -- rows of f32 activations times an F32, F16 or BF16 matrix, packed for it.
  *
- * The matrix stays in the file's rows, [n][k].  Work is done in column panels of one fixed size
- * (QR_FLOAT_PANEL_N outputs) whatever the number of threads; F16 and BF16 panels are widened into
- * the caller's scratch.  OpenBLAS gives a row the same bits for any number of rows, except on its
- * small-matrix path, and in the last group of rows of its kernels for AVX2 and older (Haswell's
- * and Zen's: 12): rows are padded until rows * panel * k is above 1,000,000, and to whole groups
- * (measured with 0.3.21; a test keeps this true for every kernel that the machine can run).
+ * A matrix is packed into panels of 32 outputs (QR_FLOAT_PANEL_N), each one stream: for every k the
+ * 32 weights in the file's own type, so that nothing is wider in memory than in the file.
  *
- * This is the only file that knows cblas.  OpenBLAS runs single-threaded inside the team.
+ *   F32, F16  [k][32]
+ *   BF16      [k][16][2]: words 2c and 2c + 1 are outputs c and 16 + c, so that a whole vector
+ *             widens by one shift for its even words and one mask for its odd ones
  *
- * Thread: any.   Memory: scratch is the caller's, one a thread, 64-byte aligned. */
+ * The last panel is filled up with outputs that are zero.  Activations are rows of floats as they
+ * are.  Widening is exact.
+ *
+ * Order: an output is one chain over k from 0, acc = fma(w[k], x[k], acc), whatever the number of
+ * rows or threads.  So every variant equals scalar bit for bit (NaNs' payloads apart), and a row's
+ * bits do not depend on its neighbours.
+ *
+ * Thread: any; panels and rows can be spread at will.   Memory: the caller's, panels 64-byte
+ * aligned. */
 #ifndef QR_KERNELS_GEMM_FLOAT_H
 #define QR_KERNELS_GEMM_FLOAT_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "kernels/gemm.h"
 
-#include "kernels/types.h"
+#define QR_FLOAT_PANEL_N 32u
 
-#define QR_FLOAT_PANEL_N 256u
+/* Fills all but data.  False: the type is no float type, or there is nothing in the matrix. */
+bool qr_float_matrix_shape(struct qr_matrix *m, enum qr_type type, uint32_t n, uint32_t k);
+/* Packs panels [begin, end) into dst (the address of panel 0).  rows: the file's data of the whole
+ * matrix, n rows of k weights, any alignment. */
+void qr_float_matrix_pack(const struct qr_matrix *m, uint8_t *dst, const void *rows, uint32_t begin,
+                          uint32_t end);
 
-struct qr_float_matrix {
-    enum qr_type type; /* F32, F16 or BF16 */
-    uint32_t n, k;
-    uint32_t panels_n;
-    const void *data; /* [n][k], any alignment that the type's size divides */
-};
-/* k is at least 8.  False: the type is no float type. */
-bool qr_float_matrix_init(struct qr_float_matrix *m, enum qr_type type, uint32_t n, uint32_t k,
-                          const void *data);
-
-/* n values of an F16 or BF16 row to f32, exactly. */
-#define QR_WIDEN_FN(name) void name(const void *src, float *dst, size_t n)
-typedef QR_WIDEN_FN(qr_widen_fn);
+/* out[r * out_stride + 32 * (p - panel_begin) + c] for rows [0, rows_n) of x ([rows_n][k] with
+ * stride x_stride), panels [panel_begin, panel_end), c the panel's column; columns past m->n are
+ * not written.  add: as QR_GEMM_FN, once, after the chain. */
+#define QR_GEMM_FLOAT_FN(name)                                                                     \
+    void name(const struct qr_matrix *m, uint32_t panel_begin, uint32_t panel_end, const float *x, \
+              size_t x_stride, uint32_t rows_n, float *out, size_t out_stride, bool add)
+typedef QR_GEMM_FLOAT_FN(qr_gemm_float_fn);
 
 struct qr_float_kernels {
-    qr_widen_fn *f16;
-    qr_widen_fn *bf16;
+    qr_gemm_float_fn *f32;
+    qr_gemm_float_fn *f16;
+    qr_gemm_float_fn *bf16;
 };
+
+/* The kernel for a matrix's type; NULL for a type that is no float type. */
+qr_gemm_float_fn *qr_gemm_float_for(const struct qr_float_kernels *k, enum qr_type type);
+
 void qr_float_init(struct qr_float_kernels *k, unsigned cpu_flags);
-
-/* Bytes of one thread's scratch for rows_max rows of up to k_max. */
-size_t qr_gemm_float_scratch_bytes(uint32_t rows_max, uint32_t k_max);
-
-/* out[r][column] for rows [0, rows_n) and the panels [panel_begin, panel_end); x is [rows_n][k]
- * with stride x_stride.  out points at the column of panel_begin.  add: as qr_gemm_fn. */
-void qr_gemm_float(const struct qr_float_kernels *kernels, const struct qr_float_matrix *m,
-                   uint32_t panel_begin, uint32_t panel_end, const float *x, size_t x_stride,
-                   uint32_t rows_n, float *out, size_t out_stride, bool add, void *scratch);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* From a parsed file to a model: every tensor is found by its name, held against the shape that
  * the hyperparameters say, and used once; a tensor that nobody asked for is refused, since a bias
- * left out is a wrong answer.  Quantised matrices are then packed by the whole team, and the file's
- * pages under them given back. */
+ * left out is a wrong answer.  Matrices are then packed by the whole team, and the file's pages
+ * under them given back. */
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
@@ -357,10 +357,6 @@ static int load_frequencies(struct loader *l)
 static void list_packed(struct loader *l, struct qr_weights *w)
 {
     if (!w->n) return; /* a part that this architecture has not */
-    if (w->is_float) {
-        l->model->weights_bytes += w->tensor->data_n;
-        return;
-    }
     l->packed[l->packed_n] = w;
     l->begins[l->packed_n + 1] = l->begins[l->packed_n] + w->panels_n;
     l->packed_n++;
@@ -390,19 +386,17 @@ static void alternate(struct qr_layer *layer)
     struct qr_matrix *gate = &layer->gate.packed;
     struct qr_matrix *up = &layer->up.packed;
 
-    if (!layer->gate.n || layer->gate.is_float || layer->up.is_float) return;
+    if (!layer->gate.n || layer->gate.is_float != layer->up.is_float) return; /* other panels */
     assert(gate->panels_n == up->panels_n);
     assert(gate->data + qr_matrix_bytes(gate) == up->data);
     gate->panel_stride = up->panel_stride = gate->panel_bytes + up->panel_bytes;
     up->data = gate->data + gate->panel_bytes;
 }
 
-/* The packed matrices of one piece of work, from first to last. */
+/* The matrices of one piece of work, from first to last. */
 static struct qr_stream stream_of(const struct qr_weights *first, const struct qr_weights *last)
 {
     const struct qr_matrix *m = &last->packed;
-
-    if (first->is_float || last->is_float) return (struct qr_stream){0};
     size_t bytes = (size_t)(m->data - first->packed.data) + (m->panels_n - 1) * m->panel_stride +
                    m->panel_bytes;
     return (struct qr_stream){.data = first->packed.data, .bytes = bytes};

@@ -43,10 +43,10 @@ static uint32_t whole_tiles(uint32_t rows_n)
 static uint32_t slab_rows(const struct qr_pass *p, uint32_t rows_n, uint32_t k,
                           size_t weights_bytes, bool any_float)
 {
+    size_t row_bytes = any_float ? k * sizeof(float) : k;
     uint32_t own = rows_n;
-    uint32_t most = (uint32_t)(SLAB_BYTES / k / QR_TILE_ROWS * QR_TILE_ROWS);
+    uint32_t most = (uint32_t)(SLAB_BYTES / row_bytes / QR_TILE_ROWS * QR_TILE_ROWS);
 
-    if (any_float) return rows_n;
     if (rows_n >= OWN_ROWS_MIN * p->threads_n)
         own = whole_tiles((rows_n + p->threads_n - 1) / p->threads_n);
     if (most == 0) most = QR_TILE_ROWS;
@@ -56,7 +56,7 @@ static uint32_t slab_rows(const struct qr_pass *p, uint32_t rows_n, uint32_t k,
 
 /* Panels [begin, end) of all parts for one slab. */
 static void multiply_panels(const struct multiply_work *w, uint32_t row_begin, uint32_t row_end,
-                            uint32_t begin, uint32_t end, uint32_t thread)
+                            uint32_t begin, uint32_t end)
 {
     const struct part *part = w->parts;
 
@@ -66,9 +66,8 @@ static void multiply_panels(const struct multiply_work *w, uint32_t row_begin, u
         uint32_t stop = end < part[1].begin ? end : part[1].begin;
         uint32_t panel = begin - part->begin;
         float *out = part->out + row_begin * part->stride + (size_t)panel * part->weights->panel_n;
-        qr_weights_multiply(part->weights, w->p->model->kernels, panel, stop - part->begin, w->in,
-                            row_begin, row_end, out, part->stride, w->add,
-                            qr_pass_scratch(w->p, thread));
+        qr_weights_multiply(part->weights, panel, stop - part->begin, w->in, row_begin, row_end,
+                            out, part->stride, w->add);
         begin = stop;
     }
 }
@@ -77,6 +76,7 @@ static void multiply_pieces(void *work, uint32_t begin, uint32_t end, uint32_t t
 {
     const struct multiply_work *w = work;
 
+    (void)thread;
     while (begin < end) {
         uint32_t slab = begin / w->panels_n;
         uint32_t slab_end = (slab + 1) * w->panels_n;
@@ -85,7 +85,7 @@ static void multiply_pieces(void *work, uint32_t begin, uint32_t end, uint32_t t
         uint32_t row_end = row_begin + w->slab_rows;
         if (row_end > w->rows_n) row_end = w->rows_n;
         multiply_panels(w, row_begin, row_end, begin - slab * w->panels_n,
-                        stop - slab * w->panels_n, thread);
+                        stop - slab * w->panels_n);
         begin = stop;
     }
 }
@@ -158,9 +158,8 @@ struct gate_work {
     const struct qr_layer *layer;
     uint32_t rows_n;
     uint32_t slab_rows;
-    uint32_t units_n; /* of unit_n outputs of each matrix */
-    uint32_t unit_n;
-    uint32_t first; /* 0: gate and up; 1: up alone */
+    uint32_t units_n; /* of QR_GATE_N outputs of each matrix */
+    uint32_t first;   /* 0: gate and up; 1: up alone */
 };
 
 /* n activations of a row into the form that down wants. */
@@ -173,8 +172,7 @@ static void keep(const struct gate_work *w, uint32_t row, uint32_t column, uint3
         w->p->model->kernels->gemm.quantize(&hidden->acts, row, column, from, n);
         return;
     }
-    float *floats = hidden->floats + row * hidden->stride + column;
-    if (floats != from) memcpy(floats, from, n * sizeof(float));
+    memcpy(hidden->floats + row * hidden->stride + column, from, n * sizeof(float));
 }
 
 /* n values of what gate and up (or up alone) have made, into the activations between the matrices.
@@ -189,61 +187,33 @@ static void activate(const struct gate_work *w, float *gate, const float *up, ui
         rows->gelu(gate, up, n);
 }
 
-/* What there is of them packed: a unit is two panels of each, small enough to stay in a thread's
- * cache between the matrices and the activations that they become. */
+/* A unit is as many outputs of each as stay in a thread's cache between the matrices and the
+ * activations that they become. */
 static void gate_unit(const struct gate_work *w, uint32_t unit, uint32_t row_begin,
                       uint32_t row_end, uint32_t thread)
 {
-    const struct qr_kernels *kernels = w->p->model->kernels;
     const struct qr_weights *weights[2] = {&w->layer->gate, &w->layer->up};
     float *gate = qr_pass_scratch(w->p, thread);
     float *up = gate + QR_GATE_ROWS * QR_GATE_N;
     float *outs[2] = {gate, up};
-    uint32_t begin = unit * (QR_GATE_N / QR_PANEL_N);
-    uint32_t end = begin + QR_GATE_N / QR_PANEL_N;
     uint32_t column = unit * QR_GATE_N;
     uint32_t n = w->layer->up.n - column;
 
-    if (end > w->layer->up.panels_n) end = w->layer->up.panels_n;
     if (n > QR_GATE_N) n = QR_GATE_N;
     for (uint32_t row = row_begin; row < row_end; row += QR_GATE_ROWS) {
         uint32_t stop = row_end - row < QR_GATE_ROWS ? row_end : row + QR_GATE_ROWS;
-        for (uint32_t panel = begin; panel < end; panel++)
-            for (uint32_t i = w->first; i < 2; i++)
-                qr_weights_multiply(weights[i], kernels, panel, panel + 1, &w->p->normed, row, stop,
-                                    outs[i] + (panel - begin) * QR_PANEL_N, QR_GATE_N, false, NULL);
+        for (uint32_t at = 0; at < n; at += QR_PANEL_N) {
+            for (uint32_t i = w->first; i < 2; i++) {
+                uint32_t panel = (column + at) / weights[i]->panel_n;
+                if (at % weights[i]->panel_n) continue; /* a float panel is wider */
+                qr_weights_multiply(weights[i], panel, panel + 1, &w->p->normed, row, stop,
+                                    outs[i] + at, QR_GATE_N, false);
+            }
+        }
         /* All rows at once, then each by itself: rows do not wait for one another's last steps. */
         activate(w, gate, up, (stop - row) * QR_GATE_N);
         for (uint32_t r = 0; r < stop - row; r++)
             keep(w, row + r, column, n, gate + r * QR_GATE_N);
-    }
-}
-
-/* One of them, or both, a float matrix: a unit is one float panel, or as many outputs of a packed
- * matrix, and the outputs stand in the rows' own buffers. */
-static void gate_unit_float(const struct gate_work *w, uint32_t unit, uint32_t row_begin,
-                            uint32_t row_end, uint32_t thread)
-{
-    struct qr_pass *p = w->p;
-    const struct qr_weights *weights[2] = {&w->layer->gate, &w->layer->up};
-    struct qr_rows outs[2] = {{p->hidden.floats, p->hidden.stride}, p->up};
-    uint32_t column = unit * w->unit_n;
-    uint32_t n = w->layer->up.n - column;
-
-    if (n > w->unit_n) n = w->unit_n;
-    for (uint32_t i = w->first; i < 2; i++) {
-        uint32_t panels = w->unit_n / weights[i]->panel_n;
-        uint32_t begin = unit * panels;
-        uint32_t end = begin + panels;
-        if (end > weights[i]->panels_n) end = weights[i]->panels_n;
-        qr_weights_multiply(weights[i], p->model->kernels, begin, end, &p->normed, row_begin,
-                            row_end, qr_row(&outs[i], row_begin) + column, outs[i].stride, false,
-                            qr_pass_scratch(p, thread));
-    }
-    for (uint32_t row = row_begin; row < row_end; row++) {
-        float *gate = qr_row(&outs[0], row) + column;
-        activate(w, gate, qr_row(&outs[1], row) + column, n);
-        keep(w, row, column, n, gate);
     }
 }
 
@@ -255,10 +225,7 @@ static void gate_pieces(void *work, uint32_t begin, uint32_t end, uint32_t threa
         uint32_t row_begin = piece / w->units_n * w->slab_rows;
         uint32_t row_end = row_begin + w->slab_rows;
         if (row_end > w->rows_n) row_end = w->rows_n;
-        if (w->unit_n == QR_GATE_N)
-            gate_unit(w, piece % w->units_n, row_begin, row_end, thread);
-        else
-            gate_unit_float(w, piece % w->units_n, row_begin, row_end, thread);
+        gate_unit(w, piece % w->units_n, row_begin, row_end, thread);
     }
 }
 
@@ -270,8 +237,7 @@ static void gate_or_up(struct qr_pass *p, const struct qr_layer *layer, uint32_t
     size_t bytes = qr_weights_bytes(up) + (first == 0 ? qr_weights_bytes(&layer->gate) : 0);
 
     qr_pass_enter(p, QR_PHASE_GATE_UP);
-    w.unit_n = any_float ? QR_FLOAT_PANEL_N : QR_GATE_N;
-    w.units_n = (up->n + w.unit_n - 1) / w.unit_n;
+    w.units_n = (up->n + QR_GATE_N - 1) / QR_GATE_N;
     w.slab_rows = slab_rows(p, p->rows_n, up->k, bytes, any_float);
     uint32_t slabs_n = (p->rows_n + w.slab_rows - 1) / w.slab_rows;
     qr_pass_ahead(p, &layer->up.ahead);

@@ -51,9 +51,9 @@ struct qr_model_shape {
 
 struct qr_model;
 
-/* Loads from an open file; the file must stay open as long as the model (float weights and the
- * embedding are read in place).  team: repacks on all its threads.  window: as sliding_window of
- * quire_model_settings, 0 for what the file says. */
+/* Loads from an open file; the file must stay open as long as the model (the embedding is read in
+ * place).  team: repacks on all its threads.  window: as sliding_window of quire_model_settings, 0
+ * for what the file says. */
 int qr_model_load(struct qr_model **model, const struct qr_gguf *file,
                   const struct qr_kernels *kernels, struct qr_team *team, uint32_t window,
                   const struct quire_allocator *allocator, struct quire_error *error);

@@ -75,16 +75,10 @@ static struct qr_inputs place_inputs(struct layout *l, size_t rows_n, uint32_t k
 static size_t scratch_bytes(const struct qr_pass *p)
 {
     const struct qr_model_shape *s = &p->model->shape;
-    const uint32_t q_n = s->heads_n * s->head_dim;
-    uint32_t k = s->width > s->ffn_width ? s->width : s->ffn_width;
     size_t bytes = s->width * sizeof(float);
-    size_t other[3] = {qr_attention_scratch_bytes(),
-                       2 * (size_t)QR_GATE_ROWS * QR_GATE_N * sizeof(float), 0};
+    size_t other[2] = {qr_attention_scratch_bytes(),
+                       2 * (size_t)QR_GATE_ROWS * QR_GATE_N * sizeof(float)};
 
-    if (q_n > k) k = q_n;
-    if (p->model->any_float)
-        other[2] = qr_gemm_float_scratch_bytes(
-            p->rows_max > QR_LOGITS_ROWS ? p->rows_max : QR_LOGITS_ROWS, k);
     for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++)
         if (other[i] > bytes) bytes = other[i];
     return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
@@ -101,7 +95,6 @@ static void lay_out(struct qr_pass *p, struct layout *l)
     p->scratch_bytes = scratch_bytes(p);
     p->x = place_rows(l, rows_n, s->width);
     p->qkv = place_rows(l, rows_n, q_n + 2 * (size_t)s->kv_heads_n * s->head_dim);
-    if (p->model->any_float) p->up = place_rows(l, rows_n, s->ffn_width);
     p->normed = place_inputs(l, logits_n, s->width, p->model->any_float);
     p->attended = place_inputs(l, rows_n, q_n, true);
     p->hidden = place_inputs(l, rows_n, s->ffn_width, p->model->any_float);

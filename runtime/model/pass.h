@@ -42,7 +42,6 @@ struct qr_pass {
 
     struct qr_rows x;          /* [rows_max][width]: the residual stream */
     struct qr_rows qkv;        /* [rows_max][q, k, v] */
-    struct qr_rows up;         /* [rows_max][ffn_width], only where gate or up is a float matrix */
     struct qr_inputs normed;   /* [rows_max][width] */
     struct qr_inputs attended; /* [rows_max][heads_n * head_dim] */
     struct qr_inputs hidden;   /* [rows_max][ffn_width] */

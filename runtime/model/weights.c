@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/model/weights.h"
 
-#include <assert.h>
-
 bool qr_weights_init(struct qr_weights *w, const struct qr_kernels *kernels,
                      const struct qr_gguf_tensor *tensor)
 {
@@ -15,27 +13,24 @@ bool qr_weights_init(struct qr_weights *w, const struct qr_kernels *kernels,
     w->n = (uint32_t)tensor->dims[1];
     w->is_float = qr_type_traits(tensor->type)->is_float;
     if (w->is_float) {
-        if (!qr_float_matrix_init(&w->plain, type, w->n, w->k, tensor->data)) return false;
-        w->panels_n = w->plain.panels_n;
+        w->gemm_float = qr_gemm_float_for(&kernels->gemm_float, type);
+        if (!qr_float_matrix_shape(&w->packed, type, w->n, w->k)) return false;
         w->panel_n = QR_FLOAT_PANEL_N;
-        return true;
+    } else {
+        w->gemm = qr_gemm_for(&kernels->gemm, type);
+        if (!w->gemm || !qr_matrix_shape(&w->packed, type, w->n, w->k)) return false;
+        w->panel_n = QR_PANEL_N;
     }
-    w->gemm = qr_gemm_for(&kernels->gemm, type);
-    if (!w->gemm || !qr_matrix_shape(&w->packed, type, w->n, w->k)) return false;
     w->panels_n = w->packed.panels_n;
-    w->panel_n = QR_PANEL_N;
     return true;
-}
-
-size_t qr_weights_bytes(const struct qr_weights *w)
-{
-    return w->is_float ? 0 : qr_matrix_bytes(&w->packed);
 }
 
 void qr_weights_pack(const struct qr_weights *w, uint8_t *memory, uint32_t begin, uint32_t end)
 {
-    assert(!w->is_float);
-    qr_matrix_pack(&w->packed, memory, w->tensor->data, begin, end);
+    if (w->is_float)
+        qr_float_matrix_pack(&w->packed, memory, w->tensor->data, begin, end);
+    else
+        qr_matrix_pack(&w->packed, memory, w->tensor->data, begin, end);
 }
 
 /* Behind the product, so that a bias costs no pass of its own. */
@@ -49,27 +44,15 @@ static void add_bias(const struct qr_weights *w, uint32_t panel_begin, uint32_t 
         w->add(out + row * out_stride, w->bias + begin, end - begin);
 }
 
-static void multiply(const struct qr_weights *w, const struct qr_kernels *kernels,
-                     uint32_t panel_begin, uint32_t panel_end, const struct qr_inputs *in,
-                     uint32_t row_begin, uint32_t row_end, float *out, size_t out_stride, bool add,
-                     void *scratch)
+void qr_weights_multiply(const struct qr_weights *w, uint32_t panel_begin, uint32_t panel_end,
+                         const struct qr_inputs *in, uint32_t row_begin, uint32_t row_end,
+                         float *out, size_t out_stride, bool add)
 {
-    if (!w->is_float) {
+    if (w->is_float)
+        w->gemm_float(&w->packed, panel_begin, panel_end, in->floats + row_begin * in->stride,
+                      in->stride, row_end - row_begin, out, out_stride, add);
+    else
         w->gemm(&w->packed, panel_begin, panel_end, &in->acts, row_begin, row_end, out, out_stride,
                 add);
-        return;
-    }
-    qr_gemm_float(&kernels->gemm_float, &w->plain, panel_begin, panel_end,
-                  in->floats + row_begin * in->stride, in->stride, row_end - row_begin, out,
-                  out_stride, add, scratch);
-}
-
-void qr_weights_multiply(const struct qr_weights *w, const struct qr_kernels *kernels,
-                         uint32_t panel_begin, uint32_t panel_end, const struct qr_inputs *in,
-                         uint32_t row_begin, uint32_t row_end, float *out, size_t out_stride,
-                         bool add, void *scratch)
-{
-    multiply(w, kernels, panel_begin, panel_end, in, row_begin, row_end, out, out_stride, add,
-             scratch);
     if (w->bias) add_bias(w, panel_begin, panel_end, row_end - row_begin, out, out_stride);
 }

@@ -2,11 +2,11 @@
 /* weights -- a matrix of whatever type, and a loaded model's whole set of them.
  *
  * A quantised matrix is packed into panels of 16 outputs and meets activations quantised to int8
- * (kernels/gemm.h).  A float matrix stays in the file's rows, is worked on in panels of 256
- * outputs, and meets float activations (kernels/gemm_float.h).  Everything above asks for panels
- * and hands in both kinds of activations that it was told are wanted.
+ * (kernels/gemm.h).  A float matrix is packed into panels of 32 outputs, in its own type, and meets
+ * float activations (kernels/gemm_float.h).  Everything above asks for panels and hands in both
+ * kinds of activations that it was told are wanted.
  *
- * Thread: any, constant once loaded.   Memory: the model's region and the mapped file. */
+ * Thread: any, constant once loaded.   Memory: the model's region. */
 #ifndef QR_MODEL_WEIGHTS_H
 #define QR_MODEL_WEIGHTS_H
 
@@ -25,9 +25,9 @@ struct qr_inputs {
     size_t stride;
 };
 
-/* Packed matrices that are worked on together stand one behind the other. */
+/* Matrices that are worked on together stand one behind the other. */
 struct qr_stream {
-    const uint8_t *data; /* NULL: none, or not packed */
+    const uint8_t *data;
     size_t bytes;
 };
 
@@ -38,18 +38,21 @@ struct qr_weights {
     uint32_t panel_n; /* outputs in a panel */
     bool is_float;
     struct qr_matrix packed;
-    struct qr_float_matrix plain;
-    qr_gemm_fn *gemm; /* of packed */
+    qr_gemm_fn *gemm;             /* of a quantised matrix */
+    qr_gemm_float_fn *gemm_float; /* of a float matrix */
     qr_add_fn *add;
     const float *bias;      /* [n], added to each row once; NULL: none */
     struct qr_stream ahead; /* what a step reads after this: the next matrices in order of use */
 };
 
-/* From a tensor whose shape is [k, n].  False: its type is not supported.  A packed matrix gets
- * its data later (qr_weights_bytes, qr_weights_pack). */
+/* From a tensor whose shape is [k, n].  False: its type is not supported.  The matrix gets its
+ * data later (qr_weights_bytes, qr_weights_pack). */
 bool qr_weights_init(struct qr_weights *w, const struct qr_kernels *kernels,
                      const struct qr_gguf_tensor *tensor);
-size_t qr_weights_bytes(const struct qr_weights *w); /* 0 for a float matrix */
+static inline size_t qr_weights_bytes(const struct qr_weights *w)
+{
+    return qr_matrix_bytes(&w->packed);
+}
 void qr_weights_pack(const struct qr_weights *w, uint8_t *memory, uint32_t begin, uint32_t end);
 
 static inline unsigned qr_weights_wants(const struct qr_weights *w)
@@ -58,11 +61,10 @@ static inline unsigned qr_weights_wants(const struct qr_weights *w)
 }
 
 /* Panels [panel_begin, panel_end) for rows [row_begin, row_end) of in, row_begin a multiple of
- * QR_TILE_ROWS.  out points at row_begin's output of panel_begin.  scratch: the thread's. */
-void qr_weights_multiply(const struct qr_weights *w, const struct qr_kernels *kernels,
-                         uint32_t panel_begin, uint32_t panel_end, const struct qr_inputs *in,
-                         uint32_t row_begin, uint32_t row_end, float *out, size_t out_stride,
-                         bool add, void *scratch);
+ * QR_TILE_ROWS.  out points at row_begin's output of panel_begin. */
+void qr_weights_multiply(const struct qr_weights *w, uint32_t panel_begin, uint32_t panel_end,
+                         const struct qr_inputs *in, uint32_t row_begin, uint32_t row_end,
+                         float *out, size_t out_stride, bool add);
 
 struct qr_norm {
     const float *weight; /* [width] */

@@ -1,23 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include <cblas.h>
 #include <cmocka.h>
 
 #include "kernels/cpu.h"
 #include "kernels/gemm_float.h"
 
-#define ROWS_MAX 512u
-
 static const enum qr_type types[] = {QR_TYPE_F32, QR_TYPE_F16, QR_TYPE_BF16};
+#define TYPES_N (sizeof types / sizeof types[0])
+
+static const char *const levels[] = {"scalar", "avx2", "avx512"};
+#define LEVELS_N (sizeof levels / sizeof levels[0])
+
+/* False: the machine has no such level. */
+static bool level_kernels(size_t level, struct qr_float_kernels *k)
+{
+    unsigned flags;
+
+    if (!qr_cpu_level_flags(levels[level], &flags) || (flags & qr_cpu_flags()) != flags)
+        return false;
+    qr_float_init(k, flags);
+    return true;
+}
 
 static float random_float(uint64_t *state)
 {
@@ -34,136 +45,183 @@ static void *memory(size_t bytes)
 }
 
 struct product {
-    struct qr_float_kernels kernels;
-    struct qr_float_matrix m;
-    float *weights; /* exact values of the stored ones, [n][k] */
-    void *data;
-    float *x; /* [ROWS_MAX][k] */
-    void *scratch;
+    struct qr_matrix m;
+    uint8_t *stored; /* the file's rows */
+    float *weights;  /* what they mean, [n][k] */
+    uint8_t *data;
+    float *x; /* [rows_max][k] */
 };
 
-static struct product make(enum qr_type type, uint32_t n, uint32_t k, unsigned cpu_flags)
+static struct product make(enum qr_type type, uint32_t n, uint32_t k, uint32_t rows_max)
 {
     uint64_t seed = 1 + n + k;
     size_t values = (size_t)n * k;
-    struct product p = {.weights = memory(values * 4),
-                        .data = memory(values * 4),
-                        .x = memory((size_t)ROWS_MAX * k * 4),
-                        .scratch = memory(qr_gemm_float_scratch_bytes(ROWS_MAX, k))};
+    uint32_t bytes = qr_type_traits(type)->block_bytes;
+    struct product p = {.stored = memory(values * bytes),
+                        .weights = memory(values * sizeof(float)),
+                        .x = memory((size_t)rows_max * k * sizeof(float))};
 
     for (size_t i = 0; i < values; i++) {
         float f = random_float(&seed);
-        uint16_t h = type == QR_TYPE_F16 ? qr_f32_to_f16(f) : qr_f32_to_bf16(f);
-
-        if (type == QR_TYPE_F32)
-            memcpy((uint8_t *)p.data + 4 * i, &f, 4);
-        else
-            memcpy((uint8_t *)p.data + 2 * i, &h, 2);
+        uint16_t half = type == QR_TYPE_F16 ? qr_f32_to_f16(f) : qr_f32_to_bf16(f);
+        memcpy(p.stored + i * bytes, type == QR_TYPE_F32 ? (void *)&f : (void *)&half, bytes);
     }
-    qr_dequantize(type, p.data, p.weights, values);
-    for (size_t i = 0; i < (size_t)ROWS_MAX * k; i++)
+    qr_dequantize(type, p.stored, p.weights, values);
+    for (size_t i = 0; i < (size_t)rows_max * k; i++)
         p.x[i] = random_float(&seed);
-    qr_float_init(&p.kernels, cpu_flags);
-    assert_true(qr_float_matrix_init(&p.m, type, n, k, p.data));
+    assert_true(qr_float_matrix_shape(&p.m, type, n, k));
+    p.data = memory(qr_matrix_bytes(&p.m));
+    p.m.data = p.data;
+    qr_float_matrix_pack(&p.m, p.data, p.stored, 0, p.m.panels_n);
     return p;
 }
 
 static void end(struct product *p)
 {
+    free(p->stored);
     free(p->weights);
     free(p->data);
     free(p->x);
-    free(p->scratch);
 }
 
-static void run(struct product *p, uint32_t row, uint32_t rows_n, float *out)
+/* Rows [row, row + rows_n) over the whole matrix, out [rows_n][n]. */
+static void run(const struct product *p, const struct qr_float_kernels *k, uint32_t row,
+                uint32_t rows_n, float *out)
 {
-    qr_gemm_float(&p->kernels, &p->m, 0, p->m.panels_n, p->x + (size_t)row * p->m.k, p->m.k, rows_n,
-                  out, p->m.n, false, p->scratch);
+    qr_gemm_float_for(k, p->m.type)(&p->m, 0, p->m.panels_n, p->x + (size_t)row * p->m.k, p->m.k,
+                                    rows_n, out, p->m.n, false);
 }
 
 /* Goal: what is computed is the product.
- * Method: every type, a ragged last panel, few rows and many, against sums in double. */
-static void equals_a_product_in_double(void **state)
+ * Method: every type at every level, a ragged last panel, an odd k, few rows and many, against
+ * OpenBLAS on the weights as floats. */
+static void equals_openblas(void **state)
 {
     static const uint32_t rows[] = {1, 7, 70};
-    const uint32_t n = 320, k = 576;
-    float *out = memory((size_t)ROWS_MAX * n * 4);
+    const uint32_t n = 333, k = 577;
+    float *out = memory(70 * n * sizeof(float)), *want = memory(70 * n * sizeof(float));
+    struct qr_float_kernels kernels;
 
     (void)state;
-    for (size_t t = 0; t < 9; t++) {
-        struct product p = make(types[t % 3], n, k, qr_cpu_flags());
+    for (size_t t = 0; t < TYPES_N; t++) {
+        struct product p = make(types[t], n, k, 70);
 
-        run(&p, 0, rows[t / 3], out);
-        for (size_t r = 0; r < rows[t / 3]; r++) {
-            for (size_t c = 0; c < n; c += 7) {
-                double sum = 0;
-
-                for (size_t i = 0; i < k; i++)
-                    sum += (double)p.x[r * k + i] * (double)p.weights[c * k + i];
-                assert_true(fabs(sum - (double)out[r * n + c]) < 2e-5);
-            }
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, 70, (int)n, (int)k, 1.0f, p.x, (int)k,
+                    p.weights, (int)k, 0.0f, want, (int)n);
+        for (size_t i = 0; i < LEVELS_N * 3; i++) {
+            if (!level_kernels(i / 3, &kernels)) continue;
+            memset(out, 0xff, 70 * n * sizeof(float));
+            run(&p, &kernels, 0, rows[i % 3], out);
+            for (size_t j = 0; j < (size_t)rows[i % 3] * n; j++)
+                assert_true(fabsf(want[j] - out[j]) < 4e-5f);
         }
         end(&p);
     }
     free(out);
+    free(want);
 }
 
-/* Goal: a row's bits do not depend on how many rows there are, nor on which of them it is.
- * Method: for the widths of models, a whole panel and last ones of 8 and 72 columns, 1 to 40, 64
- * and 512 rows at once against each row alone. */
-static void a_row_is_the_same_among_any_number(void **state)
+/* Goal: every 16-bit weight means what types.h says, denormals and both infinities too.
+ * Method: all of them as a matrix of k = 1 with the activation 1, at every level. */
+static void every_half_is_exact(void **state)
 {
-    static const uint32_t widths[] = {8, 64, 192, 576, 1536, 2048};
+    const uint32_t n = 65536;
+    uint16_t *halves = memory(n * sizeof(*halves));
+    float *want = memory(n * sizeof(float)), *out = memory(n * sizeof(float));
+    uint8_t *data = memory(n * sizeof(*halves));
+    const float one = 1;
+    struct qr_float_kernels kernels;
+    struct qr_matrix m;
 
     (void)state;
-    for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
-        for (uint32_t n = 264; n <= 328; n += 64) {
-            struct product p =
-                make(w % 2 ? QR_TYPE_F16 : QR_TYPE_F32, n, widths[w], qr_cpu_flags());
-            float *alone = memory((size_t)ROWS_MAX * n * 4);
-            float *out = memory((size_t)ROWS_MAX * n * 4);
-
-            for (uint32_t r = 0; r < ROWS_MAX; r++) /* all of the first 64, and some more */
-                if (r < 64 || r % 37 == 0) run(&p, r, 1, alone + (size_t)r * n);
-            for (uint32_t rows_n = 1; rows_n <= ROWS_MAX; rows_n++) {
-                if (rows_n > 40 && rows_n != 64 && rows_n != 512) continue;
-                memset(out, 0xff, (size_t)ROWS_MAX * n * 4);
-                run(&p, 0, rows_n, out);
-                for (uint32_t r = 0; r < rows_n; r++)
-                    if (r < 64 || r % 37 == 0)
-                        assert_memory_equal(out + (size_t)r * n, alone + (size_t)r * n, n * 4);
-            }
-            free(alone);
-            free(out);
-            end(&p);
+    for (uint32_t i = 0; i < n; i++)
+        halves[i] = (uint16_t)i;
+    for (size_t i = 0; i < LEVELS_N * 2; i++) {
+        if (!level_kernels(i / 2, &kernels)) continue;
+        assert_true(qr_float_matrix_shape(&m, types[1 + i % 2], n, 1));
+        m.data = data;
+        qr_float_matrix_pack(&m, data, halves, 0, m.panels_n);
+        qr_dequantize(m.type, halves, want, n);
+        qr_gemm_float_for(&kernels, m.type)(&m, 0, m.panels_n, &one, 1, 1, out, n, false);
+        for (uint32_t j = 0; j < n; j++) {
+            if (isnan(want[j]))
+                assert_true(isnan(out[j]));
+            else
+                assert_true(want[j] == out[j]);
         }
     }
+    free(halves);
+    free(want);
+    free(out);
+    free(data);
 }
 
-/* Goal: panels can be spread over threads at will.
+#define ROWS_MAX 512u
+
+/* Goal: a row's bits do not depend on how many rows there are, nor on which of them it is, nor on
+ * the level.
+ * Method: one panel and a ragged one, short and long rows; 1 to 40, 64, 200 and 512 rows at once
+ * against each row alone by scalar. */
+static void a_row_is_the_same_among_any_number(void **state)
+{
+    static const uint32_t widths[] = {1, 8, 65, 576};
+    const uint32_t n = 40;
+    float *alone = memory(ROWS_MAX * n * sizeof(float));
+    float *out = memory(ROWS_MAX * n * sizeof(float));
+    struct qr_float_kernels kernels;
+
+    (void)state;
+    for (size_t i = 0; i < TYPES_N * 4; i++) {
+        struct product p = make(types[i % TYPES_N], n, widths[i / TYPES_N], ROWS_MAX);
+
+        assert_true(level_kernels(0, &kernels));
+        for (uint32_t r = 0; r < ROWS_MAX; r++) /* all of the first 64, and some more */
+            if (r < 64 || r % 37 == 0) run(&p, &kernels, r, 1, alone + (size_t)r * n);
+        for (size_t level = 1; level < LEVELS_N; level++) {
+            if (!level_kernels(level, &kernels)) continue;
+            for (uint32_t rows_n = 1; rows_n <= ROWS_MAX; rows_n++) {
+                if (rows_n > 40 && rows_n != 64 && rows_n != 200 && rows_n != 512) continue;
+                memset(out, 0xff, ROWS_MAX * n * sizeof(float));
+                run(&p, &kernels, 0, rows_n, out);
+                for (uint32_t r = 0; r < rows_n; r++)
+                    if (r < 64 || r % 37 == 0)
+                        assert_memory_equal(out + (size_t)r * n, alone + (size_t)r * n,
+                                            n * sizeof(float));
+            }
+        }
+        end(&p);
+    }
+    free(alone);
+    free(out);
+}
+
+/* Goal: panels can be spread over threads at will, and write their own columns only.
  * Method: all panels at once against panel by panel, backwards, into wider rows; what is between
  * stays. */
 static void panels_stand_alone(void **state)
 {
-    const uint32_t n = 600, k = 192, rows_n = 5, stride = 700;
-    struct product p = make(QR_TYPE_BF16, n, k, qr_cpu_flags());
-    float *whole = memory((size_t)rows_n * n * 4);
-    float *parts = memory((size_t)rows_n * stride * 4);
+    const uint32_t n = 80, k = 192, rows_n = 5, stride = 100;
+    float *whole = memory((size_t)rows_n * n * sizeof(float));
+    float *parts = memory((size_t)rows_n * stride * sizeof(float));
+    struct product p = make(QR_TYPE_BF16, n, k, rows_n);
+    struct qr_float_kernels kernels;
     uint32_t untouched;
 
     (void)state;
-    run(&p, 0, rows_n, whole);
-    memset(parts, 0xff, (size_t)rows_n * stride * 4);
-    assert_int_equal(p.m.panels_n, 3);
-    for (uint32_t i = 3; i-- > 0;)
-        qr_gemm_float(&p.kernels, &p.m, i, i + 1, p.x, k, rows_n, parts + i * QR_FLOAT_PANEL_N,
-                      stride, false, p.scratch);
-    for (size_t r = 0; r < rows_n; r++) {
-        assert_memory_equal(parts + r * stride, whole + r * n, n * 4);
-        for (size_t c = n; c < stride; c++) {
-            memcpy(&untouched, parts + r * stride + c, 4);
-            assert_int_equal(untouched, UINT32_MAX);
+    for (size_t level = 0; level < LEVELS_N; level++) {
+        if (!level_kernels(level, &kernels)) continue;
+        run(&p, &kernels, 0, rows_n, whole);
+        memset(parts, 0xff, (size_t)rows_n * stride * sizeof(float));
+        assert_int_equal(p.m.panels_n, 3);
+        for (uint32_t i = 3; i-- > 0;)
+            kernels.bf16(&p.m, i, i + 1, p.x, k, rows_n, parts + (size_t)i * QR_FLOAT_PANEL_N,
+                         stride, false);
+        for (size_t r = 0; r < rows_n; r++) {
+            assert_memory_equal(parts + r * stride, whole + r * n, n * sizeof(float));
+            for (size_t c = n; c < stride; c++) {
+                memcpy(&untouched, parts + r * stride + c, sizeof untouched);
+                assert_int_equal(untouched, UINT32_MAX);
+            }
         }
     }
     free(whole);
@@ -171,172 +229,97 @@ static void panels_stand_alone(void **state)
     end(&p);
 }
 
-/* Goal: add rounds once, after the sum.
+/* Goal: add rounds once, after the chain.
  * Method: what stood there plus the product computed without it. */
 static void add_comes_after_the_sum(void **state)
 {
-    const uint32_t n = 320, k = 576;
+    const uint32_t n = 70, k = 76;
+    struct qr_float_kernels kernels;
 
     (void)state;
-    for (uint32_t rows_n = 1; rows_n <= 64; rows_n += 63) {
-        struct product p = make(QR_TYPE_F16, n, k, qr_cpu_flags());
-        float *sums = memory((size_t)rows_n * n * 4);
-        float *out = memory((size_t)rows_n * n * 4);
+    for (uint32_t i = 0; i < LEVELS_N * 2; i++) {
+        uint32_t rows_n = i % 2 ? 64 : 1;
+        if (!level_kernels(i / 2, &kernels)) continue;
+        struct product p = make(QR_TYPE_F16, n, k, rows_n);
+        float *sums = memory((size_t)rows_n * n * sizeof(float));
+        float *out = memory((size_t)rows_n * n * sizeof(float));
 
-        run(&p, 0, rows_n, sums);
-        for (size_t i = 0; i < (size_t)rows_n * n; i++) {
-            out[i] = 0.37f * (float)i;
-            sums[i] = out[i] + sums[i];
+        run(&p, &kernels, 0, rows_n, sums);
+        for (size_t j = 0; j < (size_t)rows_n * n; j++) {
+            out[j] = 0.37f * (float)j;
+            sums[j] = out[j] + sums[j];
         }
-        qr_gemm_float(&p.kernels, &p.m, 0, p.m.panels_n, p.x, k, rows_n, out, n, true, p.scratch);
-        assert_memory_equal(out, sums, (size_t)rows_n * n * 4);
+        kernels.f16(&p.m, 0, p.m.panels_n, p.x, k, rows_n, out, n, true);
+        assert_memory_equal(out, sums, (size_t)rows_n * n * sizeof(float));
         free(sums);
         free(out);
         end(&p);
     }
 }
 
-/* Goal: so it is for more rows than one product of OpenBLAS takes.
- * Method: 2,500 equal rows. */
-static void rows_beyond_one_product_are_the_same(void **state)
+/* Goal: panels can be packed apart, in any order, from any address; what fills them up is zero.
+ * Method: from an odd address, backwards, into memory that was not zero, against the whole; then
+ * the last panel's spare outputs. */
+static void panels_pack_alone(void **state)
 {
-    const uint32_t n = 72, k = 16, rows_n = 2500;
-    struct product p = make(QR_TYPE_F32, n, k, qr_cpu_flags());
-    float *x = memory((size_t)rows_n * k * 4);
-    float *out = memory((size_t)rows_n * n * 4);
-    void *scratch = memory(qr_gemm_float_scratch_bytes(rows_n, k));
+    const uint32_t n = 70, k = 77;
 
     (void)state;
-    for (size_t r = 0; r < rows_n; r++)
-        memcpy(x + r * k, p.x, k * 4);
-    qr_gemm_float(&p.kernels, &p.m, 0, 1, x, k, rows_n, out, n, false, scratch);
-    for (size_t r = 1; r < rows_n; r++)
-        assert_memory_equal(out + r * n, out, n * 4);
-    run(&p, 0, 1, out + n);
-    assert_memory_equal(out + n, out, n * 4);
-    free(x);
-    free(out);
-    free(scratch);
-    end(&p);
-}
+    for (size_t t = 0; t < TYPES_N; t++) {
+        struct product p = make(types[t], n, k, 1);
+        uint32_t bytes = qr_type_traits(types[t])->block_bytes;
+        uint8_t *odd = memory((size_t)n * k * bytes + 1);
+        uint8_t *parts = memory(qr_matrix_bytes(&p.m));
 
-#if defined(__x86_64__)
-/* Goal: a row's bits are its own whichever of its kernels OpenBLAS takes.
- * Method: OpenBLAS chooses when it is loaded, by a variable: this program again, that one test, for
- * each kernel that the machine can run. */
-static void every_kernel_of_openblas_keeps_it(void **state)
-{
-    static const struct {
-        const char *core;
-        unsigned needs;
-    } cores[] = {{"Prescott", 0},
-                 {"Nehalem", 0},
-                 {"Haswell", QR_CPU_AVX2},
-                 {"Zen", QR_CPU_AVX2},
-                 {"SkylakeX", QR_CPU_AVX512}};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++) {
-        int status;
-        pid_t child;
-
-        if ((cores[i].needs & qr_cpu_flags()) != cores[i].needs) continue;
-        child = fork();
-        assert_true(child >= 0);
-        if (child == 0) {
-            setenv("OPENBLAS_CORETYPE", cores[i].core, 1);
-            execl("/proc/self/exe", "test_gemm_float", "rows", (char *)NULL);
-            _exit(127);
+        assert_int_equal(qr_matrix_bytes(&p.m), (size_t)96 * k * bytes); /* not widened */
+        memcpy(odd + 1, p.stored, (size_t)n * k * bytes);
+        memset(parts, 0xff, qr_matrix_bytes(&p.m));
+        for (uint32_t i = p.m.panels_n; i-- > 0;)
+            qr_float_matrix_pack(&p.m, parts, odd + 1, i, i + 1);
+        assert_memory_equal(parts, p.data, qr_matrix_bytes(&p.m));
+        const uint8_t *last = parts + 2 * p.m.panel_bytes;
+        for (uint32_t i = 0; i < QR_FLOAT_PANEL_N * k; i++) {
+            uint32_t place = i % QR_FLOAT_PANEL_N;
+            uint32_t c = types[t] == QR_TYPE_BF16 ? place / 2 + place % 2 * 16 : place;
+            for (uint32_t j = 0; c >= n - 64 && j < bytes; j++)
+                assert_int_equal(last[(size_t)i * bytes + j], 0);
         }
-        assert_int_equal(waitpid(child, &status, 0), child);
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-            fail_msg("with OPENBLAS_CORETYPE=%s a row depends on the others", cores[i].core);
+        free(odd);
+        free(parts);
+        end(&p);
     }
 }
-#endif
 
-/* OpenBLAS's own; its header stays in kernels/gemm_float.c. */
-int openblas_get_num_threads(void);
-void openblas_set_num_threads(int n);
-
-struct thread_work {
-    struct product *p;
-    void *scratch;
-    float *out;
-};
-
-static void *many_products(void *arg)
-{
-    struct thread_work *w = arg;
-
-    for (uint32_t i = 0; i < 60; i++)
-        qr_gemm_float(&w->p->kernels, &w->p->m, 0, w->p->m.panels_n, w->p->x, w->p->m.k, 1 + i % 20,
-                      w->out, w->p->m.n, false, w->scratch);
-    return NULL;
-}
-
-/* Goal: threads do not disturb each other, nor a host that uses OpenBLAS itself.
- * Method: four threads multiply at once, each into its own; every result equals that of one, and
- * the process's setting is what it was. */
-static void threads_may_multiply_at_once(void **state)
-{
-    const uint32_t n = 320, k = 192;
-    struct product p = make(QR_TYPE_F16, n, k, qr_cpu_flags());
-    float *want = memory((size_t)20 * n * 4);
-    struct thread_work work[4];
-    pthread_t threads[4];
-
-    (void)state;
-    openblas_set_num_threads(2);
-    run(&p, 0, 20, want);
-    assert_int_equal(openblas_get_num_threads(), 2);
-    for (size_t i = 0; i < 4; i++) {
-        work[i] = (struct thread_work){&p, memory(qr_gemm_float_scratch_bytes(20, k)),
-                                       memory((size_t)20 * n * 4)};
-        assert_int_equal(pthread_create(&threads[i], NULL, many_products, &work[i]), 0);
-    }
-    for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
-        assert_memory_equal(work[i].out, want, (size_t)20 * n * 4);
-        free(work[i].scratch);
-        free(work[i].out);
-    }
-    assert_int_equal(openblas_get_num_threads(), 2);
-    free(want);
-    end(&p);
-}
-
-/* Goal: a quantised matrix is refused.
+/* Goal: a quantised matrix is refused, and one without anything in it.
  * Method: one of each kind. */
 static void only_float_types_are_taken(void **state)
 {
-    struct qr_float_matrix m;
+    struct qr_float_kernels kernels;
+    struct qr_matrix m;
 
     (void)state;
-    assert_false(qr_float_matrix_init(&m, QR_TYPE_Q8_0, 64, 64, NULL));
-    assert_false(qr_float_matrix_init(&m, QR_TYPE_Q4_K, 64, 256, NULL));
-    assert_true(qr_float_matrix_init(&m, QR_TYPE_F16, 257, 64, NULL));
-    assert_int_equal(m.panels_n, 2);
+    qr_float_init(&kernels, 0);
+    assert_null(qr_gemm_float_for(&kernels, QR_TYPE_Q8_0));
+    assert_false(qr_float_matrix_shape(&m, QR_TYPE_Q8_0, 64, 64));
+    assert_false(qr_float_matrix_shape(&m, QR_TYPE_Q4_K, 64, 256));
+    assert_false(qr_float_matrix_shape(&m, QR_TYPE_F32, 0, 64));
+    assert_false(qr_float_matrix_shape(&m, QR_TYPE_F32, 64, 0));
+    assert_true(qr_float_matrix_shape(&m, QR_TYPE_F16, 65, 3));
+    assert_int_equal(m.panels_n, 3);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    const struct CMUnitTest rows[] = {
-        cmocka_unit_test(a_row_is_the_same_among_any_number),
-    };
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equals_a_product_in_double),
+        cmocka_unit_test(equals_openblas),
+        cmocka_unit_test(every_half_is_exact),
         cmocka_unit_test(a_row_is_the_same_among_any_number),
-        cmocka_unit_test(rows_beyond_one_product_are_the_same),
-#if defined(__x86_64__)
-        cmocka_unit_test(every_kernel_of_openblas_keeps_it),
-#endif
         cmocka_unit_test(panels_stand_alone),
         cmocka_unit_test(add_comes_after_the_sum),
-        cmocka_unit_test(threads_may_multiply_at_once),
+        cmocka_unit_test(panels_pack_alone),
         cmocka_unit_test(only_float_types_are_taken),
     };
 
-    if (argc > 1 && strcmp(argv[1], "rows") == 0) return cmocka_run_group_tests(rows, NULL, NULL);
+    openblas_set_num_threads(1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

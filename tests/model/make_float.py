@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Writes a GGUF file again with every quantised tensor dequantised: F32, or F16.
+"""Writes a GGUF file again with every quantised tensor dequantised: F32, F16 or BF16.
 
-    make_float.py IN.gguf OUT.gguf [f32|f16]
+    make_float.py IN.gguf OUT.gguf [f32|f16|bf16]
 
 Needs PyPI's gguf, which is the independent word on what the quantised blocks mean."""
 import sys
@@ -24,9 +24,13 @@ def main():
         writer.add_key_value(name, field.contents(), types[0], sub)
     for tensor in reader.tensors:
         data = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
-        if kind == "f16" and len(tensor.shape) > 1:
-            data = data.astype(np.float16)
-        writer.add_tensor(tensor.name, data)
+        if len(tensor.shape) < 2 or kind == "f32":
+            writer.add_tensor(tensor.name, data)
+        elif kind == "f16":
+            writer.add_tensor(tensor.name, data.astype(np.float16))
+        else:
+            bf16 = gguf.GGMLQuantizationType.BF16
+            writer.add_tensor(tensor.name, gguf.quants.quantize(data, bf16), raw_dtype=bf16)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -58,7 +58,7 @@ static void expect_invariant_floats(enum qr_type type)
     qr_gguf_close(&g);
 }
 
-/* Goal: float weights too, through OpenBLAS.
+/* Goal: float weights too.
  * Method: the same weights as F32, F16 and BF16. */
 static void same_bits_with_float_weights(void **state)
 {

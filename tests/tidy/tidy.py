@@ -43,7 +43,7 @@ MAY = {
 EXTRA = {"tools/quire/inspect.c": ["runtime/model/gguf.h", "runtime/base", "kernels/types.h"]}
 
 HOMES = {
-    r"<cblas\.h>": ["kernels/gemm_float.c", "tests/"],
+    r"<cblas\.h>": ["tests/"],
     r"<jemalloc/": ["runtime/server/"],
     r"<pcre2\.h>": ["runtime/text/"],
     r"<uv\.h>": ["runtime/engine/loop", "runtime/server/", "tools/client/", "tools/loadgen/",

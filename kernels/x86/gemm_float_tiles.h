@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* x86/gemm_float_tiles -- the loops around a float variant's tile: a slab of rows, panels, tiles.
+ *
+ * A slab's activations stay in the second-level cache while the panels pass by once; the tile runs
+ * over all of K with its sums in registers.  Rows are shared out evenly over as few tiles as hold
+ * them (16 are 8 and 8, not 14 and 2): a tile of few rows waits for its weights.
+ *
+ * Thread: any.   Memory: none. */
+#ifndef QR_KERNELS_X86_GEMM_FLOAT_TILES_H
+#define QR_KERNELS_X86_GEMM_FLOAT_TILES_H
+
+#include <assert.h>
+#include <immintrin.h>
+
+#include "kernels/gemm_float.h"
+#include "kernels/x86/unroll.h"
+
+/* Activations of a slab, of a second-level cache of 1 MB or more. */
+#define FLOAT_SLAB_BYTES (384u << 10)
+
+/* How far ahead of the weights in use the next are called for: they follow each other in memory, on
+ * into the next panel, and past the end of all (a prefetch cannot fault). */
+#define FLOAT_PREFETCH_BYTES 4096u
+
+/* One panel with some rows. */
+struct float_tile {
+    const uint8_t *weights;
+    const float *x;
+    size_t x_stride;
+    uint32_t k;
+    uint32_t columns_n; /* QR_FLOAT_PANEL_N, fewer at the matrix's end */
+    float *out;
+    size_t out_stride;
+    bool add;
+};
+typedef void float_tile_fn(const struct float_tile *t);
+
+INLINE uint32_t line_bytes_of(enum qr_type type)
+{
+    return QR_FLOAT_PANEL_N * (type == QR_TYPE_F32 ? 4 : 2);
+}
+
+/* The lines of one k, FLOAT_PREFETCH_BYTES ahead. */
+INLINE void prefetch_line(enum qr_type type, const uint8_t *line)
+{
+    const char *ahead = (const char *)line + FLOAT_PREFETCH_BYTES;
+
+    _mm_prefetch(ahead, _MM_HINT_T0);
+    if (type == QR_TYPE_F32) _mm_prefetch(ahead + 64, _MM_HINT_T0);
+}
+
+/* tiles[r - 1] takes r rows, 1 to most. */
+INLINE void gemm_float_by_tiles(float_tile_fn *const *tiles, uint32_t most,
+                                const struct qr_matrix *m, uint32_t panel_begin, uint32_t panel_end,
+                                const float *x, size_t x_stride, uint32_t rows_n, float *out,
+                                size_t out_stride, bool add)
+{
+    const size_t slab_tiles = FLOAT_SLAB_BYTES / (most * sizeof(float) * m->k);
+    const uint32_t slab_rows = most * (uint32_t)(slab_tiles ? slab_tiles : 1);
+
+    assert(panel_end <= m->panels_n);
+    for (uint32_t slab = 0; slab < rows_n; slab += slab_rows) {
+        uint32_t slab_n = rows_n - slab < slab_rows ? rows_n - slab : slab_rows;
+        for (uint32_t panel = panel_begin; panel < panel_end; panel++) {
+            uint32_t columns_n = m->n - panel * QR_FLOAT_PANEL_N;
+            uint32_t tiles_n = (slab_n + most - 1) / most;
+            struct float_tile t = {
+                .weights = m->data + panel * m->panel_stride,
+                .x_stride = x_stride,
+                .k = m->k,
+                .columns_n = columns_n < QR_FLOAT_PANEL_N ? columns_n : QR_FLOAT_PANEL_N,
+                .out_stride = out_stride,
+                .add = add,
+            };
+            for (uint32_t row = 0, n; row < slab_n; row += n, tiles_n--) {
+                n = (slab_n - row + tiles_n - 1) / tiles_n;
+                t.x = x + (slab + row) * x_stride;
+                t.out = out + (slab + row) * out_stride +
+                        (size_t)(panel - panel_begin) * QR_FLOAT_PANEL_N;
+                tiles[n - 1](&t);
+            }
+        }
+    }
+}
+
+#endif
