@@ -246,6 +246,13 @@ void qr_prefix_tree_add_last(struct qr_prefix_tree *tree, struct qr_prefix_salt 
         tokens + (size_t)full_n * tree->page_tokens, rest_n, table->pages[full_n]);
 }
 
+void qr_prefix_tree_release(struct qr_prefix_tree *tree, qr_page_id page)
+{
+    assert(qr_page_pool_refs(tree->pool, page) > 1);
+    assert(tree->nodes[page].tokens_n < tree->page_tokens);
+    forget(tree, page);
+}
+
 bool qr_prefix_tree_evict(struct qr_prefix_tree *tree)
 {
     qr_page_id page = qr_page_pool_coldest(tree->pool);

@@ -76,6 +76,10 @@ uint32_t qr_prefix_tree_add(struct qr_prefix_tree *tree, struct qr_prefix_salt s
 void qr_prefix_tree_add_last(struct qr_prefix_tree *tree, struct qr_prefix_salt salt,
                              struct qr_page_table *table, const int32_t *tokens, uint32_t from);
 
+/* Takes a partly filled page that a sequence reads out of the tree: if it is the only one, it may
+ * write into it.  O(log n) among its siblings. */
+void qr_prefix_tree_release(struct qr_prefix_tree *tree, qr_page_id page);
+
 /* Frees the CACHED page that has been so the longest.  False: there is none.  O(log n) among its
  * siblings. */
 QR_MUST_CHECK bool qr_prefix_tree_evict(struct qr_prefix_tree *tree);

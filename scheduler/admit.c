@@ -51,16 +51,20 @@ static bool must_wait(const struct qr_scheduler *s, qr_seq_id id, const qr_page_
 
 /* Pages that an admission takes out of those that nobody is promised: the ones to be computed, and
  * the cached ones that it comes to hold. */
-static uint32_t admission_pages_n(const struct qr_scheduler *s, const struct qr_seq *seq,
+static uint32_t admission_pages_n(const struct qr_scheduler *s, qr_seq_id id,
                                   const qr_page_id *pages, uint32_t matched_n)
 {
+    const struct qr_seq *seq = &s->seqs[id];
+    uint32_t attached_n = s->sources[id].attached_n;
     uint32_t n = qr_pages_for(seq->known_n, s->page_tokens) - matched_n / s->page_tokens;
 
     for (uint32_t i = 0; i < qr_pages_for(matched_n, s->page_tokens); i++)
         n += qr_page_pool_refs(s->pool, pages[i]) == 1;
+    if (s->running.n == 0) return n;
     /* Room for every sequence to grow, or the one that was preempted would soon be so again. */
-    if (seq->preemptions_n > 0 && s->running.n > 0) n += s->running.n + 1;
-    return n;
+    if (seq->preemptions_n > 0) n += s->running.n + s->promised_slots_n + 1;
+    /* And for a group to part: each but one copies the last page. */
+    return n + attached_n;
 }
 
 static void begin(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
@@ -78,6 +82,7 @@ static void begin(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
     s->sources[id].kept_n = matched_n / s->page_tokens;
     seq->promised_n = qr_pages_for(seq->known_n, s->page_tokens) - s->sources[id].kept_n;
     s->promised_n += seq->promised_n;
+    s->promised_slots_n += s->sources[id].attached_n;
     if (matched_n > seq->computed_max) seq->computed_max = matched_n;
     s->held_tokens += matched_n;
     s->held_pages += table->pages_n;
@@ -91,10 +96,11 @@ qr_seq_id qr_scheduler_admit(struct qr_scheduler *s)
     qr_page_id *pages;
     qr_seq_id id;
 
-    if (s->running.n == s->limits.running_max || unpromised_n == 0) return QR_SEQ_NONE;
+    if (unpromised_n == 0) return QR_SEQ_NONE;
     id = qr_queue_next(s);
     if (id == QR_SEQ_NONE) return QR_SEQ_NONE;
-    assert(s->free_slots_n > 0);
+    /* A slot for each of the group, or none of it runs. */
+    if (s->sources[id].attached_n >= s->free_slots_n - s->promised_slots_n) return QR_SEQ_NONE;
     seq = &s->seqs[id];
     pages = s->tables[s->free_slots[s->free_slots_n - 1]].pages;
     matched_n = match(s, id, pages);
@@ -103,9 +109,9 @@ qr_seq_id qr_scheduler_admit(struct qr_scheduler *s)
         return QR_SEQ_NONE;
     }
     /* A part of a page costs a page more while it is copied. */
-    if (admission_pages_n(s, seq, pages, matched_n) > unpromised_n)
+    if (admission_pages_n(s, id, pages, matched_n) > unpromised_n)
         matched_n -= matched_n % s->page_tokens;
-    if (admission_pages_n(s, seq, pages, matched_n) > unpromised_n) return QR_SEQ_NONE;
+    if (admission_pages_n(s, id, pages, matched_n) > unpromised_n) return QR_SEQ_NONE;
     if (s->tree != NULL && !s->sources[id].fresh && seq->preemptions_n == 0) {
         s->stats.prefix_queries += seq->known_n;
         s->stats.prefix_hits += matched_n;

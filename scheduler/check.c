@@ -41,6 +41,30 @@ static void check_running(const struct qr_scheduler *s, qr_seq_id id)
         s->readers[table->pages[i]]++;
 }
 
+/* Those attached: a whole list, in order of arrival behind their leader, which is still at the
+ * prompt that they have in common. */
+static void check_attached(const struct qr_scheduler *s, qr_seq_id leader, uint32_t *attached_n)
+{
+    const struct qr_seq_source *source = &s->sources[leader];
+    qr_seq_id last = QR_SEQ_NONE;
+    uint32_t n = 0;
+
+    for (qr_seq_id id = source->attached; id != QR_SEQ_NONE; id = s->sources[id].attached_next) {
+        const struct qr_seq *seq = &s->seqs[id];
+        assert(n++ < source->attached_n);
+        assert(id < s->seqs_n && seq->state == QR_SEQ_ATTACHED && s->sources[id].leader == leader);
+        assert(s->sources[id].attached_n == 0 && s->sources[id].kept_n == 0);
+        assert(seq->slot == QR_SLOT_NONE && seq->promised_n == 0 && seq->preemptions_n == 0);
+        assert(seq->known_n == s->seqs[leader].known_n);
+        assert(seq->tokens_max == s->seqs[leader].tokens_max);
+        assert(seq->priority == s->seqs[leader].priority && seq->share == s->seqs[leader].share);
+        assert(seq->order > s->seqs[last == QR_SEQ_NONE ? leader : last].order);
+        last = id;
+    }
+    assert(n == source->attached_n && (n == 0 || source->attached_last == last));
+    *attached_n += n;
+}
+
 static void check_waiting(const struct qr_scheduler *s, qr_seq_id id)
 {
     const struct qr_seq *seq = &s->seqs[id];
@@ -51,9 +75,9 @@ static void check_waiting(const struct qr_scheduler *s, qr_seq_id id)
 }
 
 /* The list is whole, and each in it comes after the one before; *last, a sequence or none, is
- * before the first of them and becomes the last. */
+ * before the first of them and becomes the last.  *attached_n grows by those attached to them. */
 static void check_list(const struct qr_scheduler *s, const struct qr_seq_list *list,
-                       const struct qr_seq **last)
+                       const struct qr_seq **last, uint32_t *attached_n)
 {
     qr_seq_id prev = QR_SEQ_NONE;
     uint32_t n = 0;
@@ -69,13 +93,14 @@ static void check_list(const struct qr_scheduler *s, const struct qr_seq_list *l
             check_running(s, id);
         else
             check_waiting(s, id);
+        check_attached(s, id, attached_n);
         prev = id;
     }
     assert(list->tail == prev && n == list->n);
 }
 
 /* Those that never ran stand with their users, in order of arrival. */
-static void check_queue(const struct qr_scheduler *s)
+static void check_queue(const struct qr_scheduler *s, uint32_t *attached_n)
 {
     uint32_t fresh_n = 0;
 
@@ -84,7 +109,7 @@ static void check_queue(const struct qr_scheduler *s)
         const struct qr_share *share = &s->shares.shares[i];
         const struct qr_seq *last = NULL;
         if (i == QR_SHARE_ROOT || share->waiting.n == 0) continue;
-        check_list(s, &share->waiting, &last);
+        check_list(s, &share->waiting, &last, attached_n);
         fresh_n += share->waiting.n;
         for (qr_seq_id id = share->waiting.head; id != QR_SEQ_NONE; id = s->seqs[id].next)
             assert(s->seqs[id].share == i && s->seqs[id].preemptions_n == 0);
@@ -119,13 +144,16 @@ static void check_sums(const struct qr_scheduler *s)
 void qr_scheduler_check(const struct qr_scheduler *s)
 {
     const struct qr_seq *last = NULL;
+    uint32_t attached_n = 0;
 
     memset(s->readers, 0, s->pool->pages_n * sizeof s->readers[0]);
-    check_list(s, &s->running, &last);
-    check_list(s, &s->returning, &last);
-    check_queue(s);
-    assert(s->running.n <= s->limits.running_max);
-    assert(s->running.n + qr_scheduler_waiting_n(s) + s->free_seqs_n == s->seqs_n);
+    check_list(s, &s->running, &last, &attached_n);
+    assert(attached_n == s->promised_slots_n);
+    check_list(s, &s->returning, &last, &attached_n);
+    check_queue(s, &attached_n);
+    assert(attached_n == s->attached_n);
+    assert(s->running.n + s->promised_slots_n <= s->limits.running_max);
+    assert(s->running.n + qr_scheduler_waiting_n(s) + s->attached_n + s->free_seqs_n == s->seqs_n);
     assert(s->shares.shares[QR_SHARE_ROOT].live_n + s->free_seqs_n == s->seqs_n);
     assert(s->running.n + s->free_slots_n == s->limits.running_max);
     for (uint32_t i = 0; i < s->free_seqs_n; i++)
@@ -152,6 +180,8 @@ void qr_scheduler_dump(const struct qr_scheduler *s, FILE *out)
             "promised%s\n",
             s->running.n, qr_scheduler_waiting_n(s), s->pool->pages_n, s->pool->free_n,
             s->pool->cached_n, s->promised_n, s->planned ? "; planned" : "");
+    if (s->attached_n > 0)
+        fprintf(out, "  attached: %u; slots kept for %u\n", s->attached_n, s->promised_slots_n);
     for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
         const struct qr_seq *seq = &s->seqs[id];
         const struct qr_page_table *table = qr_seq_table(s, seq);

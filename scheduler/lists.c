@@ -45,6 +45,21 @@ void qr_seq_list_insert(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq
     list->n++;
 }
 
+void qr_seq_list_insert_after(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id after,
+                              qr_seq_id id)
+{
+    link_pair(s, list, id, s->seqs[after].next);
+    link_pair(s, list, after, id);
+    list->n++;
+}
+
+void qr_seq_list_replace(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id,
+                         qr_seq_id by)
+{
+    link_pair(s, list, s->seqs[id].prev, by);
+    link_pair(s, list, by, s->seqs[id].next);
+}
+
 void qr_seq_list_remove(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id)
 {
     assert(list->n > 0);

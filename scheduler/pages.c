@@ -16,6 +16,16 @@ void qr_seq_keep_pages(struct qr_scheduler *s, qr_seq_id id)
         qr_prefix_tree_add(s->tree, source->salt, table, *source->tokens, source->kept_n);
 }
 
+/* Whether only the tree reads, beside this sequence, the page that its next token goes into. */
+static bool tree_alone_shares(const struct qr_scheduler *s, const struct qr_page_table *table)
+{
+    qr_page_id page;
+
+    if (table->length % s->page_tokens == 0) return false;
+    page = table->pages[table->length / s->page_tokens];
+    return qr_page_pool_kept(s->pool, page) && qr_page_pool_refs(s->pool, page) == 2;
+}
+
 bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n)
 {
     struct qr_seq *seq = &s->seqs[id];
@@ -24,6 +34,12 @@ bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n)
     uint32_t own_n = wants_n < seq->promised_n ? wants_n : seq->promised_n;
     uint32_t copied;
 
+    if (wants_n - own_n > qr_scheduler_unpromised_n(s) && tree_alone_shares(s, table)) {
+        /* No page to copy into: what an ended one left in the middle of a page gives way. */
+        qr_prefix_tree_release(s->tree, table->pages[table->length / s->page_tokens]);
+        wants_n--;
+        own_n = wants_n < seq->promised_n ? wants_n : seq->promised_n;
+    }
     if (wants_n - own_n > qr_scheduler_unpromised_n(s)) return false;
     while (s->pool->free_n < wants_n) {
         bool evicted = qr_prefix_tree_evict(s->tree);
@@ -52,6 +68,7 @@ void qr_seq_stop(struct qr_scheduler *s, qr_seq_id id)
     s->held_pages -= table->pages_n;
     qr_page_table_clear(table, s->pool);
     s->promised_n -= seq->promised_n;
+    s->promised_slots_n -= source->attached_n;
     seq->promised_n = 0;
     s->free_slots[s->free_slots_n++] = seq->slot;
     seq->slot = QR_SLOT_NONE;
@@ -72,7 +89,11 @@ qr_seq_id qr_scheduler_preempt(struct qr_scheduler *s)
 
 void qr_seq_end(struct qr_scheduler *s, qr_seq_id id)
 {
-    if (s->seqs[id].state == QR_SEQ_RUNNING)
+    if (s->sources[id].attached_n > 0)
+        qr_seq_hand_over(s, id);
+    else if (s->seqs[id].state == QR_SEQ_ATTACHED)
+        qr_seq_detach(s, id);
+    else if (s->seqs[id].state == QR_SEQ_RUNNING)
         qr_seq_stop(s, id);
     else
         qr_queue_remove(s, id);

@@ -117,7 +117,10 @@ void qr_scheduler_commit(struct qr_scheduler *s, const struct qr_result *results
 
     for (uint32_t i = 0; i < results_n; i++) {
         struct qr_seq *seq = &s->seqs[s->items[i].seq];
-        if (s->items[i].wants_logits) qr_queue_charge_output(s, s->items[i].seq);
+        if (s->items[i].wants_logits) {
+            qr_queue_charge_output(s, s->items[i].seq);
+            qr_seq_fork_attached(s, s->items[i].seq);
+        }
         if (results[i].finished) {
             qr_seq_end(s, s->items[i].seq);
         } else if (s->items[i].wants_logits) {

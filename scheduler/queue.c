@@ -51,6 +51,11 @@ void qr_queue_remove(struct qr_scheduler *s, qr_seq_id id)
     if (list->n == 0) qr_shares_exit(&s->shares, s->seqs[id].share);
 }
 
+void qr_queue_replace(struct qr_scheduler *s, qr_seq_id id, qr_seq_id by)
+{
+    qr_seq_list_replace(s, list_of(s, id), id, by);
+}
+
 qr_seq_id qr_queue_next(struct qr_scheduler *s)
 {
     qr_seq_id id = s->returning.head;
@@ -61,14 +66,25 @@ qr_seq_id qr_queue_next(struct qr_scheduler *s)
     return s->shares.shares[user].waiting.head;
 }
 
+void qr_queue_place(struct qr_scheduler *s, qr_seq_id id, uint32_t computed_n)
+{
+    struct qr_seq *seq = &s->seqs[id];
+
+    qr_shares_charge(&s->shares, seq->share, (uint64_t)INPUT_COST * (seq->known_n - computed_n));
+    seq->order = s->admissions_n++;
+}
+
 void qr_queue_take(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
 {
     struct qr_seq *seq = &s->seqs[id];
 
     if (seq->preemptions_n == 0) {
         qr_shares_take(&s->shares, seq->share);
-        qr_shares_charge(&s->shares, seq->share, (uint64_t)INPUT_COST * (seq->known_n - matched_n));
-        seq->order = s->admissions_n++;
+        qr_queue_place(s, id, matched_n);
+        /* Those attached run right behind it. */
+        for (qr_seq_id each = s->sources[id].attached; each != QR_SEQ_NONE;
+             each = s->sources[each].attached_next)
+            s->seqs[each].order = s->admissions_n++;
     }
     qr_queue_remove(s, id);
 }

@@ -120,7 +120,14 @@ bool qr_scheduler_fits(const struct qr_scheduler *s, uint32_t tokens_n)
     return tokens_n <= qr_scheduler_tokens_max(s);
 }
 
-qr_seq_id qr_scheduler_submit(struct qr_scheduler *s, const struct qr_submission *submission)
+uint32_t qr_scheduler_room_n(const struct qr_scheduler *s)
+{
+    uint32_t n = qr_scheduler_waiting_n(s) + s->attached_n;
+
+    return n < s->limits.waiting_max ? s->limits.waiting_max - n : 0;
+}
+
+qr_seq_id qr_seq_new(struct qr_scheduler *s, const struct qr_submission *submission)
 {
     qr_seq_id id;
 
@@ -128,9 +135,10 @@ qr_seq_id qr_scheduler_submit(struct qr_scheduler *s, const struct qr_submission
     assert(submission->prompt_n >= 1 && submission->prompt_n <= submission->tokens_max);
     assert(qr_scheduler_fits(s, submission->tokens_max));
     assert(s->tree == NULL || submission->tokens != NULL);
-    if (qr_scheduler_waiting_n(s) >= s->limits.waiting_max) return QR_SEQ_NONE;
+    if (qr_scheduler_room_n(s) == 0) return QR_SEQ_NONE;
 
-    /* Preempting moves a sequence, so those that run and wait never exceed both limits' sum. */
+    /* Preempting moves a sequence, and a slot is kept for those attached to one that runs: so all
+     * that there are never exceed both limits' sum. */
     assert(s->free_seqs_n > 0);
     id = s->free_seqs[--s->free_seqs_n];
     s->seqs[id] = (struct qr_seq){
@@ -146,21 +154,35 @@ qr_seq_id qr_scheduler_submit(struct qr_scheduler *s, const struct qr_submission
         .tokens = submission->tokens,
         .salt = submission->salt,
         .fresh = submission->fresh,
+        .attached = QR_SEQ_NONE,
+        .leader = QR_SEQ_NONE,
     };
-    qr_queue_push(s, id);
+    return id;
+}
+
+qr_seq_id qr_scheduler_submit(struct qr_scheduler *s, const struct qr_submission *submission)
+{
+    qr_seq_id id = qr_seq_new(s, submission);
+
+    if (id != QR_SEQ_NONE) qr_queue_push(s, id);
     return id;
 }
 
 void qr_scheduler_cancel(struct qr_scheduler *s, qr_seq_id seq)
 {
-    assert(!s->planned);
     assert(seq < s->seqs_n && s->seqs[seq].state != QR_SEQ_FREE);
+    assert(!s->planned || s->seqs[seq].state == QR_SEQ_ATTACHED);
     qr_seq_end(s, seq);
 }
 
 uint32_t qr_scheduler_running_n(const struct qr_scheduler *s)
 {
     return s->running.n;
+}
+
+uint32_t qr_scheduler_attached_n(const struct qr_scheduler *s)
+{
+    return s->attached_n;
 }
 
 enum qr_seq_state qr_scheduler_state(const struct qr_scheduler *s, qr_seq_id seq)

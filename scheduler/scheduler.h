@@ -2,7 +2,7 @@
 /* scheduler -- decides, step by step, which tokens of which sequences go through the model.
  *
  * A sequence is WAITING (holds no pages), RUNNING (has pages; computes its known tokens, then one
- * more each step) or gone.  Every step:
+ * more each step), ATTACHED (to a leader that computes their common prompt) or gone.  Every step:
  *     plan    what to compute: running sequences with one token left to compute first, then
  *             prefill in chunks, each in order of priority, then of admission, under the token
  *             budget; waiting sequences are admitted while slots, pages and budget allow, by
@@ -24,20 +24,31 @@
  * a page of which it wants at least half.  It holds nothing meanwhile, waits at most that
  * sequence's remaining prefill steps, and is admitted in the next plan if that sequence goes.
  *
+ * Groups.  Sequences with one prompt are submitted together: a leader and those attached to it. The
+ * leader is admitted when there is a slot for each of them, and computes the prompt.  The commit
+ * that gives it its first token forks the others: they run from there on, each with a first token
+ * of its own, and read the leader's pages; whoever writes into the last one first copies it.  Each
+ * is then a sequence like any other.  If the leader ends before, the next one takes its place, with
+ * all that was computed.  A sequence that runs can also be forked later, into a new one that reads
+ * its pages.
+ *
  * Progress.  The first of those that run is not preempted, and ends within
  * ceil(n / min(16, prefill_chunk)) + m steps of becoming so, n its tokens known by then and m those
  * still to come, one more if it has just been admitted.  Within one priority a sequence is
  * preempted at most (g + 2) / 3 times, g the pages by which it and those before it that ran at its
- * first admission could still grow; without a tree also at most as often as there were such.
+ * first admission (or were attached to such) could still grow, the copy after a fork included;
+ * without a tree also at most as often as there were such.
  * README.md has the proofs, and what lower priorities that come later add.
  *
  * No clock, no allocation, no text: the same calls give the same plans.
  *
  * Thread: engine only.   Memory: the caller's, fixed at init.
  * Invariant: free + cached + held pages = all, and promised <= free + cached; a sequence is in
- * exactly one list; no more than running_max run and waiting_max wait (a preempted sequence may
- * exceed waiting_max: it was admitted once); a plan's tokens are at most step_tokens, and prefill
- * gets at least QR_PREFILL_MIN of a step in which so much can be prefilled under prefill_chunk. */
+ * exactly one list, or attached to one that is and has its prompt still to compute; no more than
+ * running_max run, those attached to running ones included, and no more than waiting_max wait or
+ * are attached (a preempted sequence may exceed waiting_max: it was admitted once); a plan's tokens
+ * are at most step_tokens, and prefill gets at least QR_PREFILL_MIN of a step in which so much can
+ * be prefilled under prefill_chunk. */
 #ifndef QR_SCHEDULER_SCHEDULER_H
 #define QR_SCHEDULER_SCHEDULER_H
 
@@ -65,7 +76,7 @@ struct qr_scheduler_limits {
 typedef uint32_t qr_seq_id;
 #define QR_SEQ_NONE UINT32_MAX
 
-enum qr_seq_state { QR_SEQ_FREE, QR_SEQ_WAITING, QR_SEQ_RUNNING };
+enum qr_seq_state { QR_SEQ_FREE, QR_SEQ_WAITING, QR_SEQ_RUNNING, QR_SEQ_ATTACHED };
 
 /* One sequence's part of a step: tokens [position, position + tokens_n) of it, tokens_n at least 1.
  * wants_logits: the last of them is the last token known, so the step must yield the next one. */
@@ -118,6 +129,7 @@ struct qr_scheduler_stats {
     uint64_t preemptions;
     uint64_t recomputed_tokens; /* computed once before, and again after a preemption */
     uint64_t page_copies;
+    uint64_t forks; /* sequences that began to run by reading another's pages */
     uint64_t prefix_queries, prefix_hits; /* tokens of sequences when first admitted, and those of
                                              them that the tree had; fresh ones do not count */
     uint64_t evictions;
@@ -148,20 +160,38 @@ bool qr_scheduler_fits(const struct qr_scheduler *s, uint32_t tokens_n);
 QR_MUST_CHECK qr_seq_id qr_scheduler_submit(struct qr_scheduler *s,
                                             const struct qr_submission *submission);
 
-/* Ends a sequence in any state, between commit and plan; its pages go back, or to the tree, at
- * once. */
+/* How many sequences more the queue takes. */
+uint32_t qr_scheduler_room_n(const struct qr_scheduler *s);
+
+/* One more sequence with the prompt of `leader`, which has just been submitted (others may have
+ * been attached to it since), and no more of them than can run at once.  tokens: as a submission's;
+ * all the rest is the leader's.  QR_SEQ_NONE: the queue is full. */
+QR_MUST_CHECK qr_seq_id qr_scheduler_attach(struct qr_scheduler *s, qr_seq_id leader,
+                                            const int32_t *const *tokens);
+
+/* A sequence whose prompt is all that is known of `parent`, in any state; between commit and plan.
+ * Where the parent generates, nobody waits and a slot is free it runs from now on and reads the
+ * parent's pages, otherwise it is submitted like any other.  fresh ones are always submitted.
+ * QR_SEQ_NONE: the queue is full. */
+QR_MUST_CHECK qr_seq_id qr_scheduler_fork(struct qr_scheduler *s, qr_seq_id parent,
+                                          const struct qr_submission *submission);
+
+/* Ends a sequence in any state, between commit and plan (one that is attached, also between plan
+ * and commit); its pages go back, or to the tree, at once. */
 void qr_scheduler_cancel(struct qr_scheduler *s, qr_seq_id seq);
 
 /* The next step; no items: there is no sequence.  Must be followed by commit, unless it has no
  * items.  The plan is good until the next call into the scheduler that changes it. */
 const struct qr_plan *qr_scheduler_plan(struct qr_scheduler *s);
 /* results_n is the plan's items_n.  A sequence at its tokens_max that wanted logits must finish; an
- * item may finish even though it wanted none (the request ended meanwhile). */
+ * item may finish even though it wanted none (the request ended meanwhile).  Those attached to an
+ * item that wanted logits run from now on, with one token more than the prompt. */
 void qr_scheduler_commit(struct qr_scheduler *s, const struct qr_result *results,
                          uint32_t results_n);
 
 uint32_t qr_scheduler_running_n(const struct qr_scheduler *s);
 uint32_t qr_scheduler_waiting_n(const struct qr_scheduler *s);
+uint32_t qr_scheduler_attached_n(const struct qr_scheduler *s);
 enum qr_seq_state qr_scheduler_state(const struct qr_scheduler *s, qr_seq_id seq);
 void qr_scheduler_stats(const struct qr_scheduler *s, struct qr_scheduler_stats *stats);
 

@@ -7,6 +7,7 @@
  *     shares.c      whose turn it is: priorities, clients, their users
  *     pages.c       a sequence's pages: promised, taken, given back; preemption
  *     admit.c       admission: what the tree has, whom to wait for, what it takes
+ *     fork.c        sequences that begin with another's pages
  *     plan.c        plan and commit
  *     check.c       the invariant, and the dump
  *
@@ -35,12 +36,17 @@ struct qr_seq {
                          sequence that is admitted for the first time */
 };
 
-/* What a sequence has to do with the prefix tree. */
+/* What a sequence has to do with others: with the prefix tree, and with its group. */
 struct qr_seq_source {
     const int32_t *const *tokens;
     struct qr_prefix_salt salt;
     uint32_t kept_n; /* RUNNING: its pages that are in the tree, the full ones */
     bool fresh;      /* takes nothing out of it */
+
+    /* Those attached to it: a list by `attached_next`, in order of arrival. */
+    qr_seq_id attached, attached_last, attached_next;
+    uint32_t attached_n;
+    qr_seq_id leader; /* ATTACHED: to whom */
 };
 
 struct qr_scheduler {
@@ -66,6 +72,8 @@ struct qr_scheduler {
     uint32_t fresh_n;
     uint64_t arrivals_n, admissions_n;
     uint32_t promised_n; /* pages, of all running sequences; at most the free and cached ones */
+    uint32_t attached_n; /* sequences, of all leaders */
+    uint32_t promised_slots_n;        /* for those attached to running leaders */
     uint64_t held_tokens, held_pages; /* of running sequences, shared ones once for each */
 
     struct qr_plan plan;
@@ -99,6 +107,11 @@ void qr_seq_list_push_tail(struct qr_scheduler *s, struct qr_seq_list *list, qr_
 void qr_seq_list_push_head(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
 /* In front of those at the tail that come after it. */
 void qr_seq_list_insert(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
+void qr_seq_list_insert_after(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id after,
+                              qr_seq_id id);
+/* `by` stands where `id` stood. */
+void qr_seq_list_replace(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id,
+                         qr_seq_id by);
 void qr_seq_list_remove(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
 
 /* queue.c */
@@ -107,10 +120,15 @@ void qr_queue_push(struct qr_scheduler *s, qr_seq_id id);
 void qr_queue_return(struct qr_scheduler *s, qr_seq_id id);
 /* It waits no longer. */
 void qr_queue_remove(struct qr_scheduler *s, qr_seq_id id);
+/* `by` waits where `id` did. */
+void qr_queue_replace(struct qr_scheduler *s, qr_seq_id id, qr_seq_id by);
 /* The head of the queue: who is to be admitted next.  QR_SEQ_NONE: nobody waits. */
 qr_seq_id qr_queue_next(struct qr_scheduler *s);
-/* The head of the queue leaves it because it is admitted, its first matched_n tokens computed: it
- * gets its place in order, and its client is charged. */
+/* A sequence runs for the first time, with so many tokens computed: it gets its place in order, and
+ * its client is charged for the rest. */
+void qr_queue_place(struct qr_scheduler *s, qr_seq_id id, uint32_t computed_n);
+/* The head of the queue leaves it because it is admitted, its first matched_n tokens computed: if
+ * it never ran, it gets its place, and those attached the next ones. */
 void qr_queue_take(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n);
 /* It has one more token. */
 void qr_queue_charge_output(struct qr_scheduler *s, qr_seq_id id);
@@ -119,6 +137,18 @@ void qr_queue_charge_output(struct qr_scheduler *s, qr_seq_id id);
 /* The head of the queue runs, with a slot, the pages that the tree has for it and a promise of the
  * rest.  QR_SEQ_NONE: there is none, or it may not run now. */
 qr_seq_id qr_scheduler_admit(struct qr_scheduler *s);
+
+/* fork.c */
+/* Those attached to a running sequence, which has computed the prompt, run from now on. */
+void qr_seq_fork_attached(struct qr_scheduler *s, qr_seq_id leader);
+/* The first of those attached takes the leader's place and all that it has; the leader is FREE. */
+void qr_seq_hand_over(struct qr_scheduler *s, qr_seq_id leader);
+/* Takes an attached sequence off its leader. */
+void qr_seq_detach(struct qr_scheduler *s, qr_seq_id id);
+
+/* scheduler.c */
+/* A WAITING sequence that is in no list yet.  QR_SEQ_NONE: the queue is full. */
+qr_seq_id qr_seq_new(struct qr_scheduler *s, const struct qr_submission *submission);
 
 /* pages.c */
 /* Makes the running sequence's next n tokens writable: out of its promise, then out of pages that

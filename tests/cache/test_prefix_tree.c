@@ -241,6 +241,34 @@ static void tree_may_hold_every_page(void **state)
     tree_close(&f);
 }
 
+/* Goal: the one sequence that reads a partly filled page may have it back, and writes into it
+ * without a copy; the tree no longer finds what is in it, but all before.
+ * Method: a sequence of 20 tokens leaves its pages, another takes them up. */
+static void released_page_is_its_readers(void **state)
+{
+    struct tree_fixture f;
+    struct tree_seq a, b;
+    qr_page_id pages[TABLE_MAX];
+    uint32_t copied = 0;
+
+    (void)state;
+    tree_open(&f, 4);
+    seq_text(&a, 20, 0);
+    seq_run(&f, &a);
+    seq_text(&b, 24, 0);
+    seq_begin(&f, &b);
+    assert_int_equal(b.matched_n, 20);
+    qr_prefix_tree_release(&f.tree, b.pages[1]);
+    tree_check(&f);
+    assert_int_equal(qr_page_table_wants(&b.table, &f.pool, PAGE, 4), 0);
+    assert_true(qr_page_table_reserve(&b.table, &f.pool, &f.store, 4, &copied));
+    assert_int_equal(copied, 0);
+    qr_page_table_advance(&b.table, PAGE, 4);
+    assert_int_equal(qr_prefix_tree_match(&f.tree, a.salt, a.tokens, 20, pages), PAGE);
+    seq_end(&f, &b);
+    tree_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +281,7 @@ int main(void)
         cmocka_unit_test(coldest_leaf_goes_first),
         cmocka_unit_test(near_twins_stay_balanced),
         cmocka_unit_test(tree_may_hold_every_page),
+        cmocka_unit_test(released_page_is_its_readers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

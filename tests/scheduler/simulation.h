@@ -41,7 +41,7 @@ struct sim_seq {
     bool live;
     bool was_running; /* before the plan */
     bool runs;        /* by this account */
-    bool ran;         /* was ever admitted */
+    bool ran;         /* was ever admitted, or forked */
     uint64_t serial;  /* counts up with each accepted submit */
     uint64_t place;   /* counts up with each first admission */
     int32_t priority;
@@ -54,6 +54,10 @@ struct sim_seq {
     uint32_t ends_at;   /* ends when so many tokens are computed */
     uint32_t tokens_max;
     uint32_t preemptions_n;
+    uint32_t leader;    /* attached to this one, else QR_SEQ_NONE */
+    uint32_t copies_n;  /* of its last page, that it may come to make after a fork */
+    qr_page_id last;    /* the page that its last token is in, since `ran` */
+    uint64_t stamps_as; /* without a prefix tree: whose stamps it reads and writes */
     struct sim_text *text;
 };
 
@@ -68,6 +72,7 @@ struct sim_service {
 struct sim_counts {
     uint64_t steps, submitted, refused, cancelled, finished, preemptions, readmissions, promised;
     uint64_t hits, resumed, copies, evictions, waits, takeovers, backlogged;
+    uint64_t groups, attached_ends, promoted, forks, queued_forks, fork_copies;
 };
 
 struct sim {
@@ -78,8 +83,8 @@ struct sim {
 
     struct qr_scheduler_limits limits;
     uint32_t pages_n, page_tokens;
-    uint32_t submit_in, cancel_in, stop_in;    /* one in so many */
-    uint32_t priorities_n, clients_n, users_n; /* that there are */
+    uint32_t submit_in, cancel_in, stop_in, fork_in; /* one in so many */
+    uint32_t priorities_n, clients_n, users_n;       /* that there are */
     struct world world, twin;
     bool has_twin; /* a second scheduler that is told the same must plan the same */
     bool has_tree;
@@ -148,6 +153,7 @@ static void sim_configure(struct sim *sim)
     sim->submit_in = 2 + sim_choose(sim, 12);
     sim->cancel_in = 4 << sim_choose(sim, 8);
     sim->stop_in = 16 << sim_choose(sim, 8);
+    sim->fork_in = 2 << sim_choose(sim, 8);
     sim->priorities_n = sim_choose(sim, 2) == 0 ? 1 : 1 + sim_choose(sim, SIM_PRIORITIES);
     sim->clients_n = 1 + sim_choose(sim, SIM_CLIENTS);
     sim->users_n = 1 + sim_choose(sim, SIM_USERS);
@@ -230,6 +236,16 @@ static void sim_answer(struct sim *sim, struct sim_seq *seq)
     seq->known_n++;
 }
 
+static struct sim_text *sim_copy_text(struct sim *sim, const struct sim_text *from)
+{
+    struct sim_text *text = malloc(sizeof *text);
+
+    SIM_CHECK(sim, text != NULL);
+    *text = *from;
+    text->first = text->tokens;
+    return text;
+}
+
 /* Tokens that two known texts have in common; none if their salts differ. */
 static uint32_t sim_common(const struct sim_seq *a, const struct sim_seq *b)
 {
@@ -243,70 +259,166 @@ static uint32_t sim_common(const struct sim_seq *a, const struct sim_seq *b)
 
 /* ---- requests --------------------------------------------------------------------------- */
 
+/* A submission, of some priority, client and user. */
+static struct qr_submission sim_submission(struct sim *sim, const struct sim_text *text,
+                                           uint32_t prompt_n, uint32_t tokens_max)
+{
+    return (struct qr_submission){
+        .tokens = &text->first,
+        .prompt_n = prompt_n,
+        .tokens_max = tokens_max,
+        .salt = text->salt,
+        .fresh = text->fresh,
+        .priority = sim_priorities[sim_choose(sim, sim->priorities_n)],
+        .client = {{sim_choose(sim, sim->clients_n), 0}},
+        .user = {{0, sim_choose(sim, sim->users_n)}},
+    };
+}
+
+/* A sequence that the scheduler has taken. */
+static struct sim_seq *sim_put(struct sim *sim, qr_seq_id id, struct sim_text *text,
+                               const struct qr_submission *of)
+{
+    uint32_t most_n = of->tokens_max - of->prompt_n + 1;
+    uint32_t early_n = sim_choose(sim, 2) == 0 ? 0 : sim_choose(sim, most_n);
+    uint32_t client = (uint32_t)of->client.words[0], user = (uint32_t)of->user.words[1];
+
+    SIM_CHECK(sim, id < SIM_SEQS_MAX && !sim->seqs[id].live);
+    sim->seqs[id] = (struct sim_seq){
+        .live = true,
+        .serial = sim->serials_n,
+        .stamps_as = sim->serials_n,
+        .priority = of->priority,
+        .client = client,
+        .share = sim_shares_join(&sim->shares, of->priority, client, user),
+        .known_n = of->prompt_n,
+        .ends_at = of->tokens_max - early_n,
+        .tokens_max = of->tokens_max,
+        .leader = QR_SEQ_NONE,
+        .text = text,
+    };
+    sim->serials_n++;
+    sim->n.submitted++;
+    return &sim->seqs[id];
+}
+
+static uint32_t sim_room_n(const struct sim *sim)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < SIM_SEQS_MAX; i++)
+        n += sim->seqs[i].live && !sim_runs(sim, i);
+    return n < sim->limits.waiting_max ? sim->limits.waiting_max - n : 0;
+}
+
+/* Those attached to a sequence: how many, and the first of them. */
+static uint32_t sim_attached_n(const struct sim *sim, uint32_t leader, uint32_t *first)
+{
+    uint32_t n = 0;
+
+    *first = QR_SEQ_NONE;
+    for (uint32_t i = 0; i < SIM_SEQS_MAX; i++) {
+        if (!sim->seqs[i].live || sim->seqs[i].leader != leader) continue;
+        if (n++ == 0 || sim->seqs[i].serial < sim->seqs[*first].serial) *first = i;
+    }
+    return n;
+}
+
+static void sim_attach(struct sim *sim, uint32_t leader, const struct qr_submission *submission)
+{
+    struct sim_text *text = sim_copy_text(sim, sim->seqs[leader].text);
+    qr_seq_id id = qr_scheduler_attach(sim->world.scheduler, leader, &text->first);
+    struct sim_seq *seq;
+
+    SIM_CHECK(sim, id != QR_SEQ_NONE);
+    if (sim->has_twin)
+        SIM_CHECK(sim, qr_scheduler_attach(sim->twin.scheduler, leader, &text->first) == id);
+    SIM_CHECK(sim, qr_scheduler_state(sim->world.scheduler, id) == QR_SEQ_ATTACHED);
+    seq = sim_put(sim, id, text, submission);
+    seq->leader = leader;
+    seq->stamps_as = sim->seqs[leader].stamps_as;
+}
+
+/* One sequence, or a group of them with one prompt. */
 static void sim_submit(struct sim *sim)
 {
     uint32_t longest = qr_scheduler_tokens_max(sim->world.scheduler);
     uint32_t tokens_max = 1 + sim_choose(sim, longest);
     uint32_t prompt_max = sim_choose(sim, 2) == 0 && tokens_max > 16 ? 16 : tokens_max;
     uint32_t prompt_n = 1 + sim_choose(sim, prompt_max);
-    uint32_t early_n = sim_choose(sim, 2) == 0 ? 0 : sim_choose(sim, tokens_max - prompt_n + 1);
-    bool full = qr_scheduler_waiting_n(sim->world.scheduler) >= sim->limits.waiting_max;
+    uint32_t n = sim_choose(sim, 3) == 1 ? 1 + sim_choose(sim, sim->limits.running_max) : 1;
+    uint32_t room_n = sim_room_n(sim);
     struct sim_text *text = sim_draw_text(sim, prompt_n);
-    int32_t priority = sim_priorities[sim_choose(sim, sim->priorities_n)];
-    uint32_t client = sim_choose(sim, sim->clients_n), user = sim_choose(sim, sim->users_n);
-    const struct qr_submission submission = {.tokens = &text->first,
-                                             .prompt_n = prompt_n,
-                                             .tokens_max = tokens_max,
-                                             .salt = text->salt,
-                                             .fresh = text->fresh,
-                                             .priority = priority,
-                                             .client = {{client, 0}},
-                                             .user = {{0, user}}};
-    qr_seq_id id = qr_scheduler_submit(sim->world.scheduler, &submission);
+    const struct qr_submission submission = sim_submission(sim, text, prompt_n, tokens_max);
+    qr_seq_id id;
 
+    if (prompt_n == tokens_max) n = 1; /* nothing would be generated */
+    SIM_CHECK(sim, qr_scheduler_room_n(sim->world.scheduler) == room_n);
+    if (room_n > 0 && n > room_n) n = room_n;
+    id = qr_scheduler_submit(sim->world.scheduler, &submission);
     if (sim->has_twin) SIM_CHECK(sim, qr_scheduler_submit(sim->twin.scheduler, &submission) == id);
-    SIM_CHECK(sim, (id == QR_SEQ_NONE) == full);
+    SIM_CHECK(sim, (id == QR_SEQ_NONE) == (room_n == 0));
     if (id == QR_SEQ_NONE) {
         sim->n.refused++;
         free(text);
         return;
     }
-    SIM_CHECK(sim, id < SIM_SEQS_MAX && !sim->seqs[id].live);
     SIM_CHECK(sim, qr_scheduler_state(sim->world.scheduler, id) == QR_SEQ_WAITING);
-    sim->seqs[id] = (struct sim_seq){
-        .live = true,
-        .serial = sim->serials_n++,
-        .priority = priority,
-        .client = client,
-        .share = sim_shares_join(&sim->shares, priority, client, user),
-        .known_n = prompt_n,
-        .ends_at = tokens_max - early_n,
-        .tokens_max = tokens_max,
-        .text = text,
-    };
+    sim_put(sim, id, text, &submission);
     sim_shares_wait(&sim->shares, sim->seqs[id].share);
-    sim->n.submitted++;
+    sim->n.groups += n > 1;
+    for (uint32_t i = 1; i < n; i++)
+        sim_attach(sim, id, &submission);
 }
 
 static void sim_end(struct sim *sim, uint32_t id)
 {
     SIM_CHECK(sim, sim->seqs[id].live);
     SIM_CHECK(sim, qr_scheduler_state(sim->world.scheduler, id) == QR_SEQ_FREE);
-    if (!sim->seqs[id].ran) sim_shares_unwait(&sim->shares, sim->seqs[id].share);
+    if (!sim->seqs[id].ran && sim->seqs[id].leader == QR_SEQ_NONE)
+        sim_shares_unwait(&sim->shares, sim->seqs[id].share);
     sim_shares_leave(&sim->shares, sim->seqs[id].share);
     sim->seqs[id].live = false;
     free(sim->seqs[id].text);
+}
+
+/* A leader has ended: the first of those attached has its place, and what was computed. */
+static void sim_promote(struct sim *sim, uint32_t id)
+{
+    struct sim_seq *from = &sim->seqs[id], *to;
+    uint32_t first;
+
+    if (sim_attached_n(sim, id, &first) == 0) return;
+    to = &sim->seqs[first];
+    to->leader = QR_SEQ_NONE;
+    to->was_running = from->was_running;
+    to->runs = from->runs;
+    to->ran = from->ran;
+    to->computed_n = from->computed_n;
+    to->last = from->last;
+    to->preemptions_n = from->preemptions_n;
+    to->growth_n = from->growth_n;
+    to->older_n = from->older_n;
+    from->ran = true; /* its share waits on, for the other */
+    for (uint32_t i = 0; i < SIM_SEQS_MAX; i++)
+        if (sim->seqs[i].live && sim->seqs[i].leader == id) sim->seqs[i].leader = first;
+    sim->n.promoted++;
+}
+
+static void sim_cancel_one(struct sim *sim, uint32_t id)
+{
+    qr_scheduler_cancel(sim->world.scheduler, id);
+    if (sim->has_twin) qr_scheduler_cancel(sim->twin.scheduler, id);
+    sim_promote(sim, id);
+    sim_end(sim, id);
+    sim->n.cancelled++;
 }
 
 static void sim_cancel(struct sim *sim)
 {
     uint32_t id = sim_choose(sim, sim->limits.running_max + sim->limits.waiting_max);
 
-    if (!sim->seqs[id].live) return;
-    qr_scheduler_cancel(sim->world.scheduler, id);
-    if (sim->has_twin) qr_scheduler_cancel(sim->twin.scheduler, id);
-    sim_end(sim, id);
-    sim->n.cancelled++;
+    if (sim->seqs[id].live) sim_cancel_one(sim, id);
 }
 
 /* ---- the fake model --------------------------------------------------------------------- */
@@ -332,7 +444,7 @@ static uint32_t sim_stamp(const struct sim *sim, const struct sim_seq *seq, uint
 {
     uint32_t past = seq->text->pasts[position];
 
-    return (sim->has_tree ? past : past ^ ((uint32_t)seq->serial * 2654435761u)) * 8u + part;
+    return (sim->has_tree ? past : past ^ ((uint32_t)seq->stamps_as * 2654435761u)) * 8u + part;
 }
 
 /* Writes the item's tokens, then reads all up to them. */
@@ -382,7 +494,7 @@ static struct sim_seq *sim_next(struct sim *sim)
 
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
         struct sim_seq *seq = &sim->seqs[id];
-        if (!seq->live || seq->runs) continue;
+        if (!seq->live || seq->runs || seq->leader != QR_SEQ_NONE) continue;
         if (seq->ran && (returning == NULL || sim_before(seq, returning))) returning = seq;
         if (!seq->ran && seq->share == user && (fresh == NULL || seq->serial < fresh->serial))
             fresh = seq;
@@ -424,20 +536,30 @@ static void sim_begin(struct sim *sim, const struct qr_plan_item *item)
     SIM_CHECK(sim, seq->computed_n >= least_n);
 }
 
-/* How often a sequence may be preempted, told when it is first admitted: it counts by how many
- * pages it and those that run before it can grow, and how many these are; whoever is admitted
- * before it later counts with all its pages, and two more, and as one. */
+/* How often a sequence may be preempted, told when it is first admitted or forked: it counts by how
+ * many pages it and those that run before it can grow, a copy after a fork included, and how many
+ * these are; whoever is admitted before it later counts with all its pages, and two more, and as
+ * one.  Those attached to one that runs count with it. */
 static void sim_bound_preemptions(struct sim *sim, struct sim_seq *seq)
 {
     for (uint32_t i = 0; i < SIM_SEQS_MAX; i++) {
         struct sim_seq *other = &sim->seqs[i];
-        if (!other->live || !other->ran) continue;
+        uint32_t first;
+        if (!other->live) continue;
+        if (other->leader != QR_SEQ_NONE && sim->seqs[other->leader].runs &&
+            sim_before(other, seq)) {
+            seq->growth_n +=
+                sim_pages_for(sim, other->tokens_max) - sim_pages_for(sim, other->known_n) + 1;
+            seq->older_n++;
+        }
+        if (!other->ran) continue;
         if (sim_before(seq, other)) {
             if (other->runs) other->growth_n += sim_pages_for(sim, seq->tokens_max) + 2;
             other->older_n++;
         } else if (other->runs) {
             seq->growth_n +=
                 sim_pages_for(sim, other->tokens_max) - sim_pages_for(sim, other->known_n);
+            seq->growth_n += other->copies_n + (sim_attached_n(sim, i, &first) > 0);
             seq->older_n += other != seq;
         }
     }
@@ -453,6 +575,11 @@ static void sim_admit(struct sim *sim, const struct qr_plan_item *item)
     if (seq->ran) return;
     seq->ran = true;
     seq->place = sim->places_n++;
+    for (uint64_t serial = seq->serial + 1; serial < sim->serials_n; serial++)
+        for (uint32_t i = 0; i < SIM_SEQS_MAX; i++)
+            if (sim->seqs[i].live && sim->seqs[i].leader == item->seq &&
+                sim->seqs[i].serial == serial)
+                sim->seqs[i].place = sim->places_n++;
     sim_shares_take(&sim->shares, seq->share);
     sim_serve(sim, seq, seq->known_n - item->position);
     sim_bound_preemptions(sim, seq);
@@ -504,6 +631,97 @@ static void sim_check_moves(struct sim *sim, const struct qr_plan *plan)
     SIM_CHECK(sim, preempted_n == 0 || admitted_n == 0);
 }
 
+/* ---- forks ------------------------------------------------------------------------------ */
+
+/* A sequence runs, with what another has computed. */
+static void sim_begin_forked(struct sim *sim, struct sim_seq *seq, const struct sim_seq *from)
+{
+    seq->leader = QR_SEQ_NONE;
+    seq->computed_n = from->computed_n;
+    seq->stamps_as = from->stamps_as;
+    seq->last = from->last;
+    seq->copies_n++;
+    seq->ran = seq->runs = true;
+    sim_bound_preemptions(sim, seq);
+    sim->n.forks++;
+}
+
+/* The leader has computed the prompt: those attached to it run. */
+static void sim_fork_attached(struct sim *sim, uint32_t leader)
+{
+    uint32_t id, attached_n = sim_attached_n(sim, leader, &id);
+
+    if (attached_n > 0) sim->seqs[leader].copies_n++;
+    for (; attached_n > 0; attached_n = sim_attached_n(sim, leader, &id)) {
+        SIM_CHECK(sim, qr_scheduler_state(sim->world.scheduler, id) == QR_SEQ_RUNNING);
+        sim_serve(sim, &sim->seqs[id], 2);
+        sim_begin_forked(sim, &sim->seqs[id], &sim->seqs[leader]);
+    }
+}
+
+/* A sequence out of another's tokens: at once, or by the queue. */
+static void sim_fork(struct sim *sim)
+{
+    uint32_t parent = sim_choose(sim, sim->limits.running_max + sim->limits.waiting_max);
+    struct sim_seq *from = &sim->seqs[parent], *seq;
+    uint32_t longest = qr_scheduler_tokens_max(sim->world.scheduler), room_n = sim_room_n(sim);
+    uint32_t slots_n = qr_scheduler_running_n(sim->world.scheduler), tokens_max, first;
+    struct sim_text *text;
+    qr_seq_id id;
+    bool now;
+
+    if (!from->live) return;
+    for (uint32_t i = 0; i < SIM_SEQS_MAX; i++)
+        if (sim_runs(sim, i)) slots_n += sim_attached_n(sim, i, &first);
+    tokens_max = from->known_n + sim_choose(sim, longest - from->known_n + 1);
+    text = sim_copy_text(sim, from->text);
+    text->fresh = sim_choose(sim, 16) == 1;
+    now = sim_runs(sim, parent) && from->known_n == from->computed_n + 1 && !text->fresh &&
+          qr_scheduler_waiting_n(sim->world.scheduler) == 0 && slots_n < sim->limits.running_max;
+    const struct qr_submission submission = sim_submission(sim, text, from->known_n, tokens_max);
+    id = qr_scheduler_fork(sim->world.scheduler, parent, &submission);
+    if (sim->has_twin)
+        SIM_CHECK(sim, qr_scheduler_fork(sim->twin.scheduler, parent, &submission) == id);
+    SIM_CHECK(sim, (id == QR_SEQ_NONE) == (room_n == 0));
+    if (id == QR_SEQ_NONE) {
+        free(text);
+        return;
+    }
+    seq = sim_put(sim, id, text, &submission);
+    SIM_CHECK(sim, sim_runs(sim, id) == now);
+    sim->n.queued_forks += !now;
+    if (!now) {
+        sim_shares_wait(&sim->shares, seq->share);
+        return;
+    }
+    seq->place = sim->places_n++;
+    sim_serve(sim, seq, 1);
+    sim_begin_forked(sim, seq, from);
+    /* The parent may now have a page to copy, which is growth for all that come after it. */
+    from->copies_n++;
+    for (uint32_t i = 0; i < SIM_SEQS_MAX; i++)
+        if (sim->seqs[i].live && sim->seqs[i].ran && !sim_before(&sim->seqs[i], from))
+            sim->seqs[i].growth_n++;
+}
+
+/* Whoever ran goes on in the page that its last token is in, or in a copy of it. */
+static void sim_count_copies(struct sim *sim, const struct qr_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->items_n; i++) {
+        const struct qr_plan_item *item = &plan->items[i];
+        struct sim_seq *seq = &sim->seqs[item->seq];
+        if (seq->was_running && item->position % sim->page_tokens != 0 &&
+            item->pages[item->position / sim->page_tokens] != seq->last) {
+            SIM_CHECK(sim, seq->copies_n > 0);
+            seq->copies_n--;
+            sim->n.fork_copies++;
+        }
+        seq->last = item->pages[(item->position + item->tokens_n - 1) / sim->page_tokens];
+    }
+}
+
+/* ---- what a plan must be, on ------------------------------------------------------------ */
+
 /* Each item by itself, and the order: decodes first, each kind in order, then who is admitted. */
 static void sim_check_items(struct sim *sim, const struct qr_plan *plan)
 {
@@ -540,7 +758,7 @@ static void sim_check_items(struct sim *sim, const struct qr_plan *plan)
  * each of those that run. */
 static void sim_check_admitted(struct sim *sim, const struct qr_plan *plan, uint32_t unpromised_n)
 {
-    uint32_t running_n = qr_scheduler_running_n(sim->world.scheduler);
+    uint32_t running_n = qr_scheduler_running_n(sim->world.scheduler), first;
     const struct sim_seq *last =
         plan->admitted_n > 0 ? &sim->seqs[plan->items[plan->items_n - 1].seq] : NULL;
 
@@ -549,8 +767,9 @@ static void sim_check_admitted(struct sim *sim, const struct qr_plan *plan, uint
         if (seq->was_running || !sim_runs(sim, id)) continue;
         SIM_CHECK(sim, seq->planned_n > 0);
     }
-    if (last != NULL && last->preemptions_n > 0 && running_n > 1)
-        SIM_CHECK(sim, unpromised_n >= running_n);
+    if (last == NULL || running_n == 1) return;
+    if (last->preemptions_n > 0) SIM_CHECK(sim, unpromised_n >= running_n);
+    SIM_CHECK(sim, unpromised_n >= sim_attached_n(sim, (uint32_t)(last - sim->seqs), &first));
 }
 
 /* Whether a running sequence computes a page, in this step or later in its prefill, of which the
@@ -578,11 +797,15 @@ static bool sim_waits(struct sim *sim, const struct sim_seq *waiter)
 static void sim_check_head(struct sim *sim, const struct sim_seq *head, uint32_t unpromised_n,
                            const struct qr_plan *plan)
 {
-    uint32_t running_n = qr_scheduler_running_n(sim->world.scheduler);
+    uint32_t running_n = qr_scheduler_running_n(sim->world.scheduler), slots_n = running_n, first;
+    uint32_t attached_n = sim_attached_n(sim, (uint32_t)(head - sim->seqs), &first);
     uint32_t wants_n = sim_pages_for(sim, head->known_n);
 
-    if (head->preemptions_n > 0 && running_n > 0) wants_n += running_n + 1;
-    if (running_n == sim->limits.running_max || wants_n > unpromised_n) return;
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++)
+        if (sim_runs(sim, id)) slots_n += sim_attached_n(sim, id, &first);
+    if (head->preemptions_n > 0 && running_n > 0) wants_n += slots_n + 1;
+    if (running_n > 0) wants_n += attached_n;
+    if (slots_n + attached_n >= sim->limits.running_max || wants_n > unpromised_n) return;
     if (plan->preempted_n > 0) return;
     SIM_CHECK(sim, sim_waits(sim, head));
     sim->waited = true;
@@ -631,9 +854,9 @@ static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
     SIM_CHECK(sim, plan->tokens_n <= sim->limits.step_tokens);
     SIM_CHECK(sim, budget >= QR_PREFILL_MIN);
     SIM_CHECK(sim, prefill_n == (wanted_n < budget ? wanted_n : budget));
-    /* No page that no token stands in, and none lost; with a tree several read one. */
-    SIM_CHECK(sim, sim->has_tree ? held_n + room_n >= sim->pages_n
-                                 : held_n + sim->world.pool.free_n == sim->pages_n);
+    /* No page that no token stands in, and none lost; several may read one. */
+    SIM_CHECK(sim, held_n + room_n >= sim->pages_n);
+    if (!sim->has_tree && sim->n.forks == 0) SIM_CHECK(sim, held_n + room_n == sim->pages_n);
     SIM_CHECK(sim, promised_n <= room_n);
     sim->n.promised += promised_n > 0;
     sim_check_admitted(sim, plan, room_n - promised_n);
@@ -672,7 +895,7 @@ static void sim_check_service(struct sim *sim)
 
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++)
         for (uint32_t p = 0; p < SIM_PRIORITIES; p++)
-            if (sim->seqs[id].live && !sim->seqs[id].ran &&
+            if (sim->seqs[id].live && !sim->seqs[id].ran && sim->seqs[id].leader == QR_SEQ_NONE &&
                 sim->seqs[id].priority == sim_priorities[p])
                 waits[p][sim->seqs[id].client] = true;
     for (uint32_t p = 0; p < sim->priorities_n; p++)
@@ -707,10 +930,26 @@ static void sim_check_twin(struct sim *sim, const struct qr_plan *plan)
 
 /* ---- a step ----------------------------------------------------------------------------- */
 
+/* Each of them has a first token of its own, or ends with it. */
+static void sim_answer_attached(struct sim *sim, uint32_t leader)
+{
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        struct sim_seq *seq = &sim->seqs[id];
+        if (!seq->live || seq->leader != leader) continue;
+        if (seq->ends_at == seq->known_n || sim_choose(sim, 16) == 1) {
+            sim->n.attached_ends++;
+            sim_cancel_one(sim, id);
+        } else {
+            sim_answer(sim, seq);
+        }
+    }
+}
+
 static void sim_commit(struct sim *sim, const struct qr_plan *plan)
 {
     struct qr_result results[SIM_SEQS_MAX] = {0};
     qr_seq_id ids[SIM_SEQS_MAX];
+    bool yields[SIM_SEQS_MAX];
     uint32_t items_n = plan->items_n;
 
     for (uint32_t i = 0; i < items_n; i++) {
@@ -719,6 +958,8 @@ static void sim_commit(struct sim *sim, const struct qr_plan *plan)
         sim_compute(sim, item);
         seq->computed_n += item->tokens_n;
         ids[i] = item->seq;
+        yields[i] = item->wants_logits;
+        if (item->wants_logits) sim_answer_attached(sim, item->seq);
         results[i].finished = seq->computed_n == seq->ends_at || sim_choose(sim, sim->stop_in) == 1;
         if (item->wants_logits) sim_serve(sim, seq, 2);
         if (!results[i].finished && item->wants_logits) sim_answer(sim, seq);
@@ -726,7 +967,10 @@ static void sim_commit(struct sim *sim, const struct qr_plan *plan)
     qr_scheduler_commit(sim->world.scheduler, results, items_n);
     if (sim->has_twin) qr_scheduler_commit(sim->twin.scheduler, results, items_n);
     for (uint32_t i = 0; i < items_n; i++)
+        if (yields[i]) sim_fork_attached(sim, ids[i]);
+    for (uint32_t i = 0; i < items_n; i++)
         if (results[i].finished) {
+            sim_promote(sim, ids[i]);
             sim_end(sim, ids[i]);
             sim->n.finished++;
         }
@@ -747,6 +991,7 @@ static void sim_step(struct sim *sim)
     if (sim->has_twin) sim_check_twin(sim, plan);
     sim_check_moves(sim, plan);
     sim_check_items(sim, plan);
+    sim_count_copies(sim, plan);
     sim_check_fill(sim, plan);
     sim_check_first(sim);
     sim_check_service(sim);
@@ -766,6 +1011,7 @@ static void sim_run(struct sim *sim, uint64_t steps_n)
         while (sim_choose(sim, sim->submit_in) == 1)
             sim_submit(sim);
         if (sim_choose(sim, sim->cancel_in) == 1) sim_cancel(sim);
+        if (sim_choose(sim, sim->fork_in) == 1) sim_fork(sim);
         sim_step(sim);
     }
     while (qr_scheduler_running_n(sim->world.scheduler) > 0 ||
@@ -776,6 +1022,7 @@ static void sim_run(struct sim *sim, uint64_t steps_n)
     SIM_CHECK(sim, sim->n.submitted == sim->n.finished + sim->n.cancelled);
     qr_scheduler_stats(sim->world.scheduler, &stats);
     SIM_CHECK(sim, stats.steps == sim->n.steps && stats.preemptions == sim->n.preemptions);
+    SIM_CHECK(sim, stats.forks == sim->n.forks && stats.page_copies >= sim->n.fork_copies);
     SIM_CHECK(sim, stats.prefix_hits <= stats.prefix_queries && stats.prefix_hits <= sim->n.hits);
     sim->n.copies = stats.page_copies;
     sim->n.evictions = stats.evictions;

@@ -51,6 +51,12 @@ static void add_counts(struct sim_counts *sum, const struct sim_counts *n)
     sum->waits += n->waits;
     sum->takeovers += n->takeovers;
     sum->backlogged += n->backlogged;
+    sum->groups += n->groups;
+    sum->attached_ends += n->attached_ends;
+    sum->promoted += n->promoted;
+    sum->forks += n->forks;
+    sum->queued_forks += n->queued_forks;
+    sum->fork_copies += n->fork_copies;
 }
 
 static struct sim_counts run_seeds(uint64_t seeds_n, uint64_t steps_n, bool has_twin)
@@ -91,6 +97,11 @@ static void every_promise_holds_after_every_step(void **state)
                   (unsigned long long)n.hits, (unsigned long long)n.resumed,
                   (unsigned long long)n.copies, (unsigned long long)n.evictions,
                   (unsigned long long)n.waits, (unsigned long long)n.takeovers);
+    print_message("%llu groups, %llu ended attached, %llu promoted, %llu forks, %llu queued, "
+                  "%llu writes after a fork\n",
+                  (unsigned long long)n.groups, (unsigned long long)n.attached_ends,
+                  (unsigned long long)n.promoted, (unsigned long long)n.forks,
+                  (unsigned long long)n.queued_forks, (unsigned long long)n.fork_copies);
     assert_int_equal(n.submitted, n.finished + n.cancelled);
     if (getenv("QUIRE_SIM_SEED") != NULL) return;
     assert_true(n.refused > 0);
@@ -106,6 +117,11 @@ static void every_promise_holds_after_every_step(void **state)
     assert_true(n.waits > 0);
     assert_true(n.takeovers > 0);
     assert_true(n.backlogged > 0);
+    assert_true(n.attached_ends > 0);
+    assert_true(n.promoted > 0);
+    assert_true(n.forks > n.groups);
+    assert_true(n.queued_forks > 0);
+    assert_true(n.fork_copies > 0);
 }
 
 /* Goal: the same calls give the same plans, page for page.
