@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "runtime/engine/engine.h"
+#include "runtime/engine/group.h"
 
 static double seconds(uint64_t from_ns, uint64_t to_ns)
 {
@@ -23,7 +24,7 @@ static void add_node(quire_engine *e, struct qr_request *r, struct qr_event_node
     else
         r->fresh = node;
     r->fresh_last = node;
-    if (r->fresh_listed) return;
+    if (r->fresh_listed || r->ranking) return;
     r->fresh_listed = true;
     r->fresh_next = e->fresh;
     e->fresh = r;
@@ -41,14 +42,17 @@ static void end(quire_engine *e, struct qr_request *r, struct quire_event *event
     if (r->live_next) r->live_next->live_prev = r->live_prev;
     if (!r->admitted) atomic_fetch_sub_explicit(&e->queued, 1, memory_order_relaxed);
     qr_request_table_remove(&e->table, r);
+    qr_group_leave(r);
 
     event->id = r->id;
+    event->choice = r->choice;
     event->user = r->user;
     event->usage = (struct quire_usage){.prompt_tokens = r->prompt_n,
                                         .completion_tokens = r->generated_n,
                                         .cached_tokens = r->cached_tokens};
     r->terminal.event = *event;
     add_node(e, r, &r->terminal);
+    if (r->ranking) qr_ranking_end(e, r);
 }
 
 /* An event with copies of its top and text behind it.  False: no memory. */
@@ -74,6 +78,7 @@ static struct quire_event event_of(const struct qr_request *r, int kind,
 {
     return (struct quire_event){
         .kind = kind,
+        .choice = r->choice,
         .id = r->id,
         .user = r->user,
         .token = choice->token,
@@ -169,6 +174,12 @@ void qr_answer_token(quire_engine *e, struct qr_request *r, const struct qr_choi
 {
     struct quire_event event = event_of(r, QUIRE_EVENT_TOKEN, choice, r->generated_n);
     int matched = -1;
+
+    if (r->ranking) r->logprob_sum += (double)choice->logprob;
+    if (r->logprobs_hidden) {
+        event.logprob = NAN;
+        event.top_n = 0;
+    }
 
     if (!qr_request_append(r, choice->token, &e->allocator)) {
         qr_answer_error(e, r, QUIRE_NO_MEMORY);

@@ -35,20 +35,28 @@
 #include "runtime/engine/stats.h"
 #include "scheduler/scheduler.h"
 
-/* What one output row of a step is for. */
+/* What one output row of a step is for: for the request, and those attached to it. */
 struct qr_output {
     struct qr_request *request;
-    uint32_t prompt_index; /* the prompt token it scores; 0: it yields the next token */
+    uint32_t prompt_index; /* the prompt token it scores; 0: it yields the next token, of each */
+};
+
+/* One choice to be made of an output row. */
+struct qr_step_draw {
+    struct qr_request *request;
+    uint32_t output; /* in the group of rows whose logits are there */
+    uint32_t prompt_index;
+    struct qr_choice choice;
 };
 
 /* A step's arrays, filled anew each time. */
 struct qr_step_arrays {
-    int32_t *tokens;           /* [step_tokens] */
-    struct qr_step_seq *seqs;  /* [running_max] */
-    uint32_t *outputs;         /* [step_tokens] */
-    struct qr_output *meaning; /* [step_tokens] */
-    struct qr_result *results; /* [running_max] */
-    struct qr_choice *choices; /* [QR_LOGITS_ROWS] */
+    int32_t *tokens;            /* [step_tokens] */
+    struct qr_step_seq *seqs;   /* [running_max] */
+    uint32_t *outputs;          /* [step_tokens] */
+    struct qr_output *meaning;  /* [step_tokens] */
+    struct qr_result *results;  /* [running_max] */
+    struct qr_step_draw *draws; /* [QR_LOGITS_ROWS + running_max] */
 };
 
 /* Where an engine's time went: what the engine itself costs is turns less model. */
@@ -102,8 +110,9 @@ struct quire_engine {
     char *text;                 /* room for one token's */
     struct qr_request **by_seq; /* [seqs_max] */
     uint32_t seqs_max;
-    struct qr_request *live;  /* list */
-    struct qr_request *fresh; /* requests with events of this turn */
+    struct qr_request *live;    /* list */
+    struct qr_request *fresh;   /* requests with events of this turn */
+    struct qr_request *dropped; /* choices that nobody gets, freed at its end */
     uint64_t now_ns;
     bool closed; /* the inbox is */
     struct qr_engine_times times;

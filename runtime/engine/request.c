@@ -49,7 +49,7 @@ static size_t lay_out(char *base, const struct quire_request *from,
 
     if (!base) return parts.used;
     memset(r, 0, sizeof *r);
-    memcpy(prompt, from->prompt, from->prompt_n * sizeof *prompt);
+    if (from->prompt_n) memcpy(prompt, from->prompt, from->prompt_n * sizeof *prompt);
     if (from->stop_ids_n) memcpy(stop_ids, from->stop_ids, from->stop_ids_n * sizeof *stop_ids);
     r->prompt = prompt;
     r->stop_ids = stop_ids;
@@ -86,6 +86,23 @@ struct qr_request *qr_request_create(const struct quire_request *from,
     atomic_init(&r->cancelled, false);
     if (tokenizer) qr_detokenizer_init(&r->detokenizer, tokenizer, 0);
     return r;
+}
+
+bool qr_request_continue(struct qr_request *r, const struct qr_request *parent,
+                         const struct quire_allocator *allocator)
+{
+    uint32_t inside = r->max_tokens < GENERATED_INSIDE_MAX ? r->max_tokens : GENERATED_INSIDE_MAX;
+    uint32_t prompt_n = parent->prompt_n + parent->generated_n;
+    int32_t *tokens = qr_alloc(allocator, ((size_t)prompt_n + inside) * sizeof *tokens);
+
+    if (!tokens) return false;
+    memcpy(tokens, parent->prompt, prompt_n * sizeof *tokens);
+    r->prompt = r->grown = tokens;
+    r->prompt_n = prompt_n;
+    r->generated = tokens + prompt_n;
+    r->generated_max = inside;
+    r->salt = parent->salt;
+    return true;
 }
 
 static void free_events(struct qr_request *r, struct qr_event_node *node,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* request -- one request's memory and what is known of it.
+/* request -- one request's memory and what is known of it.  One with n choices is n of these, with
+ * one id.
  *
  * Made by quire_submit in one allocation with copies of all that the caller's struct points to;
  * SUBMITTED (in the inbox), LIVE (the engine thread's: waiting or running in the scheduler), ENDED
@@ -31,8 +32,11 @@ struct qr_event_node {
 struct qr_request {
     /* Constant from quire_submit on. */
     quire_id id;
+    uint32_t choice; /* once ranked, the one it is given out as */
     void *user;
-    uint32_t prompt_n;
+    uint32_t prompt_n; /* of a fork: from when it is taken in */
+    quire_id fork_of;  /* 0: no fork; with prompt and salt to come from there */
+    uint32_t fork_choice;
     uint32_t max_tokens, min_tokens;
     uint32_t flags; /* QUIRE_REQUEST_* */
     const int32_t *stop_ids;
@@ -48,6 +52,11 @@ struct qr_request {
 
     /* The engine thread's. */
     struct qr_request *live_next, *live_prev;
+    struct qr_request *attached; /* group.h: the next choice, until the prompt is computed */
+    struct qr_request *leader;   /* the one that computes it; NULL: it is that itself, or alone */
+    struct qr_ranking *ranking;  /* NULL: all choices are given out */
+    double logprob_sum;          /* ranked: of the generated tokens */
+    bool logprobs_hidden;        /* nobody asked for them but the ranking */
     qr_seq_id seq;
     bool admitted;
     bool ended;
@@ -80,6 +89,9 @@ struct qr_request {
 struct qr_request *qr_request_create(const struct quire_request *from,
                                      const struct qr_tokenizer *tokenizer,
                                      const struct quire_allocator *allocator);
+/* A fork's prompt is all that the parent has, its salt the parent's.  False: no memory. */
+bool qr_request_continue(struct qr_request *r, const struct qr_request *parent,
+                         const struct quire_allocator *allocator);
 /* And every event that is still with it. */
 void qr_request_destroy(struct qr_request *r, const struct quire_allocator *allocator);
 

@@ -71,10 +71,22 @@ uint32_t qr_request_table_count(struct qr_request_table *t)
 bool qr_request_table_cancel(struct qr_request_table *t, quire_id id)
 {
     pthread_mutex_lock(&t->lock);
+    bool found = false;
+    for (struct qr_request *r = *chain_of(t, id); r; r = r->table_next) {
+        if (r->id != id) continue;
+        atomic_store_explicit(&r->cancelled, true, memory_order_relaxed);
+        found = true;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return found;
+}
+
+bool qr_request_table_has(struct qr_request_table *t, quire_id id)
+{
+    pthread_mutex_lock(&t->lock);
     struct qr_request *r = *chain_of(t, id);
     while (r && r->id != id)
         r = r->table_next;
-    if (r) atomic_store_explicit(&r->cancelled, true, memory_order_relaxed);
     pthread_mutex_unlock(&t->lock);
     return r != NULL;
 }

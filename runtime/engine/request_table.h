@@ -33,7 +33,9 @@ void qr_request_table_add(struct qr_request_table *t, struct qr_request *r);
 void qr_request_table_remove(struct qr_request_table *t, struct qr_request *r);
 uint32_t qr_request_table_count(struct qr_request_table *t);
 
-/* Sets the request's cancelled flag.  False: no such request, or it has ended. */
+/* Sets the cancelled flag of all choices of the request.  False: no such request, or it has ended.
+ */
 bool qr_request_table_cancel(struct qr_request_table *t, quire_id id);
+bool qr_request_table_has(struct qr_request_table *t, quire_id id);
 
 #endif

@@ -199,11 +199,12 @@ static bool take_arrays(quire_engine *e)
     step->meaning = qr_alloc_zero(a, rows_n, sizeof *step->meaning);
     step->seqs = qr_alloc_zero(a, seqs_n, sizeof *step->seqs);
     step->results = qr_alloc_zero(a, seqs_n, sizeof *step->results);
-    step->choices = qr_alloc_zero(a, QR_LOGITS_ROWS, sizeof *step->choices);
+    /* A row that several choices are drawn from has as many slots kept for it. */
+    step->draws = qr_alloc_zero(a, QR_LOGITS_ROWS + seqs_n, sizeof *step->draws);
     e->by_seq = qr_alloc_zero(a, e->seqs_max, sizeof(struct qr_request *));
     e->text = qr_alloc(a, tokenizer ? qr_detokenizer_room(tokenizer) : 1);
     return step->tokens && step->outputs && step->meaning && step->seqs && step->results &&
-           step->choices && e->by_seq && e->text;
+           step->draws && e->by_seq && e->text;
 }
 
 static int take_memory(quire_engine *e, const struct quire_engine_settings *s,
@@ -351,7 +352,7 @@ void qr_engine_release(quire_engine *e)
     qr_free(&a, e->step.meaning);
     qr_free(&a, e->step.seqs);
     qr_free(&a, e->step.results);
-    qr_free(&a, e->step.choices);
+    qr_free(&a, e->step.draws);
     qr_free(&a, e->by_seq);
     qr_free(&a, e->text);
     qr_free_aligned(&a, e->scheduler);

@@ -4,11 +4,11 @@
 #include <assert.h>
 
 #include "runtime/engine/engine.h"
+#include "runtime/engine/group.h"
 
-/* The requests' rows of a step, while the team samples them. */
+/* Rows of a step, while the team samples them. */
 struct sampling {
     quire_engine *e;
-    uint32_t first; /* output of the first row */
     const float *logits;
     size_t stride;
 };
@@ -18,12 +18,15 @@ static bool scores_prompt(const struct qr_request *r)
     return (r->flags & QUIRE_REQUEST_PROMPT_LOGPROBS) != 0;
 }
 
+/* A request begins, with all that are attached to it: they have their slots from now on. */
 static void admit(quire_engine *e, struct qr_request *r, uint32_t cached_tokens)
 {
-    r->admitted = true;
-    r->cached_tokens = cached_tokens;
-    r->admitted_ns = e->now_ns;
-    atomic_fetch_sub_explicit(&e->queued, 1, memory_order_relaxed);
+    for (struct qr_request *each = r; each; each = each->attached) {
+        each->admitted = true;
+        each->cached_tokens = cached_tokens;
+        each->admitted_ns = e->now_ns;
+        atomic_fetch_sub_explicit(&e->queued, 1, memory_order_relaxed);
+    }
     e->stats.now.prompt_tokens += r->prompt_n;
     qr_histogram_add(&e->stats.now.queue_s, (double)(e->now_ns - r->submitted_ns) * 1e-9);
 }
@@ -73,45 +76,95 @@ static void sample_rows(void *work, uint32_t begin, uint32_t end, uint32_t threa
     uint32_t vocab_n = qr_model_shape(e->model->weights)->vocab_n;
 
     for (uint32_t i = begin; i < end; i++) {
-        const struct qr_output *output = &e->step.meaning[s->first + i];
-        const struct qr_request *r = output->request;
-        const float *logits = s->logits + i * s->stride;
-        struct qr_choice *choice = &e->step.choices[i];
+        struct qr_step_draw *draw = &e->step.draws[i];
+        const struct qr_request *r = draw->request;
+        const float *logits = s->logits + draw->output * s->stride;
         struct qr_sampling sampling = r->sampling;
         struct qr_banned banned[2];
 
-        if (output->prompt_index) {
+        if (draw->prompt_index) {
             if (sampling.logprobs < 0) sampling.logprobs = 0;
-            qr_score(kernels, scratch, &sampling, logits, vocab_n, r->prompt[output->prompt_index],
-                     choice);
+            qr_score(kernels, scratch, &sampling, logits, vocab_n, r->prompt[draw->prompt_index],
+                     &draw->choice);
         } else {
             uint32_t banned_n = banned_now(e, r, banned);
             qr_sample(kernels, scratch, &sampling, logits, vocab_n, r->generated_n, banned,
-                      banned_n, choice);
+                      banned_n, &draw->choice);
         }
     }
 }
 
-static void answer_outputs(quire_engine *e, uint32_t first, uint32_t n)
+/* The choices to be made of a group of rows.  A score is the same for all that share the prompt; a
+ * token is drawn for each, and from then on they go different ways. */
+static uint32_t list_draws(quire_engine *e, uint32_t first, uint32_t n)
 {
+    uint32_t draws_n = 0;
+
     for (uint32_t i = 0; i < n; i++) {
         const struct qr_output *output = &e->step.meaning[first + i];
+        struct qr_request *r = output->request;
 
-        if (output->request->ended) continue;
-        if (output->prompt_index)
-            qr_answer_prompt(e, output->request, &e->step.choices[i], output->prompt_index);
-        else
-            qr_answer_token(e, output->request, &e->step.choices[i]);
+        do {
+            assert(draws_n < QR_LOGITS_ROWS + e->limits.running_max);
+            e->step.draws[draws_n].request = r;
+            e->step.draws[draws_n].output = i;
+            e->step.draws[draws_n++].prompt_index = output->prompt_index;
+            r = r->attached;
+        } while (r && !output->prompt_index);
+    }
+    return draws_n;
+}
+
+/* An attached sequence that has ended is forked no more. */
+static void forget_attached(quire_engine *e, const struct qr_request *r)
+{
+    if (!r->ended || qr_scheduler_state(e->scheduler, r->seq) != QR_SEQ_ATTACHED) return;
+    qr_scheduler_cancel(e->scheduler, r->seq);
+    e->by_seq[r->seq] = NULL;
+}
+
+static void answer_prompt(quire_engine *e, struct qr_request *r, const struct qr_choice *choice,
+                          uint32_t index)
+{
+    for (struct qr_request *each = r, *next; each; each = next) {
+        next = each->attached;
+        if (each->ended) continue;
+        qr_answer_prompt(e, each, choice, index);
+        forget_attached(e, each);
     }
 }
 
-/* What an item gives that takes no logits: a prompt's first event, and the end of a request that
- * generates nothing. */
+static void answer_draws(quire_engine *e, uint32_t draws_n)
+{
+    for (uint32_t i = 0; i < draws_n; i++) {
+        const struct qr_step_draw *draw = &e->step.draws[i];
+
+        if (draw->prompt_index) {
+            answer_prompt(e, draw->request, &draw->choice, draw->prompt_index);
+        } else if (!draw->request->ended) {
+            qr_answer_token(e, draw->request, &draw->choice);
+            forget_attached(e, draw->request);
+        }
+    }
+}
+
+/* What an item gives that takes no logits: a prompt's first event ... */
 static void answer_begin(quire_engine *e, struct qr_request *r)
 {
     const struct qr_choice first = {.token = r->prompt[0], .logprob = __builtin_nanf("")};
 
-    if (scores_prompt(r) && r->prompt_events == 0) qr_answer_prompt(e, r, &first, 0);
+    if (scores_prompt(r) && r->prompt_events == 0) answer_prompt(e, r, &first, 0);
+}
+
+/* ... and the end of a request that generates nothing. */
+static void answer_scored(quire_engine *e, struct qr_request *r)
+{
+    for (struct qr_request *each = r, *next; each; each = next) {
+        next = each->attached;
+        if (each->ended) continue;
+        qr_answer_finish(e, each, QUIRE_FINISH_LENGTH);
+        forget_attached(e, each);
+    }
 }
 
 static void compute(quire_engine *e, const struct qr_step *step)
@@ -122,17 +175,20 @@ static void compute(quire_engine *e, const struct qr_step *step)
     for (uint32_t first = 0; first < step->outputs_n; first += QR_LOGITS_ROWS) {
         uint32_t left = step->outputs_n - first;
         uint32_t n = left < QR_LOGITS_ROWS ? left : QR_LOGITS_ROWS;
-        struct sampling s = {.e = e, .first = first};
+        uint32_t draws_n = list_draws(e, first, n);
+        struct sampling s = {.e = e};
 
         s.logits = qr_pass_logits(e->pass, first, n, &s.stride);
         e->now_ns = qr_clock_ns();
         e->times.model_ns += e->now_ns - begin;
         qr_phases_enter(&e->phases, QR_PHASE_SAMPLE);
-        qr_team_run(e->team, sample_rows, &s, n, 1);
+        qr_team_run(e->team, sample_rows, &s, draws_n, 1);
         begin = qr_clock_ns();
         e->times.sample_ns += begin - e->now_ns;
         qr_phases_enter(&e->phases, QR_PHASE_ANSWER);
-        answer_outputs(e, first, n);
+        answer_draws(e, draws_n);
+        for (uint32_t i = first; i < first + n; i++)
+            if (!e->step.meaning[i].prompt_index) qr_group_part(e->step.meaning[i].request);
         begin = qr_clock_ns();
     }
     if (step->outputs_n) return;
@@ -159,8 +215,7 @@ bool qr_engine_step(quire_engine *e)
         const struct qr_plan_item *item = &plan->items[i];
         struct qr_request *r = e->by_seq[item->seq];
 
-        if (!r->ended && item->wants_logits && !r->max_tokens)
-            qr_answer_finish(e, r, QUIRE_FINISH_LENGTH);
+        if (item->wants_logits && !r->max_tokens) answer_scored(e, r);
         e->step.results[i].finished = r->ended;
         if (r->ended) e->by_seq[item->seq] = NULL;
     }

@@ -7,6 +7,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/base/siphash.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/group.h"
 #include "runtime/engine/settings.h"
 #include "runtime/text/utf8.h"
 
@@ -28,18 +29,12 @@ static int check_ids(const quire_engine *e, const char *field, const int32_t *id
     return QUIRE_OK;
 }
 
-static int check_length(const quire_engine *e, const struct quire_request *r,
-                        struct quire_error *error)
+static int check_max_tokens(const quire_engine *e, const struct quire_request *r,
+                            struct quire_error *error)
 {
     uint32_t most = e->limits.context_max;
     const char *what = e->pages_bind ? "the KV pages hold" : "the context is";
 
-    if (!r->prompt || !r->prompt_n)
-        return qr_error_field(error, QUIRE_INVALID, "prompt", "the prompt is empty");
-    if (r->prompt_n > most || (r->prompt_n == most && r->max_tokens))
-        return qr_error_field(error, QUIRE_TOO_LONG, "prompt",
-                              "the prompt has %zu tokens, but %s %" PRIu32 " tokens%s", r->prompt_n,
-                              what, most, r->max_tokens ? ", the answer's included" : "");
     if (!r->max_tokens && !(r->flags & QUIRE_REQUEST_PROMPT_LOGPROBS))
         return qr_error_field(error, QUIRE_INVALID, "max_tokens",
                               "max_tokens is 0; expected at least 1, except with prompt logprobs");
@@ -53,6 +48,21 @@ static int check_length(const quire_engine *e, const struct quire_request *r,
                               "min_tokens is %" PRIu32 ", more than max_tokens, %" PRIu32,
                               r->min_tokens, r->max_tokens);
     return QUIRE_OK;
+}
+
+static int check_length(const quire_engine *e, const struct quire_request *r,
+                        struct quire_error *error)
+{
+    uint32_t most = e->limits.context_max;
+    const char *what = e->pages_bind ? "the KV pages hold" : "the context is";
+
+    if (!r->prompt || !r->prompt_n)
+        return qr_error_field(error, QUIRE_INVALID, "prompt", "the prompt is empty");
+    if (r->prompt_n > most || (r->prompt_n == most && r->max_tokens))
+        return qr_error_field(error, QUIRE_TOO_LONG, "prompt",
+                              "the prompt has %zu tokens, but %s %" PRIu32 " tokens%s", r->prompt_n,
+                              what, most, r->max_tokens ? ", the answer's included" : "");
+    return check_max_tokens(e, r, error);
 }
 
 /* NaN fails every comparison. */
@@ -108,6 +118,38 @@ static int check_stops(const quire_engine *e, const struct quire_request *r,
     return check_ids(e, "stop_token_ids", r->stop_ids, r->stop_ids_n, error);
 }
 
+static uint32_t choices_n(const struct quire_request *r)
+{
+    uint32_t n = r->n ? r->n : 1;
+
+    return r->best_of > n ? r->best_of : n;
+}
+
+/* They all run at once, so that they part from one prompt; and come in at once. */
+static int check_choices(const quire_engine *e, const struct quire_request *r,
+                         struct quire_error *error)
+{
+    const char *field = choices_n(r) > (r->n ? r->n : 1) ? "best_of" : "n";
+    uint32_t n = r->n ? r->n : 1, all_n = choices_n(r);
+
+    if (n > QR_CHOICES_MAX)
+        return qr_error_field(error, QUIRE_INVALID, "n", "n is %" PRIu32 "; expected 1 to %u", n,
+                              QR_CHOICES_MAX);
+    if (r->best_of && (r->best_of < n || r->best_of > QR_CHOICES_MAX))
+        return qr_error_field(error, QUIRE_INVALID, "best_of",
+                              "best_of is %" PRIu32 "; expected n, %" PRIu32 ", to %u", r->best_of,
+                              n, QR_CHOICES_MAX);
+    if (all_n > e->limits.running_max)
+        return qr_error_field(error, QUIRE_INVALID, field,
+                              "%s is %" PRIu32 ", but at most %" PRIu32 " sequences run at once",
+                              field, all_n, e->limits.running_max);
+    if (all_n > e->waiting_max)
+        return qr_error_field(error, QUIRE_INVALID, field,
+                              "%s is %" PRIu32 ", but the queue takes %" PRIu32 " at most", field,
+                              all_n, e->waiting_max);
+    return QUIRE_OK;
+}
+
 static int check_salt(const struct quire_request *r, struct quire_error *error)
 {
     if (r->cache_salt.n <= QR_CACHE_SALT_MAX && (!r->cache_salt.n || r->cache_salt.data))
@@ -120,20 +162,105 @@ static int check_salt(const struct quire_request *r, struct quire_error *error)
 /* ---- public ------------------------------------------------------------------------------- */
 
 /* Room in the queue, by a counter alone.  False: it is full. */
-static bool take_room(quire_engine *e)
+static bool take_room(quire_engine *e, uint32_t n)
 {
     uint32_t queued = atomic_load_explicit(&e->queued, memory_order_relaxed);
 
     do {
-        if (queued >= e->waiting_max) return false;
-    } while (!atomic_compare_exchange_weak_explicit(&e->queued, &queued, queued + 1,
+        if (n > e->waiting_max || queued > e->waiting_max - n) return false;
+    } while (!atomic_compare_exchange_weak_explicit(&e->queued, &queued, queued + n,
                                                     memory_order_relaxed, memory_order_relaxed));
     return true;
 }
 
-static void give_room(quire_engine *e)
+static void give_room(quire_engine *e, uint32_t n)
 {
-    atomic_fetch_sub_explicit(&e->queued, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&e->queued, n, memory_order_relaxed);
+}
+
+/* One request for each choice, linked as group.h says, with one id.  NULL: no memory. */
+static struct qr_request *make(quire_engine *e, const struct quire_request *from, uint32_t all_n)
+{
+    quire_id id = atomic_fetch_add_explicit(&e->ids, 1, memory_order_relaxed) + 1;
+    uint64_t seed = from->flags & QUIRE_REQUEST_SEEDED ? from->seed : qr_draw(e->secret, id);
+    uint64_t now_ns = qr_clock_ns();
+    struct qr_request *first = NULL, **link = &first;
+    struct qr_prefix_salt salt = {0};
+
+    if (from->cache_salt.n)
+        qr_siphash128(e->salt_key, from->cache_salt.data, from->cache_salt.n, salt.words);
+    for (uint32_t i = 0; i < all_n; i++) {
+        struct qr_request *r = qr_request_create(from, e->model->tokenizer, &e->allocator);
+        if (!r) break;
+        r->id = id;
+        r->choice = i;
+        r->salt = salt;
+        r->sampling.seed = seed + i; /* vLLM's way */
+        r->submitted_ns = now_ns;
+        r->leader = i > 0 ? first : NULL;
+        *link = r;
+        link = &r->attached;
+        if (i + 1 < all_n) continue;
+        uint32_t n = from->n ? from->n : 1;
+        if (all_n == n || qr_ranking_begin(first, n, all_n, &e->allocator)) return first;
+    }
+    while (first) {
+        struct qr_request *next = first->attached;
+        qr_request_destroy(first, &e->allocator);
+        first = next;
+    }
+    return NULL;
+}
+
+/* Takes in what has been checked; fork_of: 0, or whose prompt it gets. */
+static int accept(quire_engine *e, const struct quire_request *from, quire_id fork_of,
+                  uint32_t fork_choice, quire_id *id, struct quire_error *error)
+{
+    uint32_t all_n = choices_n(from);
+
+    if (atomic_load(&e->stopping)) return qr_error(error, QUIRE_STOPPING, "the engine is stopping");
+    if (!take_room(e, all_n)) {
+        atomic_fetch_add_explicit(&e->refused, 1, memory_order_relaxed);
+        return qr_error(error, QUIRE_QUEUE_FULL,
+                        "the queue is full: it takes %" PRIu32 " requests, each choice counted",
+                        e->waiting_max);
+    }
+    struct qr_request *first = make(e, from, all_n);
+    if (!first) {
+        give_room(e, all_n);
+        return qr_error(error, QUIRE_NO_MEMORY, "no memory for a request of %zu tokens",
+                        from->prompt_n);
+    }
+    quire_id taken = first->id;
+    first->fork_of = fork_of;
+    first->fork_choice = fork_choice;
+    for (struct qr_request *r = first; r; r = r->attached)
+        qr_request_table_add(&e->table, r);
+    if (!qr_inbox_push(&e->inbox, first)) { /* stopped meanwhile */
+        qr_free(&e->allocator, first->ranking);
+        for (struct qr_request *r = first, *next; r; r = next) {
+            next = r->attached;
+            qr_request_table_remove(&e->table, r);
+            qr_request_destroy(r, &e->allocator);
+        }
+        give_room(e, all_n);
+        return qr_error(error, QUIRE_STOPPING, "the engine is stopping");
+    }
+    qr_loop_wake(e->loop); /* they are the engine thread's from here on */
+    *id = taken;
+    return QUIRE_OK;
+}
+
+/* All but the prompt and its length. */
+static int check_rest(const quire_engine *e, const struct quire_request *from,
+                      struct quire_error *error)
+{
+    int status = check_choices(e, from, error);
+
+    if (!status) status = check_sampling(from, error);
+    if (!status) status = check_stops(e, from, error);
+    if (!status) status = check_salt(from, error);
+    return status;
 }
 
 int quire_submit(quire_engine *e, const struct quire_request *given, quire_id *id,
@@ -149,39 +276,35 @@ int quire_submit(quire_engine *e, const struct quire_request *given, quire_id *i
     status = qr_settings_read(&from, sizeof from, given, error);
     if (!status) status = check_length(e, &from, error);
     if (!status) status = check_ids(e, "prompt", from.prompt, from.prompt_n, error);
-    if (!status) status = check_sampling(&from, error);
-    if (!status) status = check_stops(e, &from, error);
-    if (!status) status = check_salt(&from, error);
-    if (status) return status;
-    if (atomic_load(&e->stopping)) return qr_error(error, QUIRE_STOPPING, "the engine is stopping");
+    if (!status) status = check_rest(e, &from, error);
+    return status ? status : accept(e, &from, 0, 0, id, error);
+}
 
-    if (!take_room(e)) {
-        atomic_fetch_add_explicit(&e->refused, 1, memory_order_relaxed);
-        return qr_error(error, QUIRE_QUEUE_FULL, "the queue is full: %" PRIu32 " requests wait",
-                        e->waiting_max);
-    }
-    struct qr_request *r = qr_request_create(&from, e->model->tokenizer, &e->allocator);
-    if (!r) {
-        give_room(e);
-        return qr_error(error, QUIRE_NO_MEMORY, "no memory for a request of %zu tokens",
-                        from.prompt_n);
-    }
-    quire_id taken = atomic_fetch_add_explicit(&e->ids, 1, memory_order_relaxed) + 1;
-    r->id = taken;
+int quire_fork(quire_engine *e, quire_id id, uint32_t choice, const struct quire_request *given,
+               quire_id *forked, struct quire_error *error)
+{
+    struct quire_request from;
+    int status;
+
+    qr_error_clear(error);
+    if (forked) *forked = 0;
+    if (!e || !forked)
+        return qr_error(error, QUIRE_INVALID, "there is no engine, or no place for the new id");
+    quire_request_defaults(&from);
+    status = qr_settings_read(&from, sizeof from, given, error);
+    if (status) return status;
+    if (from.prompt_n || from.prompt)
+        return qr_error_field(error, QUIRE_INVALID, "prompt",
+                              "a fork has the prompt of its parent; expected none");
     if (from.cache_salt.n)
-        qr_siphash128(e->salt_key, from.cache_salt.data, from.cache_salt.n, r->salt.words);
-    if (!(r->flags & QUIRE_REQUEST_SEEDED)) r->sampling.seed = qr_draw(e->secret, taken);
-    r->submitted_ns = qr_clock_ns();
-    qr_request_table_add(&e->table, r);
-    if (!qr_inbox_push(&e->inbox, r)) { /* stopped meanwhile */
-        qr_request_table_remove(&e->table, r);
-        qr_request_destroy(r, &e->allocator);
-        give_room(e);
-        return qr_error(error, QUIRE_STOPPING, "the engine is stopping");
-    }
-    qr_loop_wake(e->loop); /* r is the engine thread's from here on */
-    *id = taken;
-    return QUIRE_OK;
+        return qr_error_field(error, QUIRE_INVALID, "cache_salt",
+                              "a fork has the salt of its parent; expected none");
+    status = check_max_tokens(e, &from, error);
+    if (!status) status = check_rest(e, &from, error);
+    if (status) return status;
+    if (!qr_request_table_has(&e->table, id))
+        return qr_error(error, QUIRE_NOT_FOUND, "request %" PRIu64 " is none, or has ended", id);
+    return accept(e, &from, id, choice, forked, error);
 }
 
 int quire_cancel(quire_engine *e, quire_id id)

@@ -16,30 +16,82 @@ static void end_cancelled(quire_engine *e, struct qr_request *r)
     e->by_seq[seq] = NULL;
 }
 
+static struct qr_submission submission_of(const struct qr_request *r)
+{
+    return (struct qr_submission){
+        .tokens = &r->prompt,
+        .prompt_n = r->prompt_n,
+        .tokens_max = r->prompt_n + r->max_tokens,
+        .salt = r->salt,
+        /* A prompt is scored by its logits, and pages hold none. */
+        .fresh = (r->flags & QUIRE_REQUEST_PROMPT_LOGPROBS) != 0,
+    };
+}
+
+static void put(quire_engine *e, struct qr_request *r, qr_seq_id seq)
+{
+    assert(seq < e->seqs_max); /* room was taken in quire_submit */
+    r->seq = seq;
+    e->by_seq[seq] = r;
+}
+
+/* All choices that are not cancelled already, the first of them as leader. */
+static void submit(quire_engine *e, struct qr_request *leader)
+{
+    const struct qr_submission submission = submission_of(leader);
+
+    put(e, leader, qr_scheduler_submit(e->scheduler, &submission));
+    for (struct qr_request *r = leader->attached; r; r = r->attached)
+        put(e, r, qr_scheduler_attach(e->scheduler, leader->seq, &r->prompt));
+}
+
+static const struct qr_request *find(const quire_engine *e, quire_id id, uint32_t choice)
+{
+    const struct qr_request *r = e->live;
+
+    while (r && (r->id != id || r->choice != choice))
+        r = r->live_next;
+    return r;
+}
+
+/* Each choice goes on from the parent by itself. */
+static void take_fork(quire_engine *e, struct qr_request *first)
+{
+    const struct qr_request *parent = find(e, first->fork_of, first->fork_choice);
+
+    for (struct qr_request *r = first, *next; r; r = next) {
+        uint64_t known_n = parent ? parent->prompt_n + parent->generated_n : 0;
+
+        next = r->attached;
+        r->attached = r->leader = NULL;
+        if (!parent || parent->seq == QR_SEQ_NONE) {
+            qr_answer_error(e, r, QUIRE_NOT_FOUND);
+        } else if (known_n + r->max_tokens > e->limits.context_max) {
+            qr_answer_error(e, r, QUIRE_TOO_LONG);
+        } else if (!qr_request_continue(r, parent, &e->allocator)) {
+            qr_answer_error(e, r, QUIRE_NO_MEMORY);
+        } else {
+            const struct qr_submission submission = submission_of(r);
+            put(e, r, qr_scheduler_fork(e->scheduler, parent->seq, &submission));
+        }
+    }
+}
+
 static void take_in(quire_engine *e, struct qr_request *list)
 {
     while (list) {
         struct qr_request *r = list;
         list = r->inbox_next;
 
-        r->live_next = e->live;
-        if (e->live) e->live->live_prev = r;
-        e->live = r;
-        if (atomic_load_explicit(&r->cancelled, memory_order_relaxed)) {
-            end_cancelled(e, r);
-            continue;
+        for (struct qr_request *each = r; each; each = each->attached) {
+            each->live_next = e->live;
+            if (e->live) e->live->live_prev = each;
+            e->live = each;
         }
-        const struct qr_submission submission = {
-            .tokens = &r->prompt,
-            .prompt_n = r->prompt_n,
-            .tokens_max = r->prompt_n + r->max_tokens,
-            .salt = r->salt,
-            /* A prompt is scored by its logits, and pages hold none. */
-            .fresh = (r->flags & QUIRE_REQUEST_PROMPT_LOGPROBS) != 0,
-        };
-        r->seq = qr_scheduler_submit(e->scheduler, &submission);
-        assert(r->seq < e->seqs_max); /* room was taken in quire_submit */
-        e->by_seq[r->seq] = r;
+        if (r->fork_of)
+            take_fork(e, r);
+        else
+            submit(e, r);
     }
 }
 
@@ -87,6 +139,11 @@ static void publish(quire_engine *e)
     count(e);
     if (e->phases.on) qr_stats_publish_phases(&e->stats, &e->phases);
     e->fresh = NULL;
+    while (e->dropped) {
+        struct qr_request *r = e->dropped;
+        e->dropped = r->fresh_next;
+        qr_request_destroy(r, &e->allocator);
+    }
     qr_completion_publish(&e->completion, fresh);
 }
 

@@ -149,13 +149,16 @@ static UNUSED struct quire_request greedy(const int32_t *prompt, size_t prompt_n
     return request;
 }
 
+/* answer[i] is choice i's. */
 static UNUSED struct answer *submit(quire_engine *engine, struct quire_request request)
 {
-    struct answer *answer = calloc(1, sizeof *answer);
+    struct answer *answer = calloc(request.n ? request.n : 1, sizeof *answer);
     struct quire_error error;
 
     request.user = answer;
     if (quire_submit(engine, &request, &answer->id, &error)) fail_msg("%s", error.text);
+    for (uint32_t i = 1; i < request.n; i++)
+        answer[i].id = answer->id;
     return answer;
 }
 
@@ -170,7 +173,7 @@ static void keep(struct scored *to, const struct quire_event *event)
 /* Asserts what holds for every event: order, indices, one terminal. */
 static UNUSED struct answer *take(const struct quire_event *event)
 {
-    struct answer *a = event->user;
+    struct answer *a = (struct answer *)event->user + event->choice;
 
     assert_int_equal(a->terminals_n, 0);
     if (event->text.n) memcpy(a->text + a->text_n, event->text.data, event->text.n);
@@ -201,7 +204,7 @@ static UNUSED struct answer *take(const struct quire_event *event)
     return a;
 }
 
-/* Takes events until n more requests have ended. */
+/* Takes events until n more requests, or choices, have ended. */
 static UNUSED void gather(quire_engine *engine, uint32_t n)
 {
     struct quire_event event;

@@ -146,6 +146,55 @@ static void requests_survive_every_failure(void **state)
     quire_model_close(model);
 }
 
+/* Goal: the same with choices: those that memory is left for are whole, those that it is not end
+ * with an error, also while they are attached; each has one end, and nothing leaks.
+ * Method: three of four, and three of three, whose prompts are scored, so that the first events are
+ * made before they part. */
+static void choices_survive_every_failure(void **state)
+{
+    struct failing f = {.left = -1};
+    struct quire_engine_settings settings = engine_settings();
+    quire_model *model = open_model(TINY);
+    struct quire_request r = greedy(prompt, 4, 6);
+    bool refused = false, failed = false, whole = false;
+
+    (void)state;
+    r.n = 3;
+    r.flags |= QUIRE_REQUEST_PROMPT_LOGPROBS;
+    settings.allocator = (struct quire_allocator){failing_resize, &f};
+    settings.kv_memory_bytes = (uint64_t)16 << 20;
+    settings.waiting_max = 4;
+    quire_engine *engine = start_with(&settings, model);
+    struct answer *reference = submit(engine, r);
+    gather(engine, 3);
+    for (long left = 0; left < 2 * 48; left++) {
+        struct answer *answer = calloc(3, sizeof *answer);
+        struct quire_error error;
+        r.user = answer;
+        r.best_of = left % 2 ? 4 : 0;
+        atomic_store(&f.left, left / 2);
+        if (quire_submit(engine, &r, &answer->id, &error)) {
+            assert_int_equal(error.status, QUIRE_NO_MEMORY);
+            refused = true;
+        } else {
+            gather(engine, 3);
+            for (uint32_t i = 0; i < 3; i++) {
+                failed |= answer[i].kind == QUIRE_EVENT_ERROR;
+                whole |= answer[i].kind == QUIRE_EVENT_DONE;
+                if (answer[i].kind == QUIRE_EVENT_DONE) assert_same(&answer[i], &reference[i]);
+            }
+        }
+        atomic_store(&f.left, -1);
+        assert_empty(engine);
+        free(answer);
+    }
+    assert_true(refused && failed && whole);
+    free(reference);
+    stop_and_free(engine);
+    assert_int_equal(atomic_load(&f.held), 0);
+    quire_model_close(model);
+}
+
 /* Goal: the ids that a request has generated stay when they outgrow it, and growing fails cleanly.
  * Method: append far past what is inside; then again with an allocator that has no more. */
 static void generated_ids_outlive_their_room(void **state)
@@ -182,6 +231,7 @@ int main(void)
         cmocka_unit_test(open_survives_every_failure),
         cmocka_unit_test(start_survives_every_failure),
         cmocka_unit_test(requests_survive_every_failure),
+        cmocka_unit_test(choices_survive_every_failure),
         cmocka_unit_test(generated_ids_outlive_their_room),
     };
 
