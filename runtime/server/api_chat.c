@@ -43,32 +43,39 @@ static void put_prompt_ids(const struct qr_call *call, struct qr_buffer *out)
 
 static void put_choices(struct qr_call *call, struct qr_buffer *out)
 {
-    const struct qr_call_choice *choice = &call->choices[0];
-    qr_buffer_puts(out,
-                   "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-    qr_json_put_string(out, choice->text.data, choice->text.n);
-    qr_buffer_put(out, "}", 1);
-    put_logprobs(choice, out);
-    put_end(choice, out);
-    qr_buffer_puts(out, "}]");
+    qr_buffer_puts(out, "\"choices\":[");
+    for (size_t i = 0; i < call->choices_n; i++) {
+        const struct qr_call_choice *choice = &call->choices[i];
+        qr_json_put_comma(out);
+        qr_buffer_printf(
+            out, "{\"index\":%u,\"message\":{\"role\":\"assistant\",\"content\":", choice->index);
+        qr_json_put_string(out, choice->text.data, choice->text.n);
+        qr_buffer_put(out, "}", 1);
+        put_logprobs(choice, out);
+        put_end(choice, out);
+        qr_buffer_put(out, "}", 1);
+    }
+    qr_buffer_put(out, "]", 1);
     put_prompt_ids(call, out);
     if (call->params.prompt_logprobs >= 0) {
+        const struct qr_buffer *scores = &call->choices[0].prompt_logprobs;
         qr_buffer_puts(out, ",\"prompt_logprobs\":[");
-        qr_buffer_put(out, choice->prompt_logprobs.data, choice->prompt_logprobs.n);
+        qr_buffer_put(out, scores->data, scores->n);
         qr_buffer_put(out, "]", 1);
     }
 }
 
-static void put_role(struct qr_buffer *out)
+static void put_role(const struct qr_call_choice *choice, struct qr_buffer *out)
 {
-    qr_buffer_puts(out,
-                   "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
-                   "\"logprobs\":null,\"finish_reason\":null}]");
+    qr_buffer_printf(out,
+                     "\"choices\":[{\"index\":%u,\"delta\":{\"role\":\"assistant\","
+                     "\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]",
+                     choice->index);
 }
 
 static void put_chunk(struct qr_call_choice *choice, struct qr_buffer *out)
 {
-    qr_buffer_puts(out, "\"choices\":[{\"index\":0,\"delta\":{\"content\":");
+    qr_buffer_printf(out, "\"choices\":[{\"index\":%u,\"delta\":{\"content\":", choice->index);
     qr_json_put_string(out, choice->text.data, choice->text.n);
     qr_buffer_put(out, "}", 1);
     put_logprobs(choice, out);

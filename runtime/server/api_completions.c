@@ -9,7 +9,7 @@
 static void put_prompt_text(struct qr_call_choice *choice)
 {
     struct qr_call *call = choice->call;
-    const struct qr_prompt *prompt = &call->prompts.all[choice->index];
+    const struct qr_prompt *prompt = qr_call_prompt(choice);
     const quire_model *model = call->task.server->settings.model;
     if (prompt->from_text) {
         qr_buffer_put(&choice->text, prompt->text.data, prompt->text.n);
@@ -32,7 +32,7 @@ static void begin_choice(struct qr_call_choice *choice)
 
 static void put_prompt_ids(const struct qr_call_choice *choice, struct qr_buffer *out)
 {
-    const struct qr_prompt *prompt = &choice->call->prompts.all[choice->index];
+    const struct qr_prompt *prompt = qr_call_prompt(choice);
     qr_buffer_puts(out, ",\"prompt_token_ids\":");
     qr_json_put_ids(out, prompt->ids, prompt->ids_n);
 }
@@ -63,7 +63,7 @@ static void put_choice(const struct qr_call_choice *choice, struct qr_buffer *ou
 static void put_choices(struct qr_call *call, struct qr_buffer *out)
 {
     qr_buffer_puts(out, "\"choices\":[");
-    for (size_t i = 0; i < call->prompts.n; i++) {
+    for (size_t i = 0; i < call->choices_n; i++) {
         const struct qr_call_choice *choice = &call->choices[i];
         qr_json_put_comma(out);
         put_choice(choice, out);

@@ -31,7 +31,7 @@ static void free_call(struct qr_call *call)
         server->calls = call->next;
     }
     if (call->next) call->next->prev = call->prev;
-    for (size_t i = 0; call->choices && i < call->prompts.n; i++) {
+    for (size_t i = 0; i < call->choices_n; i++) {
         struct qr_call_choice *choice = &call->choices[i];
 #define DEINIT(name) qr_buffer_deinit(&choice->name);
         CHOICE_BUFFERS(DEINIT)
@@ -46,9 +46,11 @@ static void free_call(struct qr_call *call)
 
 static bool make_choices(struct qr_call *call)
 {
-    call->choices = qr_alloc_zero(memory_of(call), call->prompts.n, sizeof *call->choices);
+    const size_t n = call->prompts.n * call->params.n;
+    call->choices = qr_alloc_zero(memory_of(call), n, sizeof *call->choices);
     if (!call->choices) return qr_fail(&call->failure, 500, NULL, NULL, "out of memory");
-    for (size_t i = 0; i < call->prompts.n; i++) {
+    call->choices_n = n;
+    for (size_t i = 0; i < n; i++) {
         struct qr_call_choice *choice = &call->choices[i];
         choice->call = call;
         choice->index = (uint32_t)i;
@@ -60,11 +62,14 @@ static bool make_choices(struct qr_call *call)
     return true;
 }
 
+/* A prompt's choices are one request of the engine, which is cancelled whole. */
 static void cancel_choices(struct qr_call *call, enum qr_cancel reason)
 {
-    for (size_t i = 0; call->choices && i < call->prompts.n; i++) {
+    quire_id last = 0;
+    for (size_t i = 0; i < call->choices_n; i++) {
         struct qr_call_choice *choice = &call->choices[i];
-        if (choice->id == 0 || choice->ended) continue;
+        if (choice->id == last || choice->ended) continue;
+        last = choice->id;
         if (quire_cancel(call->task.server->settings.engine, choice->id) == QUIRE_OK) {
             call->task.server->cancelled[reason]++;
         }
@@ -81,6 +86,17 @@ static void on_leave(struct qr_task *task, enum qr_cancel reason)
 
 /* ---- preparing ----------------------------------------------------------------------------- */
 
+/* More choices than the queue takes could never be accepted. */
+static bool check_room(struct qr_call *call)
+{
+    const size_t most = call->task.server->limits.prompts_max;
+    const size_t n = call->prompts.n * call->params.best_of;
+    if (n <= most) return true;
+    return qr_fail_field(&call->failure, call->params.best_of > call->params.n ? "best_of" : "n",
+                         "%zu prompts times %u choices are %zu, and the queue takes %zu at most",
+                         call->prompts.n, call->params.best_of, n, most);
+}
+
 static void prepare(struct qr_task *task)
 {
     struct qr_call *call = (struct qr_call *)task;
@@ -95,16 +111,18 @@ static void prepare(struct qr_task *task)
                               &call->failure) &&
                call->kind->read_prompts(&call->prompts, server->settings.model, call->document,
                                         &server->limits, &call->failure)) {
-        (void)make_choices(call);
+        (void)(check_room(call) && make_choices(call));
     }
 }
 
 /* ---- submitting ---------------------------------------------------------------------------- */
 
-static bool submit_choice(struct qr_call *call, struct qr_call_choice *choice)
+/* One prompt, with all its choices. */
+static bool submit_prompt(struct qr_call *call, size_t which)
 {
     const struct qr_params *p = &call->params;
-    const struct qr_prompt *prompt = &call->prompts.all[choice->index];
+    const struct qr_prompt *prompt = &call->prompts.all[which];
+    struct qr_call_choice *choices = &call->choices[which * p->n];
     struct quire_request request;
     quire_request_defaults(&request);
     if (!qr_params_max_tokens(p, call->kind->endpoint, &call->task.server->limits, prompt->ids_n,
@@ -130,15 +148,18 @@ static bool submit_choice(struct qr_call *call, struct qr_call_choice *choice)
     request.stop_ids = p->stop_ids;
     request.stop_ids_n = p->stop_ids_n;
     request.cache_salt = p->cache_salt;
-    request.user = choice;
+    request.n = p->n;
+    request.best_of = p->best_of;
+    request.user = choices;
 
     struct quire_error error = {.status = QUIRE_OK};
-    int status = quire_submit(call->task.server->settings.engine, &request, &choice->id, &error);
-    if (status != QUIRE_OK) {
-        choice->id = 0;
-        return qr_fail_engine(&call->failure, status, &error);
+    quire_id id;
+    int status = quire_submit(call->task.server->settings.engine, &request, &id, &error);
+    if (status != QUIRE_OK) return qr_fail_engine(&call->failure, status, &error);
+    for (uint32_t i = 0; i < p->n; i++) {
+        choices[i].id = id;
     }
-    call->live_n++;
+    call->live_n += p->n;
     return true;
 }
 
@@ -146,7 +167,7 @@ static bool submit_choice(struct qr_call *call, struct qr_call_choice *choice)
 static bool submit(struct qr_call *call)
 {
     for (size_t i = 0; i < call->prompts.n; i++) {
-        if (!submit_choice(call, &call->choices[i])) {
+        if (!submit_prompt(call, i)) {
             cancel_choices(call, QR_CANCEL_SIBLING);
             return false;
         }
@@ -165,7 +186,7 @@ static void on_prepared(struct qr_task *task)
         (void)qr_fail_engine(&call->failure, QUIRE_STOPPING, NULL);
     }
     if (conn && call->failure.http_status == 0 && submit(call)) {
-        for (size_t i = 0; i < call->prompts.n; i++) {
+        for (size_t i = 0; i < call->choices_n; i++) {
             call->kind->begin_choice(&call->choices[i]);
         }
         if (call->params.stream) qr_conn_stream_begin(conn);
@@ -211,13 +232,15 @@ void qr_call_begin(struct qr_conn *conn, const struct qr_call_kind *kind)
 
 /* ---- answering ----------------------------------------------------------------------------- */
 
+/* A prompt counts once, whatever n. */
 static void put_usage(const struct qr_call *call, struct qr_buffer *out)
 {
     uint64_t prompt = 0, completion = 0, cached = 0;
-    for (size_t i = 0; i < call->prompts.n; i++) {
+    for (size_t i = 0; i < call->choices_n; i++) {
         const struct quire_usage *usage = &call->choices[i].usage;
-        prompt += usage->prompt_tokens;
         completion += usage->completion_tokens;
+        if (i % call->params.n != 0) continue;
+        prompt += usage->prompt_tokens;
         cached += usage->cached_tokens;
     }
     qr_buffer_printf(
@@ -234,6 +257,11 @@ static void put_head(const struct qr_call *call, const char *object, struct qr_b
                      object, (unsigned long long)call->created_s);
     qr_json_put_cstring(out, call->task.server->settings.name);
     qr_buffer_put(out, ",", 1);
+}
+
+const struct qr_prompt *qr_call_prompt(const struct qr_call_choice *choice)
+{
+    return &choice->call->prompts.all[choice->index / choice->call->params.n];
 }
 
 void qr_call_put_finish(const struct qr_call_choice *choice, struct qr_buffer *out)
@@ -284,7 +312,7 @@ static void send_opening(struct qr_call_choice *choice)
     if (!call->kind->put_opening) return;
     qr_buffer_init(&payload, memory_of(call));
     put_head(call, call->kind->chunk_object, &payload);
-    call->kind->put_opening(&payload);
+    call->kind->put_opening(choice, &payload);
     qr_buffer_put(&payload, "}", 1);
     stream_put(call, &payload);
     qr_buffer_deinit(&payload);
@@ -347,7 +375,7 @@ static void answer(struct qr_call *call)
     qr_buffer_put(&body, ",", 1);
     put_usage(call, &body);
     qr_buffer_put(&body, "}", 1);
-    for (size_t i = 0; i < call->prompts.n; i++) {
+    for (size_t i = 0; i < call->choices_n; i++) {
         const struct qr_call_choice *choice = &call->choices[i];
         if (choice->finish == QUIRE_FINISH_CANCELLED) {
             (void)qr_fail_engine(&call->failure, QUIRE_STOPPING, NULL);
@@ -404,7 +432,7 @@ static void take_end(struct qr_call_choice *choice, const struct quire_event *ev
 
 void qr_call_take(struct qr_server *server, const struct quire_event *event)
 {
-    struct qr_call_choice *choice = event->user;
+    struct qr_call_choice *choice = (struct qr_call_choice *)event->user + event->choice;
     struct qr_call *call = choice->call;
     const struct qr_params *p = &call->params;
     if (!call->touched) {
@@ -429,7 +457,7 @@ void qr_call_take(struct qr_server *server, const struct quire_event *event)
 static void end_turn(struct qr_call *call)
 {
     if (call->task.conn && call->params.stream) {
-        for (size_t i = 0; i < call->prompts.n; i++) {
+        for (size_t i = 0; i < call->choices_n; i++) {
             struct qr_call_choice *choice = &call->choices[i];
             if (choice->tokens_n > 0 || (choice->ended && !choice->closed)) send_chunk(choice);
         }

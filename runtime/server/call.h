@@ -28,8 +28,8 @@ struct qr_call;
  * chunk's.  The JSON pieces are the insides of lists and objects. */
 struct qr_call_choice {
     struct qr_call *call;
-    uint32_t index;
-    quire_id id; /* 0: not in the engine */
+    uint32_t index; /* prompt * n + i */
+    quire_id id;    /* of the prompt's request; 0: not in the engine */
     bool ended;
     bool closed;       /* its last chunk has been sent */
     bool opened;       /* its first one has */
@@ -59,7 +59,7 @@ struct qr_call_kind {
     void (*begin_choice)(struct qr_call_choice *choice);
     /* "choices": of a chunk before a choice's first (NULL: there is none), of the whole answer,
      * and of a chunk. */
-    void (*put_opening)(struct qr_buffer *out);
+    void (*put_opening)(const struct qr_call_choice *choice, struct qr_buffer *out);
     void (*put_choices)(struct qr_call *call, struct qr_buffer *out);
     void (*put_chunk)(struct qr_call_choice *choice, struct qr_buffer *out);
 };
@@ -73,7 +73,8 @@ struct qr_call {
     struct qr_params params;
     struct qr_prompts prompts;
     struct qr_failure failure;
-    struct qr_call_choice *choices; /* [prompts.n] */
+    struct qr_call_choice *choices; /* [choices_n] */
+    size_t choices_n;               /* n for each prompt */
     uint32_t live_n;                /* choices in the engine */
     bool submitted;                 /* all choices were accepted */
     char id[48];
@@ -92,6 +93,8 @@ void qr_call_cancel_all(struct qr_server *server);
 
 /* ---- for the kinds ------------------------------------------------------------------------- */
 
+/* What it continues. */
+const struct qr_prompt *qr_call_prompt(const struct qr_call_choice *choice);
 /* "stop", "length" or "abort" in quotes, or null while a choice goes on. */
 void qr_call_put_finish(const struct qr_call_choice *choice, struct qr_buffer *out);
 /* The stop string in quotes, the id out of stop_token_ids, or null. */

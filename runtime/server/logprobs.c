@@ -120,7 +120,7 @@ static uint64_t characters(const struct token *token)
 static uint64_t text_characters(const struct qr_call_choice *choice,
                                 const struct quire_event *event)
 {
-    const struct qr_prompt *prompt = &choice->call->prompts.all[choice->index];
+    const struct qr_prompt *prompt = qr_call_prompt(choice);
     const struct quire_model_info *info = &choice->call->task.server->info;
     const quire_model *model = model_of(choice);
     struct token token;

@@ -220,6 +220,27 @@ static bool read_answer(const struct qr_json *body, enum qr_endpoint endpoint, s
     return true;
 }
 
+/* After read_answer. */
+static bool read_choices(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
+{
+    int64_t n = 1, best_of = 0;
+    if (!qr_field_integer(body, "n", 1, QR_CHOICES_MAX, &n, f) ||
+        !qr_field_integer(body, "best_of", 1, QR_CHOICES_MAX, &best_of, f)) {
+        return false;
+    }
+    if (best_of && best_of < n) {
+        return qr_fail_field(f, "best_of", "best_of must be at least n, %" PRId64, n);
+    }
+    if (best_of > n && p->stream) {
+        return qr_fail_field(f, "best_of",
+                             "best_of must be n when stream is true: the best are known when all "
+                             "have ended");
+    }
+    p->n = (uint32_t)n;
+    p->best_of = best_of > n ? (uint32_t)best_of : p->n;
+    return true;
+}
+
 static bool not_yet(struct qr_failure *f, const char *name)
 {
     return qr_fail_field(f, name, "%s is not supported yet", name);
@@ -230,20 +251,16 @@ static bool not_yet(struct qr_failure *f, const char *name)
 static bool read_later(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
 {
     (void)p;
-    int64_t n = 1, best_of = 1, priority = 0;
+    int64_t priority = 0;
     double presence = 0, frequency = 0, repetition = 1;
     struct quire_text text;
     if (!qr_field_string(body, "model", &text, f) || !qr_field_string(body, "user", &text, f) ||
-        !qr_field_integer(body, "n", 1, 128, &n, f) ||
-        !qr_field_integer(body, "best_of", 1, 128, &best_of, f) ||
         !qr_field_integer(body, "priority", INT32_MIN, INT32_MAX, &priority, f) ||
         !field_number(body, "presence_penalty", -2, false, 2, &presence, f) ||
         !field_number(body, "frequency_penalty", -2, false, 2, &frequency, f) ||
         !field_number(body, "repetition_penalty", 0, true, FLT_MAX, &repetition, f)) {
         return false;
     }
-    if (n != 1) return not_yet(f, "n");
-    if (best_of != 1) return not_yet(f, "best_of");
     if (priority != 0) return not_yet(f, "priority");
     if (presence != 0) return not_yet(f, "presence_penalty");
     if (frequency != 0) return not_yet(f, "frequency_penalty");
@@ -276,7 +293,7 @@ bool qr_params_read(const struct qr_json *body, enum qr_endpoint endpoint,
 {
     memset(params, 0, sizeof *params);
     return read_later(body, params, failure) && read_answer(body, endpoint, params, failure) &&
-           read_sampling(body, params, failure) &&
+           read_choices(body, params, failure) && read_sampling(body, params, failure) &&
            read_lengths(body, endpoint, limits, params, failure) &&
            read_stops(body, limits, params, failure) &&
            read_logprobs(body, endpoint, params, failure) && read_salt(body, params, failure);

@@ -35,6 +35,8 @@ struct qr_params {
     bool has_max_tokens;
     uint32_t max_tokens;
     uint32_t min_tokens;
+    uint32_t n;
+    uint32_t best_of; /* at least n */
     bool stream;
     bool include_usage;
     bool echo;

@@ -174,8 +174,8 @@ static void wrong_fields_are_named(void **state)
         {"{\"model\":5}", "model", "must be a string"},
         {"{\"user\":{}}", "user", "must be a string"},
         /* named, but to come */
-        {"{\"n\":2}", "n", "not supported yet"},
-        {"{\"best_of\":2}", "best_of", "not supported yet"},
+        {"{\"n\":3,\"best_of\":2}", "best_of", "at least n, 3"},
+        {"{\"best_of\":2,\"stream\":true}", "best_of", "when stream is true"},
         {"{\"presence_penalty\":0.1}", "presence_penalty", "not supported yet"},
         {"{\"frequency_penalty\":-0.1}", "frequency_penalty", "not supported yet"},
         {"{\"repetition_penalty\":1.1}", "repetition_penalty", "not supported yet"},
@@ -204,6 +204,24 @@ static void harmless_values_are_taken(void **state)
                  "\"repetition_penalty\":1,\"logit_bias\":{},\"priority\":0,\"user\":\"me\","
                  "\"model\":\"any\",\"service_tier\":17,\"tools\":[{}]}",
                  QR_COMPLETIONS, &p);
+}
+
+/* Goal: n is one, and best_of as many, where they are not said. */
+static void choices_are_counted(void **state)
+{
+    (void)state;
+    struct qr_params p;
+    assert_taken("{}", QR_CHAT, &p);
+    assert_int_equal(p.n, 1);
+    assert_int_equal(p.best_of, 1);
+    assert_taken("{\"n\":3,\"stream\":true}", QR_CHAT, &p);
+    assert_int_equal(p.n, 3);
+    assert_int_equal(p.best_of, 3);
+    assert_taken("{\"n\":2,\"best_of\":128}", QR_COMPLETIONS, &p);
+    assert_int_equal(p.n, 2);
+    assert_int_equal(p.best_of, 128);
+    assert_taken("{\"n\":2,\"best_of\":2,\"stream\":true}", QR_COMPLETIONS, &p);
+    assert_int_equal(p.best_of, 2);
 }
 
 /* Goal: lengths are held against the context as vLLM does. */
@@ -238,9 +256,9 @@ static void max_tokens_fits_the_context(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_vllms),          cmocka_unit_test(fields_are_read),
-        cmocka_unit_test(wrong_fields_are_named),      cmocka_unit_test(harmless_values_are_taken),
-        cmocka_unit_test(max_tokens_fits_the_context),
+        cmocka_unit_test(defaults_are_vllms),     cmocka_unit_test(fields_are_read),
+        cmocka_unit_test(wrong_fields_are_named), cmocka_unit_test(harmless_values_are_taken),
+        cmocka_unit_test(choices_are_counted),    cmocka_unit_test(max_tokens_fits_the_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
