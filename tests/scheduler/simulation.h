@@ -554,7 +554,7 @@ static void sim_bound_preemptions(struct sim *sim, struct sim_seq *seq)
         }
         if (!other->ran) continue;
         if (sim_before(seq, other)) {
-            if (other->runs) other->growth_n += sim_pages_for(sim, seq->tokens_max) + 2;
+            other->growth_n += sim_pages_for(sim, seq->tokens_max) + 2;
             other->older_n++;
         } else if (other->runs) {
             seq->growth_n +=
