@@ -21,8 +21,7 @@ bool qr_kv_shape_page_bytes(const struct qr_kv_shape *shape, size_t *page_bytes)
 {
     size_t bytes;
 
-    if (shape->type != QR_KV_F32 && shape->type != QR_KV_F16 && shape->type != QR_KV_BF16)
-        return false;
+    if ((unsigned)shape->type >= QR_KV_TYPES_N) return false;
     if (shape->layers_n == 0 || shape->heads_n == 0) return false;
     if (shape->head_dim == 0 || shape->head_dim % 8 != 0 || shape->head_dim > QR_HEAD_DIM_MAX)
         return false;

@@ -3,8 +3,8 @@
  *
  * A page holds page_tokens tokens of every layer.  Its memory is base + id * page_bytes; inside,
  * [layer][KV head][K panels, then V panels] (kernels/attention.h).  One id names a page in every
- * layer, so copying a page is one memcpy.  Every head's K and V start on 64 bytes: a panel of 16
- * tokens is a multiple of 16 * 8 * 2 bytes.
+ * layer, so copying a page is one memcpy.  Every head's K and V start on 64 bytes, as a panel of 16
+ * tokens is a multiple of 64 bytes in every type.
  *
  * Thread: engine only for copy; views may be made anywhere.   Memory: the caller's region, 64-byte
  * aligned, pages_n * page_bytes. */

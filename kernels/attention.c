@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "kernels/attention_order.h"
+#include "kernels/attention_q8.h"
 #include "kernels/cpu.h"
 #include "kernels/exponential.h"
 #include "kernels/types.h"
 
 size_t qr_kv_panel_bytes(enum qr_kv_type type, uint32_t head_dim)
 {
+    if (type == QR_KV_Q8) return ((size_t)head_dim + sizeof(float)) * QR_KV_PANEL;
     return (size_t)head_dim * QR_KV_PANEL * (type == QR_KV_F32 ? 4 : 2);
 }
 
@@ -54,21 +56,84 @@ static void kv_store(enum qr_kv_type type, uint8_t *panel, size_t index, float f
     memcpy(panel + 2 * index, &h, sizeof h);
 }
 
+static void put_q8(const struct qr_kv_view *kv, uint8_t *k, uint8_t *v, uint32_t lane,
+                   const float *key, const float *value)
+{
+    const size_t scale_at = qr_q8_scales_at(kv->head_dim) + lane * sizeof(float);
+    int8_t quants[QR_HEAD_DIM_MAX];
+    float scale = qr_q8_quantize(key, kv->head_dim, quants, NULL);
+
+    memcpy(k + scale_at, &scale, sizeof scale);
+    for (uint32_t d = 0; d < kv->head_dim; d++)
+        k[qr_q8_key_at(d, lane)] = (uint8_t)(quants[d] + QR_Q8_KEY_RAISE);
+    scale = qr_q8_quantize(value, kv->head_dim, quants, NULL);
+    memcpy(v + scale_at, &scale, sizeof scale);
+    memcpy(v + (size_t)lane * kv->head_dim, quants, kv->head_dim);
+}
+
 static QR_KV_PUT_FN(put_scalar)
 {
     uint8_t *k = qr_kv_panel(kv, position / QR_KV_PANEL);
     uint8_t *v = k + kv->v_offset;
-    size_t lane = position % QR_KV_PANEL;
+    uint32_t lane = position % QR_KV_PANEL;
 
+    if (kv->type == QR_KV_Q8) {
+        put_q8(kv, k, v, lane, key, value);
+        return;
+    }
     for (size_t d = 0; d < kv->head_dim; d++) {
         kv_store(kv->type, k, d * QR_KV_PANEL + lane, key[d]);
         kv_store(kv->type, v, lane * kv->head_dim + d, value[d]);
     }
 }
 
-/* One query (scaled) against the keys [begin, end) of one block: state.m, state.l and o[]. */
-static void block_scalar(const struct qr_kv_view *kv, const float *q, uint32_t begin, uint32_t end,
-                         struct qr_attention_state state)
+/* ---- a query --------------------------------------------------------------------------- */
+
+static void query_take(struct qr_attention_scratch *s, const struct qr_kv_view *kv, const float *q)
+{
+    for (uint32_t d = 0; d < kv->head_dim; d++)
+        s->q[d] = q[d] * qr_attention_scale(kv->head_dim);
+    if (kv->type == QR_KV_Q8) s->q_scale[0] = qr_q8_quantize(s->q, kv->head_dim, s->q8, NULL);
+}
+
+static float score_of(const struct qr_attention_scratch *s, const struct qr_kv_view *kv, uint32_t t)
+{
+    const uint8_t *k = qr_kv_panel(kv, t / QR_KV_PANEL);
+    uint32_t lane = t % QR_KV_PANEL;
+    float score = 0.0f;
+
+    if (kv->type == QR_KV_Q8) {
+        int32_t sum = 0;
+
+        for (uint32_t d = 0; d < kv->head_dim; d++)
+            sum += s->q8[d] * (k[qr_q8_key_at(d, lane)] - QR_Q8_KEY_RAISE);
+        return (float)sum * (qr_q8_scale(k, kv->head_dim, lane) * s->q_scale[0]);
+    }
+    for (uint32_t d = 0; d < kv->head_dim; d++)
+        score = fmaf(s->q[d], kv_load(kv->type, k, d * QR_KV_PANEL + lane), score);
+    return score;
+}
+
+/* Token t's value with weight e. */
+static void value_add(const struct qr_kv_view *kv, uint32_t t, float e, float *o)
+{
+    const uint8_t *v = qr_kv_panel(kv, t / QR_KV_PANEL) + kv->v_offset;
+    uint32_t lane = t % QR_KV_PANEL;
+
+    if (kv->type == QR_KV_Q8) {
+        float weight = e * qr_q8_scale(v, kv->head_dim, lane);
+
+        for (uint32_t d = 0; d < kv->head_dim; d++)
+            o[d] = fmaf(weight, (float)(int8_t)v[lane * kv->head_dim + d], o[d]);
+        return;
+    }
+    for (uint32_t d = 0; d < kv->head_dim; d++)
+        o[d] = fmaf(e, kv_load(kv->type, v, (size_t)lane * kv->head_dim + d), o[d]);
+}
+
+/* The query against the keys [begin, end) of one block: state.m, state.l and o[]. */
+static void block_scalar(const struct qr_attention_scratch *s, const struct qr_kv_view *kv,
+                         uint32_t begin, uint32_t end, struct qr_attention_state state)
 {
     float p[QR_KV_BLOCK];
     float lanes[QR_KV_PANEL] = {0};
@@ -76,24 +141,18 @@ static void block_scalar(const struct qr_kv_view *kv, const float *q, uint32_t b
     uint32_t first = begin / QR_KV_BLOCK * QR_KV_BLOCK;
 
     for (uint32_t t = begin; t < end; t++) {
-        const uint8_t *k = qr_kv_panel(kv, t / QR_KV_PANEL);
-        float s = 0.0f;
+        float score = score_of(s, kv, t);
 
-        for (uint32_t d = 0; d < kv->head_dim; d++)
-            s = fmaf(q[d], kv_load(kv->type, k, d * QR_KV_PANEL + t % QR_KV_PANEL), s);
-        p[t - first] = s;
-        max = s > max ? s : max;
+        p[t - first] = score;
+        max = score > max ? score : max;
     }
     for (uint32_t d = 0; d < kv->head_dim; d++)
         state.o[d] = 0.0f;
     for (uint32_t t = begin; t < end; t++) {
-        const uint8_t *v = qr_kv_panel(kv, t / QR_KV_PANEL) + kv->v_offset;
         float e = qr_exp2(p[t - first] - max);
 
         lanes[t % QR_KV_PANEL] += e;
-        for (uint32_t d = 0; d < kv->head_dim; d++)
-            state.o[d] =
-                fmaf(e, kv_load(kv->type, v, t % QR_KV_PANEL * kv->head_dim + d), state.o[d]);
+        value_add(kv, t, e, state.o);
     }
     for (unsigned half = QR_KV_PANEL / 2; half > 0; half /= 2)
         for (unsigned i = 0; i < half; i++)
@@ -143,15 +202,12 @@ static QR_ATTEND_FN(attend_scalar)
         uint32_t begin = qr_attention_begin(a, r);
 
         for (uint32_t h = 0; h < a->group_n; h++) {
-            const float *q = a->q + r * a->q_stride + h * kv->head_dim;
-
-            for (uint32_t d = 0; d < kv->head_dim; d++)
-                s->q[d] = q[d] * qr_attention_scale(kv->head_dim);
+            query_take(s, kv, a->q + r * a->q_stride + h * kv->head_dim);
             for (uint32_t b = begin / QR_KV_BLOCK; b * QR_KV_BLOCK < end; b++) {
                 uint32_t from = b * QR_KV_BLOCK > begin ? b * QR_KV_BLOCK : begin;
                 uint32_t to = (b + 1) * QR_KV_BLOCK < end ? (b + 1) * QR_KV_BLOCK : end;
 
-                block_scalar(kv, s->q, from, to, block);
+                block_scalar(s, kv, from, to, block);
                 merge_scalar(sum, block, b == begin / QR_KV_BLOCK, kv->head_dim);
             }
             finish_scalar(a->out + r * a->out_stride + h * kv->head_dim, sum, kv->head_dim);
@@ -168,14 +224,13 @@ static QR_ATTEND_BLOCKS_FN(attend_blocks_scalar)
     qr_attention_check(kv, a);
     assert(a->rows_n == 1 && block_end <= a->position / QR_KV_BLOCK + 1);
     for (uint32_t h = 0; h < a->group_n; h++) {
-        for (uint32_t d = 0; d < kv->head_dim; d++)
-            s->q[d] = a->q[h * kv->head_dim + d] * qr_attention_scale(kv->head_dim);
+        query_take(s, kv, a->q + (size_t)h * kv->head_dim);
         for (uint32_t b = block_begin; b < block_end; b++) {
             uint32_t from = b * QR_KV_BLOCK > begin ? b * QR_KV_BLOCK : begin;
             uint32_t to = (b + 1) * QR_KV_BLOCK < end ? (b + 1) * QR_KV_BLOCK : end;
 
             if (from < to)
-                block_scalar(kv, s->q, from, to,
+                block_scalar(s, kv, from, to,
                              qr_attention_partial(partial, b, h, a->group_n, kv->head_dim));
         }
     }

@@ -5,7 +5,8 @@
  *     K in panels of 16 tokens, each [head_dim][16]: one vector meets 16 keys;
  *     V in panels of 16 tokens, each [16][head_dim].
  * A panel is 16 tokens whatever the page size, so neither code nor bits depend on it.  Types: f32,
- * f16, and bf16 stored as plain [head_dim][16] words.  Sums are f32 in every type.
+ * f16, and bf16 stored as plain [head_dim][16] words; q8: K [head_dim/4][16][4] and V int8, each
+ * panel followed by a scale a token (attention_q8.h).  Sums are f32; a q8 score's is int32.
  *
  * Order, which makes a row's bits independent of everything but its own keys: the query is scaled
  * by log2(e) / sqrt(head_dim) and p = 2^(s - m).  Keys go in blocks of 256 at absolute positions.
@@ -14,6 +15,8 @@
  * from its first.  Blocks are then merged in order:
  *     m' = max(m, mb);  l' = l 2^(m - m') + lb 2^(mb - m');  o' = o 2^(m - m') + ob 2^(mb - m').
  * A masked key is left out by selection: it adds exactly 0, even where the page holds NaN.
+ * q8: the scaled query is quantised as keys are; a score is the exact sum of products, as float,
+ * times (key's scale * query's scale); o's weights are p * value's scale, l's are p.
  *
  * Thread: any.   Memory: the caller's, 64-byte aligned. */
 #ifndef QR_KERNELS_ATTENTION_H
@@ -27,7 +30,8 @@
 #define QR_HEAD_DIM_MAX 256u
 #define QR_GROUP_MAX    16u /* query heads to a KV head */
 
-enum qr_kv_type { QR_KV_F32, QR_KV_F16, QR_KV_BF16 };
+enum qr_kv_type { QR_KV_F32, QR_KV_F16, QR_KV_BF16, QR_KV_Q8 };
+#define QR_KV_TYPES_N 4
 
 /* Bytes of one panel of K (and the same of V). head_dim is a multiple of 8. */
 size_t qr_kv_panel_bytes(enum qr_kv_type type, uint32_t head_dim);
@@ -43,7 +47,8 @@ struct qr_kv_view {
     const uint32_t *pages; /* [ceil(length / page_tokens)] */
 };
 
-/* Writes token `position`'s key and value (head_dim f32 each, key already rotated). */
+/* Writes token `position`'s key and value (head_dim f32 each, key already rotated). f16 and bf16
+ * round to the nearest even; past f16's range is infinity. */
 #define QR_KV_PUT_FN(name)                                                                         \
     void name(const struct qr_kv_view *kv, uint32_t position, const float *key, const float *value)
 typedef QR_KV_PUT_FN(qr_kv_put_fn);

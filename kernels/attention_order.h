@@ -22,7 +22,10 @@
 #define QR_ATTENTION_SCORES (QR_KV_BLOCK + 16u)
 
 struct qr_attention_scratch {
-    float q[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* scaled queries */
+    float q[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX];   /* scaled queries */
+    int8_t q8[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* and quantised, for q8 */
+    float q_scale[QR_ATTENTION_QUERIES];
+    int32_t q_start[QR_ATTENTION_QUERIES]; /* takes the keys' 128 off their sum */
     float p[QR_ATTENTION_QUERIES * QR_ATTENTION_SCORES];
     float o[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX];       /* the sum so far */
     float o_block[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* the block's */
@@ -30,6 +33,14 @@ struct qr_attention_scratch {
     float l[QR_ATTENTION_QUERIES];
     float m_block[QR_ATTENTION_QUERIES];
     float l_block[QR_ATTENTION_QUERIES];
+};
+
+/* A tile's queries in the scratch, [queries][head_dim]; the last three for int8 pages. */
+struct qr_attention_queries {
+    const float *floats;
+    const int8_t *quants;
+    const float *scales;
+    const int32_t *starts;
 };
 
 /* One query's maximum, sum of weights and weighted sum of values (head_dim). */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* x86/attention -- the x86 variants of attention.h.  Each equals scalar bit for bit.
+ * A level takes every type: what it has no way of its own for, it hands to the level below.
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_KERNELS_X86_ATTENTION_H
@@ -13,9 +14,17 @@ QR_ATTEND_FN(qr_attend_avx2);
 QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx2);
 QR_ATTEND_MERGE_FN(qr_attend_merge_avx2);
 
+/* int8 pages only. */
+QR_KV_PUT_FN(qr_kv_put_q8_avx2);
+QR_ATTEND_FN(qr_attend_q8_avx2);
+QR_ATTEND_BLOCKS_FN(qr_attend_blocks_q8_avx2);
+
 QR_ATTEND_FN(qr_attend_avx512);
 QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx512);
 QR_ATTEND_MERGE_FN(qr_attend_merge_avx512);
+
+QR_ATTEND_FN(qr_attend_avx512vnni);
+QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx512vnni);
 
 static inline void attention_init_x86(struct qr_attention_kernels *k, unsigned flags)
 {
@@ -29,6 +38,10 @@ static inline void attention_init_x86(struct qr_attention_kernels *k, unsigned f
     k->attend = qr_attend_avx512;
     k->attend_blocks = qr_attend_blocks_avx512;
     k->attend_merge = qr_attend_merge_avx512;
+
+    if (!(flags & QR_CPU_AVX512VNNI)) return;
+    k->attend = qr_attend_avx512vnni;
+    k->attend_blocks = qr_attend_blocks_avx512vnni;
 }
 
 #endif

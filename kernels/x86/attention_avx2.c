@@ -1,41 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* attention in AVX2: a tile is 3 queries by 2 panels (12 sums in registers), or by 32 values. */
-#include <immintrin.h>
-#include <stdbool.h>
 #include <string.h>
-
-#include "kernels/attention_order.h"
-#include "kernels/exponential.h"
-#include "kernels/types.h"
-#include "kernels/x86/attention.h"
-#include "kernels/x86/power_avx2.h"
-#include "kernels/x86/unroll.h"
 
 #define TILE_QUERIES 3
 #define TILE_PANELS  2u
 #define TILE_COLUMNS 32
+#define TILE_Q8      0
 
-#define VALUE_BYTES(type) ((type) == QR_KV_F32 ? 4u : 2u)
-
-/* For clang: a tile's loops end by its constants too, as it unrolls whole only what has such an end
- * before a call's constants are known; and no load comes forward past this, as it would fill the
- * registers with them. */
-#define LOADS_STAY __asm__ volatile("" ::: "memory")
-
-INLINE __m256 load8(enum qr_kv_type type, const uint8_t *at)
-{
-    if (type == QR_KV_F32) return _mm256_loadu_ps((const void *)at);
-    if (type == QR_KV_F16) return _mm256_cvtph_ps(_mm_loadu_si128((const void *)at));
-    return _mm256_castsi256_ps(
-        _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)at)), 16));
-}
+#include "kernels/types.h"
+#include "kernels/x86/attention.h"
+#include "kernels/x86/attention_parts_avx2.h"
 
 /* ---- scores ---------------------------------------------------------------------------- */
 
 INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint32_t pn,
-                      const uint8_t *const *keys, const uint8_t *const *ahead, const float *q,
-                      uint32_t head_dim, float *p)
+                      const uint8_t *const *keys, const uint8_t *const *ahead,
+                      const struct qr_attention_queries *queries, uint32_t head_dim, float *p)
 {
+    const float *const q = queries->floats;
     const size_t half = 8 * VALUE_BYTES(type);
     const uint32_t vn = 2 * pn;
     __m256 sum[TILE_QUERIES][4];
@@ -77,150 +59,28 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
         _mm256_storeu_ps(p + i * QR_ATTENTION_SCORES + j * 8, sum[i][j]);
 }
 
-/* ---- weights --------------------------------------------------------------------------- */
-
-/* All ones in the lanes, keys from `from` on, that stand for keys of [begin, end). */
-INLINE __m256 lanes_seen(uint32_t from, uint32_t begin, uint32_t end)
+static void softmax_row(float *p, uint32_t begin, uint32_t end, const uint8_t *const *panels,
+                        size_t scales_at, float *m, float *l)
 {
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i key = _mm256_add_epi32(lane, _mm256_set1_epi32((int)from));
-    const __m256i before = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)begin), key);
-
-    return _mm256_castsi256_ps(
-        _mm256_andnot_si256(before, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)end), key)));
-}
-
-INLINE __m256 exp2_8(__m256 x) /* x <= 0 */
-{
-    __m256 n, f, p;
-
-    x = _mm256_max_ps(_mm256_set1_ps(-QR_EXP2_LIMIT), x); /* NaN stays NaN */
-    n = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    f = _mm256_sub_ps(x, n);
-    p = _mm256_fmadd_ps(_mm256_set1_ps(QR_EXP2_C5), f, _mm256_set1_ps(QR_EXP2_C4));
-    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(QR_EXP2_C3));
-    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(QR_EXP2_C2));
-    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(QR_EXP2_C1));
-    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(1.0f));
-    return scale_by_power(p, _mm256_cvtps_epi32(n));
-}
-
-/* Lane i meets lane i + 8, then i + 4, i + 2, i + 1. */
-INLINE float lanes_sum(__m256 low, __m256 high)
-{
-    __m256 a = _mm256_add_ps(low, high);
-    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-
-    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
-    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
-}
-
-INLINE float lanes_max(__m256 a)
-{
-    __m128 b = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-
-    b = _mm_max_ps(b, _mm_movehl_ps(b, b));
-    return _mm_cvtss_f32(_mm_max_ss(b, _mm_movehdup_ps(b)));
-}
-
-/* The panel's scores from i on to weights; those whose key is not of [begin, end) count 0. */
-INLINE void weigh(float *p, uint32_t i, __m256 max, __m256 sum[2], bool edge, uint32_t begin,
-                  uint32_t end)
-{
-    UNROLL
-    for (uint32_t j = 0; j < 2; j++) {
-        __m256 e = exp2_8(_mm256_sub_ps(_mm256_loadu_ps(p + i + 8 * j), max));
-
-        if (edge) e = _mm256_and_ps(lanes_seen(i + 8 * j, begin, end), e);
-        sum[j] = _mm256_add_ps(sum[j], e);
-        _mm256_storeu_ps(p + i + 8 * j, e);
-    }
-}
-
-/* Only the first and the last panel can have lanes that are not seen. */
-static void softmax_row(float *p, uint32_t begin, uint32_t end, float *m, float *l)
-{
-    const __m256 least = _mm256_set1_ps(-INFINITY);
-    const uint32_t first = begin / QR_KV_PANEL * QR_KV_PANEL;
-    const uint32_t last = (end - 1) / QR_KV_PANEL * QR_KV_PANEL;
-    __m256 max = least;
-    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-
-    for (uint32_t i = first; i < end; i += 8) {
-        __m256 s = _mm256_loadu_ps(p + i);
-
-        if (i < first + QR_KV_PANEL || i >= last)
-            s = _mm256_blendv_ps(least, s, lanes_seen(i, begin, end));
-        max = _mm256_max_ps(s, max);
-    }
-    *m = lanes_max(max);
-    max = _mm256_set1_ps(*m);
-    weigh(p, first, max, sum, true, begin, end);
-    for (uint32_t i = first + QR_KV_PANEL; i < last; i += QR_KV_PANEL)
-        weigh(p, i, max, sum, false, begin, end);
-    if (last > first) weigh(p, last, max, sum, true, begin, end);
-    *l = lanes_sum(sum[0], sum[1]);
-}
-
-/* ---- values ---------------------------------------------------------------------------- */
-
-INLINE void values_of(const enum qr_kv_type type, const uint32_t qn, const uint32_t columns_n,
-                      const uint8_t *const *values, const uint8_t *const *ahead, uint32_t begin,
-                      uint32_t end, const float *p, uint32_t head_dim, float *o)
-{
-    const size_t vector = 8 * VALUE_BYTES(type);
-    const size_t row = head_dim * VALUE_BYTES(type);
-    const uint32_t vn = columns_n / 8;
-    __m256 sum[TILE_QUERIES][4];
-
-    UNROLL
-    for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++)
-        UNROLL
-    for (uint32_t j = 0; j < 4 && j < vn; j++)
-        sum[i][j] = _mm256_loadu_ps(o + i * head_dim + j * 8);
-    while (begin < end) {
-        uint32_t panel = begin / QR_KV_PANEL;
-        uint32_t stop = (panel + 1) * QR_KV_PANEL < end ? (panel + 1) * QR_KV_PANEL : end;
-        size_t offset = begin % QR_KV_PANEL * row;
-        const uint8_t *v = values[panel] + offset;
-        const uint8_t *next = ahead[panel] + offset;
-
-        for (; begin < stop; begin++, v += row, next += row) {
-            LOADS_STAY;
-            __m256 w[TILE_QUERIES];
-
-            UNROLL
-            for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++)
-                w[i] = _mm256_broadcast_ss(&p[i * QR_ATTENTION_SCORES + begin]);
-            UNROLL
-            for (uint32_t j = 0; j < 4 && j < vn; j++) {
-                const __m256 x = load8(type, v + j * vector);
-
-                if (j * vector % 64 == 0)
-                    _mm_prefetch((const char *)next + j * vector, _MM_HINT_T1);
-                UNROLL
-                for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++)
-                    sum[i][j] = _mm256_fmadd_ps(w[i], x, sum[i][j]);
-            }
-        }
-    }
-    UNROLL
-    for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++)
-        UNROLL
-    for (uint32_t j = 0; j < 4 && j < vn; j++)
-        _mm256_storeu_ps(o + i * head_dim + j * 8, sum[i][j]);
+    softmax_of(false, p, begin, end, panels, scales_at, m, l);
 }
 
 #include "kernels/x86/attention_body.h"
 
 QR_ATTEND_FN(qr_attend_avx2)
 {
-    attend(kv, a);
+    if (kv->type == QR_KV_Q8)
+        qr_attend_q8_avx2(kv, a);
+    else
+        attend(kv, a);
 }
 
 QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx2)
 {
-    attend_blocks(kv, a, block_begin, block_end, partial);
+    if (kv->type == QR_KV_Q8)
+        qr_attend_blocks_q8_avx2(kv, a, block_begin, block_end, partial);
+    else
+        attend_blocks(kv, a, block_begin, block_end, partial);
 }
 
 QR_ATTEND_MERGE_FN(qr_attend_merge_avx2)
@@ -233,6 +93,10 @@ QR_ATTEND_MERGE_FN(qr_attend_merge_avx2)
 QR_KV_PUT_FN(qr_kv_put_avx2)
 {
     const size_t lane = position % QR_KV_PANEL;
+    if (kv->type == QR_KV_Q8) {
+        qr_kv_put_q8_avx2(kv, position, key, value);
+        return;
+    }
     uint8_t *k = qr_kv_panel(kv, position / QR_KV_PANEL);
     uint8_t *v = k + kv->v_offset;
 

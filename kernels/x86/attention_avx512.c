@@ -1,43 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* attention in AVX-512: a tile is 6 queries by 4 panels (24 sums in registers), or by 64 values. */
-#include <immintrin.h>
-#include <stdbool.h>
-#include <string.h>
-
-#include "kernels/attention_order.h"
-#include "kernels/exponential.h"
-#include "kernels/x86/attention.h"
-#include "kernels/x86/unroll.h"
-
 #define TILE_QUERIES 6
 #define TILE_PANELS  4u
 #define TILE_COLUMNS 64
-#define LANES_ALL    0xffffu
+#define TILE_Q8      0
 
-#define VALUE_BYTES(type) ((type) == QR_KV_F32 ? 4u : 2u)
-
-/* For clang: a tile's loops end by its constants too, as it unrolls whole only what has such an end
- * before a call's constants are known; and no load comes forward past this, as it would fill the
- * registers with them. */
-#define LOADS_STAY __asm__ volatile("" ::: "memory")
-
-/* 16 stored values to floats; lanes outside the mask are 0 and not read. */
-INLINE __m512 load16(enum qr_kv_type type, const uint8_t *at, bool half)
-{
-    __m256i h;
-
-    if (type == QR_KV_F32) return half ? _mm512_maskz_loadu_ps(0xff, at) : _mm512_loadu_ps(at);
-    h = half ? _mm256_maskz_loadu_epi16(0xff, at) : _mm256_loadu_si256((const void *)at);
-    if (type == QR_KV_F16) return _mm512_cvtph_ps(h);
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
-}
+#include "kernels/x86/attention.h"
+#include "kernels/x86/attention_parts_avx512.h"
 
 /* ---- scores ---------------------------------------------------------------------------- */
 
 INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint32_t pn,
-                      const uint8_t *const *keys, const uint8_t *const *ahead, const float *q,
-                      uint32_t head_dim, float *p)
+                      const uint8_t *const *keys, const uint8_t *const *ahead,
+                      const struct qr_attention_queries *x, uint32_t head_dim, float *p)
 {
+    const float *const q = x->floats;
     const size_t row = QR_KV_PANEL * VALUE_BYTES(type);
     __m512 sum[TILE_QUERIES][4];
 
@@ -64,10 +41,10 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
                 k[j] = load16(type, keys[j] + at + e * row, false);
             UNROLL
             for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++) {
-                const __m512 x = _mm512_set1_ps(q[i * head_dim + d + e]);
+                const __m512 one = _mm512_set1_ps(q[i * head_dim + d + e]);
                 UNROLL
                 for (uint32_t j = 0; j < 4 && j < pn; j++)
-                    sum[i][j] = _mm512_fmadd_ps(x, k[j], sum[i][j]);
+                    sum[i][j] = _mm512_fmadd_ps(one, k[j], sum[i][j]);
             }
         }
     }
@@ -78,135 +55,29 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
         _mm512_storeu_ps(p + i * QR_ATTENTION_SCORES + j * QR_KV_PANEL, sum[i][j]);
 }
 
-/* ---- weights --------------------------------------------------------------------------- */
-
-/* The panel's lanes that stand for keys of [begin, end). */
-INLINE __mmask16 lanes_seen(uint32_t panel, uint32_t begin, uint32_t end)
+static void softmax_row(float *p, uint32_t begin, uint32_t end, const uint8_t *const *panels,
+                        size_t scales_at, float *m, float *l)
 {
-    uint32_t from = panel * QR_KV_PANEL;
-    uint32_t low = begin > from ? begin - from : 0;
-    uint32_t high = end - from < QR_KV_PANEL ? end - from : QR_KV_PANEL;
-
-    return (__mmask16)((LANES_ALL << low) & (LANES_ALL >> (QR_KV_PANEL - high)));
-}
-
-/* x <= 0; what scalef takes below the smallest float is 0. */
-INLINE __m512 exp2_16(__m512 x)
-{
-    __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m512 f = _mm512_sub_ps(x, n);
-    __m512 p = _mm512_fmadd_ps(_mm512_set1_ps(QR_EXP2_C5), f, _mm512_set1_ps(QR_EXP2_C4));
-
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(QR_EXP2_C3));
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(QR_EXP2_C2));
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(QR_EXP2_C1));
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f));
-    return _mm512_scalef_ps(p, n);
-}
-
-/* Lane i meets lane i + 8, then i + 4, i + 2, i + 1. */
-INLINE float lanes_sum(__m512 x)
-{
-    __m256 a = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
-    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-
-    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
-    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
-}
-
-/* Only the first and the last panel can have lanes that are not seen. */
-static void softmax_row(float *p, uint32_t begin, uint32_t end, float *m, float *l)
-{
-    const uint32_t first = begin / QR_KV_PANEL;
-    const uint32_t last = (end - 1) / QR_KV_PANEL;
-    const __mmask16 first_seen = lanes_seen(first, begin, end);
-    const __mmask16 last_seen = lanes_seen(last, begin, end);
-    __m512 max, sum, e;
-
-    max = _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), first_seen, p + first * QR_KV_PANEL);
-    for (uint32_t i = first + 1; i < last; i++)
-        max = _mm512_max_ps(_mm512_loadu_ps(p + i * QR_KV_PANEL), max);
-    max = _mm512_mask_max_ps(max, last_seen, _mm512_loadu_ps(p + last * QR_KV_PANEL), max);
-    *m = _mm512_reduce_max_ps(max);
-    max = _mm512_set1_ps(*m);
-
-    e = exp2_16(_mm512_sub_ps(_mm512_loadu_ps(p + first * QR_KV_PANEL), max));
-    sum = _mm512_maskz_mov_ps(first_seen, e);
-    _mm512_storeu_ps(p + first * QR_KV_PANEL, e);
-    for (uint32_t i = first + 1; i < last; i++) {
-        e = exp2_16(_mm512_sub_ps(_mm512_loadu_ps(p + i * QR_KV_PANEL), max));
-        sum = _mm512_add_ps(sum, e);
-        _mm512_storeu_ps(p + i * QR_KV_PANEL, e);
-    }
-    if (last > first) {
-        e = exp2_16(_mm512_sub_ps(_mm512_loadu_ps(p + last * QR_KV_PANEL), max));
-        sum = _mm512_mask_add_ps(sum, last_seen, sum, e);
-        _mm512_storeu_ps(p + last * QR_KV_PANEL, e);
-    }
-    *l = lanes_sum(sum);
-}
-
-/* ---- values ---------------------------------------------------------------------------- */
-
-INLINE void values_of(const enum qr_kv_type type, const uint32_t qn, const uint32_t columns_n,
-                      const uint8_t *const *values, const uint8_t *const *ahead, uint32_t begin,
-                      uint32_t end, const float *p, uint32_t head_dim, float *o)
-{
-    const uint32_t vn = (columns_n + 15) / 16;
-    const bool half = columns_n == 8;
-    const size_t vector = 16 * VALUE_BYTES(type);
-    const size_t row = head_dim * VALUE_BYTES(type);
-    const __mmask16 mask = half ? 0xff : LANES_ALL;
-    __m512 sum[TILE_QUERIES][4];
-
-    UNROLL
-    for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++)
-        UNROLL
-    for (uint32_t j = 0; j < 4 && j < vn; j++)
-        sum[i][j] = _mm512_maskz_loadu_ps(mask, o + i * head_dim + j * 16);
-    while (begin < end) {
-        uint32_t panel = begin / QR_KV_PANEL;
-        uint32_t stop = (panel + 1) * QR_KV_PANEL < end ? (panel + 1) * QR_KV_PANEL : end;
-        size_t offset = begin % QR_KV_PANEL * row;
-        const uint8_t *v = values[panel] + offset;
-        const uint8_t *next = ahead[panel] + offset;
-
-        for (; begin < stop; begin++, v += row, next += row) {
-            LOADS_STAY;
-            __m512 x[4];
-
-            UNROLL
-            for (uint32_t j = 0; j < 4 && j < vn; j++) {
-                if (vector == 64 || j % 2 == 0)
-                    _mm_prefetch((const char *)next + j * vector, _MM_HINT_T1);
-                x[j] = load16(type, v + j * vector, half);
-            }
-            UNROLL
-            for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++) {
-                const __m512 w = _mm512_set1_ps(p[i * QR_ATTENTION_SCORES + begin]);
-                UNROLL
-                for (uint32_t j = 0; j < 4 && j < vn; j++)
-                    sum[i][j] = _mm512_fmadd_ps(w, x[j], sum[i][j]);
-            }
-        }
-    }
-    UNROLL
-    for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++)
-        UNROLL
-    for (uint32_t j = 0; j < 4 && j < vn; j++)
-        _mm512_mask_storeu_ps(o + i * head_dim + j * 16, mask, sum[i][j]);
+    softmax_of(false, p, begin, end, panels, scales_at, m, l);
 }
 
 #include "kernels/x86/attention_body.h"
 
+/* int8 pages need VNNI, or AVX2's way. */
 QR_ATTEND_FN(qr_attend_avx512)
 {
-    attend(kv, a);
+    if (kv->type == QR_KV_Q8)
+        qr_attend_avx2(kv, a);
+    else
+        attend(kv, a);
 }
 
 QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx512)
 {
-    attend_blocks(kv, a, block_begin, block_end, partial);
+    if (kv->type == QR_KV_Q8)
+        qr_attend_blocks_avx2(kv, a, block_begin, block_end, partial);
+    else
+        attend_blocks(kv, a, block_begin, block_end, partial);
 }
 
 QR_ATTEND_MERGE_FN(qr_attend_merge_avx512)

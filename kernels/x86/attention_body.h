@@ -3,10 +3,13 @@
  *
  * Included once by each x86/attention_<level>.c, after what depends on the level:
  *     TILE_QUERIES, TILE_PANELS, TILE_COLUMNS    the most that a tile takes
+ *     TILE_Q8          1: for int8 pages; then query_quantize() too, a scaled query to its quants
  *     scores_of()      scores of qn queries against pn panels of keys: 1, 2 or 4
- *     softmax_row()    a query's scores in a block to weights, their maximum and their sum
+ *     softmax_row()    a query's scores in a block to weights, their maximum and their sum; int8
+ *                      values' scales, at scales_at in each panel, go into the weights
  *     values_of()      weighted values of qn queries in columns_n columns (8, 16, 32 or 64),
- * chained on to what stands in o qn, pn, columns_n and the type are constants in each call.
+ *                      chained on to what stands in o
+ * qn, pn, columns_n and the type are constants in each call.
  *
  * A query is one head of one row.  Up to QR_ATTENTION_QUERIES go over a block together: for each
  * group of four panels all tiles, so that keys and values come from memory once and then from the
@@ -23,119 +26,7 @@
 #define GROUP_KEYS   (GROUP_PANELS * QR_KV_PANEL)
 #define BLOCK_PANELS (QR_KV_BLOCK / QR_KV_PANEL)
 
-/* ---- tiles: from numbers to constants -------------------------------------------------- */
-
-INLINE void scores_panels(const enum qr_kv_type type, const uint32_t qn, uint32_t pn,
-                          const uint8_t *const *keys, const uint8_t *const *ahead, const float *q,
-                          uint32_t head_dim, float *p)
-{
-    for (uint32_t done = 0, n; done < pn; done += n) {
-        /* a tile prefetches TILE_PANELS panels, whatever it takes */
-        const uint8_t *const *next = done % TILE_PANELS ? keys : ahead + done;
-
-        n = pn - done;
-        if (n >= 4 && TILE_PANELS >= 4) {
-            n = 4;
-            scores_of(type, qn, 4, keys + done, next, q, head_dim, p + done * QR_KV_PANEL);
-        } else if (n >= 2) {
-            n = 2;
-            scores_of(type, qn, 2, keys + done, next, q, head_dim, p + done * QR_KV_PANEL);
-        } else {
-            scores_of(type, qn, 1, keys + done, next, q, head_dim, p + done * QR_KV_PANEL);
-        }
-    }
-}
-
-INLINE void scores_queries(const enum qr_kv_type type, uint32_t qn, uint32_t pn,
-                           const uint8_t *const *keys, const uint8_t *const *ahead, const float *q,
-                           uint32_t head_dim, float *p)
-{
-    if (qn == 1)
-        scores_panels(type, 1, pn, keys, ahead, q, head_dim, p);
-    else if (qn == 2)
-        scores_panels(type, 2, pn, keys, ahead, q, head_dim, p);
-    else if (qn == 3)
-        scores_panels(type, 3, pn, keys, ahead, q, head_dim, p);
-#if TILE_QUERIES == 6
-    else if (qn == 4)
-        scores_panels(type, 4, pn, keys, ahead, q, head_dim, p);
-    else if (qn == 5)
-        scores_panels(type, 5, pn, keys, ahead, q, head_dim, p);
-    else
-        scores_panels(type, 6, pn, keys, ahead, q, head_dim, p);
-#endif
-}
-
-static void scores_tile(enum qr_kv_type type, uint32_t qn, uint32_t pn, const uint8_t *const *keys,
-                        const uint8_t *const *ahead, const float *q, uint32_t head_dim, float *p)
-{
-    if (type == QR_KV_F16)
-        scores_queries(QR_KV_F16, qn, pn, keys, ahead, q, head_dim, p);
-    else if (type == QR_KV_BF16)
-        scores_queries(QR_KV_BF16, qn, pn, keys, ahead, q, head_dim, p);
-    else
-        scores_queries(QR_KV_F32, qn, pn, keys, ahead, q, head_dim, p);
-}
-
-INLINE void values_columns(const enum qr_kv_type type, const uint32_t qn,
-                           const uint8_t *const *values, const uint8_t *const *ahead,
-                           uint32_t begin, uint32_t end, const float *p, uint32_t head_dim,
-                           float *o)
-{
-    const uint8_t *v[4] = {values[0], values[1], values[2], values[3]};
-    const uint8_t *next[4] = {ahead[0], ahead[1], ahead[2], ahead[3]};
-
-    for (uint32_t left = head_dim, n; left > 0; left -= n, o += n) {
-        n = left >= TILE_COLUMNS ? TILE_COLUMNS : left >= 32 ? 32 : left >= 16 ? 16 : 8;
-#if TILE_COLUMNS == 64
-        if (n == 64)
-            values_of(type, qn, 64, v, next, begin, end, p, head_dim, o);
-        else
-#endif
-            if (n == 32)
-            values_of(type, qn, 32, v, next, begin, end, p, head_dim, o);
-        else if (n == 16)
-            values_of(type, qn, 16, v, next, begin, end, p, head_dim, o);
-        else
-            values_of(type, qn, 8, v, next, begin, end, p, head_dim, o);
-        for (uint32_t i = 0; i < 4; i++) {
-            v[i] += n * VALUE_BYTES(type);
-            next[i] += n * VALUE_BYTES(type);
-        }
-    }
-}
-
-INLINE void values_queries(const enum qr_kv_type type, uint32_t qn, const uint8_t *const *values,
-                           const uint8_t *const *ahead, uint32_t begin, uint32_t end,
-                           const float *p, uint32_t head_dim, float *o)
-{
-    if (qn == 1)
-        values_columns(type, 1, values, ahead, begin, end, p, head_dim, o);
-    else if (qn == 2)
-        values_columns(type, 2, values, ahead, begin, end, p, head_dim, o);
-    else if (qn == 3)
-        values_columns(type, 3, values, ahead, begin, end, p, head_dim, o);
-#if TILE_QUERIES == 6
-    else if (qn == 4)
-        values_columns(type, 4, values, ahead, begin, end, p, head_dim, o);
-    else if (qn == 5)
-        values_columns(type, 5, values, ahead, begin, end, p, head_dim, o);
-    else
-        values_columns(type, 6, values, ahead, begin, end, p, head_dim, o);
-#endif
-}
-
-static void values_tile(enum qr_kv_type type, uint32_t qn, const uint8_t *const *values,
-                        const uint8_t *const *ahead, uint32_t begin, uint32_t end, const float *p,
-                        uint32_t head_dim, float *o)
-{
-    if (type == QR_KV_F16)
-        values_queries(QR_KV_F16, qn, values, ahead, begin, end, p, head_dim, o);
-    else if (type == QR_KV_BF16)
-        values_queries(QR_KV_BF16, qn, values, ahead, begin, end, p, head_dim, o);
-    else
-        values_queries(QR_KV_F32, qn, values, ahead, begin, end, p, head_dim, o);
-}
+#include "kernels/x86/attention_tiles.h"
 
 /* ---- rows ------------------------------------------------------------------------------ */
 
@@ -285,8 +176,19 @@ static void group_ahead(const uint8_t *group[GROUP_PANELS], const struct pass *s
         group_panels(group, b, at, b->end, offset);
 }
 
+static struct qr_attention_queries queries_of(const struct pass *s, uint32_t q)
+{
+    return (struct qr_attention_queries){
+        .floats = s->s->q + q * s->kv->head_dim,
+        .quants = s->s->q8 + q * s->kv->head_dim,
+        .scales = s->s->q_scale + q,
+        .starts = s->s->q_start + q,
+    };
+}
+
 static void block_scores(const struct pass *s, const struct block *b)
 {
+    struct qr_attention_queries queries;
     const uint8_t *keys[GROUP_PANELS];
     const uint8_t *ahead[GROUP_PANELS];
 
@@ -298,8 +200,9 @@ static void block_scores(const struct pass *s, const struct block *b)
             uint32_t end = (b->query_end[q + n - 1] + QR_KV_PANEL - 1) / QR_KV_PANEL;
 
             if (end <= at || b->query_begin[q] >= (at + GROUP_PANELS) * QR_KV_PANEL) continue;
+            queries = queries_of(s, q);
             scores_tile(s->kv->type, n, end - at < GROUP_PANELS ? end - at : GROUP_PANELS, keys,
-                        ahead, s->s->q + q * s->kv->head_dim, s->kv->head_dim,
+                        ahead, &queries, s->kv->head_dim,
                         s->s->p + q * QR_ATTENTION_SCORES + at * QR_KV_PANEL);
             memcpy(ahead, keys, sizeof ahead);
         }
@@ -308,10 +211,12 @@ static void block_scores(const struct pass *s, const struct block *b)
 
 static void block_softmax(const struct pass *s, const struct block *b)
 {
+    const size_t scales_at = s->kv->v_offset + qr_q8_scales_at(s->kv->head_dim);
+
     for (uint32_t q = 0; q < s->queries_n; q++)
         if (b->query_begin[q] < b->query_end[q])
             softmax_row(s->s->p + q * QR_ATTENTION_SCORES, b->query_begin[q], b->query_end[q],
-                        &s->s->m_block[q], &s->s->l_block[q]);
+                        b->keys, scales_at, &s->s->m_block[q], &s->s->l_block[q]);
 }
 
 /* Values of the group's keys [begin, end), places in the block, for n queries from q. */
@@ -395,6 +300,10 @@ static void pass_scale(const struct pass *s, const float *q, size_t q_stride)
 
     for (uint32_t r = 0; r < s->rows_n; r++)
         scale_row(s->s->q + r * n, q + r * q_stride, n, scale);
+#if TILE_Q8
+    for (uint32_t i = 0; i < s->queries_n; i++)
+        query_quantize(s->s, i, s->kv->head_dim);
+#endif
 }
 
 /* The results' lines, for writing: wanted at the end, fetched while the last block is worked on. */
@@ -462,6 +371,7 @@ static void attend_blocks(const struct qr_kv_view *kv, const struct qr_attention
     }
 }
 
+#if !TILE_Q8 /* partial results are alike for all types */
 static void attend_merge(const struct qr_kv_view *kv, const struct qr_attention_rows *a,
                          uint32_t blocks_n, const void *partial)
 {
@@ -478,3 +388,4 @@ static void attend_merge(const struct qr_kv_view *kv, const struct qr_attention_
         finish_row(a->out + q * kv->head_dim, sum_state(&s, q), kv->head_dim);
     }
 }
+#endif

@@ -6,7 +6,7 @@
 
 #include "kv_pages.h"
 
-static const char *const type_names[] = {"f32", "f16", "bf16"};
+static const char *const type_names[] = {"f32", "f16", "bf16", "q8"};
 
 /* ---- against scalar -------------------------------------------------------------------- */
 
@@ -105,8 +105,8 @@ static bool check(const struct qr_kernels *k, const struct qr_kernels *scalar, c
     static const uint32_t windows[] = {0, 0, 100, 0, 1, 300, 17};
     struct kc_random r = {.state = 3};
 
-    for (uint32_t i = 0; i < 156; i++) {
-        struct shape s = {.type = (enum qr_kv_type)(i % 3),
+    for (uint32_t i = 0; i < 208; i++) {
+        struct shape s = {.type = (enum qr_kv_type)(i % QR_KV_TYPES_N),
                           .head_dim = head_dims[i % 13],
                           .group_n = groups[kc_random_u32(&r) % 10],
                           .page_tokens = pages[kc_random_u32(&r) % 5],
@@ -237,7 +237,7 @@ static void bench(struct kc_bench *b)
     };
 
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        for (int type = QR_KV_F32; type <= QR_KV_BF16; type++)
+        for (int type = 0; type < QR_KV_TYPES_N; type++)
             bench_shape(b, &shapes[i], (enum qr_kv_type)type);
 }
 

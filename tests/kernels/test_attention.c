@@ -12,13 +12,15 @@
 
 #include "kernelcheck/kv_pages.h"
 #include "kernels/attention.h"
+#include "kernels/attention_order.h"
+#include "kernels/attention_q8.h"
 #include "kernels/cpu.h"
 #include "kernels/types.h"
 
 /* Variants equal scalar bit for bit (kernelcheck); here the rules are held at the best level, and
  * at every level where that is cheap. */
-static const char *const levels[] = {"scalar", "avx2", "avx512"};
-#define LEVELS_N 3u
+static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512vnni"};
+#define LEVELS_N 4u
 
 static bool take_level(size_t i, struct qr_attention_kernels *k)
 {
@@ -137,42 +139,60 @@ static void assert_same_rows(const struct sequence *s, const float *a, const flo
                             row_floats(s) * sizeof(float));
 }
 
-static double stored(enum qr_kv_type type, float f)
+/* What pages of the type hold of a vector. */
+static void stored(enum qr_kv_type type, const float *x, uint32_t n, double *out)
 {
-    if (type == QR_KV_F16) return (double)qr_f16_to_f32(qr_f32_to_f16(f));
-    return type == QR_KV_BF16 ? (double)qr_bf16_to_f32(qr_f32_to_bf16(f)) : (double)f;
+    int8_t quants[QR_HEAD_DIM_MAX];
+    float scale = type == QR_KV_Q8 ? qr_q8_quantize(x, n, quants, NULL) : 0;
+
+    for (uint32_t d = 0; d < n; d++) {
+        if (type == QR_KV_F32) out[d] = (double)x[d];
+        if (type == QR_KV_F16) out[d] = (double)qr_f16_to_f32(qr_f32_to_f16(x[d]));
+        if (type == QR_KV_BF16) out[d] = (double)qr_bf16_to_f32(qr_f32_to_bf16(x[d]));
+        if (type == QR_KV_Q8) out[d] = (double)quants[d] * (double)scale;
+    }
 }
 
-/* One head of one row in double, over the values that pages can hold. */
-static void reference(const struct sequence *s, uint32_t row, uint32_t head, double *out)
+/* One head of one row in double, over the values that pages of the type can hold; in q8 over the
+ * query's quants too. */
+static void reference(const struct sequence *s, enum qr_kv_type type, uint32_t row, uint32_t head,
+                      double *out)
 {
-    enum qr_kv_type type = s->pages.view.type;
-    const float *q = s->q + row * row_floats(s) + (size_t)head * s->head_dim;
+    const float *given = s->q + row * row_floats(s) + (size_t)head * s->head_dim;
+    float scaled[QR_HEAD_DIM_MAX];
+    double q[QR_HEAD_DIM_MAX], x[QR_HEAD_DIM_MAX];
     uint32_t first = s->window && row + 1 > s->window ? row + 1 - s->window : 0;
     double *p = memory((row + 1) * sizeof *p);
     double max = -INFINITY, sum = 0;
 
+    for (uint32_t d = 0; d < s->head_dim; d++)
+        scaled[d] = given[d] * qr_attention_scale(s->head_dim);
+    stored(QR_KV_Q8, scaled, s->head_dim, q);
+    for (uint32_t d = 0; d < s->head_dim; d++)
+        q[d] = type == QR_KV_Q8 ? q[d] * log(2) : (double)given[d] / sqrt(s->head_dim);
     for (uint32_t t = first; t <= row; t++) {
         p[t] = 0;
+        stored(type, s->keys + (size_t)t * s->head_dim, s->head_dim, x);
         for (uint32_t d = 0; d < s->head_dim; d++)
-            p[t] += (double)q[d] * stored(type, s->keys[(size_t)t * s->head_dim + d]);
-        p[t] /= sqrt(s->head_dim);
+            p[t] += q[d] * x[d];
         max = fmax(max, p[t]);
     }
     memset(out, 0, s->head_dim * sizeof *out);
     for (uint32_t t = first; t <= row; t++) {
         p[t] = exp(p[t] - max);
         sum += p[t];
+        stored(type, s->values + (size_t)t * s->head_dim, s->head_dim, x);
         for (uint32_t d = 0; d < s->head_dim; d++)
-            out[d] += p[t] * stored(type, s->values[(size_t)t * s->head_dim + d]);
+            out[d] += p[t] * x[d];
     }
     for (uint32_t d = 0; d < s->head_dim; d++)
         out[d] /= sum;
     free(p);
 }
 
-/* Relative error over all heads of some rows. */
-static double error_of(const struct sequence *s, const float *out, uint32_t step)
+/* Relative error over all heads of some rows, against pages of the type. */
+static double error_of(const struct sequence *s, const float *out, enum qr_kv_type type,
+                       uint32_t step)
 {
     double want[QR_HEAD_DIM_MAX], errors = 0, squares = 0;
 
@@ -180,7 +200,7 @@ static double error_of(const struct sequence *s, const float *out, uint32_t step
         for (uint32_t h = 0; h < s->group_n; h++) {
             const float *got = out + row * row_floats(s) + (size_t)h * s->head_dim;
 
-            reference(s, row, h, want);
+            reference(s, type, row, h, want);
             for (uint32_t d = 0; d < s->head_dim; d++) {
                 errors += ((double)got[d] - want[d]) * ((double)got[d] - want[d]);
                 squares += want[d] * want[d];
@@ -202,15 +222,37 @@ static void equals_a_softmax_in_double(void **state)
     struct qr_attention_kernels k;
 
     (void)state;
-    for (size_t i = 0; i < 12 * LEVELS_N; i++) {
+    for (size_t i = 0; i < 16 * LEVELS_N; i++) {
+        enum qr_kv_type type = (enum qr_kv_type)(i % QR_KV_TYPES_N);
         struct sequence s;
         float *out;
 
-        if (!take_level(i / 12, &k)) continue;
-        s = make(&k, (enum qr_kv_type)(i % 3), head_dims[i % 4], 1 + i % 3, 330, 32, 5);
+        if (!take_level(i / 16, &k)) continue;
+        s = make(&k, type, head_dims[i / 4 % 4], 1 + i % 3, 330, 32, 5);
         s.window = windows[i / 3 % 4];
         out = attend_whole(&s);
-        assert_true(error_of(&s, out, 41) < 1e-6);
+        assert_true(error_of(&s, out, type, 41) < 1e-6);
+        free(out);
+        end(&s);
+    }
+}
+
+/* Goal: what a type's storing costs is as small as its bits allow.
+ * Method: against double over the values that were given; bounds of twice what was found. */
+static void storing_costs_little(void **state)
+{
+    static const double limits[QR_KV_TYPES_N] = {1e-6, 6e-4, 4e-3, 1.4e-2};
+    struct qr_attention_kernels k;
+
+    (void)state;
+    qr_attention_init(&k, qr_cpu_flags());
+    for (int type = 0; type < QR_KV_TYPES_N; type++) {
+        struct sequence s = make(&k, (enum qr_kv_type)type, 64, 3, 700, 32, 5);
+        float *out = attend_whole(&s);
+        double error = error_of(&s, out, QR_KV_F32, 41);
+
+        print_message("    type %d: %.2g\n", type, error);
+        assert_true(error < limits[type]);
         free(out);
         end(&s);
     }
@@ -224,12 +266,12 @@ static void decode_equals_prefill_at_every_length(void **state)
     struct qr_attention_kernels k;
 
     (void)state;
-    for (size_t i = 0; i < LEVELS_N; i++) {
+    for (size_t i = 0; i < 2 * LEVELS_N; i++) {
         struct sequence s;
         float *whole, *single;
 
-        if (!take_level(i, &k)) continue;
-        s = make(&k, QR_KV_F16, i == 0 ? 8 : 64, i == 0 ? 2 : 3, 777, 32, 6);
+        if (!take_level(i / 2, &k)) continue;
+        s = make(&k, i % 2 ? QR_KV_Q8 : QR_KV_F16, i < 2 ? 8 : 64, i < 2 ? 2 : 3, 777, 32, 6);
         whole = attend_whole(&s);
         single = attend_in(&s, &one, 1);
         assert_same_rows(&s, whole, single);
@@ -248,13 +290,14 @@ static void pieces_equal_the_whole(void **state)
 
     (void)state;
     qr_attention_init(&k, qr_cpu_flags());
-    for (size_t i = 0; i < 12; i++) {
-        struct sequence s = make(&k, (enum qr_kv_type)(i % 3), 64, 1 + i % 4, 600, 16, 7);
+    for (size_t i = 0; i < 16; i++) {
+        enum qr_kv_type type = (enum qr_kv_type)(i % QR_KV_TYPES_N);
+        struct sequence s = make(&k, type, 64, 1 + i % 3, 600, 16, 7);
         float *whole, *pieces;
 
-        s.window = i < 6 ? 0 : i < 9 ? 70 : 300;
+        s.window = i < 8 ? 0 : i < 12 ? 70 : 300;
         whole = attend_whole(&s);
-        pieces = i % 2 ? attend_in(&s, odd, 8) : attend_in(&s, &sixteen, 1);
+        pieces = i / 4 % 2 ? attend_in(&s, odd, 8) : attend_in(&s, &sixteen, 1);
         assert_same_rows(&s, whole, pieces);
         free(whole);
         free(pieces);
@@ -263,41 +306,43 @@ static void pieces_equal_the_whole(void **state)
 }
 
 /* Goal: neither the size of pages nor their order in the pool shows.
- * Method: 16, 32, 64, 128 and 48 tokens, in order and shuffled. */
+ * Method: 16, 32, 64, 128 and 48 tokens, in order and shuffled, in every type. */
 static void pages_do_not_show(void **state)
 {
     static const uint32_t sizes[] = {16, 32, 64, 128, 48};
     struct qr_attention_kernels k;
-    struct sequence s;
-    float *want;
 
     (void)state;
     qr_attention_init(&k, qr_cpu_flags());
-    s = make(&k, QR_KV_F16, 64, 3, 700, 32, 0);
-    want = attend_whole(&s);
-    for (size_t i = 0; i < 10; i++) {
-        struct sequence other = make(&k, QR_KV_F16, 64, 3, 700, sizes[i / 2], i % 2 ? 3 + i : 0);
-        float *out = attend_whole(&other);
+    for (int t = 0; t < QR_KV_TYPES_N; t++) {
+        enum qr_kv_type type = (enum qr_kv_type)t;
+        struct sequence s = make(&k, type, 64, 3, 700, 32, 0);
+        float *want = attend_whole(&s);
 
-        assert_same_rows(&s, want, out);
-        free(out);
-        end(&other);
+        for (size_t i = 0; i < 10; i++) {
+            struct sequence other = make(&k, type, 64, 3, 700, sizes[i / 2], i % 2 ? 3 + i : 0);
+            float *out = attend_whole(&other);
+
+            assert_same_rows(&s, want, out);
+            free(out);
+            end(&other);
+        }
+        free(want);
+        end(&s);
     }
-    free(want);
-    end(&s);
 }
 
 /* Goal: a head's bits do not depend on the heads beside it.
- * Method: groups of 16, 7 and 5 heads against each head alone. */
+ * Method: groups of 5 to 16 heads against each head alone. */
 static void a_head_is_the_same_alone(void **state)
 {
-    static const uint32_t groups[] = {16, 7, 5};
+    static const uint32_t groups[] = {16, 7, 5, 16, 6};
     struct qr_attention_kernels k;
 
     (void)state;
     qr_attention_init(&k, qr_cpu_flags());
-    for (size_t i = 0; i < 3; i++) {
-        struct sequence s = make(&k, QR_KV_BF16, 40, groups[i], 300, 32, 2);
+    for (size_t i = 0; i < 5; i++) {
+        struct sequence s = make(&k, i < 3 ? QR_KV_BF16 : QR_KV_Q8, 40, groups[i], 300, 32, 2);
         float *whole = attend_whole(&s);
         float alone[40];
 
@@ -329,13 +374,13 @@ static void what_is_not_seen_is_harmless(void **state)
     struct qr_attention_kernels k;
 
     (void)state;
-    for (size_t i = 0; i < 3 * LEVELS_N; i++) {
+    for (size_t i = 0; i < QR_KV_TYPES_N * LEVELS_N; i++) {
         struct sequence s;
         float *before, *after;
         size_t row;
 
-        if (!take_level(i / 3, &k)) continue;
-        s = make(&k, (enum qr_kv_type)(i % 3), 16, 2, 290, 32, 4);
+        if (!take_level(i / QR_KV_TYPES_N, &k)) continue;
+        s = make(&k, (enum qr_kv_type)(i % QR_KV_TYPES_N), 16, 2, 290, 32, 4);
         row = row_floats(&s);
         before = attend_whole(&s);
         for (size_t j = 0; j < 290 * row; j++)
@@ -359,13 +404,13 @@ static void pages_before_the_window_may_be_gone(void **state)
     struct qr_attention_kernels k;
 
     (void)state;
-    for (size_t i = 0; i < LEVELS_N; i++) {
+    for (size_t i = 0; i < 2 * LEVELS_N; i++) {
         struct sequence s;
         float *want, *out;
         struct qr_attention_rows a;
 
-        if (!take_level(i, &k)) continue;
-        s = make(&k, QR_KV_F32, 24, 2, 640, 16, 4);
+        if (!take_level(i / 2, &k)) continue;
+        s = make(&k, i % 2 ? QR_KV_Q8 : QR_KV_F32, 24, 2, 640, 16, 4);
         s.window = 100;
         want = attend_whole(&s);
         out = memory(640 * row_floats(&s) * sizeof *out);
@@ -390,13 +435,13 @@ static void blocks_apart_equal_the_whole(void **state)
     struct qr_attention_kernels k;
 
     (void)state;
-    for (size_t i = 0; i < 2 * LEVELS_N; i++) {
+    for (size_t i = 0; i < 4 * LEVELS_N; i++) {
         struct sequence s;
         float *out;
         void *partial;
 
-        if (!take_level(i / 2, &k)) continue;
-        s = make(&k, QR_KV_F16, 32, 3, 1300, 32, 4);
+        if (!take_level(i / 4, &k)) continue;
+        s = make(&k, i / 2 % 2 ? QR_KV_Q8 : QR_KV_F16, 32, 3, 1300, 32, 4);
         s.window = i % 2 ? 500 : 0;
         put(&s, 0, 1300);
         out = memory(1300 * row_floats(&s) * sizeof *out);
@@ -456,10 +501,90 @@ static void storing_rounds_to_nearest_even(void **state)
     }
 }
 
+/* Token 53's key and value where the layout of q8 says: page 1, panel 1, lane 5. */
+static void expect_q8(const struct kv_pages *pages, const int8_t quants[8], float scale)
+{
+    const uint8_t *k =
+        pages->view.base + pages->ids[1] * pages->view.page_bytes + qr_kv_panel_bytes(QR_KV_Q8, 8);
+    const uint8_t *v = k + pages->view.v_offset;
+    float stored_k, stored_v;
+
+    memcpy(&stored_k, k + 8 * 16 + 5 * 4, 4);
+    memcpy(&stored_v, v + 8 * 16 + 5 * 4, 4);
+    assert_memory_equal(&stored_k, &stored_v, 4);
+    assert_true(scale == scale ? stored_k == scale : stored_k != stored_k);
+    for (size_t d = 0; d < 8; d++) {
+        assert_int_equal(k[d / 4 * 64 + 5 * 4 + d % 4], quants[d] + 128);
+        assert_int_equal((int8_t)v[5 * 8 + d], quants[d]);
+    }
+}
+
+/* Goal: int8 pages hold what attention_q8.h says, at every level.
+ * Method: ties, the greatest negative, zeros, a vector too small for a scale, the smallest that has
+ * one, the largest, and vectors with infinity and NaN among numbers. */
+static void q8_stores_quants_and_a_scale(void **state)
+{
+    const struct {
+        float x[8];
+        int8_t quants[8];
+        float scale;
+    } cases[] = {
+        {{127, 0.5f, 1.5f, -2.5f, -3.5f, 126.4f, 0, -127}, {127, 0, 2, -2, -4, 126, 0, -127}, 1},
+        {{0.25f, -0.5f, 0.1f, 0, 0, 0, 0, 0}, {64, -127, 25, 0, 0, 0, 0, 0}, 0.5f / 127},
+        {{0, -0.0f, 0, 0, 0, 0, 0, 0}, {0}, 0},
+        {{0x1p-101f, -0x1p-101f, 0x1p-149f, 0, 0, 0, 0, 0}, {0}, 0},
+        {{0x1p-100f, -0x1p-101f, 0, 0, 0, 0, 0, 0}, {127, -64, 0}, 0x1p-100f / 127},
+        {{0x1.fffffep127f, -0x1p127f, 1, 0, 0, 0, 0, 0}, {127, -64, 0}, 0x1.fffffep127f / 127},
+        {{1, 2, -INFINITY, 3, 0, 0, 0, 0}, {0}, NAN},
+        {{1, 2, 3, 4, 5, 6, NAN, 8}, {0}, NAN},
+    };
+    struct qr_attention_kernels k;
+
+    (void)state;
+    for (size_t i = 0; i < LEVELS_N; i++) {
+        struct kv_pages pages;
+
+        if (!take_level(i, &k)) continue;
+        pages = kv_pages_make(QR_KV_Q8, 8, 1, 32, 64, 3);
+        for (size_t j = 0; j < sizeof cases / sizeof cases[0]; j++) {
+            k.put(&pages.view, 53, cases[j].x, cases[j].x);
+            expect_q8(&pages, cases[j].quants, cases[j].scale);
+        }
+        kv_pages_free(&pages);
+    }
+}
+
+/* Goal: a query that is not finite gives NaN in q8 too, and touches no other query.
+ * Method: one head of three infinite, at every level. */
+static void q8_queries_that_are_not_finite_give_nan(void **state)
+{
+    struct qr_attention_kernels k;
+
+    (void)state;
+    for (size_t i = 0; i < LEVELS_N; i++) {
+        struct sequence s;
+        float *before, *after;
+
+        if (!take_level(i, &k)) continue;
+        s = make(&k, QR_KV_Q8, 16, 3, 20, 32, 4);
+        before = attend_whole(&s);
+        s.q[19 * 48 + 16] = INFINITY;
+        after = attend_whole(&s);
+        assert_memory_equal(before, after, (19 * 48 + 16) * sizeof(float));
+        assert_memory_equal(before + 19 * 48 + 32, after + 19 * 48 + 32, 16 * sizeof(float));
+        for (size_t d = 0; d < 16; d++)
+            assert_true(isnan(after[19 * 48 + 16 + d]));
+        free(before);
+        free(after);
+        end(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_a_softmax_in_double),
+        cmocka_unit_test(storing_costs_little),
         cmocka_unit_test(decode_equals_prefill_at_every_length),
         cmocka_unit_test(pieces_equal_the_whole),
         cmocka_unit_test(pages_do_not_show),
@@ -468,6 +593,8 @@ int main(void)
         cmocka_unit_test(pages_before_the_window_may_be_gone),
         cmocka_unit_test(blocks_apart_equal_the_whole),
         cmocka_unit_test(storing_rounds_to_nearest_even),
+        cmocka_unit_test(q8_stores_quants_and_a_scale),
+        cmocka_unit_test(q8_queries_that_are_not_finite_give_nan),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

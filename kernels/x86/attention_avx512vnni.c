@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* attention over int8 pages in AVX-512 with VNNI: a tile is 6 queries by 4 panels, or by 64 values.
+ *
+ * Stored keys, unsigned, meet the query's four signed bytes; a sum starts at what the keys' 128
+ * will have added, so that costs nothing. */
+#include <string.h>
+
+#define TILE_QUERIES 6
+#define TILE_PANELS  4u
+#define TILE_COLUMNS 64
+#define TILE_Q8      1
+
+#include "kernels/x86/attention.h"
+#include "kernels/x86/attention_parts_avx512.h"
+#include "kernels/x86/quantize_row_avx2.h"
+
+INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint32_t pn,
+                      const uint8_t *const *keys, const uint8_t *const *ahead,
+                      const struct qr_attention_queries *queries, uint32_t head_dim, float *p)
+{
+    const int8_t *const q = queries->quants;
+    const float *const q_scale = queries->scales;
+    const size_t scales_at = qr_q8_scales_at(head_dim);
+    __m512i sum[TILE_QUERIES][4];
+
+    (void)type;
+    UNROLL
+    for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++)
+        UNROLL
+    for (uint32_t j = 0; j < 4 && j < pn; j++)
+        sum[i][j] = _mm512_set1_epi32(queries->starts[i]);
+    for (uint32_t d = 0; d < head_dim; d += 4) {
+        const size_t at = (size_t)d * QR_KV_PANEL;
+        __m512i k[4];
+
+        UNROLL
+        for (uint32_t j = 0; j < TILE_PANELS; j++)
+            _mm_prefetch((const char *)ahead[j] + at, _MM_HINT_T1);
+        LOADS_STAY;
+        UNROLL
+        for (uint32_t j = 0; j < 4 && j < pn; j++)
+            k[j] = _mm512_loadu_si512(keys[j] + at);
+        UNROLL
+        for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++) {
+            int32_t four;
+
+            memcpy(&four, q + i * head_dim + d, sizeof four);
+            const __m512i x = _mm512_set1_epi32(four);
+            UNROLL
+            for (uint32_t j = 0; j < 4 && j < pn; j++)
+                sum[i][j] = _mm512_dpbusd_epi32(sum[i][j], k[j], x);
+        }
+    }
+    UNROLL
+    for (uint32_t j = 0; j < TILE_PANELS; j++)
+        _mm_prefetch((const char *)ahead[j] + scales_at, _MM_HINT_T1);
+    UNROLL
+    for (uint32_t j = 0; j < 4 && j < pn; j++) {
+        const __m512 scale = _mm512_loadu_ps(keys[j] + scales_at);
+
+        UNROLL
+        for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++)
+            _mm512_storeu_ps(p + i * QR_ATTENTION_SCORES + j * QR_KV_PANEL,
+                             _mm512_mul_ps(_mm512_cvtepi32_ps(sum[i][j]),
+                                           _mm512_mul_ps(scale, _mm512_set1_ps(q_scale[i]))));
+    }
+}
+
+static void softmax_row(float *p, uint32_t begin, uint32_t end, const uint8_t *const *panels,
+                        size_t scales_at, float *m, float *l)
+{
+    softmax_of(true, p, begin, end, panels, scales_at, m, l);
+}
+
+static void query_quantize(struct qr_attention_scratch *s, uint32_t query, uint32_t head_dim)
+{
+    int32_t sum;
+
+    s->q_scale[query] =
+        quantize_row(s->q + query * head_dim, head_dim, s->q8 + query * head_dim, &sum);
+    s->q_start[query] = -QR_Q8_KEY_RAISE * sum;
+}
+
+#include "kernels/x86/attention_body.h"
+
+QR_ATTEND_FN(qr_attend_avx512vnni)
+{
+    if (kv->type == QR_KV_Q8)
+        attend(kv, a);
+    else
+        qr_attend_avx512(kv, a);
+}
+
+QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx512vnni)
+{
+    if (kv->type == QR_KV_Q8)
+        attend_blocks(kv, a, block_begin, block_end, partial);
+    else
+        qr_attend_blocks_avx512(kv, a, block_begin, block_end, partial);
+}
