@@ -67,9 +67,7 @@ static int kv_type_of(uint32_t public_type, enum qr_kv_type *type, struct quire_
     case QUIRE_KV_F16: *type = QR_KV_F16; return QUIRE_OK;
     case QUIRE_KV_F32: *type = QR_KV_F32; return QUIRE_OK;
     case QUIRE_KV_BF16: *type = QR_KV_BF16; return QUIRE_OK;
-    case QUIRE_KV_Q8:
-        return qr_error_field(error, QUIRE_UNSUPPORTED, "kv_type",
-                              "pages of type q8 are not supported yet; expected f16, f32 or bf16");
+    case QUIRE_KV_Q8: *type = QR_KV_Q8; return QUIRE_OK;
     default:
         return qr_error_field(error, QUIRE_INVALID, "kv_type",
                               "kv_type is %" PRIu32 "; expected one of enum quire_kv_type",

@@ -66,6 +66,8 @@ static void put_pages(struct qr_buffer *out, const struct quire_stats *s)
     put_number(out, "kv_cache_usage_perc", "gauge",
                "Share of the KV pages that requests hold, 0 to 1",
                s->pages_all ? (double)s->pages_held / (double)s->pages_all : 0);
+    put_number(out, "kv_bytes_per_token", "gauge", "KV memory that a token takes",
+               s->page_tokens ? (double)s->page_bytes / s->page_tokens : 0);
     put_number(out, "kv_waste_ratio", "gauge",
                "Share of the held pages' slots that had no token, over all steps",
                s->slots_held ? (double)s->slots_empty / (double)s->slots_held : 0);

@@ -39,7 +39,8 @@ static const struct flag flags[] = {
     {"kv-memory", SIZE, AT(kv_memory_bytes), 1, UINT64_MAX, NULL, "SIZE",
      "memory of KV pages, as 512M or 4G (default: half of what is free)"},
     {"page-tokens", NUMBER, AT(page_tokens), 16, 128, NULL, "N", "16, 32 (default), 64 or 128"},
-    {"kv-type", CHOICE, AT(kv_type), 0, 0, "f16,f32,bf16,q8", "TYPE", "f16 (default), f32, bf16"},
+    {"kv-type", CHOICE, AT(kv_type), 0, 0, "f16,f32,bf16,q8", "TYPE",
+     "f16 (default), f32, bf16, q8"},
     {"threads", NUMBER, AT(threads), 1, 1024, NULL, "N",
      "compute threads (default: the physical cores available)"},
     {"max-context", NUMBER, AT(context_max), 1, QR_CONTEXT_MAX, NULL, "N",
@@ -221,10 +222,6 @@ static bool check(const struct qr_options *o, char *why, size_t why_n)
     }
     if (o->page_tokens & (o->page_tokens - 1)) {
         (void)snprintf(why, why_n, "--page-tokens takes 16, 32, 64 or 128, not %u", o->page_tokens);
-        return false;
-    }
-    if (o->kv_type == QUIRE_KV_Q8) {
-        (void)snprintf(why, why_n, "--kv-type q8 is not supported yet");
         return false;
     }
     return true;

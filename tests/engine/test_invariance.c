@@ -140,6 +140,15 @@ static void tiny_bf16(void **state)
     quire_model_close(model);
 }
 
+static void tiny_q8(void **state)
+{
+    quire_model *model = open_model(TINY);
+
+    (void)state;
+    invariance(model, 1024, 180, QUIRE_KV_Q8, 288 << 10);
+    quire_model_close(model);
+}
+
 static void smollm2_f16(void **state)
 {
     const char *path = smollm2();
@@ -181,6 +190,7 @@ int main(void)
         cmocka_unit_test(tiny_f16),
         cmocka_unit_test(tiny_f32),
         cmocka_unit_test(tiny_bf16),
+        cmocka_unit_test(tiny_q8),
         cmocka_unit_test(smollm2_f16),
         cmocka_unit_test(only_seeded_requests_repeat),
     };

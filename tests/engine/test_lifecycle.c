@@ -90,7 +90,6 @@ static void bad_settings_are_refused(void **state)
     {#name, offsetof(struct quire_engine_settings, name), value, status}
         CASE(page_tokens, 0, QUIRE_INVALID),
         CASE(page_tokens, 33, QUIRE_INVALID),
-        CASE(kv_type, QUIRE_KV_Q8, QUIRE_UNSUPPORTED),
         CASE(kv_type, 9, QUIRE_INVALID),
         CASE(threads, 5000, QUIRE_INVALID),
         CASE(context_max, 1u << 30, QUIRE_INVALID),

@@ -356,6 +356,7 @@ static void tiny_bits(void **state)
     same_bits(model, 1024, LONGEST, QUIRE_KV_F16, 512 << 10, true);
     same_bits(model, 1024, LONGEST, QUIRE_KV_F32, 1 << 20, true);
     same_bits(model, 1024, LONGEST, QUIRE_KV_BF16, 512 << 10, true);
+    same_bits(model, 1024, LONGEST, QUIRE_KV_Q8, 288 << 10, false);
     quire_model_close(model);
 }
 

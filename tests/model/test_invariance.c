@@ -22,6 +22,26 @@ static void same_bits_with_f32_keys(void **state)
     invariant_expect((struct rig_settings){.path = TINY, .kv_type = QR_KV_F32});
 }
 
+static void same_bits_with_bf16_keys(void **state)
+{
+    (void)state;
+    invariant_expect((struct rig_settings){.path = TINY, .kv_type = QR_KV_BF16});
+}
+
+/* Goal: int8 keys, by the two ways that there are of multiplying them.
+ * Method: at the best level, and in AVX2 where this machine has more. */
+static void same_bits_with_q8_keys(void **state)
+{
+    unsigned flags;
+
+    (void)state;
+    invariant_expect((struct rig_settings){.path = TINY, .kv_type = QR_KV_Q8});
+    assert_true(qr_cpu_level_flags("avx2", &flags));
+    if ((flags & qr_cpu_flags()) == flags)
+        invariant_expect(
+            (struct rig_settings){.path = TINY, .kv_type = QR_KV_Q8, .cpu_level = "avx2"});
+}
+
 /* Goal: the same at every level below the best.
  * Method: force each that this machine has. */
 static void same_bits_at_each_level(void **state)
@@ -151,6 +171,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_bits_with_f16_keys),
         cmocka_unit_test(same_bits_with_f32_keys),
+        cmocka_unit_test(same_bits_with_bf16_keys),
+        cmocka_unit_test(same_bits_with_q8_keys),
         cmocka_unit_test(same_bits_at_each_level),
         cmocka_unit_test(same_bits_with_float_weights),
         cmocka_unit_test(same_bits_where_a_sequence_is_spread),

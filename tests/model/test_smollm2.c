@@ -107,21 +107,20 @@ static void logprobs_in_one_pass(struct rig *r, const int32_t *ids, uint32_t n, 
 }
 
 /* Goal: perplexity of the reference text within 1 % of the reference's.
- * Method: one pass of 2,048 tokens with keys in f16; the mean over the 2,047 that are predicted. */
-static void perplexity_is_the_references(void **state)
+ * Method: one pass of 2,048 tokens; the mean over the 2,047 that are predicted. */
+static void expect_perplexity(enum qr_kv_type kv_type)
 {
     struct rig r;
     uint32_t n;
     double sum = 0;
     double worst = 0;
 
-    (void)state;
     need_model();
     json_t *root = golden_load("smollm2.json");
     const json_t *golden = json_object_get(root, "perplexity");
     rig_open(&r, &(struct rig_settings){.path = path,
                                         .threads_n = 2,
-                                        .kv_type = QR_KV_F16,
+                                        .kv_type = kv_type,
                                         .rows_max = PPL_TOKENS,
                                         .context_max = PPL_TOKENS});
     int32_t *ids = ppl_ids(&r, &n);
@@ -148,6 +147,18 @@ static void perplexity_is_the_references(void **state)
     free(ids);
     rig_close(&r);
     json_decref(root);
+}
+
+static void perplexity_is_the_references(void **state)
+{
+    (void)state;
+    expect_perplexity(QR_KV_F16);
+}
+
+static void perplexity_is_the_references_with_q8_keys(void **state)
+{
+    (void)state;
+    expect_perplexity(QR_KV_Q8);
 }
 
 /* Goal: six real prompts give the reference's answers.
@@ -201,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(perplexity_is_the_references),
+        cmocka_unit_test(perplexity_is_the_references_with_q8_keys),
         cmocka_unit_test(prompts_meet_their_reference),
         cmocka_unit_test(same_bits_alone_and_among_32),
     };

@@ -194,6 +194,9 @@ static void inspect_tells_what_is_there(void **state)
     assert_int_equal(
         json_integer_value(json_object_get(json_object_get(json, "kv_bytes_per_token"), "f16")),
         layers * kv_heads * (width / heads) * 2 * 2);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(json, "kv_bytes_per_token"), "q8")),
+        layers * kv_heads * (width / heads + 4) * 2);
     json_int_t tensors = 0;
     size_t i;
     json_t *type;

@@ -37,8 +37,9 @@ struct inspect {
     bool loaded, has_tokenizer, has_template;
     char cpu_level[32];
     uint64_t weights_bytes;
-    uint64_t kv_values; /* of a token, keys and values of all layers; 0: not known */
-    json_t *out;        /* what is printed, in order */
+    uint64_t kv_values;   /* of a token, keys and values of all layers; 0: not known */
+    uint64_t kv_q8_bytes; /* of a token with --kv-type q8: int8, and a scale a vector */
+    json_t *out;          /* what is printed, in order */
 };
 
 __attribute__((format(printf, 2, 3))) static void note(struct inspect *in, const char *format, ...)
@@ -188,9 +189,12 @@ static void add_kv(struct inspect *in)
     if (!hyperparameter(in, "attention.key_length", &k_n)) k_n = width / heads_n;
     if (!hyperparameter(in, "attention.value_length", &v_n)) v_n = width / heads_n;
     in->kv_values = (uint64_t)layers_n * kv_heads_n * ((uint64_t)k_n + v_n);
+    in->kv_q8_bytes = in->kv_values + (uint64_t)layers_n * kv_heads_n * 2 * sizeof(float);
     json_object_set_new(in->out, "kv_bytes_per_token",
-                        json_pack("{s:I, s:I}", "f16", (json_int_t)(in->kv_values * 2), "f32",
-                                  (json_int_t)(in->kv_values * 4)));
+                        json_pack("{s:I, s:I, s:I, s:I}", "f16", (json_int_t)(in->kv_values * 2),
+                                  "f32", (json_int_t)(in->kv_values * 4), "bf16",
+                                  (json_int_t)(in->kv_values * 2), "q8",
+                                  (json_int_t)in->kv_q8_bytes));
 }
 
 /* The loader itself is the judge of what can be served. */
@@ -296,7 +300,7 @@ static void print_types(const struct inspect *in)
 
 static void print(const struct inspect *in)
 {
-    char a[QR_NUMBER_ROOM], b[QR_NUMBER_ROOM];
+    char a[QR_NUMBER_ROOM], b[QR_NUMBER_ROOM], c[QR_NUMBER_ROOM];
     const char *name = json_string_value(json_object_get(in->out, "name"));
     printf("%s\n  %-36s %s\n", in->path, "name", name ? name : "(none)");
     printf("  %-36s %s\n", "architecture", in->architecture[0] ? in->architecture : "(none)");
@@ -317,8 +321,9 @@ static void print(const struct inspect *in)
     if (in->keys) rows("Keys", json_object_get(in->out, "keys"));
     printf("\nServing\n");
     if (in->kv_values)
-        printf("  %-36s %s as f16, %s as f32\n", "keys and values of a token",
-               qr_format_bytes(a, in->kv_values * 2), qr_format_bytes(b, in->kv_values * 4));
+        printf("  %-36s %s as f16 or bf16, %s as f32, %s as q8\n", "keys and values of a token",
+               qr_format_bytes(a, in->kv_values * 2), qr_format_bytes(b, in->kv_values * 4),
+               qr_format_bytes(c, in->kv_q8_bytes));
     if (in->loaded)
         printf("  %-36s %s, %s kernels\n", "weights in memory",
                qr_format_bytes(a, in->weights_bytes), in->cpu_level);
