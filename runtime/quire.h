@@ -106,6 +106,7 @@ struct quire_model_settings {
                                          NULL: the best this machine has */
     uint32_t sliding_window; /* keys that a token sees, its own among them; 0: what the file
                                 says, QUIRE_WINDOW_NONE: all, even if it says otherwise */
+    const char *chat_template;        /* a Jinja template instead of the file's; NULL: the file's */
 };
 #define QUIRE_WINDOW_NONE UINT32_MAX
 QUIRE_API void quire_model_settings_defaults_sized(struct quire_model_settings *settings,
@@ -146,6 +147,7 @@ struct quire_model_info {
     bool has_template;
     const char *tokenizer_note; /* NULL, or why there is no tokenizer, or a fallback's warning */
     uint32_t sliding_window;    /* in use; 0: none */
+    const char *template_note;  /* NULL, or why there is no template, or which fallback is used */
 };
 QUIRE_API void quire_model_info(const quire_model *model, struct quire_model_info *info);
 
@@ -179,8 +181,65 @@ struct quire_message {
     struct quire_text content;
 };
 
-/* Renders a conversation by the model's chat template; with add_generation_prompt the text ends
- * where the assistant begins.  Sizes as quire_detokenize.  QUIRE_NO_TEMPLATE, QUIRE_INVALID. */
+/* A value as JSON has them, in the caller's memory: what a conversation's messages may hold beside
+ * text (tool calls, parts of a content), tools, documents, a template's own variables. */
+enum quire_value_kind {
+    QUIRE_VALUE_NONE = 0, /* null */
+    QUIRE_VALUE_BOOL = 1,
+    QUIRE_VALUE_INTEGER = 2,
+    QUIRE_VALUE_REAL = 3,
+    QUIRE_VALUE_TEXT = 4,
+    QUIRE_VALUE_LIST = 5,
+    QUIRE_VALUE_MAP = 6
+};
+struct quire_value {
+    int kind;                      /* enum quire_value_kind */
+    size_t n;                      /* LIST, MAP: items */
+    const struct quire_text *keys; /* MAP: [n], in their order */
+    union {
+        bool truth;
+        int64_t integer;
+        double real;
+        struct quire_text text;
+        const struct quire_value *items; /* LIST, MAP: [n] */
+    } as;
+};
+
+enum {
+    QUIRE_RENDER_GENERATION_PROMPT = 1, /* the text ends where the assistant begins */
+    QUIRE_RENDER_CONTINUE = 2           /* the text ends where the last message does, so that it is
+                                           continued; not together with GENERATION_PROMPT */
+};
+
+struct quire_conversation {
+    size_t size;
+    const struct quire_message *messages; /* [messages_n]: the simple case.  Or: */
+    size_t messages_n;
+    const struct quire_value *values; /* a LIST of MAPs, each with "role" and whatever the template
+                                         knows.  "content" is a TEXT, a LIST of {"type": "text",
+                                         "text": ...}, or none */
+    const struct quire_value *tools;     /* a LIST; NULL: none */
+    const struct quire_value *documents; /* a LIST; NULL: none */
+    const struct quire_value *variables; /* a MAP of what else the template may ask for, or NULL */
+    uint32_t flags;                      /* QUIRE_RENDER_* */
+    int64_t now_s; /* what strftime_now takes for now, in seconds since 1970; 0: the clock's */
+};
+QUIRE_API void quire_conversation_defaults_sized(struct quire_conversation *conversation,
+                                                 size_t size);
+static inline void quire_conversation_defaults(struct quire_conversation *conversation)
+{
+    quire_conversation_defaults_sized(conversation, sizeof *conversation);
+}
+
+/* Renders a conversation by the model's chat template, a Jinja template.  Sizes as
+ * quire_detokenize.  QUIRE_NO_TEMPLATE; QUIRE_INVALID for values that are malformed, for what the
+ * template refuses (the error's text is then the template's own) and for what it fails at or uses
+ * up (steps, memory): it cannot do anything but make text.  QUIRE_NO_MEMORY. */
+QUIRE_API int quire_render_conversation(const quire_model *model,
+                                        const struct quire_conversation *conversation, char *text,
+                                        size_t capacity, size_t *text_n,
+                                        struct quire_error *error);
+/* The same for messages alone. */
 QUIRE_API int quire_render(const quire_model *model, const struct quire_message *messages,
                            size_t messages_n, bool add_generation_prompt, char *text,
                            size_t capacity, size_t *text_n, struct quire_error *error);

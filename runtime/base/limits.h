@@ -23,6 +23,17 @@
 #define QR_RUNNING_LIMIT 4096u
 #define QR_WAITING_LIMIT (1u << 20)
 
+/* Chat templates: foreign code, run once a request.  Largest published: 30 KB, some 3,000 nodes, 20
+ * levels; a message takes it some 100 steps and twice its bytes of memory. */
+#define QR_TEMPLATE_BYTES_MAX (256u << 10)
+#define QR_TEMPLATE_HEIGHT_MAX 250u    /* an expression's or a block's nesting in the source */
+#define QR_TEMPLATE_DEPTH_MAX 1000u    /* the same when it runs, calls included: Python's */
+#define QR_TEMPLATE_STEPS_MAX (1u << 24) /* about a second */
+#define QR_TEMPLATE_MEMORY_MAX ((size_t)64 << 20) /* and QR_TEMPLATE_MEMORY_TIMES the input */
+#define QR_TEMPLATE_MEMORY_TIMES 16u
+#define QR_TEMPLATE_OUTPUT_MAX ((size_t)64 << 20)
+#define QR_TEMPLATE_RANGE_MAX 100000   /* jinja2's sandbox's */
+
 /* Rows whose logits are held at once: 64 rows of 49,152 are 12.6 MB, about half of a last-level
  * cache slice group, and enough rows for the head to reach its full rate. */
 #define QR_LOGITS_ROWS 64u

@@ -13,8 +13,10 @@
 #include "runtime/model/gguf.h"
 #include "runtime/model/model.h"
 #include "runtime/quire.h"
-#include "runtime/text/chat.h"
+#include "runtime/template/chat.h"
 #include "runtime/text/tokenizer.h"
+
+#define QR_CHAT_TOKENS_MAX 7u
 
 struct quire_model {
     struct quire_allocator allocator;
@@ -23,16 +25,24 @@ struct quire_model {
     struct qr_kernels kernels;
     struct qr_model *weights;
     struct qr_tokenizer *tokenizer; /* NULL: none, and note says why */
-    enum qr_chat_format chat;
+    struct qr_template *chat;       /* NULL: none, and template_note says why */
+    struct qr_template *chat_tools; /* used instead where there are tools; NULL: chat is */
+    struct qr_chat_token special[QR_CHAT_TOKENS_MAX]; /* [special_n], what templates call them */
+    uint32_t special_n;
     int32_t bos_id, eos_id;
     int32_t *ends; /* [ends_n] ascending: ids at which generation ends */
     uint32_t ends_n;
     char name[256];
     char note[320]; /* "" : nothing to say */
+    char template_note[320];
 };
 
 /* vocabulary.c: the text side and the ends, from the file; the weights are loaded. */
 int qr_model_open_text(quire_model *model, struct quire_error *error);
+
+/* templates.c: the chat template, the given one (NULL: the file's) or the fallback.  A given one
+ * that is broken is an error, the file's is a note. */
+int qr_model_open_templates(quire_model *model, const char *given, struct quire_error *error);
 
 bool qr_model_is_end(const quire_model *model, int32_t id);
 

@@ -83,6 +83,8 @@ int quire_model_open(const struct quire_model_settings *given, quire_model **out
     if (status) goto fail;
     status = qr_model_open_text(model, error);
     if (status) goto fail;
+    status = qr_model_open_templates(model, settings.chat_template, error);
+    if (status) goto fail;
     name_model(model, settings.path);
     *out = model;
     return QUIRE_OK;
@@ -95,6 +97,8 @@ fail:
 void quire_model_close(quire_model *model)
 {
     if (!model) return;
+    qr_template_destroy(model->chat);
+    qr_template_destroy(model->chat_tools);
     qr_tokenizer_destroy(model->tokenizer);
     qr_model_unload(model->weights);
     if (model->file_open) qr_gguf_close(&model->file);
@@ -126,7 +130,8 @@ void quire_model_info(const quire_model *model, struct quire_model_info *out)
     info.eos_id = model->eos_id;
     info.has_tokenizer = model->tokenizer != NULL;
     info.adds_bos = model->tokenizer && qr_tokenizer_adds_bos(model->tokenizer);
-    info.has_template = model->chat != QR_CHAT_NONE;
+    info.has_template = model->chat != NULL;
+    info.template_note = model->template_note[0] ? model->template_note : NULL;
     info.tokenizer_note = model->note[0] ? model->note : NULL;
     info.sliding_window = shape->sliding_window;
     qr_settings_write(out, &info, sizeof info);

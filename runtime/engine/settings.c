@@ -47,6 +47,16 @@ void quire_request_defaults_sized(struct quire_request *request, size_t size)
     write_defaults(request, size, &defaults, sizeof defaults);
 }
 
+void quire_conversation_defaults_sized(struct quire_conversation *conversation, size_t size)
+{
+    const struct quire_conversation defaults = {
+        .size = sizeof defaults,
+        .flags = QUIRE_RENDER_GENERATION_PROMPT,
+    };
+
+    write_defaults(conversation, size, &defaults, sizeof defaults);
+}
+
 int qr_settings_read(void *to, size_t to_bytes, const void *from, struct quire_error *error)
 {
     const unsigned char *bytes = from;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vocabulary -- from the file's tokenizer keys to a tokenizer, a chat format, and the ids at which
- * generation ends.  A tokenizer that is not supported is no error: the model then serves ids. */
+/* vocabulary -- from the file's tokenizer keys to a tokenizer, and the ids at which generation
+ * ends.  A tokenizer that is not supported is no error: the model then serves ids. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,7 +139,6 @@ static int collect_ends(quire_model *model, const struct qr_tokenizer_source *so
 int qr_model_open_text(quire_model *model, struct quire_error *error)
 {
     struct qr_tokenizer_source source = {0};
-    struct quire_text chat_template = {0};
     int status;
 
     status = read_id(model, "tokenizer.ggml.bos_token_id", &source.bos_id, error);
@@ -151,8 +150,6 @@ int qr_model_open_text(quire_model *model, struct quire_error *error)
     if (status) return status;
     model->bos_id = source.bos_id;
     model->eos_id = source.eos_id;
-    if (model->tokenizer && qr_gguf_string(&model->file, "tokenizer.chat_template", &chat_template))
-        model->chat = qr_chat_recognise(chat_template);
     return QUIRE_OK;
 }
 

@@ -31,9 +31,10 @@ MAY = {
     "scheduler": ["cache", "kernels"],
     "runtime/base": ["runtime/quire.h"],
     "runtime/text": ["runtime/base", "runtime/quire.h"],
+    "runtime/template": ["runtime/base", "runtime/quire.h"],
     "runtime/model": ["runtime/base", "runtime/quire.h", "cache", "kernels"],
-    "runtime/engine": ["runtime/base", "runtime/text", "runtime/model", "runtime/quire.h",
-                       "scheduler", "cache", "kernels"],
+    "runtime/engine": ["runtime/base", "runtime/text", "runtime/template", "runtime/model",
+                       "runtime/quire.h", "scheduler", "cache", "kernels"],
     "runtime/server": ["runtime/base", "runtime/quire.h"],
     "tools/client": ["runtime/quire.h"],
     "tools/quire": ["runtime/quire.h", "tools/client"],
@@ -54,7 +55,8 @@ HOMES = {
 
 LAYER_TARGETS = {
     "kernels": "qr_kernels", "cache": "qr_cache", "scheduler": "qr_scheduler",
-    "runtime/base": "qr_base", "runtime/text": "qr_text", "runtime/model": "qr_model",
+    "runtime/base": "qr_base", "runtime/text": "qr_text", "runtime/template": "qr_template",
+    "runtime/model": "qr_model",
     "runtime/engine": "qr_engine", "runtime/server": "qr_server",
 }
 
@@ -130,8 +132,8 @@ def include_dirs(layer, seen=None):
     seen = set() if seen is None else seen
     seen.add(layer)
     links = {"cache": ["kernels"], "scheduler": ["cache"], "runtime/text": ["runtime/base"],
-             "runtime/model": ["runtime/base", "cache"],
-             "runtime/engine": ["runtime/text", "runtime/model", "scheduler"],
+             "runtime/template": ["runtime/base"], "runtime/model": ["runtime/base", "cache"],
+             "runtime/engine": ["runtime/text", "runtime/template", "runtime/model", "scheduler"],
              "runtime/server": ["runtime/base"]}
     for link in links.get(layer, []):
         if link not in seen:

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* templates -- from the file's keys to chat templates, and the special tokens by their names there.
+ * A template that is broken is no error of the model: it then renders no conversations, and says
+ * why. */
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/base/error.h"
+#include "runtime/engine/model_handle.h"
+
+/* Copies the text of the token whose id stands under `key`, if there is one. */
+static void name_token(quire_model *model, const char *key, const char *name)
+{
+    const struct qr_gguf_key *tokens = qr_gguf_find(&model->file, "tokenizer.ggml.tokens");
+    size_t cursor = 0;
+    uint32_t id;
+    struct quire_text text;
+
+    if (!tokens || tokens->kind != QR_GGUF_ARRAY || tokens->element != QR_GGUF_STRING) return;
+    if (!qr_gguf_u32(&model->file, key, &id) || id >= tokens->count) return;
+    for (uint32_t i = 0; i <= id; i++)
+        if (!qr_gguf_next_string(tokens, &cursor, &text)) return;
+    model->special[model->special_n++] = (struct qr_chat_token){.name = name, .text = text};
+}
+
+/* transformers' special_tokens_map, as far as a file has it.  The texts point into the file. */
+static void name_tokens(quire_model *model)
+{
+    static const struct {
+        const char *key, *name;
+    } known[QR_CHAT_TOKENS_MAX] = {
+        {"tokenizer.ggml.bos_token_id", "bos_token"},
+        {"tokenizer.ggml.eos_token_id", "eos_token"},
+        {"tokenizer.ggml.unknown_token_id", "unk_token"},
+        {"tokenizer.ggml.padding_token_id", "pad_token"},
+        {"tokenizer.ggml.seperator_token_id", "sep_token"}, /* sic: GGUF's spelling */
+        {"tokenizer.ggml.cls_token_id", "cls_token"},
+        {"tokenizer.ggml.mask_token_id", "mask_token"},
+    };
+
+    for (size_t i = 0; i < QR_CHAT_TOKENS_MAX; i++)
+        name_token(model, known[i].key, known[i].name);
+}
+
+/* One of the file's; what is wrong with it becomes the note. */
+static int open_one(quire_model *model, struct qr_template **out, struct quire_text source,
+                    struct quire_error *error)
+{
+    struct quire_error why = {0};
+    int status = qr_template_create(out, source, &model->allocator, &why);
+
+    if (status == QUIRE_NO_MEMORY) {
+        if (error) *error = why;
+        return status;
+    }
+    if (status) (void)snprintf(model->template_note, sizeof model->template_note, "%s", why.text);
+    return QUIRE_OK;
+}
+
+int qr_model_open_templates(quire_model *model, const char *given, struct quire_error *error)
+{
+    struct quire_text source;
+
+    name_tokens(model);
+    if (given) {
+        source = (struct quire_text){.data = given, .n = strlen(given)};
+        int status = qr_template_create(&model->chat, source, &model->allocator, error);
+        if (status == QUIRE_INVALID && error)
+            (void)snprintf(error->field, sizeof error->field, "chat_template");
+        return status;
+    }
+    if (!model->tokenizer) return QUIRE_OK; /* nothing could be done with the text */
+    if (!qr_gguf_string(&model->file, "tokenizer.chat_template", &source)) {
+        (void)snprintf(model->template_note, sizeof model->template_note,
+                       "the file has no chat template; ChatML is used");
+        return open_one(model, &model->chat, qr_chat_fallback, error);
+    }
+    int status = open_one(model, &model->chat, source, error);
+    if (!status && qr_gguf_string(&model->file, "tokenizer.chat_template.tool_use", &source))
+        status = open_one(model, &model->chat_tools, source, error);
+    return status;
+}

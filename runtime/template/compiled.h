@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* compiled -- a template's inside, and how a render of it goes: for template.c and chat.c.
+ *
+ * Thread: any.   Memory: the run's arena. */
+#ifndef QR_TEMPLATE_COMPILED_H
+#define QR_TEMPLATE_COMPILED_H
+
+#include "runtime/template/render.h"
+#include "runtime/template/template.h"
+
+struct qr_template {
+    struct quire_allocator memory;
+    struct qr_run run; /* whose arena holds the tree */
+    const struct qr_node *root;
+    bool wants_parts;
+};
+
+/* One render: `bind` sets variables in r->scope, then the template runs, then `end` (may be NULL)
+ * may shorten what came out, which it has whole. */
+struct qr_job {
+    const struct qr_template *t;
+    void (*bind)(struct qr_render *r, const void *data);
+    size_t (*end)(struct qr_render *r, const struct qr_output *out, const void *data);
+    const void *data;
+    int64_t now_s;
+};
+int qr_template_run(const struct qr_job *job, char *text, size_t capacity, size_t *text_n,
+                    struct quire_error *error);
+
+/* A caller's value as the template's.  `where` is for the message about a malformed one. */
+struct qr_value qr_value_from(struct qr_render *r, const struct quire_value *value,
+                              const char *where);
+struct qr_value qr_text_from(struct qr_render *r, struct quire_text text, const char *where);
+
+/* parts.c: vLLM's rule. */
+bool qr_detect_parts(struct qr_run *run, const struct qr_node *root);
+
+#endif

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/* filters -- those that make texts and numbers; filters_list.c has those for lists. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/template/chars.h"
+#include "runtime/template/strings.h"
+
+#define FILTER(name)                                                                               \
+    static struct qr_value filter_##name(struct qr_render *r, struct qr_value self,                \
+                                         const struct qr_args *args)
+
+/* ---- texts ----------------------------------------------------------------------------------- */
+
+FILTER(trim)
+{
+    return qr_strip(r, qr_to_text(r, self), args->values[0], QR_FRONT | QR_BACK);
+}
+
+FILTER(upper)
+{
+    (void)args;
+    return qr_upper(r, qr_to_text(r, self));
+}
+
+FILTER(lower)
+{
+    (void)args;
+    return qr_lower(r, qr_to_text(r, self));
+}
+
+FILTER(capitalize)
+{
+    (void)args;
+    return qr_capitalize(r, qr_to_text(r, self));
+}
+
+static bool begins_word(uint32_t c)
+{
+    return c == '-' || c == '(' || c == '{' || c == '[' || c == '<' || qr_char_is_space(c);
+}
+
+FILTER(title)
+{
+    (void)args;
+    return qr_title(r, qr_to_text(r, self), begins_word);
+}
+
+FILTER(string)
+{
+    (void)args;
+    return qr_to_text(r, self);
+}
+
+FILTER(replace)
+{
+    return qr_replace(r, qr_to_text(r, self), qr_to_text(r, args->values[0]),
+                      qr_to_text(r, args->values[1]), qr_arg_int(r, args, 2, "count", -1));
+}
+
+FILTER(indent)
+{
+    struct qr_value width = args->values[0];
+    bool first = qr_arg_bool(args, 1, false), blank = qr_arg_bool(args, 2, false);
+    struct qr_output out = {0};
+
+    if (self.kind != QR_V_STRING) {
+        if (self.kind == QR_V_UNDEFINED) qr_fail_undefined(r, self);
+        qr_run_fail(&r->run, "indent takes a text, not %s", qr_type_name(self));
+    }
+    if (width.kind != QR_V_STRING) {
+        int64_t n = qr_arg_int(r, args, 0, "width", 4);
+        width = qr_binary(r, QR_OP_MUL, qr_text(" ", 1), qr_int(n));
+    }
+    /* One more newline, so that an empty last line counts as one. */
+    const struct qr_list *lines =
+        qr_lines(r, qr_join2(&r->run, self, qr_text("\n", 1)), false).as.list;
+    for (size_t i = 0; i < lines->n; i++) {
+        if (i) qr_out_put(r, &out, "\n", 1);
+        bool indents = i == 0 ? first : blank || lines->items[i].n;
+        if (indents) qr_out_put(r, &out, width.as.text, width.n);
+        qr_out_put(r, &out, lines->items[i].as.text, lines->items[i].n);
+    }
+    return qr_out_value(&out);
+}
+
+static struct qr_value escape(struct qr_render *r, struct qr_value text)
+{
+    static const char letters[] = "&<>'\"";
+    static const char *const names[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
+    struct qr_output out = {0};
+
+    for (size_t i = 0; i < text.n; i++) {
+        const char *known = text.as.text[i] ? strchr(letters, text.as.text[i]) : NULL;
+        const char *put = known ? names[known - letters] : &text.as.text[i];
+        qr_out_put(r, &out, put, known ? strlen(put) : 1);
+    }
+    text = qr_out_value(&out);
+    text.markup = true;
+    return text;
+}
+
+FILTER(escape)
+{
+    (void)args;
+    struct qr_value text = qr_to_text(r, self);
+    return text.markup ? text : escape(r, text);
+}
+
+FILTER(forceescape)
+{
+    (void)args;
+    return escape(r, qr_to_text(r, self));
+}
+
+FILTER(safe)
+{
+    (void)args;
+    struct qr_value text = qr_to_text(r, self);
+    text.markup = true;
+    return text;
+}
+
+FILTER(wordcount)
+{
+    (void)args;
+    const struct qr_value text = qr_to_text(r, self);
+    int64_t n = 0;
+    bool inside = false;
+
+    qr_run_charge(&r->run, text.n);
+    for (size_t i = 0, used; i < text.n; i += used) {
+        uint32_t c = qr_char_get(text.as.text + i, text.n - i, &used);
+        bool word = c == '_' || qr_char_is_alnum(c);
+        n += word && !inside;
+        inside = word;
+    }
+    return qr_int(n);
+}
+
+/* One printf conversion: %s, %d and %i, %r, %f with a precision.  The bytes read behind %. */
+static size_t format_one(struct qr_render *r, struct qr_output *out, const char *at, size_t n,
+                         const struct qr_args *args, size_t *next)
+{
+    char text[352];
+    size_t used = 0;
+    int precision = 6;
+    double real = 0;
+    int64_t integer = 0;
+
+    if (n && at[0] == '.' && n > 1 && at[1] >= '0' && at[1] <= '9') {
+        precision = at[1] - '0';
+        used = 2;
+    }
+    char c = used < n ? at[used] : '\0';
+    if (c == '%' && !used) {
+        qr_out_put(r, out, "%", 1);
+        return 1;
+    }
+    if (!c || !strchr("sdirf", c) || (used && c != 'f')) {
+        qr_run_fail(&r->run, "a format knows %%s, %%d, %%r, %%f, %%.Nf and %%%%, no others");
+    }
+    if (*next >= args->n) qr_run_fail(&r->run, "not enough arguments for format string");
+    struct qr_value value = args->values[(*next)++];
+    bool whole = qr_as_int(value, &integer);
+    if (c == 's') {
+        qr_print(r, out, value);
+    } else if (c == 'r') {
+        qr_print_repr(r, out, value);
+    } else {
+        if (!qr_is_number(value)) {
+            qr_run_fail(&r->run, "%%%c wants a number, not %s", c, qr_type_name(value));
+        }
+        real = whole ? (double)integer : value.as.real;
+        if (c != 'f' && !whole && !(fabs(real) < 0x1p63)) {
+            qr_run_fail(&r->run, "an integer of more than 64 bits");
+        }
+        if (c != 'f' && !whole) integer = (int64_t)real;
+        int length = c == 'f' ? snprintf(text, sizeof text, "%.*f", precision, real)
+                              : snprintf(text, sizeof text, "%lld", (long long)integer);
+        qr_out_put(r, out, text, (size_t)length);
+    }
+    return used + 1;
+}
+
+FILTER(format)
+{
+    const struct qr_value format = qr_to_text(r, self);
+    struct qr_output out = {0};
+    size_t next = 0;
+
+    if (args->named_n) qr_run_fail(&r->run, "format by names is not supported");
+    for (size_t i = 0; i < format.n; i++) {
+        if (format.as.text[i] != '%') {
+            qr_out_put(r, &out, &format.as.text[i], 1);
+            continue;
+        }
+        i += format_one(r, &out, format.as.text + i + 1, format.n - i - 1, args, &next);
+    }
+    if (next < args->n) {
+        qr_run_fail(&r->run, "not all arguments converted during string formatting");
+    }
+    return qr_out_value(&out);
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+/* As transformers': no escaping of HTML, nothing but control characters escaped. */
+FILTER(tojson)
+{
+    struct qr_json_style style = {.ascii = qr_arg_bool(args, 0, false),
+                                  .sorted = qr_arg_bool(args, 3, false),
+                                  .lines = qr_arg_given(args, 1),
+                                  .item = {", ", 2},
+                                  .key = {": ", 2}};
+    struct qr_output out = {0};
+
+    if (style.lines) {
+        struct qr_value indent = args->values[1];
+        if (indent.kind != QR_V_STRING) {
+            int64_t n = qr_arg_int(r, args, 1, "indent", 0);
+            indent = qr_binary(r, QR_OP_MUL, qr_text(" ", 1), qr_int(n));
+        }
+        style.indent = (struct quire_text){.data = indent.as.text, .n = indent.n};
+        style.item = (struct quire_text){.data = ",", .n = 1};
+    }
+    if (qr_arg_given(args, 2)) {
+        const struct qr_list *two = qr_iterate(&r->run, args->values[2]);
+        if (two->n != 2 || two->items[0].kind != QR_V_STRING || two->items[1].kind != QR_V_STRING) {
+            qr_run_fail(&r->run, "separators must be two texts");
+        }
+        style.item = (struct quire_text){.data = two->items[0].as.text, .n = two->items[0].n};
+        style.key = (struct quire_text){.data = two->items[1].as.text, .n = two->items[1].n};
+    }
+    qr_print_json(r, &out, self, &style);
+    return qr_out_value(&out);
+}
+
+/* ---- numbers --------------------------------------------------------------------------------- */
+
+FILTER(int)
+{
+    int64_t integer;
+    double real;
+    struct qr_value otherwise = args->values[0].kind == QR_V_UNSET ? qr_int(0) : args->values[0];
+
+    if (self.kind == QR_V_UNDEFINED) qr_fail_undefined(r, self);
+    if (qr_as_int(self, &integer)) return qr_int(integer);
+    if (self.kind == QR_V_FLOAT) {
+        real = self.as.real;
+    } else if (self.kind == QR_V_STRING) {
+        if (qr_parse_int(self, qr_arg_int(r, args, 1, "base", 10), &integer)) {
+            return qr_int(integer);
+        }
+        if (!qr_parse_float(self, &real)) return otherwise;
+    } else {
+        return otherwise;
+    }
+    return fabs(real) < 0x1p63 ? qr_int((int64_t)real) : otherwise;
+}
+
+FILTER(float)
+{
+    int64_t integer;
+    double real;
+
+    if (self.kind == QR_V_UNDEFINED) qr_fail_undefined(r, self);
+    if (qr_as_int(self, &integer)) return qr_float((double)integer);
+    if (self.kind == QR_V_FLOAT) return self;
+    if (self.kind == QR_V_STRING && qr_parse_float(self, &real)) return qr_float(real);
+    return args->values[0].kind == QR_V_UNSET ? qr_float(0) : args->values[0];
+}
+
+FILTER(abs)
+{
+    (void)args;
+    int64_t integer;
+
+    if (self.kind == QR_V_UNDEFINED) qr_fail_undefined(r, self);
+    if (self.kind == QR_V_FLOAT) return qr_float(fabs(self.as.real));
+    if (!qr_as_int(self, &integer)) {
+        qr_run_fail(&r->run, "bad operand type for abs(): '%s'", qr_type_name(self));
+    }
+    return integer < 0 ? qr_negative(r, self) : qr_int(integer);
+}
+
+FILTER(round)
+{
+    int64_t precision = qr_arg_int(r, args, 0, "precision", 0), integer;
+    struct qr_value method =
+        args->values[1].kind == QR_V_UNSET ? qr_text("common", 6) : args->values[1];
+    bool common = qr_is_text(method, "common"), up = qr_is_text(method, "ceil");
+    char text[400];
+
+    if (!common && !up && !qr_is_text(method, "floor")) {
+        qr_run_fail(&r->run, "method must be common, ceil or floor");
+    }
+    if (!qr_is_number(self)) {
+        if (self.kind == QR_V_UNDEFINED) qr_fail_undefined(r, self);
+        qr_run_fail(&r->run, "round takes a number, not %s", qr_type_name(self));
+    }
+    bool whole = qr_as_int(self, &integer);
+    if (precision < 0 || precision > 60) {
+        qr_run_fail(&r->run, "precision must be 0 to 60, not %lld", (long long)precision);
+    }
+    if (common && whole) return qr_int(integer);
+    double real = whole ? (double)integer : self.as.real;
+    if (!common) {
+        double scale = pow(10, (double)precision);
+        return qr_float((up ? ceil(real * scale) : floor(real * scale)) / scale);
+    }
+    if (!isfinite(real)) return self;
+    /* Decimal, half to even of the exact value: what printf does is what Python does. */
+    (void)snprintf(text, sizeof text, "%.*f", (int)precision, real);
+    return qr_float(strtod(text, NULL));
+}
+
+/* ---- any value ------------------------------------------------------------------------------- */
+
+FILTER(default)
+{
+    (void)r;
+    bool empty = qr_arg_bool(args, 1, false) && !qr_truth(self);
+
+    if (self.kind != QR_V_UNDEFINED && !empty) return self;
+    return args->values[0].kind == QR_V_UNSET ? qr_text("", 0) : args->values[0];
+}
+
+FILTER(attr)
+{
+    if (args->values[0].kind != QR_V_STRING) qr_run_fail(&r->run, "attr takes a name");
+    /* Attributes only: a dict's items are none. */
+    if (self.kind == QR_V_DICT && !qr_method_find(self, args->values[0])) {
+        return qr_undefined(args->values[0].as.text, args->values[0].n);
+    }
+    return qr_attribute(r, self, args->values[0]);
+}
+
+static const struct qr_function filters[] = {
+    {"trim", "chars", 0, filter_trim},
+    {"upper", "", 0, filter_upper},
+    {"lower", "", 0, filter_lower},
+    {"capitalize", "", 0, filter_capitalize},
+    {"title", "", 0, filter_title},
+    {"string", "", 0, filter_string},
+    {"replace", "old new count", 2, filter_replace},
+    {"indent", "width first blank", 0, filter_indent},
+    {"escape", "", 0, filter_escape},
+    {"e", "", 0, filter_escape},
+    {"forceescape", "", 0, filter_forceescape},
+    {"safe", "", 0, filter_safe},
+    {"wordcount", "", 0, filter_wordcount},
+    {"format", NULL, 0, filter_format},
+    {"tojson", "ensure_ascii indent separators sort_keys", 0, filter_tojson},
+    {"int", "default base", 0, filter_int},
+    {"float", "default", 0, filter_float},
+    {"abs", "", 0, filter_abs},
+    {"round", "precision method", 0, filter_round},
+    {"default", "default_value boolean", 0, filter_default},
+    {"d", "default_value boolean", 0, filter_default},
+    {"attr", "name", 1, filter_attr},
+};
+
+const struct qr_function *qr_filter_find(struct qr_value name)
+{
+    return qr_function_find(filters, sizeof filters / sizeof filters[0], name);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* parts -- whether a template takes a message's content as a list of parts.
+ *
+ * vLLM's rule (vllm/entrypoints/chat_utils.py, _detect_content_format): it does where some loop
+ * goes through the content of a loop's message over `messages`, or over what was set from them.
+ * Filters, tests and slices on the way do not matter, scopes are not looked at. */
+#include <string.h>
+
+#include "runtime/template/compiled.h"
+
+/* Names that stand for the messages, or for one of them. */
+struct names {
+    struct qr_value *all;
+    size_t n, capacity;
+};
+
+struct search {
+    struct qr_run *run;
+    struct names lists, messages;
+    bool changed, found;
+};
+
+static bool is_named(const struct names *names, struct qr_value name)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        const struct qr_value known = names->all[i];
+        if (known.n == name.n && memcmp(known.as.text, name.as.text, name.n) == 0) return true;
+    }
+    return false;
+}
+
+static void add_name(struct search *s, struct names *names, struct qr_value name)
+{
+    qr_run_charge(s->run, names->n);
+    if (is_named(names, name)) return;
+    if (names->n == names->capacity) {
+        size_t capacity = names->capacity ? names->capacity * 2 : 8;
+        struct qr_value *all = qr_run_alloc_array(s->run, capacity, sizeof *all);
+        if (names->n) memcpy(all, names->all, names->n * sizeof *all);
+        names->all = all;
+        names->capacity = capacity;
+    }
+    names->all[names->n++] = name;
+    s->changed = true;
+}
+
+/* What is under filters, tests and slices. */
+static const struct qr_node *bare(const struct qr_node *node)
+{
+    while (node && (node->kind == QR_N_FILTER || node->kind == QR_N_TEST ||
+                    (node->kind == QR_N_ITEM && node->kids[1]->kind == QR_N_SLICE))) {
+        node = node->kids[0];
+    }
+    return node;
+}
+
+static bool is_variable(const struct qr_node *node, const struct names *names)
+{
+    return node && node->kind == QR_N_NAME && is_named(names, node->value);
+}
+
+/* message.content or message['content']. */
+static bool is_content(const struct qr_node *node, const struct names *names)
+{
+    if (!node || (node->kind != QR_N_ATTR && node->kind != QR_N_ITEM)) return false;
+    if (!is_variable(node->kids[0], names)) return false;
+    if (node->kind == QR_N_ATTR) return qr_is_text(node->value, "content");
+    return node->kids[1]->kind == QR_N_CONST && qr_is_text(node->kids[1]->value, "content");
+}
+
+static void look(struct search *s, const struct qr_node *node)
+{
+    for (; node; node = node->next) {
+        const struct qr_node *target = node->kids[0], *what = bare(node->kids[1]);
+        qr_run_charge(s->run, 0);
+        if (node->kind == QR_N_SET && target->kind == QR_N_NAME && is_variable(what, &s->lists)) {
+            add_name(s, &s->lists, target->value);
+        }
+        if (node->kind == QR_N_FOR) {
+            if (target->kind == QR_N_NAME && is_variable(what, &s->lists)) {
+                add_name(s, &s->messages, target->value);
+            }
+            s->found = s->found || is_content(what, &s->messages);
+        }
+        for (unsigned i = 0; i < QR_NODE_KIDS; i++) /* no higher than the parser allows */
+            look(s, node->kids[i]);
+    }
+}
+
+bool qr_detect_parts(struct qr_run *run, const struct qr_node *root)
+{
+    struct search s = {.run = run};
+
+    add_name(&s, &s.lists, qr_text("messages", 8));
+    while (s.changed && !s.found) {
+        s.changed = false;
+        look(&s, root);
+    }
+    return s.found;
+}
