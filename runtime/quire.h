@@ -104,9 +104,9 @@ struct quire_model_settings {
     uint32_t threads;                 /* for repacking weights; 0: the cores available */
     const char *cpu_level;            /* "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16";
                                          NULL: the best this machine has */
-    uint32_t sliding_window; /* keys that a token sees, its own among them; 0: what the file
-                                says, QUIRE_WINDOW_NONE: all, even if it says otherwise */
-    const char *chat_template;        /* a Jinja template instead of the file's; NULL: the file's */
+    uint32_t sliding_window;   /* keys that a token sees, its own among them; 0: what the file
+                                  says, QUIRE_WINDOW_NONE: all, even if it says otherwise */
+    const char *chat_template; /* a Jinja template instead of the file's; NULL: the file's */
 };
 #define QUIRE_WINDOW_NONE UINT32_MAX
 QUIRE_API void quire_model_settings_defaults_sized(struct quire_model_settings *settings,
@@ -218,7 +218,7 @@ struct quire_conversation {
     const struct quire_value *values; /* a LIST of MAPs, each with "role" and whatever the template
                                          knows.  "content" is a TEXT, a LIST of {"type": "text",
                                          "text": ...}, or none */
-    const struct quire_value *tools;     /* a LIST; NULL: none */
+    const struct quire_value *tools;  /* a LIST; NULL: none */
     const struct quire_value *documents; /* a LIST; NULL: none */
     const struct quire_value *variables; /* a MAP of what else the template may ask for, or NULL */
     uint32_t flags;                      /* QUIRE_RENDER_* */
@@ -237,8 +237,7 @@ static inline void quire_conversation_defaults(struct quire_conversation *conver
  * up (steps, memory): it cannot do anything but make text.  QUIRE_NO_MEMORY. */
 QUIRE_API int quire_render_conversation(const quire_model *model,
                                         const struct quire_conversation *conversation, char *text,
-                                        size_t capacity, size_t *text_n,
-                                        struct quire_error *error);
+                                        size_t capacity, size_t *text_n, struct quire_error *error);
 /* The same for messages alone. */
 QUIRE_API int quire_render(const quire_model *model, const struct quire_message *messages,
                            size_t messages_n, bool add_generation_prompt, char *text,

@@ -6,6 +6,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/server/api.h"
 #include "runtime/server/conn.h"
+#include "runtime/server/conversation.h"
 #include "runtime/server/json_write.h"
 #include "runtime/server/logprobs.h"
 #include "runtime/server/prompt.h"
@@ -107,11 +108,10 @@ static bool tokenize(struct job *job, const struct qr_json *body)
     const struct qr_server_settings *s = &job->task.server->settings;
     const bool chat = !qr_json_get(body, "prompt") && qr_json_get(body, "messages");
     /* A template writes its special tokens itself. */
-    bool add_special = !chat, strings = false, generation = true;
+    bool add_special = !chat, strings = false;
     struct quire_text text = {.data = NULL, .n = 0};
     if (!qr_field_bool(body, "add_special_tokens", &add_special, &job->failure) ||
         !qr_field_bool(body, "return_token_strs", &strings, &job->failure) ||
-        !qr_field_bool(body, "add_generation_prompt", &generation, &job->failure) ||
         !qr_field_string(body, "prompt", &text, &job->failure)) {
         return false;
     }
@@ -119,7 +119,7 @@ static bool tokenize(struct job *job, const struct qr_json *body)
     qr_buffer_init(&rendered, &s->memory);
     bool ok = true;
     if (chat) {
-        ok = qr_prompt_render(&rendered, s->model, body, generation, &job->failure);
+        ok = qr_conversation_render(&rendered, s->model, body, &job->failure);
         text = (struct quire_text){.data = rendered.n ? rendered.data : "", .n = rendered.n};
     } else if (!text.data) {
         ok = qr_fail_field(&job->failure, "prompt", "prompt or messages is required");

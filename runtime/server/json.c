@@ -69,6 +69,18 @@ const struct qr_json *qr_json_get(const struct qr_json *object, const char *key)
     return value_of(json_object_get(json_of(object), key));
 }
 
+bool qr_json_next(const struct qr_json *object, struct qr_json_member *member)
+{
+    json_t *json = (json_t *)(uintptr_t)json_of(object); /* its iterator changes nothing */
+
+    member->at = member->at ? json_object_iter_next(json, member->at) : json_object_iter(json);
+    if (!member->at) return false;
+    member->key.data = json_object_iter_key(member->at);
+    member->key.n = json_object_iter_key_len(member->at);
+    member->value = value_of(json_object_iter_value(member->at));
+    return true;
+}
+
 size_t qr_json_length(const struct qr_json *value)
 {
     switch (qr_json_type(value)) {

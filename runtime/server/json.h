@@ -40,6 +40,14 @@ const char *qr_json_type_name(enum qr_json_type type);
 
 /* A member; NULL where there is none, where it is null, or where the value is no object. */
 const struct qr_json *qr_json_get(const struct qr_json *object, const char *key);
+/* The next member of an object, in the order in which they came; begun with {0}.  A value is NULL
+ * where it is null.  False: there is none left. */
+struct qr_json_member {
+    struct quire_text key;
+    const struct qr_json *value;
+    void *at; /* NULL: before the first */
+};
+bool qr_json_next(const struct qr_json *object, struct qr_json_member *member);
 /* Of an array or object, else 0. */
 size_t qr_json_length(const struct qr_json *value);
 const struct qr_json *qr_json_at(const struct qr_json *array, size_t i);

@@ -29,6 +29,10 @@
 #define QR_PROMPTS_MAX 2048u
 /* Messages in one conversation, and text parts in one message. */
 #define QR_MESSAGES_MAX 4096u
+
+/* The first room for a rendered conversation: most are shorter, and a longer one is rendered twice.
+ */
+#define QR_RENDERED_BYTES ((size_t)32 << 10)
 /* Keys in the key file, and ids given with --allow-uid. */
 #define QR_API_KEYS_MAX   256u
 #define QR_ALLOW_UIDS_MAX 64u

@@ -36,6 +36,8 @@ static const struct flag flags[] = {
     {"allow-uid", UID, AT(allow_uids), 0, UINT32_MAX - 1, NULL, "N",
      "users besides the owner who may use the Unix socket (repeatable)"},
     {"alias", TEXT, AT(alias), 0, 0, NULL, "NAME", "the model's name in answers"},
+    {"chat-template", TEXT, AT(chat_template), 0, 0, NULL, "FILE",
+     "a Jinja chat template instead of the model file's"},
     {"kv-memory", SIZE, AT(kv_memory_bytes), 1, UINT64_MAX, NULL, "SIZE",
      "memory of KV pages, as 512M or 4G (default: half of what is free)"},
     {"page-tokens", NUMBER, AT(page_tokens), 16, 128, NULL, "N", "16, 32 (default), 64 or 128"},
@@ -74,7 +76,6 @@ static const struct flag flags[] = {
      "error, warn, info (default), debug"},
     {"target-itl", LATER, 0, 0, 0, NULL, NULL, NULL},
     {"cache-scope", LATER, 0, 0, 0, NULL, NULL, NULL},
-    {"chat-template", LATER, 0, 0, 0, NULL, NULL, NULL},
 };
 #define FLAGS_N (sizeof flags / sizeof flags[0])
 

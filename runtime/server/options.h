@@ -19,6 +19,7 @@ struct qr_options {
     const char *listen; /* NULL: no TCP */
     const char *api_key_file;
     const char *alias;
+    const char *chat_template; /* a file; NULL: the model's own */
     const char *cpu_level;
     uint64_t kv_memory_bytes; /* 0: the engine chooses, as in the other numbers */
     uint32_t page_tokens;

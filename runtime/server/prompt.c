@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/server/conversation.h"
 #include "runtime/server/limits.h"
 
 static bool no_memory(struct qr_failure *failure)
@@ -147,117 +148,13 @@ bool qr_prompts_read(struct qr_prompts *prompts, const quire_model *model,
 
 /* ---- conversations ------------------------------------------------------------------------- */
 
-/* The parts of one content, joined with line feeds as vLLM does. */
-static bool join_parts(struct qr_buffer *text, const struct qr_json *parts, size_t message,
-                       struct qr_failure *failure)
-{
-    for (size_t i = 0; i < qr_json_length(parts); i++) {
-        const struct qr_json *part = qr_json_at(parts, i), *value = part;
-        if (qr_json_type(part) == QR_JSON_OBJECT) {
-            const struct qr_json *type = qr_json_get(part, "type");
-            if (qr_json_type(type) != QR_JSON_STRING || qr_json_text(type).n != 4 ||
-                memcmp(qr_json_text(type).data, "text", 4) != 0) {
-                return qr_fail_field(failure, "messages",
-                                     "messages[%zu].content[%zu].type must be \"text\"; other "
-                                     "parts are not supported",
-                                     message, i);
-            }
-            value = qr_json_get(part, "text");
-        }
-        if (qr_json_type(value) != QR_JSON_STRING) {
-            return qr_fail_field(failure, "messages",
-                                 "messages[%zu].content[%zu].text must be a string", message, i);
-        }
-        if (i > 0) qr_buffer_put(text, "\n", 1);
-        qr_buffer_put(text, qr_json_text(value).data, qr_json_text(value).n);
-    }
-    return true;
-}
-
-/* One message; a content in parts is joined in *joined, which must then outlive it. */
-static bool read_message(const struct qr_json *value, size_t i, struct quire_message *message,
-                         struct qr_buffer *joined, struct qr_failure *failure)
-{
-    const struct qr_json *role = qr_json_get(value, "role");
-    const struct qr_json *content = qr_json_get(value, "content");
-    if (qr_json_type(value) != QR_JSON_OBJECT || qr_json_type(role) != QR_JSON_STRING) {
-        return qr_fail_field(failure, "messages", "messages[%zu].role must be a string", i);
-    }
-    message->role = qr_json_text(role);
-    message->content = (struct quire_text){.data = "", .n = 0};
-    switch (qr_json_type(content)) {
-    case QR_JSON_NULL: return true;
-    case QR_JSON_STRING: message->content = qr_json_text(content); return true;
-    case QR_JSON_ARRAY:
-        if (!join_parts(joined, content, i, failure)) return false;
-        if (joined->n) {
-            message->content = (struct quire_text){.data = joined->data, .n = joined->n};
-        }
-        return true;
-    default:
-        return qr_fail_field(failure, "messages",
-                             "messages[%zu].content must be a string or a list of parts", i);
-    }
-}
-
-static bool render(struct qr_buffer *text, const quire_model *model,
-                   const struct quire_message *messages, size_t n, bool add_generation_prompt,
-                   struct qr_failure *failure)
-{
-    struct quire_error error = {.status = QUIRE_OK};
-    size_t text_n = 0;
-    int status = quire_render(model, messages, n, add_generation_prompt, NULL, 0, &text_n, &error);
-    if (status == QUIRE_BUFFER_SMALL) {
-        if (!qr_buffer_reserve(text, text_n)) return no_memory(failure);
-        status = quire_render(model, messages, n, add_generation_prompt, text->data, text->capacity,
-                              &text_n, &error);
-    }
-    if (status != QUIRE_OK) {
-        (void)qr_fail_engine(failure, status, &error);
-        if (!failure->param[0]) (void)strcpy(failure->param, "messages");
-        return false;
-    }
-    text->n = text_n;
-    return true;
-}
-
-bool qr_prompt_render(struct qr_buffer *text, const quire_model *model, const struct qr_json *body,
-                      bool add_generation_prompt, struct qr_failure *failure)
-{
-    const struct qr_json *list = qr_json_get(body, "messages");
-    size_t n = qr_json_length(list);
-    if (!list) return qr_fail_field(failure, "messages", "messages is required");
-    if (qr_json_type(list) != QR_JSON_ARRAY || n == 0 || n > QR_MESSAGES_MAX) {
-        return qr_fail_field(failure, "messages", "messages must be a list of 1 to %u messages",
-                             QR_MESSAGES_MAX);
-    }
-    const struct quire_allocator *memory = text->memory;
-    struct quire_message *messages = qr_alloc_zero(memory, n, sizeof *messages);
-    struct qr_buffer *joined = qr_alloc_zero(memory, n, sizeof *joined);
-    bool done = messages && joined ? true : no_memory(failure);
-    for (size_t i = 0; joined && i < n; i++) {
-        qr_buffer_init(&joined[i], memory);
-    }
-    for (size_t i = 0; done && i < n; i++) {
-        done = read_message(qr_json_at(list, i), i, &messages[i], &joined[i], failure);
-        if (done && joined[i].failed) done = no_memory(failure);
-    }
-    done = done && render(text, model, messages, n, add_generation_prompt, failure);
-    for (size_t i = 0; joined && i < n; i++) {
-        qr_buffer_deinit(&joined[i]);
-    }
-    qr_free(memory, joined);
-    qr_free(memory, messages);
-    return done;
-}
-
 bool qr_prompts_read_chat(struct qr_prompts *prompts, const quire_model *model,
                           const struct qr_json *body, const struct qr_model_limits *limits,
                           struct qr_failure *failure)
 {
     struct qr_buffer text;
     qr_buffer_init(&text, prompts->memory);
-    bool done = make(prompts, 1, failure) && qr_prompt_render(&text, model, body, true, failure);
+    bool done = make(prompts, 1, failure) && qr_conversation_render(&text, model, body, failure);
     if (done) {
         /* BOS is added where the model asks for it, but never after one that the template wrote:
          * the tokenizer sees that. */

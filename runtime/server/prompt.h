@@ -40,9 +40,6 @@ bool qr_prompts_read_chat(struct qr_prompts *prompts, const quire_model *model,
                           const struct qr_json *body, const struct qr_model_limits *limits,
                           struct qr_failure *failure);
 
-/* Renders `messages` into text. */
-bool qr_prompt_render(struct qr_buffer *text, const quire_model *model, const struct qr_json *body,
-                      bool add_generation_prompt, struct qr_failure *failure);
 /* Token ids of a text, at most ids_max of them (longer is a failure naming `field`); *ids is to be
  * freed with qr_free. */
 bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model *model,

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "runtime/base/limits.h"
 #include "runtime/base/memory.h"
 #include "runtime/server/arenas_main.h"
 #include "runtime/server/notify.h"
@@ -30,6 +31,7 @@ struct program {
     char default_socket[QR_SOCKET_PATH_MAX];
     char keys[KEY_FILE_MAX];
     size_t keys_n;
+    char *chat_template; /* NULL: the model's own */
     struct qr_socket_path path;
     struct qr_socket sockets[QR_LISTENERS_MAX];
     size_t sockets_n;
@@ -63,6 +65,33 @@ static int read_keys(struct program *p)
                        path);
     } else {
         (void)snprintf(why, sizeof why, "%s: %s", path, strerror(errno));
+    }
+    return fail(p, EXIT_USAGE, why);
+}
+
+/* The file of --chat-template, with a NUL behind it. */
+static int read_template(struct program *p)
+{
+    const char *path = p->options.chat_template;
+    char why[512];
+    size_t n = 0;
+    if (!path) return 0;
+    FILE *file = fopen(path, "re");
+    p->chat_template = file ? malloc(QR_TEMPLATE_BYTES_MAX + 2) : NULL;
+    if (p->chat_template) n = fread(p->chat_template, 1, QR_TEMPLATE_BYTES_MAX + 1, file);
+    const bool whole = p->chat_template && !ferror(file) && n <= QR_TEMPLATE_BYTES_MAX;
+    if (p->chat_template) p->chat_template[n] = '\0';
+    if (whole && n && strlen(p->chat_template) == n) {
+        (void)fclose(file);
+        return 0;
+    }
+    if (file) {
+        (void)snprintf(why, sizeof why,
+                       "--chat-template %s: a text of 1 to %u bytes without NUL is expected", path,
+                       QR_TEMPLATE_BYTES_MAX);
+        (void)fclose(file);
+    } else {
+        (void)snprintf(why, sizeof why, "--chat-template %s: %s", path, strerror(errno));
     }
     return fail(p, EXIT_USAGE, why);
 }
@@ -107,6 +136,7 @@ static int prepare(struct program *p)
 {
     char why[512];
     int result = read_keys(p);
+    if (!result) result = read_template(p);
     if (result) return result;
 
     int given = qr_notify_listen_fds();
@@ -140,9 +170,11 @@ static int open_model(struct program *p)
     settings.threads = p->options.threads;
     settings.cpu_level = p->options.cpu_level;
     settings.sliding_window = p->options.sliding_window;
+    settings.chat_template = p->chat_template;
     int status = quire_model_open(&settings, &p->model, &error);
     if (status == QUIRE_OK) return 0;
-    const bool flag = strcmp(error.field, "cpu_level") == 0;
+    const bool flag =
+        strcmp(error.field, "cpu_level") == 0 || strcmp(error.field, "chat_template") == 0;
     return fail(p, flag ? EXIT_USAGE : EXIT_MODEL, error.text);
 }
 
@@ -192,6 +224,7 @@ static const char *describe(struct program *p)
         qr_log(&p->log, QR_LOG_INFO, "sliding window: each token sees the last %u",
                info.sliding_window);
     if (info.tokenizer_note) qr_log(&p->log, QR_LOG_WARN, "%s", info.tokenizer_note);
+    if (info.template_note) qr_log(&p->log, QR_LOG_WARN, "%s", info.template_note);
     return p->options.alias ? p->options.alias : info.name;
 }
 
@@ -258,6 +291,7 @@ static int run(struct program *p)
         quire_engine_free(p->engine);
     }
     quire_model_close(p->model);
+    free(p->chat_template);
     qr_socket_release(&p->path);
     return result;
 }

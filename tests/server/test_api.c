@@ -18,6 +18,7 @@ static int stop(void **state)
     return 0;
 }
 
+#define CHAT(more)  "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]," more "}"
 #define COMPLETIONS "/v1/completions"
 
 /* Goal: the ready line says where. */
@@ -338,9 +339,26 @@ static void bad_requests_are_explained(void **state)
         {"/v1/chat/completions", "{\"messages\":[{}]}", "messages", "messages[0].role"},
         {"/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":5}]}", "messages",
          "messages[0].content"},
+        {"/v1/chat/completions", CHAT("\"tools\":{}"), "tools", "a list of objects, not an object"},
+        {"/v1/chat/completions", CHAT("\"tools\":[1]"), "tools", "tools[0] must be an object"},
+        {"/v1/chat/completions", CHAT("\"tool_choice\":\"required\""), "tool_choice",
+         "constrained"},
         {"/v1/chat/completions",
-         "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}", "messages",
-         "messages[0].content[0].type"},
+         CHAT("\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}"),
+         "tool_choice", "\"none\" or \"auto\""},
+        {"/v1/chat/completions", CHAT("\"documents\":\"x\""), "documents", "a list of objects"},
+        {"/v1/chat/completions", CHAT("\"chat_template_kwargs\":[]"), "chat_template_kwargs",
+         "an object, not a list"},
+        {"/v1/chat/completions", CHAT("\"chat_template\":\"x\""), "chat_template",
+         "--chat-template"},
+        {"/v1/chat/completions", CHAT("\"add_generation_prompt\":1"), "add_generation_prompt",
+         "boolean"},
+        {"/v1/chat/completions", CHAT("\"continue_final_message\":true"), "continue_final_message",
+         "add_generation_prompt to be false"},
+        {"/v1/chat/completions",
+         "{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"arguments\":\"{"
+         "x\"}}]}]}",
+         "messages", "tool_calls[0].function.arguments must be JSON"},
         {"/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
          "messages", "template"},
         {"/tokenize", "{}", "prompt", "required"},

@@ -241,7 +241,6 @@ static void wrong_flags_are_named(void **state)
         {"--no-prefix-cache=1", "takes no value"},
         {"--cache-scope=uid", "not supported yet"},
         {"--sliding-window=-1", "from 0"},
-        {"--chat-template=x", "not supported yet"},
         {"--alias=", "must not be empty"},
         {"--drain-timeout=-1", "seconds"},
         {"--log-level=loud", "error,warn"},

@@ -215,9 +215,7 @@ static void try_to_load(struct inspect *in)
     in->weights_bytes = info.weights_bytes;
     snprintf(in->cpu_level, sizeof in->cpu_level, "%s", info.cpu_level);
     if (info.tokenizer_note) note(in, "tokenizer: %s", info.tokenizer_note);
-    struct quire_text text;
-    if (!info.has_template && qr_gguf_string(&in->file, "tokenizer.chat_template", &text))
-        note(in, "chat template: it is none of those that are known; give messages as a prompt");
+    if (!info.has_template && info.template_note) note(in, "%s", info.template_note);
     quire_model_close(model);
 }
 
@@ -314,8 +312,8 @@ static void print(const struct inspect *in)
         printf("  %-36s %" JSON_INTEGER_FORMAT " bytes%s\n", "chat template",
                json_integer_value(json_object_get(template, "bytes")),
                !in->loaded        ? ""
-               : in->has_template ? ", known"
-                                  : ", not known");
+               : in->has_template ? ""
+                                  : ", broken");
     else
         printf("  %-36s none\n", "chat template");
     if (in->keys) rows("Keys", json_object_get(in->out, "keys"));

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/quire/source.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,6 +31,8 @@ size_t qr_source_options(struct qr_option *table, struct qr_source_options *o, b
          128, NULL},
         {QR_OPTION_COUNT, "max-context", &o->context_max, "N", "default: the model's", 0, 1e9,
          NULL},
+        {QR_OPTION_TEXT, "chat-template", &o->chat_template, "FILE",
+         "a Jinja chat template instead of the model file's", 0, 0, NULL},
         {QR_OPTION_TEXT, "cpu-level", &o->cpu_level, "LEVEL",
          "scalar, avx2, avx512, avx512vnni or avx512bf16;\ndefault: the best there is", 0, 0, NULL},
         {QR_OPTION_COUNT, "sliding-window", &o->sliding_window, "N",
@@ -45,6 +49,29 @@ size_t qr_source_options(struct qr_option *table, struct qr_source_options *o, b
     return n;
 }
 
+/* The whole of a file as a string; NULL: `why` says. */
+static char *read_template(const char *path, struct qr_failure *why)
+{
+    const size_t most = (size_t)256 << 10; /* what the library takes */
+    FILE *file = fopen(path, "re");
+    char *text = file ? malloc(most + 2) : NULL;
+    size_t n = text ? fread(text, 1, most + 1, file) : 0;
+    if (!file) {
+        qr_failed(why, "--chat-template %.200s: %s", path, strerror(errno));
+        return NULL;
+    }
+    const bool whole = text && !ferror(file) && n && n <= most && !memchr(text, '\0', n);
+    (void)fclose(file);
+    if (whole) {
+        text[n] = '\0';
+        return text;
+    }
+    free(text);
+    qr_failed(why, "--chat-template %.200s: a text of 1 to %zu bytes without NUL is expected", path,
+              most);
+    return NULL;
+}
+
 int qr_source_open_model(quire_model **model, const struct qr_source_options *o, const char *path,
                          struct qr_failure *why)
 {
@@ -56,11 +83,15 @@ int qr_source_open_model(quire_model **model, const struct qr_source_options *o,
     settings.cpu_level = o->cpu_level;
     if (o->sliding_window != QR_WINDOW_UNSAID)
         settings.sliding_window = o->sliding_window ? o->sliding_window : QUIRE_WINDOW_NONE;
+    char *chat_template = o->chat_template ? read_template(o->chat_template, why) : NULL;
+    if (o->chat_template && !chat_template) return QR_EXIT_USAGE;
+    settings.chat_template = chat_template;
     int status = quire_model_open(&settings, model, &error);
+    free(chat_template);
     if (status == QUIRE_OK) return QR_EXIT_FINE;
     qr_failed(why, "%s", error.text[0] ? error.text : quire_status_text(status));
-    return status == QUIRE_INVALID && !strcmp(error.field, "cpu_level") ? QR_EXIT_USAGE
-                                                                        : QR_EXIT_MODEL;
+    const bool usage = !strcmp(error.field, "cpu_level") || !strcmp(error.field, "chat_template");
+    return status == QUIRE_INVALID && usage ? QR_EXIT_USAGE : QR_EXIT_MODEL;
 }
 
 static bool read_kv_type(const char *name, uint32_t *type, struct qr_failure *why)
@@ -119,6 +150,10 @@ int qr_source_open(struct qr_source *source, const struct qr_source_options *o, 
         }
     }
     if (!model) {
+        if (o->chat_template) {
+            qr_failed(why, "--chat-template is for --model; a server is given its own");
+            return QR_EXIT_USAGE;
+        }
         if (!qr_address_read(&source->address, path, o->url, why)) return QR_EXIT_USAGE;
         return QR_EXIT_FINE;
     }

@@ -16,14 +16,14 @@
 #include "tools/client/options.h"
 
 struct qr_source_options {
-    const char *model, *socket, *url, *api_key, *kv_type, *cpu_level;
+    const char *model, *socket, *url, *api_key, *kv_type, *cpu_level, *chat_template;
     uint32_t threads, context_max, page_tokens;
     uint32_t sliding_window; /* QR_WINDOW_UNSAID where the flag is not given */
     uint64_t kv_memory;
     bool profile; /* not an option of every command: bench sets it */
 };
 
-#define QR_SOURCE_OPTIONS_N 12
+#define QR_SOURCE_OPTIONS_N 13
 #define QR_WINDOW_UNSAID    UINT32_MAX
 
 /* Fills up to QR_SOURCE_OPTIONS_N entries of a command's table and returns how many.  servers:

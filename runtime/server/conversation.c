@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/server/conversation.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/server/limits.h"
+#include "runtime/server/params.h"
+#include "runtime/server/values.h"
+
+/* What a request's values and their documents are kept in while it is rendered. */
+struct reading {
+    const struct quire_allocator *memory;
+    struct qr_values values;
+    struct qr_json **arguments; /* [arguments_n] parsed out of strings */
+    size_t arguments_n, arguments_room;
+    struct quire_value messages, tools, documents, variables;
+    struct quire_conversation conversation;
+};
+
+static bool no_memory(struct qr_failure *failure)
+{
+    return qr_fail(failure, 500, NULL, NULL, "out of memory");
+}
+
+static void deinit(struct reading *r)
+{
+    for (size_t i = 0; i < r->arguments_n; i++)
+        qr_json_free(r->arguments[i]);
+    qr_free(r->memory, r->arguments);
+    qr_values_deinit(&r->values);
+}
+
+/* ---- messages ------------------------------------------------------------------------------ */
+
+static bool keep_document(struct reading *r, struct qr_json *document)
+{
+    if (r->arguments_n == r->arguments_room) {
+        size_t room = r->arguments_room ? r->arguments_room * 2 : 8;
+        struct qr_json **grown = qr_realloc(r->memory, r->arguments, room * sizeof *grown);
+        if (!grown) return false;
+        r->arguments = grown;
+        r->arguments_room = room;
+    }
+    r->arguments[r->arguments_n++] = document;
+    return true;
+}
+
+/* The object in a string, in the string's place; nothing in it is an empty object. */
+static bool parse_arguments(struct reading *r, struct quire_value *value, size_t message,
+                            size_t call, struct qr_failure *failure)
+{
+    char why[200];
+
+    if (value->kind == QUIRE_VALUE_NONE || (value->kind == QUIRE_VALUE_TEXT && !value->as.text.n)) {
+        *value = (struct quire_value){.kind = QUIRE_VALUE_MAP};
+        return true;
+    }
+    if (value->kind != QUIRE_VALUE_TEXT) return true;
+    struct qr_json *document =
+        qr_json_parse(value->as.text.data, value->as.text.n, why, sizeof why);
+    if (!document) {
+        return qr_fail_field(failure, "messages",
+                             "messages[%zu].tool_calls[%zu].function.arguments must be JSON: %s",
+                             message, call, why);
+    }
+    if (!keep_document(r, document)) {
+        qr_json_free(document);
+        return no_memory(failure);
+    }
+    return qr_values_make(&r->values, document, value) ? true : no_memory(failure);
+}
+
+static bool read_calls(struct reading *r, const struct quire_value *message, size_t i,
+                       struct qr_failure *failure)
+{
+    const struct quire_value *calls = qr_values_member(message, "tool_calls");
+
+    if (!calls || calls->kind != QUIRE_VALUE_LIST) return true;
+    for (size_t j = 0; j < calls->n; j++) {
+        const struct quire_value *function = qr_values_member(&calls->as.items[j], "function");
+        struct quire_value *arguments = qr_values_member(function, "arguments");
+        if (arguments && !parse_arguments(r, arguments, i, j, failure)) return false;
+    }
+    return true;
+}
+
+static bool read_messages(struct reading *r, const struct qr_json *body, struct qr_failure *failure)
+{
+    const struct qr_json *list = qr_json_get(body, "messages");
+    size_t n = qr_json_length(list);
+
+    if (!list) return qr_fail_field(failure, "messages", "messages is required");
+    if (qr_json_type(list) != QR_JSON_ARRAY || n == 0 || n > QR_MESSAGES_MAX) {
+        return qr_fail_field(failure, "messages", "messages must be a list of 1 to %u messages",
+                             QR_MESSAGES_MAX);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct qr_json *message = qr_json_at(list, i);
+        enum qr_json_type content = qr_json_type(qr_json_get(message, "content"));
+        if (qr_json_type(message) != QR_JSON_OBJECT ||
+            qr_json_type(qr_json_get(message, "role")) != QR_JSON_STRING) {
+            return qr_fail_field(failure, "messages", "messages[%zu].role must be a string", i);
+        }
+        if (content != QR_JSON_STRING && content != QR_JSON_ARRAY && content != QR_JSON_NULL) {
+            return qr_fail_field(failure, "messages",
+                                 "messages[%zu].content must be a string or a list of parts", i);
+        }
+    }
+    if (!qr_values_make(&r->values, list, &r->messages)) return no_memory(failure);
+    r->conversation.values = &r->messages;
+    for (size_t i = 0; i < n; i++) {
+        if (!read_calls(r, &r->messages.as.items[i], i, failure)) return false;
+    }
+    return true;
+}
+
+/* ---- the other fields ---------------------------------------------------------------------- */
+
+/* A list of objects, or nothing.  *out is NULL for nothing and for an empty list. */
+static bool read_objects(struct reading *r, const struct qr_json *body, const char *name,
+                         struct quire_value *value, const struct quire_value **out,
+                         struct qr_failure *failure)
+{
+    const struct qr_json *list = qr_json_get(body, name);
+
+    if (!list) return true;
+    if (qr_json_type(list) != QR_JSON_ARRAY) {
+        return qr_fail_field(failure, name, "%s must be a list of objects, not %s", name,
+                             qr_json_type_name(qr_json_type(list)));
+    }
+    for (size_t i = 0; i < qr_json_length(list); i++) {
+        enum qr_json_type type = qr_json_type(qr_json_at(list, i));
+        if (type == QR_JSON_OBJECT) continue;
+        return qr_fail_field(failure, name, "%s[%zu] must be an object, not %s", name, i,
+                             qr_json_type_name(type));
+    }
+    if (qr_json_length(list) == 0) return true;
+    if (!qr_values_make(&r->values, list, value)) return no_memory(failure);
+    *out = value;
+    return true;
+}
+
+static bool is_text(const struct qr_json *value, const char *text)
+{
+    return qr_json_type(value) == QR_JSON_STRING && qr_json_text(value).n == strlen(text) &&
+           memcmp(qr_json_text(value).data, text, strlen(text)) == 0;
+}
+
+static bool read_choice(const struct qr_json *body, struct qr_failure *failure)
+{
+    const struct qr_json *choice = qr_json_get(body, "tool_choice");
+
+    if (!choice || is_text(choice, "none") || is_text(choice, "auto")) return true;
+    return qr_fail_field(failure, "tool_choice",
+                         "tool_choice must be \"none\" or \"auto\"; to force a call, decoding "
+                         "would have to be constrained, which is not supported");
+}
+
+static bool read_variables(struct reading *r, const struct qr_json *body,
+                           struct qr_failure *failure)
+{
+    const struct qr_json *variables = qr_json_get(body, "chat_template_kwargs");
+
+    if (qr_json_get(body, "chat_template")) {
+        return qr_fail_field(failure, "chat_template",
+                             "a request cannot bring a chat_template; quired takes one with "
+                             "--chat-template");
+    }
+    if (!variables) return true;
+    if (qr_json_type(variables) != QR_JSON_OBJECT) {
+        return qr_fail_field(failure, "chat_template_kwargs",
+                             "chat_template_kwargs must be an object, not %s",
+                             qr_json_type_name(qr_json_type(variables)));
+    }
+    if (!qr_values_make(&r->values, variables, &r->variables)) return no_memory(failure);
+    r->conversation.variables = &r->variables;
+    return true;
+}
+
+static bool read_ending(struct reading *r, const struct qr_json *body, struct qr_failure *failure)
+{
+    bool prompt = true, go_on = false;
+
+    if (!qr_field_bool(body, "add_generation_prompt", &prompt, failure) ||
+        !qr_field_bool(body, "continue_final_message", &go_on, failure)) {
+        return false;
+    }
+    if (prompt && go_on) {
+        return qr_fail_field(failure, "continue_final_message",
+                             "continue_final_message needs add_generation_prompt to be false");
+    }
+    r->conversation.flags = prompt  ? QUIRE_RENDER_GENERATION_PROMPT
+                            : go_on ? QUIRE_RENDER_CONTINUE
+                                    : 0;
+    return true;
+}
+
+static bool read(struct reading *r, const struct qr_json *body, struct qr_failure *failure)
+{
+    return read_messages(r, body, failure) && read_choice(body, failure) &&
+           read_objects(r, body, "tools", &r->tools, &r->conversation.tools, failure) &&
+           read_objects(r, body, "documents", &r->documents, &r->conversation.documents, failure) &&
+           read_variables(r, body, failure) && read_ending(r, body, failure);
+}
+
+/* ---- rendering ----------------------------------------------------------------------------- */
+
+static bool render(struct qr_buffer *text, const quire_model *model,
+                   const struct quire_conversation *conversation, struct qr_failure *failure)
+{
+    struct quire_error error = {.status = QUIRE_OK};
+    size_t text_n = 0;
+    int status = QUIRE_OK;
+
+    /* Mostly the first guess is room enough: a template is run twice only where it is not. */
+    for (int i = 0; i < 2; i++) {
+        status = quire_render_conversation(model, conversation, text->data, text->capacity, &text_n,
+                                           &error);
+        if (status != QUIRE_BUFFER_SMALL) break;
+        if (!qr_buffer_reserve(text, text_n)) return no_memory(failure);
+    }
+    if (status != QUIRE_OK) {
+        (void)qr_fail_engine(failure, status, &error);
+        if (!failure->param[0]) (void)strcpy(failure->param, "messages");
+        return false;
+    }
+    text->n = text_n;
+    return true;
+}
+
+bool qr_conversation_render(struct qr_buffer *text, const quire_model *model,
+                            const struct qr_json *body, struct qr_failure *failure)
+{
+    struct reading r = {.memory = text->memory};
+
+    qr_values_init(&r.values, r.memory);
+    quire_conversation_defaults(&r.conversation);
+    /* One moment for both, should it have to be rendered twice. */
+    r.conversation.now_s = (int64_t)time(NULL);
+    bool done = read(&r, body, failure);
+    if (done) {
+        (void)qr_buffer_reserve(text, QR_RENDERED_BYTES);
+        done = render(text, model, &r.conversation, failure);
+    }
+    deinit(&r);
+    return done;
+}
