@@ -318,6 +318,10 @@ struct quire_request {
                          is, bit for bit */
     uint32_t best_of; /* as many are generated, n to 128, and the n with the highest cumulative
                          logprob are given, best first, when all have ended; 0: n */
+    int32_t
+        priority; /* lower goes first; default 0.  Within a priority clients have fair shares: */
+    struct quire_text client; /* whose request it is, any bytes; n = 0: one client's like others */
+    struct quire_text end_user; /* for whom the client asks: they divide their client's share */
 };
 QUIRE_API void quire_request_defaults_sized(struct quire_request *request, size_t size);
 static inline void quire_request_defaults(struct quire_request *request)

@@ -74,7 +74,7 @@ struct quire_engine {
     struct qr_scheduler_limits limits; /* waiting_max: the scheduler's, see start.c */
     uint32_t waiting_max;              /* the caller's */
     uint64_t secret;                   /* seeds of requests that bring none */
-    uint64_t salt_key[2];              /* so that nobody finds two salts of one hash */
+    uint64_t salt_key[2];              /* so that nobody finds two salts, or names, of one hash */
     bool pages_bind;                   /* context_max is what the pages hold */
 
     /* Any thread. */

@@ -73,6 +73,7 @@ struct qr_request *qr_request_create(const struct quire_request *from,
     r->max_tokens = from->max_tokens;
     r->min_tokens = from->min_tokens;
     r->flags = from->flags;
+    r->priority = from->priority;
     r->stop_ids_n = (uint32_t)from->stop_ids_n;
     r->sampling = (struct qr_sampling){
         .temperature = from->temperature,

@@ -43,6 +43,8 @@ struct qr_request {
     uint32_t stop_ids_n;
     struct qr_sampling sampling;
     struct qr_prefix_salt salt; /* whom it shares pages with; zero: those without one */
+    int32_t priority;
+    struct qr_party client, end_user; /* hashes of their names; zero: none was given */
     uint64_t submitted_ns;
 
     /* Any thread. */

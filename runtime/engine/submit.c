@@ -159,6 +159,13 @@ static int check_salt(const struct quire_request *r, struct quire_error *error)
                           r->cache_salt.data ? r->cache_salt.n : 0, QR_CACHE_SALT_MAX);
 }
 
+static int check_name(const char *field, struct quire_text name, struct quire_error *error)
+{
+    if (!name.n || name.data) return QUIRE_OK;
+    return qr_error_field(error, QUIRE_INVALID, field, "%s has %zu bytes, but no data", field,
+                          name.n);
+}
+
 /* ---- public ------------------------------------------------------------------------------- */
 
 /* Room in the queue, by a counter alone.  False: it is full. */
@@ -186,15 +193,21 @@ static struct qr_request *make(quire_engine *e, const struct quire_request *from
     uint64_t now_ns = qr_clock_ns();
     struct qr_request *first = NULL, **link = &first;
     struct qr_prefix_salt salt = {0};
+    struct qr_party client = {0}, end_user = {0};
 
     if (from->cache_salt.n)
         qr_siphash128(e->salt_key, from->cache_salt.data, from->cache_salt.n, salt.words);
+    if (from->client.n) qr_siphash128(e->salt_key, from->client.data, from->client.n, client.words);
+    if (from->end_user.n)
+        qr_siphash128(e->salt_key, from->end_user.data, from->end_user.n, end_user.words);
     for (uint32_t i = 0; i < all_n; i++) {
         struct qr_request *r = qr_request_create(from, e->model->tokenizer, &e->allocator);
         if (!r) break;
         r->id = id;
         r->choice = i;
         r->salt = salt;
+        r->client = client;
+        r->end_user = end_user;
         r->sampling.seed = seed + i; /* vLLM's way */
         r->submitted_ns = now_ns;
         r->leader = i > 0 ? first : NULL;
@@ -260,6 +273,8 @@ static int check_rest(const quire_engine *e, const struct quire_request *from,
     if (!status) status = check_sampling(from, error);
     if (!status) status = check_stops(e, from, error);
     if (!status) status = check_salt(from, error);
+    if (!status) status = check_name("client", from->client, error);
+    if (!status) status = check_name("end_user", from->end_user, error);
     return status;
 }
 

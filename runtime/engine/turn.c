@@ -25,6 +25,9 @@ static struct qr_submission submission_of(const struct qr_request *r)
         .salt = r->salt,
         /* A prompt is scored by its logits, and pages hold none. */
         .fresh = (r->flags & QUIRE_REQUEST_PROMPT_LOGPROBS) != 0,
+        .priority = r->priority,
+        .client = r->client,
+        .user = r->end_user,
     };
 }
 

@@ -150,6 +150,9 @@ static bool submit_prompt(struct qr_call *call, size_t which)
     request.cache_salt = p->cache_salt;
     request.n = p->n;
     request.best_of = p->best_of;
+    request.priority = p->priority;
+    request.client = qr_conn_client(call->task.conn);
+    request.end_user = p->user;
     request.user = choices;
 
     struct quire_error error = {.status = QUIRE_OK};

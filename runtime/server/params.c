@@ -251,17 +251,14 @@ static bool not_yet(struct qr_failure *f, const char *name)
 static bool read_later(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
 {
     (void)p;
-    int64_t priority = 0;
     double presence = 0, frequency = 0, repetition = 1;
     struct quire_text text;
-    if (!qr_field_string(body, "model", &text, f) || !qr_field_string(body, "user", &text, f) ||
-        !qr_field_integer(body, "priority", INT32_MIN, INT32_MAX, &priority, f) ||
+    if (!qr_field_string(body, "model", &text, f) ||
         !field_number(body, "presence_penalty", -2, false, 2, &presence, f) ||
         !field_number(body, "frequency_penalty", -2, false, 2, &frequency, f) ||
         !field_number(body, "repetition_penalty", 0, true, FLT_MAX, &repetition, f)) {
         return false;
     }
-    if (priority != 0) return not_yet(f, "priority");
     if (presence != 0) return not_yet(f, "presence_penalty");
     if (frequency != 0) return not_yet(f, "frequency_penalty");
     if (repetition != 1) return not_yet(f, "repetition_penalty");
@@ -272,6 +269,15 @@ static bool read_later(const struct qr_json *body, struct qr_params *p, struct q
     }
     if (qr_json_length(bias) > 0) return not_yet(f, "logit_bias");
     return true;
+}
+
+/* Whose turn it is. */
+static bool read_turn(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
+{
+    int64_t priority = 0;
+    if (!qr_field_integer(body, "priority", INT32_MIN, INT32_MAX, &priority, f)) return false;
+    p->priority = (int32_t)priority;
+    return qr_field_string(body, "user", &p->user, f);
 }
 
 static bool read_salt(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
@@ -292,8 +298,9 @@ bool qr_params_read(const struct qr_json *body, enum qr_endpoint endpoint,
                     struct qr_failure *failure)
 {
     memset(params, 0, sizeof *params);
-    return read_later(body, params, failure) && read_answer(body, endpoint, params, failure) &&
-           read_choices(body, params, failure) && read_sampling(body, params, failure) &&
+    return read_later(body, params, failure) && read_turn(body, params, failure) &&
+           read_answer(body, endpoint, params, failure) && read_choices(body, params, failure) &&
+           read_sampling(body, params, failure) &&
            read_lengths(body, endpoint, limits, params, failure) &&
            read_stops(body, limits, params, failure) &&
            read_logprobs(body, endpoint, params, failure) && read_salt(body, params, failure);

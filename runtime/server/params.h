@@ -49,6 +49,8 @@ struct qr_params {
     int32_t stop_ids[QR_STOP_IDS_MAX];
     uint32_t stop_ids_n;
     struct quire_text cache_salt; /* in the body; n = 0: none */
+    int32_t priority;
+    struct quire_text user; /* in the body; n = 0: none */
 };
 
 bool qr_params_read(const struct qr_json *body, enum qr_endpoint endpoint,

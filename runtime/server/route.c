@@ -36,15 +36,15 @@ static bool equal(const char *a, const char *b, size_t n)
     return differ == 0;
 }
 
-bool qr_route_key_fits(const char *keys, size_t keys_n, const char *header, size_t header_n)
+size_t qr_route_key(const char *keys, size_t keys_n, const char *header, size_t header_n)
 {
     static const char scheme[] = "Bearer ";
     const size_t scheme_n = sizeof scheme - 1;
-    if (header_n <= scheme_n || strncasecmp(header, scheme, scheme_n) != 0) return false;
+    if (header_n <= scheme_n || strncasecmp(header, scheme, scheme_n) != 0) return 0;
     header += scheme_n;
     header_n -= scheme_n;
 
-    bool fits = false;
+    size_t fits = 0;
     for (size_t i = 0; i < keys_n;) {
         const char *end = memchr(keys + i, '\n', keys_n - i);
         size_t n = end ? (size_t)(end - keys) - i : keys_n - i;
@@ -52,7 +52,7 @@ bool qr_route_key_fits(const char *keys, size_t keys_n, const char *header, size
         while (n > 0 && (keys[i + n - 1] == '\r' || keys[i + n - 1] == ' ')) {
             n--;
         }
-        if (n > 0 && n == header_n) fits |= equal(keys + i, header, n);
+        if (n > 0 && n == header_n && equal(keys + i, header, n)) fits = i + 1;
         i += line_n + 1;
     }
     return fits;
@@ -62,8 +62,12 @@ static bool may(struct qr_conn *conn)
 {
     const struct qr_server_settings *s = &conn->server->settings;
     const struct qr_buffer *header = &conn->http.authorization;
+    conn->key = 0;
     if (!s->api_keys) return true;
-    return header->n > 0 && qr_route_key_fits(s->api_keys, s->api_keys_n, header->data, header->n);
+    if (header->n > 0) {
+        conn->key = qr_route_key(s->api_keys, s->api_keys_n, header->data, header->n);
+    }
+    return conn->key > 0;
 }
 
 void qr_route(struct qr_conn *conn)

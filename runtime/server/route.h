@@ -15,8 +15,8 @@ struct qr_conn;
 /* Begins the answer to the request that conn has read; it may end later. */
 void qr_route(struct qr_conn *conn);
 
-/* Whether an Authorization header holds one of the keys, one a line.  Takes as long for any wrong
- * key of a length. */
-bool qr_route_key_fits(const char *keys, size_t keys_n, const char *header, size_t header_n);
+/* Which of the keys, one a line, an Authorization header holds: 1 + where it begins; 0: none. Takes
+ * as long for any wrong key of a length. */
+size_t qr_route_key(const char *keys, size_t keys_n, const char *header, size_t header_n);
 
 #endif

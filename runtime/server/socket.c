@@ -133,14 +133,19 @@ bool qr_socket_bind(struct qr_socket_path *at, bool for_all, struct qr_socket *o
     return true;
 }
 
-bool qr_socket_peer_allowed(int fd, const uint32_t *uids, size_t uids_n)
+int64_t qr_socket_peer_uid(int fd)
 {
     struct ucred peer;
     socklen_t n = sizeof peer;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0) return false;
-    if (peer.uid == geteuid() || peer.uid == 0) return true;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 ? (int64_t)peer.uid : -1;
+}
+
+bool qr_socket_uid_allowed(int64_t uid, const uint32_t *uids, size_t uids_n)
+{
+    if (uid < 0) return false;
+    if (uid == (int64_t)geteuid() || uid == 0) return true;
     for (size_t i = 0; i < uids_n; i++) {
-        if (peer.uid == uids[i]) return true;
+        if (uid == (int64_t)uids[i]) return true;
     }
     return false;
 }

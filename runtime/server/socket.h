@@ -48,7 +48,9 @@ bool qr_socket_bind_tcp(const char *host_port, struct qr_socket *out, bool *loop
 /* A socket that somebody else has bound (systemd); its path or address goes to name. */
 bool qr_socket_adopt(int fd, struct qr_socket *out, char *name, size_t name_n);
 
-/* Whether the peer of a Unix socket is the owner of this process, root, or one of uids. */
-bool qr_socket_peer_allowed(int fd, const uint32_t *uids, size_t uids_n);
+/* The user at the other end of a Unix socket; -1: not to be had. */
+int64_t qr_socket_peer_uid(int fd);
+/* Whether a peer is the owner of this process, root, or one of uids. */
+bool qr_socket_uid_allowed(int64_t uid, const uint32_t *uids, size_t uids_n);
 
 #endif

@@ -55,6 +55,8 @@ static void bad_fields_are_named(void **state)
     BAD(prompt, "prompt", NULL);
     BAD(cache_salt, "cache_salt", ((struct quire_text){NULL, 3}));
     BAD(cache_salt, "cache_salt", ((struct quire_text){"long", 1025}));
+    BAD(client, "client", ((struct quire_text){NULL, 3}));
+    BAD(end_user, "end_user", ((struct quire_text){NULL, 3}));
     BAD(prompt_n, "prompt", 0);
     BAD(max_tokens, "max_tokens", 0);
     BAD(min_tokens, "min_tokens", 5);

@@ -169,6 +169,9 @@ static void wrong_fields_are_named(void **state)
         {"{\"repetition_penalty\":0}", "repetition_penalty", "more than 0"},
         {"{\"logit_bias\":[]}", "logit_bias", "must be an object"},
         {"{\"priority\":\"high\"}", "priority", "must be an integer"},
+        {"{\"priority\":1.5}", "priority", "must be an integer"},
+        {"{\"priority\":2147483648}", "priority", "-2147483648"},
+        {"{\"user\":5}", "user", "must be a string"},
         {"{\"cache_salt\":5}", "cache_salt", "must be a string"},
         {"{\"cache_salt\":\"\"}", "cache_salt", "must not be empty"},
         {"{\"model\":5}", "model", "must be a string"},
@@ -180,7 +183,6 @@ static void wrong_fields_are_named(void **state)
         {"{\"frequency_penalty\":-0.1}", "frequency_penalty", "not supported yet"},
         {"{\"repetition_penalty\":1.1}", "repetition_penalty", "not supported yet"},
         {"{\"logit_bias\":{\"5\":1}}", "logit_bias", "not supported yet"},
-        {"{\"priority\":1}", "priority", "not supported yet"},
     };
     for (size_t i = 0; i < sizeof both / sizeof both[0]; i++) {
         assert_refused(both[i].body, QR_COMPLETIONS, both[i].param, both[i].words);
@@ -224,6 +226,22 @@ static void choices_are_counted(void **state)
     assert_int_equal(p.best_of, 2);
 }
 
+/* Goal: a priority of 32 bits and a user of any bytes come out as they came in.
+ * Method: the extremes; a user with a NUL in it. */
+static void turns_are_read(void **state)
+{
+    (void)state;
+    struct qr_params p;
+    assert_taken("{\"priority\":-2147483648,\"user\":\"a\\u0000b\"}", QR_COMPLETIONS, &p);
+    assert_int_equal(p.priority, INT32_MIN);
+    assert_int_equal(p.user.n, 3);
+    assert_taken("{\"priority\":2147483647}", QR_CHAT, &p);
+    assert_int_equal(p.priority, INT32_MAX);
+    assert_int_equal(p.user.n, 0);
+    assert_taken("{\"priority\":null,\"user\":null}", QR_CHAT, &p);
+    assert_int_equal(p.priority, 0);
+}
+
 /* Goal: lengths are held against the context as vLLM does. */
 static void max_tokens_fits_the_context(void **state)
 {
@@ -256,9 +274,10 @@ static void max_tokens_fits_the_context(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_vllms),     cmocka_unit_test(fields_are_read),
-        cmocka_unit_test(wrong_fields_are_named), cmocka_unit_test(harmless_values_are_taken),
-        cmocka_unit_test(choices_are_counted),    cmocka_unit_test(max_tokens_fits_the_context),
+        cmocka_unit_test(defaults_are_vllms),          cmocka_unit_test(fields_are_read),
+        cmocka_unit_test(wrong_fields_are_named),      cmocka_unit_test(harmless_values_are_taken),
+        cmocka_unit_test(choices_are_counted),         cmocka_unit_test(turns_are_read),
+        cmocka_unit_test(max_tokens_fits_the_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

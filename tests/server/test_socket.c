@@ -160,8 +160,8 @@ static void the_owner_is_let_in(void **state)
     int ends[2];
     const uint32_t nobody = 65534;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    assert_true(qr_socket_peer_allowed(ends[0], &nobody, 1));
-    assert_false(qr_socket_peer_allowed(-1, &nobody, 1));
+    assert_true(qr_socket_uid_allowed(qr_socket_peer_uid(ends[0]), &nobody, 1));
+    assert_false(qr_socket_uid_allowed(qr_socket_peer_uid(-1), &nobody, 1));
     (void)close(ends[0]);
     (void)close(ends[1]);
 }
