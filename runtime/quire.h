@@ -264,6 +264,9 @@ struct quire_engine_settings {
                                  0: the budget's */
     uint32_t no_prefix_cache; /* 1: every request computes its whole prompt, and no page is kept */
     uint32_t profile;         /* 1: quire_profile tells where steps spend their time */
+    uint32_t target_itl_ms;   /* prefill is cut so that no more than this passes between a request's
+                                 tokens, as far as steps so far tell; 0: step_tokens alone cuts it.
+                                 Not with step_tokens */
 };
 QUIRE_API void quire_engine_settings_defaults_sized(struct quire_engine_settings *settings,
                                                     size_t size);

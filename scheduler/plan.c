@@ -13,6 +13,36 @@ static uint32_t remaining_n(const struct qr_scheduler *s, const struct qr_seq *s
     return seq->known_n - qr_seq_table(s, seq)->length;
 }
 
+/* Positions that n tokens from `position` on read. */
+static uint64_t reads_of(uint32_t position, uint32_t n)
+{
+    return (uint64_t)n * position + (uint64_t)n * (n + 1) / 2;
+}
+
+static uint64_t cost_of(const struct qr_scheduler *s, uint64_t tokens_n, uint64_t reads_n)
+{
+    return tokens_n * s->budget.token_cost + reads_n * s->budget.read_cost;
+}
+
+/* Of n tokens from `position` on, as many as the step's budget has left, but always as many as are
+ * missing to QR_PREFILL_MIN of prefill. */
+static uint32_t affordable_n(const struct qr_scheduler *s, uint32_t position, uint32_t n)
+{
+    uint32_t prefill_n = s->plan.tokens_n - s->decodes_n, least_n, most_n = n;
+
+    if (s->decodes_n == 0) return n;
+    least_n = prefill_n < QR_PREFILL_MIN ? least(n, QR_PREFILL_MIN - prefill_n) : 0;
+    while (least_n < most_n) { /* least_n is affordable, or must be; more than most_n is not */
+        uint32_t middle_n = least_n + (most_n - least_n + 1) / 2;
+        if (cost_of(s, (uint64_t)s->plan.tokens_n + middle_n,
+                    s->plan.reads_n + reads_of(position, middle_n)) <= s->budget.cost_max)
+            least_n = middle_n;
+        else
+            most_n = middle_n - 1;
+    }
+    return least_n;
+}
+
 static void add_item(struct qr_scheduler *s, qr_seq_id id, uint32_t tokens_n)
 {
     const struct qr_seq *seq = &s->seqs[id];
@@ -27,6 +57,7 @@ static void add_item(struct qr_scheduler *s, qr_seq_id id, uint32_t tokens_n)
         .pages = table->pages,
     };
     s->plan.tokens_n += tokens_n;
+    s->plan.reads_n += reads_of(table->length, tokens_n);
 }
 
 /* Sequences with one token left, in order.  Whoever is preempted for one comes after it, so it has
@@ -43,13 +74,17 @@ static void plan_decodes(struct qr_scheduler *s)
     }
 }
 
-/* The next chunk of a sequence that is promised its pages. */
-static void plan_chunk(struct qr_scheduler *s, qr_seq_id id)
+/* The next chunk of a sequence that is promised its pages, least_n tokens whatever they cost. */
+static void plan_chunk(struct qr_scheduler *s, qr_seq_id id, uint32_t least_n)
 {
+    uint32_t position = qr_seq_table(s, &s->seqs[id])->length, wanted_n;
     uint32_t tokens_n = least(remaining_n(s, &s->seqs[id]), s->limits.prefill_chunk);
     bool taken;
 
-    tokens_n = least(tokens_n, s->limits.step_tokens - s->plan.tokens_n);
+    wanted_n = least(tokens_n, s->limits.step_tokens - s->plan.tokens_n);
+    tokens_n = affordable_n(s, position, wanted_n);
+    if (tokens_n < wanted_n) s->cut = true;
+    if (tokens_n < least_n) tokens_n = least_n;
     if (tokens_n == 0) return;
     taken = qr_seq_take_pages(s, id, tokens_n);
     assert(taken);
@@ -59,16 +94,16 @@ static void plan_chunk(struct qr_scheduler *s, qr_seq_id id)
 static void plan_prefills(struct qr_scheduler *s)
 {
     for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next)
-        if (remaining_n(s, &s->seqs[id]) > 1) plan_chunk(s, id);
+        if (remaining_n(s, &s->seqs[id]) > 1) plan_chunk(s, id, 0);
 }
 
 static void plan_admissions(struct qr_scheduler *s)
 {
-    while (s->plan.tokens_n < s->limits.step_tokens) {
+    while (s->plan.tokens_n < s->limits.step_tokens && !s->cut && affordable_n(s, 0, 1) > 0) {
         qr_seq_id id = qr_scheduler_admit(s);
         if (id == QR_SEQ_NONE) return;
         s->plan.admitted_n++;
-        plan_chunk(s, id);
+        plan_chunk(s, id, 1); /* whoever is admitted moves */
     }
 }
 
@@ -76,6 +111,8 @@ const struct qr_plan *qr_scheduler_plan(struct qr_scheduler *s)
 {
     assert(!s->planned);
     s->plan = (struct qr_plan){.items = s->items};
+    s->decodes_n = 0;
+    s->cut = false;
     plan_decodes(s);
     /* What limits.step_tokens is checked for at init. */
     assert(s->plan.tokens_n + QR_PREFILL_MIN <= s->limits.step_tokens);

@@ -175,6 +175,12 @@ void qr_scheduler_cancel(struct qr_scheduler *s, qr_seq_id seq)
     qr_seq_end(s, seq);
 }
 
+void qr_scheduler_set_budget(struct qr_scheduler *s, const struct qr_step_budget *budget)
+{
+    assert(!s->planned);
+    s->budget = *budget;
+}
+
 uint32_t qr_scheduler_running_n(const struct qr_scheduler *s)
 {
     return s->running.n;

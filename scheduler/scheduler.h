@@ -72,6 +72,13 @@ struct qr_scheduler_limits {
     uint32_t context_max;   /* longest sequence, tokens, at least 1 */
 };
 
+/* What a step may cost beside step_tokens: its tokens, and the positions that they read keys and
+ * values of (a token at position p reads p + 1), each at a price.  Less than 2^63 in all. */
+struct qr_step_budget {
+    uint64_t cost_max; /* 0 with both prices 0, as at first: no such budget */
+    uint64_t token_cost, read_cost;
+};
+
 /* Index of a sequence, below running_max + waiting_max: reused after it is gone. */
 typedef uint32_t qr_seq_id;
 #define QR_SEQ_NONE UINT32_MAX
@@ -93,6 +100,7 @@ struct qr_plan {
     const struct qr_plan_item *items;
     uint32_t items_n;
     uint32_t tokens_n;   /* in all */
+    uint64_t reads_n;    /* positions that they read, in all */
     uint32_t admitted_n; /* of waiting sequences, in this step; preempted ones that resume too */
     uint32_t preempted_n;
 };
@@ -179,6 +187,11 @@ QR_MUST_CHECK qr_seq_id qr_scheduler_fork(struct qr_scheduler *s, qr_seq_id pare
 /* Ends a sequence in any state, between commit and plan (one that is attached, also between plan
  * and commit); its pages go back, or to the tree, at once. */
 void qr_scheduler_cancel(struct qr_scheduler *s, qr_seq_id seq);
+
+/* From the next plan on prefill is cut so that a step in which a sequence decodes costs at most the
+ * budget, as far as QR_PREFILL_MIN tokens of it allow.  Where none does, nobody waits between two
+ * tokens, and there is nothing to cut. */
+void qr_scheduler_set_budget(struct qr_scheduler *s, const struct qr_step_budget *budget);
 
 /* The next step; no items: there is no sequence.  Must be followed by commit, unless it has no
  * items.  The plan is good until the next call into the scheduler that changes it. */

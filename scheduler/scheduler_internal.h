@@ -76,9 +76,11 @@ struct qr_scheduler {
     uint32_t promised_slots_n;        /* for those attached to running leaders */
     uint64_t held_tokens, held_pages; /* of running sequences, shared ones once for each */
 
+    struct qr_step_budget budget;
     struct qr_plan plan;
     struct qr_plan_item *items; /* [running_max] */
     uint32_t decodes_n;         /* items of the plan that are no prefill: the first */
+    bool cut;                   /* the plan's last chunk is shorter than it could be: it is full */
     bool planned;               /* between plan and commit */
     uint32_t *readers;          /* [pages_n] for qr_scheduler_check only */
     struct qr_scheduler_stats stats;

@@ -29,6 +29,7 @@
 #include "runtime/engine/inbox.h"
 #include "runtime/engine/loop.h"
 #include "runtime/engine/model_handle.h"
+#include "runtime/engine/pace.h"
 #include "runtime/engine/request.h"
 #include "runtime/engine/request_table.h"
 #include "runtime/engine/sampler.h"
@@ -107,6 +108,7 @@ struct quire_engine {
     struct qr_pass *pass;
     struct qr_sampler_scratch *scratch; /* [threads] */
     struct qr_step_arrays step;
+    struct qr_pace pace;        /* target_s 0: prefill is cut to step_tokens alone */
     char *text;                 /* room for one token's */
     struct qr_request **by_seq; /* [seqs_max] */
     uint32_t seqs_max;

@@ -18,6 +18,9 @@
 #define STEP_TOKENS_MIN  256u
 #define STEP_PREFILL_MIN 64u
 #define STEP_TOKENS_MAX  (1u << 16)
+#define STEP_TARGET_MIN  256u /* prefill tokens of a step with a target, however far that is off */
+
+#define TARGET_ITL_MS_MAX 60000u
 
 #define THREADS_MAX 1024u
 #define CONTEXT_MIN 16u /* an engine that holds less is a mistake */
@@ -52,6 +55,13 @@ static int check_settings(const struct quire_engine_settings *s, const quire_mod
         status = check_range("context_max", s->context_max, CONTEXT_MIN, context_max, error);
     if (!status && s->step_tokens)
         status = check_range("step_tokens", s->step_tokens, least, STEP_TOKENS_MAX, error);
+    if (!status && s->target_itl_ms)
+        status = check_range("target_itl_ms", s->target_itl_ms, 1, TARGET_ITL_MS_MAX, error);
+    if (!status && s->target_itl_ms && s->step_tokens)
+        status =
+            qr_error_field(error, QUIRE_INVALID, "target_itl_ms",
+                           "target_itl_ms and step_tokens are both set; a step's tokens follow "
+                           "from the target, or are fixed");
     if (status) return status;
     if (s->page_tokens != 16 && s->page_tokens != 32 && s->page_tokens != 64 &&
         s->page_tokens != 128)
@@ -114,6 +124,8 @@ static void size_steps(quire_engine *e, const struct quire_engine_settings *s)
     uint32_t step = s->running_max + STEP_PREFILL_MIN;
 
     if (step < STEP_TOKENS_MIN) step = STEP_TOKENS_MIN;
+    if (s->target_itl_ms) step = s->running_max + STEP_TARGET_MIN;
+    qr_pace_init(&e->pace, (double)s->target_itl_ms * 1e-3);
     e->limits.running_max = s->running_max;
     /* Preempted sequences wait too, beside the requests that quire_submit lets in. */
     e->limits.waiting_max = s->waiting_max + s->running_max;

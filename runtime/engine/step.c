@@ -196,13 +196,21 @@ static void compute(quire_engine *e, const struct qr_step *step)
     e->times.model_ns += e->now_ns - begin;
 }
 
+static void pace(quire_engine *e)
+{
+    const struct qr_step_budget budget = qr_pace_budget(&e->pace);
+
+    qr_scheduler_set_budget(e->scheduler, &budget);
+}
+
 bool qr_engine_step(quire_engine *e)
 {
     qr_phases_enter(&e->phases, QR_PHASE_PLAN);
+    if (e->pace.target_s > 0) pace(e);
     const struct qr_plan *plan = qr_scheduler_plan(e->scheduler);
     struct qr_step step = {
         .tokens = e->step.tokens, .seqs = e->step.seqs, .outputs = e->step.outputs};
-    uint64_t begin = e->now_ns;
+    uint64_t begin = e->now_ns, reads_n = plan->reads_n;
 
     if (!plan->items_n) return false;
     for (uint32_t i = 0; i < plan->items_n; i++)
@@ -221,6 +229,7 @@ bool qr_engine_step(quire_engine *e)
     }
     qr_phases_enter(&e->phases, QR_PHASE_COMMIT);
     qr_scheduler_commit(e->scheduler, e->step.results, plan->items_n);
+    qr_pace_learn(&e->pace, step.rows_n, reads_n, (double)(qr_clock_ns() - begin) * 1e-9);
     qr_histogram_add(&e->stats.now.step_s, (double)(e->now_ns - begin) * 1e-9);
     qr_histogram_add(&e->stats.now.step_tokens, (double)step.rows_n);
     return true;

@@ -53,6 +53,8 @@ static const struct flag flags[] = {
      "requests in the queue; beyond: 429 (default 1024)"},
     {"step-tokens", NUMBER, AT(step_tokens), 1, QR_CONTEXT_MAX, NULL, "N",
      "token budget of a step (default: chosen)"},
+    {"target-itl", NUMBER, AT(target_itl_ms), 1, 60000, NULL, "MS",
+     "cut prefill so that no more than this is between two tokens; not with --step-tokens"},
     {"prefill-chunk", NUMBER, AT(prefill_chunk), 1, QR_CONTEXT_MAX, NULL, "N",
      "most prompt tokens of one request in a step (default: the budget)"},
     {"no-prefix-cache", SWITCH, AT(no_prefix_cache), 0, 1, NULL, NULL,
@@ -74,7 +76,6 @@ static const struct flag flags[] = {
     {"log-format", CHOICE, AT(log_json), 0, 0, "text,json", "FORMAT", "text (default) or json"},
     {"log-level", CHOICE, AT(log_level), 0, 0, "error,warn,info,debug", "LEVEL",
      "error, warn, info (default), debug"},
-    {"target-itl", LATER, 0, 0, 0, NULL, NULL, NULL},
     {"cache-scope", LATER, 0, 0, 0, NULL, NULL, NULL},
 };
 #define FLAGS_N (sizeof flags / sizeof flags[0])
@@ -223,6 +224,12 @@ static bool check(const struct qr_options *o, char *why, size_t why_n)
     }
     if (o->page_tokens & (o->page_tokens - 1)) {
         (void)snprintf(why, why_n, "--page-tokens takes 16, 32, 64 or 128, not %u", o->page_tokens);
+        return false;
+    }
+    if (o->target_itl_ms && o->step_tokens) {
+        (void)snprintf(why, why_n,
+                       "--target-itl and --step-tokens exclude each other: a step's tokens follow "
+                       "from the target, or are fixed");
         return false;
     }
     return true;

@@ -29,6 +29,7 @@ struct qr_options {
     uint32_t running_max;
     uint32_t waiting_max;
     uint32_t step_tokens;
+    uint32_t target_itl_ms;
     uint32_t prefill_chunk;
     uint32_t no_prefix_cache; /* 1: it is off */
     uint32_t sliding_window;  /* as in quire_model_settings */

@@ -193,6 +193,7 @@ static int start_engine(struct program *p)
     if (o->running_max) settings.running_max = o->running_max;
     if (o->waiting_max) settings.waiting_max = o->waiting_max;
     settings.step_tokens = o->step_tokens;
+    settings.target_itl_ms = o->target_itl_ms;
     settings.prefill_chunk = o->prefill_chunk;
     settings.no_prefix_cache = o->no_prefix_cache;
     int status = quire_engine_start(&settings, p->model, &p->engine, &error);

@@ -96,9 +96,11 @@ static void invariance(quire_model *model, uint32_t vocab_n, uint32_t longest, u
     settings.prefill_chunk = 7;
     settings.page_tokens = 16;
     settings.threads = 1;
+    settings.target_itl_ms = 1; /* chunks as the clock would have them */
     run_all(model, &settings, g, true, other, NULL);
     assert_all_same(alone, other);
     free_all(other);
+    settings.target_itl_ms = 0;
 
     /* Pages for a few sequences only: some are preempted and computed again. */
     settings.prefill_chunk = 0;

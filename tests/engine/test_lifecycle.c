@@ -100,6 +100,7 @@ static void bad_settings_are_refused(void **state)
         CASE(waiting_max, UINT32_MAX, QUIRE_INVALID),
         CASE(step_tokens, 10, QUIRE_INVALID),
         CASE(step_tokens, UINT32_MAX, QUIRE_INVALID),
+        CASE(target_itl_ms, 60001, QUIRE_INVALID),
         CASE(no_prefix_cache, 2, QUIRE_INVALID),
         CASE(kv_memory_bytes, 100, QUIRE_INVALID),
 #undef CASE

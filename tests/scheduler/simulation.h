@@ -71,7 +71,7 @@ struct sim_service {
 
 struct sim_counts {
     uint64_t steps, submitted, refused, cancelled, finished, preemptions, readmissions, promised;
-    uint64_t hits, resumed, copies, evictions, waits, takeovers, backlogged;
+    uint64_t hits, resumed, copies, evictions, waits, takeovers, backlogged, cut;
     uint64_t groups, attached_ends, promoted, forks, queued_forks, fork_copies;
 };
 
@@ -83,6 +83,7 @@ struct sim {
 
     struct qr_scheduler_limits limits;
     uint32_t pages_n, page_tokens;
+    struct qr_step_budget budget;
     uint32_t submit_in, cancel_in, stop_in, fork_in; /* one in so many */
     uint32_t priorities_n, clients_n, users_n;       /* that there are */
     struct world world, twin;
@@ -154,6 +155,10 @@ static void sim_configure(struct sim *sim)
     sim->cancel_in = 4 << sim_choose(sim, 8);
     sim->stop_in = 16 << sim_choose(sim, 8);
     sim->fork_in = 2 << sim_choose(sim, 8);
+    if (sim_choose(sim, 3) == 1)
+        sim->budget = (struct qr_step_budget){.cost_max = sim_choose(sim, 4000),
+                                              .token_cost = sim_choose(sim, 60),
+                                              .read_cost = sim_choose(sim, 3)};
     sim->priorities_n = sim_choose(sim, 2) == 0 ? 1 : 1 + sim_choose(sim, SIM_PRIORITIES);
     sim->clients_n = 1 + sim_choose(sim, SIM_CLIENTS);
     sim->users_n = 1 + sim_choose(sim, SIM_USERS);
@@ -827,12 +832,42 @@ static void sim_check_takeover(struct sim *sim)
     sim->waited = false;
 }
 
-/* The step is as full as the budget, the chunk, the slots and the pages allow. */
+/* Where a sequence decodes and the step has a budget, it is kept but for QR_PREFILL_MIN tokens and
+ * the first of whoever is admitted; and one token more would not be in it.  Whether it is full. */
+static bool sim_check_budget(struct sim *sim, const struct qr_plan *plan, uint32_t decodes_n,
+                             uint32_t wanted_n)
+{
+    const struct qr_step_budget *of = &sim->budget;
+    uint32_t prefill_n = plan->tokens_n - decodes_n;
+    uint64_t reads_n = 0, cost;
+
+    for (uint32_t i = 0; i < plan->items_n; i++)
+        for (uint32_t k = 0; k < plan->items[i].tokens_n; k++)
+            reads_n += plan->items[i].position + k + 1;
+    SIM_CHECK(sim, reads_n == plan->reads_n);
+    cost = plan->tokens_n * of->token_cost + reads_n * of->read_cost;
+    if (decodes_n == 0 || (of->token_cost == 0 && of->read_cost == 0)) return false;
+    if (cost > of->cost_max && prefill_n > QR_PREFILL_MIN) {
+        const struct qr_plan_item *last = &plan->items[plan->items_n - 1];
+        SIM_CHECK(sim, plan->admitted_n > 0 && last->tokens_n == 1);
+        SIM_CHECK(sim,
+                  cost - of->token_cost - (last->position + 1) * of->read_cost <= of->cost_max);
+    }
+    SIM_CHECK(sim, prefill_n >= (wanted_n < QR_PREFILL_MIN ? wanted_n : QR_PREFILL_MIN));
+    if (prefill_n < wanted_n && plan->tokens_n < sim->limits.step_tokens) {
+        SIM_CHECK(sim, cost + of->token_cost + SIM_TOKENS_MAX * of->read_cost > of->cost_max);
+        sim->n.cut++;
+    }
+    return prefill_n >= QR_PREFILL_MIN;
+}
+
+/* The step is as full as the budgets, the chunk, the slots and the pages allow. */
 static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
 {
     uint32_t decodes_n = 0, prefill_n = 0, wanted_n = 0, held_n = 0, promised_n = 0, budget;
     uint32_t room_n = sim->world.pool.free_n + sim->world.pool.cached_n;
     const struct sim_seq *head = sim_next(sim);
+    bool full;
 
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
         const struct sim_seq *seq = &sim->seqs[id];
@@ -853,7 +888,8 @@ static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
     budget = sim->limits.step_tokens - decodes_n;
     SIM_CHECK(sim, plan->tokens_n <= sim->limits.step_tokens);
     SIM_CHECK(sim, budget >= QR_PREFILL_MIN);
-    SIM_CHECK(sim, prefill_n == (wanted_n < budget ? wanted_n : budget));
+    full = sim_check_budget(sim, plan, decodes_n, wanted_n);
+    if (!full) SIM_CHECK(sim, prefill_n == (wanted_n < budget ? wanted_n : budget));
     /* No page that no token stands in, and none lost; several may read one. */
     SIM_CHECK(sim, held_n + room_n >= sim->pages_n);
     if (!sim->has_tree && sim->n.forks == 0) SIM_CHECK(sim, held_n + room_n == sim->pages_n);
@@ -861,7 +897,8 @@ static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
     sim->n.promised += promised_n > 0;
     sim_check_admitted(sim, plan, room_n - promised_n);
     sim_check_takeover(sim);
-    if (head != NULL && prefill_n < budget) sim_check_head(sim, head, room_n - promised_n, plan);
+    if (head != NULL && prefill_n < budget && !full)
+        sim_check_head(sim, head, room_n - promised_n, plan);
 }
 
 /* The first of those that run moves in every step, and ends in time once it is the first. */
@@ -985,6 +1022,8 @@ static void sim_step(struct sim *sim)
         sim->seqs[id].was_running = sim_runs(sim, id);
         live_n += sim->seqs[id].live;
     }
+    qr_scheduler_set_budget(sim->world.scheduler, &sim->budget);
+    if (sim->has_twin) qr_scheduler_set_budget(sim->twin.scheduler, &sim->budget);
     plan = qr_scheduler_plan(sim->world.scheduler);
     qr_scheduler_check(sim->world.scheduler);
     SIM_CHECK(sim, (plan->items_n == 0) == (live_n == 0));

@@ -217,6 +217,67 @@ static void items_carry_their_pages(void **state)
     fixture_close(&f);
 }
 
+/* Goal: where a sequence decodes, prefill takes of a step what the budget leaves, to the token; the
+ * tokens and what they read have their prices.
+ * Method: one decodes at 20 tokens, a prompt of 100 beside it: at 10 a token and 1 a read, chunks
+ * of 20 and then 20 more cost 10 + 20 + 200 + 210, and 10 + 21 + 200 + 610. */
+static void budget_cuts_prefill(void **state)
+{
+    struct qr_step_budget budget = {10 + 20 + 200 + 210, 10, 1};
+    struct fixture f;
+    qr_seq_id a, b;
+
+    (void)state;
+    fixture_open(&f, LIMITS(4, 4, 128, 0, 128), 32, 16);
+    a = fixture_submit(&f, 19, 128);
+    fixture_step(&f);
+    b = fixture_submit(&f, 100, 128);
+    qr_scheduler_set_budget(f.s, &budget);
+    fixture_step(&f);
+    assert_item(&f, 0, a, 19, 1, true);
+    assert_item(&f, 1, b, 0, 20, false);
+    assert_int_equal(f.plan.reads_n, 20 + 210);
+    budget.cost_max = 10 + 21 + 200 + 610;
+    qr_scheduler_set_budget(f.s, &budget);
+    fixture_step(&f);
+    assert_item(&f, 1, b, 20, 20, false);
+    budget.cost_max--;
+    fixture_cancel(&f, a);
+    fixture_cancel(&f, b);
+    fixture_close(&f);
+}
+
+/* Goal: prefill gets QR_PREFILL_MIN tokens of a step whatever the budget; then nobody is admitted;
+ * where nobody decodes the budget does not count.
+ * Method: a budget for nothing, two prompts. */
+static void budget_leaves_prefill_its_least(void **state)
+{
+    const struct qr_step_budget nothing = {0, 10, 1};
+    struct fixture f;
+    qr_seq_id a, b, c;
+
+    (void)state;
+    fixture_open(&f, LIMITS(4, 4, 128, 0, 128), 32, 16);
+    qr_scheduler_set_budget(f.s, &nothing);
+    a = fixture_submit(&f, 60, 128);
+    fixture_step(&f);
+    assert_item(&f, 0, a, 0, 60, true);
+    b = fixture_submit(&f, 26, 128);
+    c = fixture_submit(&f, 26, 128);
+    fixture_step(&f);
+    assert_int_equal(f.plan.items_n, 2);
+    assert_item(&f, 1, b, 0, QR_PREFILL_MIN, false);
+    assert_state(&f, c, QR_SEQ_WAITING);
+    fixture_step(&f);
+    assert_int_equal(f.plan.items_n, 3);
+    assert_item(&f, 1, b, QR_PREFILL_MIN, 10, true);
+    assert_item(&f, 2, c, 0, QR_PREFILL_MIN - 10, false);
+    fixture_cancel(&f, a);
+    fixture_cancel(&f, b);
+    fixture_cancel(&f, c);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +290,8 @@ int main(void)
         cmocka_unit_test(prefill_gets_its_share_of_a_full_batch),
         cmocka_unit_test(pages_are_taken_as_they_are_written),
         cmocka_unit_test(items_carry_their_pages),
+        cmocka_unit_test(budget_cuts_prefill),
+        cmocka_unit_test(budget_leaves_prefill_its_least),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

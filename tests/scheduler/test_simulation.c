@@ -57,6 +57,7 @@ static void add_counts(struct sim_counts *sum, const struct sim_counts *n)
     sum->forks += n->forks;
     sum->queued_forks += n->queued_forks;
     sum->fork_copies += n->fork_copies;
+    sum->cut += n->cut;
 }
 
 static struct sim_counts run_seeds(uint64_t seeds_n, uint64_t steps_n, bool has_twin)
@@ -122,6 +123,7 @@ static void every_promise_holds_after_every_step(void **state)
     assert_true(n.forks > n.groups);
     assert_true(n.queued_forks > 0);
     assert_true(n.fork_copies > 0);
+    assert_true(n.cut > 0);
 }
 
 /* Goal: the same calls give the same plans, page for page.

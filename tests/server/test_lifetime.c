@@ -30,12 +30,15 @@ static void wrong_usage_ends_with_2(void **state)
     const char *const open_door[] = {
         "--model", TINY, "--listen", "0.0.0.0:0", "--socket", "/tmp/quire-test-never", NULL};
     const char *const keys[] = {"--model", TINY, "--api-key-file", "/nonexistent", NULL};
+    const char *const both[] = {"--model", TINY, "--target-itl", "60", "--step-tokens",
+                                "512",     NULL};
     assert_int_equal(run_to_end(nothing, "--model FILE.gguf is required"), 2);
     assert_int_equal(run_to_end(unknown, "no flag --nonsense"), 2);
     assert_int_equal(run_to_end(later, "f16,f32,bf16,q8"), 2);
     assert_int_equal(run_to_end(level, "abacus"), 2);
     assert_int_equal(run_to_end(open_door, "--api-key-file is required"), 2);
     assert_int_equal(run_to_end(keys, "/nonexistent"), 2);
+    assert_int_equal(run_to_end(both, "--target-itl and --step-tokens"), 2);
     assert_int_equal(access("/tmp/quire-test-never", F_OK), -1);
     assert_int_equal(access("/tmp/quire-test-never.lock", F_OK), -1);
 }
