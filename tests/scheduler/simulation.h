@@ -75,11 +75,20 @@ struct sim_counts {
     uint64_t groups, attached_ends, promoted, forks, queued_forks, fork_copies;
 };
 
+enum { SIM_SKIP_CALLS = 1, SIM_SKIP_STEP = 2 };
+
 struct sim {
     uint64_t seed, random;
     const uint8_t *bytes; /* NULL: choices come out of the seed */
     size_t bytes_n;
     bool over; /* no byte is left */
+    uint64_t turn;
+    const uint8_t *skips; /* of each turn, what is left out; NULL: nothing */
+    bool trace;           /* says what it does */
+    bool planted;         /* a preemption counts as a failure: for tests of sim_shorten.h */
+    uint32_t group_left;  /* submits of a group to come: */
+    uint32_t group;       /* its text */
+    uint32_t group_in;
 
     struct qr_scheduler_limits limits;
     uint32_t pages_n, page_tokens;
@@ -136,6 +145,14 @@ static uint32_t sim_choose(struct sim *sim, uint32_t n)
     return value % n;
 }
 
+/* Numbers of its own for a part of a turn. */
+static void sim_reseed(struct sim *sim, uint64_t part)
+{
+    if (sim->bytes != NULL) return;
+    sim->random = (sim->seed << 32 | sim->seed) ^ (sim->turn * 4 + part) * 0xd1342543de82ef95u;
+    (void)sim_choose(sim, 2);
+}
+
 static void sim_configure(struct sim *sim)
 {
     uint32_t slots_n;
@@ -155,6 +172,7 @@ static void sim_configure(struct sim *sim)
     sim->cancel_in = 4 << sim_choose(sim, 8);
     sim->stop_in = 16 << sim_choose(sim, 8);
     sim->fork_in = 2 << sim_choose(sim, 8);
+    sim->group_in = 2 + sim_choose(sim, 8);
     if (sim_choose(sim, 3) == 1)
         sim->budget = (struct qr_step_budget){.cost_max = sim_choose(sim, 4000),
                                               .token_cost = sim_choose(sim, 60),
@@ -221,11 +239,13 @@ static struct sim_text *sim_draw_text(struct sim *sim, uint32_t tokens_n)
 {
     struct sim_text *text = calloc(1, sizeof *text);
     uint32_t family = sim_choose(sim, 3), other = sim_choose(sim, 3);
+
+    if (sim->group_left > 0) family = other = sim->group;
     uint32_t part_at = sim_choose(sim, 2) == 0 ? tokens_n : sim_choose(sim, tokens_n);
 
     SIM_CHECK(sim, text != NULL);
     text->first = text->tokens;
-    if (sim_choose(sim, 8) == 1) text->salt.words[sim_choose(sim, 2)] = 1;
+    if (sim_choose(sim, 8) == 1 && sim->group_left == 0) text->salt.words[sim_choose(sim, 2)] = 1;
     text->fresh = sim_choose(sim, 16) == 1;
     for (uint32_t i = 0; i < tokens_n; i++)
         sim_put_token(text, i, (int32_t)(sim_hash(i < part_at ? family : other, i) % 3));
@@ -268,15 +288,23 @@ static uint32_t sim_common(const struct sim_seq *a, const struct sim_seq *b)
 static struct qr_submission sim_submission(struct sim *sim, const struct sim_text *text,
                                            uint32_t prompt_n, uint32_t tokens_max)
 {
+    int32_t priority = sim_priorities[sim_choose(sim, sim->priorities_n)];
+    uint32_t client = sim_choose(sim, sim->clients_n), user = sim_choose(sim, sim->users_n);
+
+    if (sim->group_left > 0) { /* one after another in the queue */
+        priority = sim_priorities[sim->group % sim->priorities_n];
+        client = sim->group % sim->clients_n;
+        user = 0;
+    }
     return (struct qr_submission){
         .tokens = &text->first,
         .prompt_n = prompt_n,
         .tokens_max = tokens_max,
         .salt = text->salt,
         .fresh = text->fresh,
-        .priority = sim_priorities[sim_choose(sim, sim->priorities_n)],
-        .client = {{sim_choose(sim, sim->clients_n), 0}},
-        .user = {{0, sim_choose(sim, sim->users_n)}},
+        .priority = priority,
+        .client = {{client, 0}},
+        .user = {{0, user}},
     };
 }
 
@@ -349,8 +377,9 @@ static void sim_submit(struct sim *sim)
 {
     uint32_t longest = qr_scheduler_tokens_max(sim->world.scheduler);
     uint32_t tokens_max = 1 + sim_choose(sim, longest);
-    uint32_t prompt_max = sim_choose(sim, 2) == 0 && tokens_max > 16 ? 16 : tokens_max;
-    uint32_t prompt_n = 1 + sim_choose(sim, prompt_max);
+    uint32_t prompt_max = sim_choose(sim, 4) != 0 && tokens_max > 16 ? 16 : tokens_max;
+    uint32_t prompt_n = sim->group_left > 0 ? tokens_max - sim_choose(sim, tokens_max / 2 + 1)
+                                            : 1 + sim_choose(sim, prompt_max);
     uint32_t n = sim_choose(sim, 3) == 1 ? 1 + sim_choose(sim, sim->limits.running_max) : 1;
     uint32_t room_n = sim_room_n(sim);
     struct sim_text *text = sim_draw_text(sim, prompt_n);
@@ -361,6 +390,10 @@ static void sim_submit(struct sim *sim)
     SIM_CHECK(sim, qr_scheduler_room_n(sim->world.scheduler) == room_n);
     if (room_n > 0 && n > room_n) n = room_n;
     id = qr_scheduler_submit(sim->world.scheduler, &submission);
+    if (sim->trace)
+        fprintf(stderr, "turn %llu: submit %d, %u of it: prompt %u, at most %u, priority %d\n",
+                (unsigned long long)sim->turn, (int)id, n, prompt_n, tokens_max,
+                submission.priority);
     if (sim->has_twin) SIM_CHECK(sim, qr_scheduler_submit(sim->twin.scheduler, &submission) == id);
     SIM_CHECK(sim, (id == QR_SEQ_NONE) == (room_n == 0));
     if (id == QR_SEQ_NONE) {
@@ -410,20 +443,27 @@ static void sim_promote(struct sim *sim, uint32_t id)
     sim->n.promoted++;
 }
 
-static void sim_cancel_one(struct sim *sim, uint32_t id)
+/* Some come in groups of a text that nobody had before. */
+static void sim_submit_some(struct sim *sim)
 {
+    if (sim_choose(sim, sim->group_in) == 1) {
+        sim->group_left = 2 + sim_choose(sim, 3);
+        sim->group = 3 + (uint32_t)sim->serials_n;
+    }
+    do {
+        sim_submit(sim);
+    } while (sim->group_left > 0 && --sim->group_left > 0);
+}
+
+static void sim_cancel(struct sim *sim, uint32_t id)
+{
+    if (!sim->seqs[id].live) return;
+    if (sim->trace) fprintf(stderr, "turn %llu: cancel %u\n", (unsigned long long)sim->turn, id);
     qr_scheduler_cancel(sim->world.scheduler, id);
     if (sim->has_twin) qr_scheduler_cancel(sim->twin.scheduler, id);
     sim_promote(sim, id);
     sim_end(sim, id);
     sim->n.cancelled++;
-}
-
-static void sim_cancel(struct sim *sim)
-{
-    uint32_t id = sim_choose(sim, sim->limits.running_max + sim->limits.waiting_max);
-
-    if (sim->seqs[id].live) sim_cancel_one(sim, id);
 }
 
 /* ---- the fake model --------------------------------------------------------------------- */
@@ -594,6 +634,7 @@ static void sim_preempt(struct sim *sim, struct sim_seq *seq)
 {
     uint32_t most = (seq->growth_n + 2) / 3;
 
+    SIM_CHECK(sim, !sim->planted);
     seq->runs = false;
     seq->preemptions_n++;
     seq->computed_n = 0;
@@ -975,7 +1016,7 @@ static void sim_answer_attached(struct sim *sim, uint32_t leader)
         if (!seq->live || seq->leader != leader) continue;
         if (seq->ends_at == seq->known_n || sim_choose(sim, 16) == 1) {
             sim->n.attached_ends++;
-            sim_cancel_one(sim, id);
+            sim_cancel(sim, id);
         } else {
             sim_answer(sim, seq);
         }
@@ -1026,6 +1067,10 @@ static void sim_step(struct sim *sim)
     if (sim->has_twin) qr_scheduler_set_budget(sim->twin.scheduler, &sim->budget);
     plan = qr_scheduler_plan(sim->world.scheduler);
     qr_scheduler_check(sim->world.scheduler);
+    if (sim->trace)
+        fprintf(stderr, "turn %llu: step of %u items, %u tokens, %u admitted, %u preempted\n",
+                (unsigned long long)sim->turn, plan->items_n, plan->tokens_n, plan->admitted_n,
+                plan->preempted_n);
     SIM_CHECK(sim, (plan->items_n == 0) == (live_n == 0));
     if (sim->has_twin) sim_check_twin(sim, plan);
     sim_check_moves(sim, plan);
@@ -1040,19 +1085,34 @@ static void sim_step(struct sim *sim)
     sim->n.steps++;
 }
 
-/* So many steps, or as long as there are bytes; then all that live are let end. */
-static void sim_run(struct sim *sim, uint64_t steps_n)
+/* A random one, or, where one waited for another's prefix in the last plan, that other. */
+static void sim_cancel_some(struct sim *sim)
+{
+    if (sim_choose(sim, sim->cancel_in) == 1)
+        sim_cancel(sim, sim_choose(sim, sim->limits.running_max + sim->limits.waiting_max));
+    if (!sim->waited || sim_choose(sim, 2) == 0) return;
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++)
+        if (sim->seqs[id].live && sim->seqs[id].serial == sim->leader) sim_cancel(sim, id);
+}
+
+/* So many turns, or as long as there are bytes; then all that live are let end. */
+static void sim_run(struct sim *sim, uint64_t turns_n)
 {
     struct qr_scheduler_stats stats;
 
+    sim_reseed(sim, 0);
     sim_open(sim);
-    for (uint64_t i = 0; i < steps_n && !sim->over; i++) {
-        while (sim_choose(sim, sim->submit_in) == 1)
-            sim_submit(sim);
-        if (sim_choose(sim, sim->cancel_in) == 1) sim_cancel(sim);
-        if (sim_choose(sim, sim->fork_in) == 1) sim_fork(sim);
-        sim_step(sim);
+    for (; sim->turn < turns_n && !sim->over; sim->turn++) {
+        uint8_t skip = sim->skips == NULL ? 0 : sim->skips[sim->turn];
+        sim_reseed(sim, 1);
+        while (!(skip & SIM_SKIP_CALLS) && sim_choose(sim, sim->submit_in) == 1)
+            sim_submit_some(sim);
+        if (!(skip & SIM_SKIP_CALLS)) sim_cancel_some(sim);
+        if (!(skip & SIM_SKIP_CALLS) && sim_choose(sim, sim->fork_in) == 1) sim_fork(sim);
+        sim_reseed(sim, 2);
+        if (!(skip & SIM_SKIP_STEP)) sim_step(sim);
     }
+    sim_reseed(sim, 3);
     while (qr_scheduler_running_n(sim->world.scheduler) > 0 ||
            qr_scheduler_waiting_n(sim->world.scheduler) > 0)
         sim_step(sim);

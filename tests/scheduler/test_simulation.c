@@ -8,10 +8,17 @@
 
 #include <cmocka.h>
 
-#include "simulation.h"
+#include "sim_shorten.h"
 
 #define SEEDS_N 150u
 #define STEPS_N 600u
+
+/* What the deep run must have done, in sum. */
+#define DEEP_SEEDS_N     100u
+#define DEEP_STEPS_N     100000u
+#define DEEP_EVICTIONS   1000000u
+#define DEEP_PREEMPTIONS 100000u
+#define DEEP_TAKEOVERS   10000u
 
 static const struct sim *current; /* for on_abort: an assertion of the library knows no seed */
 
@@ -25,6 +32,7 @@ static void on_abort(int signal_number)
     n = snprintf(text, sizeof text, "simulation failed: QUIRE_SIM_SEED=%llu, step %llu\n",
                  (unsigned long long)current->seed, (unsigned long long)current->n.steps);
     if (write(STDERR_FILENO, text, (size_t)n) < 0) _exit(1);
+    sim_explain(current); /* nobody holds a lock: it is this thread that aborts */
 }
 
 static uint64_t setting(const char *name, uint64_t otherwise)
@@ -66,8 +74,7 @@ static struct sim_counts run_seeds(uint64_t seeds_n, uint64_t steps_n, bool has_
     struct sim_counts sum = {0};
 
     for (uint64_t seed = only > 0 ? only : 1; seed <= (only > 0 ? only : seeds_n); seed++) {
-        struct sim sim = {
-            .seed = seed, .random = seed, .has_twin = has_twin, .has_tree = seed % 4 != 0};
+        struct sim sim = {.seed = seed, .has_twin = has_twin, .has_tree = seed % 4 != 0};
         current = &sim;
         sim_run(&sim, steps_n);
         current = NULL;
@@ -83,8 +90,9 @@ static struct sim_counts run_seeds(uint64_t seeds_n, uint64_t steps_n, bool has_
  * that can happen must have. */
 static void every_promise_holds_after_every_step(void **state)
 {
-    struct sim_counts n =
-        run_seeds(setting("QUIRE_SIM_SEEDS", SEEDS_N), setting("QUIRE_SIM_STEPS", STEPS_N), false);
+    uint64_t seeds_n = setting("QUIRE_SIM_SEEDS", SEEDS_N);
+    uint64_t steps_n = setting("QUIRE_SIM_STEPS", STEPS_N);
+    struct sim_counts n = run_seeds(seeds_n, steps_n, false);
 
     (void)state;
     print_message("%llu steps: %llu accepted, %llu refused, %llu finished, %llu cancelled, "
@@ -124,6 +132,31 @@ static void every_promise_holds_after_every_step(void **state)
     assert_true(n.queued_forks > 0);
     assert_true(n.fork_copies > 0);
     assert_true(n.cut > 0);
+    if (seeds_n < DEEP_SEEDS_N || steps_n < DEEP_STEPS_N) return;
+    assert_true(n.evictions >= DEEP_EVICTIONS);
+    assert_true(n.preemptions >= DEEP_PREEMPTIONS);
+    assert_true(n.takeovers >= DEEP_TAKEOVERS);
+}
+
+/* Goal: a failure is shown short: few turns are left, and they still fail.
+ * Method: a preemption counts as a failure; worlds in which one comes after 50 turns and more. */
+static void failures_are_shortened(void **state)
+{
+    static uint8_t skips[SHORTEN_TURNS_MAX];
+    uint32_t looked_at_n = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60 && looked_at_n < 2; seed++) {
+        struct sim planted = {.seed = seed, .has_tree = true, .planted = true};
+        for (planted.turn = 50; planted.turn < 400; planted.turn *= 2)
+            if (sim_fails(&planted, NULL, planted.turn + 1, false)) break;
+        if (planted.turn >= 400 || planted.turn == 50) continue;
+        uint64_t left_n = sim_shorten(&planted, skips);
+        assert_true(left_n > 0 && left_n <= planted.turn / 2);
+        assert_true(sim_fails(&planted, skips, planted.turn + 1, false));
+        looked_at_n++;
+    }
+    assert_int_equal(looked_at_n, 2);
 }
 
 /* Goal: the same calls give the same plans, page for page.
@@ -141,6 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_promise_holds_after_every_step),
         cmocka_unit_test(same_calls_same_plans),
+        cmocka_unit_test(failures_are_shortened),
     };
 
     signal(SIGABRT, on_abort);
