@@ -145,24 +145,34 @@ struct quire_model_info {
     bool adds_bos;           /* text prompts get BOS in front */
     bool has_tokenizer;
     bool has_template;
-    const char *tokenizer_note; /* NULL, or why there is no tokenizer, or a fallback's warning */
-    uint32_t sliding_window;    /* in use; 0: none */
-    const char *template_note;  /* NULL, or why there is no template, or which fallback is used */
+    const char *tokenizer_note;  /* NULL, or why there is no tokenizer */
+    uint32_t sliding_window;     /* in use; 0: none */
+    const char *template_note;   /* NULL, or why there is no template, or which fallback is used */
+    bool adds_eos;               /* QUIRE_TEXT_EOS does something */
+    const char *tokenizer_split; /* how text is cut before merging: "llama-bpe"; NULL: no tokenizer,
+                                    "none": SentencePiece */
 };
 QUIRE_API void quire_model_info(const quire_model *model, struct quire_model_info *info);
+
+/* Sentences about what is odd in the model's file and what is done instead, for whoever runs it:
+ * index 0 is the first, NULL comes after the last.  They live as long as the model. */
+QUIRE_API const char *quire_model_warning(const quire_model *model, uint32_t index);
 
 /* ---- text ----------------------------------------------------------------------------- */
 
 enum {
     QUIRE_TEXT_SPECIAL = 1, /* tokenize: special tokens in the text are recognised;
                                detokenize: special tokens are written out */
-    QUIRE_TEXT_BOS = 2      /* tokenize: BOS in front where the model asks for it */
+    QUIRE_TEXT_BOS = 2,     /* tokenize: BOS in front where the model asks for it */
+    QUIRE_TEXT_EOS = 4,     /* tokenize: EOS behind where the model asks for it: few do */
+    QUIRE_TEXT_BEGIN = 8    /* detokenize: the ids begin a text.  SentencePiece puts a space in
+                               front of one, which is left out again; what goes on keeps it */
 };
 
-/* Text to ids.  Any bytes are taken; bad UTF-8 is read as U+FFFD.  *ids_n is the number of ids of
- * the whole text; if it is more than capacity nothing past capacity is written and the result is
- * QUIRE_BUFFER_SMALL.  n bytes of valid UTF-8 never make more than n + 1 ids, others not more than
- * 3 n + 1.  ids may be NULL with capacity 0. */
+/* Text to ids.  Any bytes are taken; bad UTF-8 is read as U+FFFD, or by SentencePiece as its bytes.
+ * *ids_n is the number of ids of the whole text; if it is more than capacity nothing past capacity
+ * is written and the result is QUIRE_BUFFER_SMALL.  n bytes of valid UTF-8 never make more than
+ * 2 n + 3 ids, others not more than 3 n + 3.  ids may be NULL with capacity 0. */
 QUIRE_API int quire_tokenize(const quire_model *model, const char *text, size_t text_n,
                              unsigned flags, int32_t *ids, size_t capacity, size_t *ids_n);
 

@@ -10,6 +10,7 @@
 #define QR_GGUF_NAME_MAX 256u          /* ggml's own limit is 64 */
 #define QR_GGUF_DIMS_MAX 4u            /* ggml's */
 #define QR_VOCAB_MAX (1u << 20)        /* largest published: 262,144 */
+#define QR_MERGES_MAX (4u * QR_VOCAB_MAX) /* largest published: 0.6 million, 262,144 tokens */
 #define QR_LAYERS_MAX 512u             /* largest published: 126 */
 #define QR_CONTEXT_MAX (1u << 20)      /* 1,048,576 tokens: 128 Ki pages of 8 */
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "kernels/kernels.h"
+#include "runtime/base/warnings.h"
 #include "runtime/model/gguf.h"
 #include "runtime/model/model.h"
 #include "runtime/quire.h"
@@ -33,8 +34,9 @@ struct quire_model {
     int32_t *ends; /* [ends_n] ascending: ids at which generation ends */
     uint32_t ends_n;
     char name[256];
-    char note[320]; /* "" : nothing to say */
-    char template_note[320];
+    char note[320];          /* why there is no tokenizer; "" : there is one */
+    char template_note[320]; /* "" : nothing to say */
+    struct qr_warnings warnings;
 };
 
 /* vocabulary.c: the text side and the ends, from the file; the weights are loaded. */

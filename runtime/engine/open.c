@@ -134,5 +134,12 @@ void quire_model_info(const quire_model *model, struct quire_model_info *out)
     info.template_note = model->template_note[0] ? model->template_note : NULL;
     info.tokenizer_note = model->note[0] ? model->note : NULL;
     info.sliding_window = shape->sliding_window;
+    info.adds_eos = model->tokenizer && qr_tokenizer_adds_eos(model->tokenizer);
+    info.tokenizer_split = model->tokenizer ? qr_tokenizer_split_name(model->tokenizer) : NULL;
     qr_settings_write(out, &info, sizeof info);
+}
+
+const char *quire_model_warning(const quire_model *model, uint32_t index)
+{
+    return model && index < model->warnings.n ? model->warnings.texts[index] : NULL;
 }

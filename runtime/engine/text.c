@@ -11,7 +11,8 @@ int quire_tokenize(const quire_model *model, const char *text, size_t text_n, un
 
     if (ids_n) *ids_n = 0;
     if (!model || (!text && text_n) || (!ids && capacity)) return QUIRE_INVALID;
-    if (flags & ~(unsigned)(QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS)) return QUIRE_INVALID;
+    if (flags & ~(unsigned)(QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS | QUIRE_TEXT_EOS))
+        return QUIRE_INVALID;
     if (!model->tokenizer) return QUIRE_NO_TOKENIZER;
     int status =
         qr_tokenizer_encode(model->tokenizer, text ? text : "", text_n, flags, ids, capacity, &n);
@@ -26,7 +27,7 @@ int quire_detokenize(const quire_model *model, const int32_t *ids, size_t ids_n,
 
     if (text_n) *text_n = 0;
     if (!model || (!ids && ids_n) || (!text && capacity)) return QUIRE_INVALID;
-    if (flags & ~(unsigned)QUIRE_TEXT_SPECIAL) return QUIRE_INVALID;
+    if (flags & ~(unsigned)(QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BEGIN)) return QUIRE_INVALID;
     if (!model->tokenizer) return QUIRE_NO_TOKENIZER;
     int status = qr_tokenizer_decode(model->tokenizer, ids, ids_n, flags, text, capacity, &n);
     if (text_n) *text_n = n;

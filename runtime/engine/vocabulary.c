@@ -13,6 +13,7 @@
 #define TOKENS "tokenizer.ggml.tokens"
 #define KINDS  "tokenizer.ggml.token_type"
 #define MERGES "tokenizer.ggml.merges"
+#define SCORES "tokenizer.ggml.scores"
 
 /* A special token's id, -1 where the file has none.  One outside the vocabulary is refused. */
 static int read_id(const quire_model *model, const char *key, int32_t *id,
@@ -71,45 +72,90 @@ static int read_kinds(const quire_model *model, uint32_t tokens_n, int32_t **kin
     return QUIRE_OK;
 }
 
-/* The tokenizer; none, with a note, where it is not supported. */
-static int open_tokenizer(quire_model *model, struct qr_tokenizer_source *source,
-                          struct quire_error *error)
+static int read_scores(const quire_model *model, uint32_t tokens_n, float **scores,
+                       struct quire_error *error)
 {
-    struct quire_text *tokens = NULL, *merges = NULL;
-    int32_t *kinds = NULL;
-    struct quire_error why = {0};
-    bool add_bos;
+    const struct qr_gguf_key *key = qr_gguf_find(&model->file, SCORES);
 
-    (void)qr_gguf_string(&model->file, "tokenizer.ggml.model", &source->model);
-    (void)qr_gguf_string(&model->file, "tokenizer.ggml.pre", &source->pre);
-    source->add_bos =
-        qr_gguf_bool(&model->file, "tokenizer.ggml.add_bos_token", &add_bos) ? add_bos : -1;
+    *scores = NULL;
+    if (!key) return QUIRE_OK;
+    if (key->kind != QR_GGUF_ARRAY || key->count < tokens_n)
+        return qr_error(error, QUIRE_BAD_FILE,
+                        SCORES " has %" PRIu64 " elements for %" PRIu32 " tokens", key->count,
+                        tokens_n);
+    *scores = qr_alloc_zero(&model->allocator, tokens_n, sizeof **scores);
+    if (!*scores) return qr_error(error, QUIRE_NO_MEMORY, "no memory for " SCORES);
+    for (uint32_t i = 0; i < tokens_n; i++)
+        if (!qr_gguf_element_f32(key, i, &(*scores)[i]))
+            return qr_error(error, QUIRE_BAD_FILE, SCORES " is not an array of floats");
+    return QUIRE_OK;
+}
 
-    int status = read_texts(model, TOKENS, &tokens, &source->tokens_n, error);
-    if (!status) status = read_kinds(model, source->tokens_n, &kinds, error);
-    if (!status) status = read_texts(model, MERGES, &merges, &source->merges_n, error);
+/* 1, 0, or -1: the file does not say. */
+static int read_flag(const quire_model *model, const char *name)
+{
+    bool flag;
+
+    return qr_gguf_bool(&model->file, name, &flag) ? flag : -1;
+}
+
+/* What the file says of its tokenizer, apart from the ids; the arrays are the caller's to free. */
+struct arrays {
+    struct quire_text *tokens, *merges;
+    int32_t *kinds;
+    float *scores;
+};
+
+static int read_arrays(const quire_model *model, struct qr_tokenizer_source *source,
+                       struct arrays *arrays, struct quire_error *error)
+{
     uint32_t vocab_n = qr_model_shape(model->weights)->vocab_n;
+
+    int status = read_texts(model, TOKENS, &arrays->tokens, &source->tokens_n, error);
+    if (!status) status = read_kinds(model, source->tokens_n, &arrays->kinds, error);
+    if (!status) status = read_scores(model, source->tokens_n, &arrays->scores, error);
+    if (!status) status = read_texts(model, MERGES, &arrays->merges, &source->merges_n, error);
     if (!status && source->tokens_n > vocab_n)
         status = qr_error(error, QUIRE_BAD_FILE,
                           TOKENS " has %" PRIu32 " tokens, but the embedding %" PRIu32 " rows",
                           source->tokens_n, vocab_n);
+    source->tokens = arrays->tokens;
+    source->kinds = arrays->kinds;
+    source->scores = arrays->scores;
+    source->merges = arrays->merges;
+    return status;
+}
+
+/* The tokenizer; none, with a note, where it is not supported. */
+static int open_tokenizer(quire_model *model, struct qr_tokenizer_source *source,
+                          struct quire_error *error)
+{
+    struct arrays arrays = {0};
+    struct quire_error why = {0};
+
+    (void)qr_gguf_string(&model->file, "tokenizer.ggml.model", &source->model);
+    (void)qr_gguf_string(&model->file, "tokenizer.ggml.pre", &source->pre);
+    source->add_bos = read_flag(model, "tokenizer.ggml.add_bos_token");
+    source->add_eos = read_flag(model, "tokenizer.ggml.add_eos_token");
+    source->add_space_prefix = read_flag(model, "tokenizer.ggml.add_space_prefix");
+
+    int status = read_arrays(model, source, &arrays, error);
     if (!status) {
-        source->tokens = tokens;
-        source->kinds = kinds;
-        source->merges = merges;
         if (!source->tokens_n)
             status = qr_error(&why, QUIRE_NO_TOKENIZER, "the file has no " TOKENS);
         else
-            status = qr_tokenizer_create(&model->tokenizer, source, &model->allocator, &why);
+            status = qr_tokenizer_create(&model->tokenizer, source, &model->allocator,
+                                         &model->warnings, &why);
         (void)snprintf(model->note, sizeof model->note, "%s", why.text);
         if (status == QUIRE_NO_TOKENIZER)
             status = QUIRE_OK;
         else if (status && error)
             *error = why;
     }
-    qr_free(&model->allocator, tokens);
-    qr_free(&model->allocator, kinds);
-    qr_free(&model->allocator, merges);
+    qr_free(&model->allocator, arrays.tokens);
+    qr_free(&model->allocator, arrays.kinds);
+    qr_free(&model->allocator, arrays.scores);
+    qr_free(&model->allocator, arrays.merges);
     return status;
 }
 

@@ -15,12 +15,12 @@ static void put_prompt_text(struct qr_call_choice *choice)
         qr_buffer_put(&choice->text, prompt->text.data, prompt->text.n);
         return;
     }
+    const unsigned flags = QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BEGIN;
     size_t n = 0;
-    int status =
-        quire_detokenize(model, prompt->ids, prompt->ids_n, QUIRE_TEXT_SPECIAL, NULL, 0, &n);
+    int status = quire_detokenize(model, prompt->ids, prompt->ids_n, flags, NULL, 0, &n);
     if (status != QUIRE_BUFFER_SMALL || !qr_buffer_reserve(&choice->text, n)) return;
-    if (quire_detokenize(model, prompt->ids, prompt->ids_n, QUIRE_TEXT_SPECIAL, choice->text.data,
-                         n, &n) == QUIRE_OK) {
+    if (quire_detokenize(model, prompt->ids, prompt->ids_n, flags, choice->text.data, n, &n) ==
+        QUIRE_OK) {
         choice->text.n = n;
     }
 }

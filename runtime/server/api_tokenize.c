@@ -126,10 +126,10 @@ static bool tokenize(struct job *job, const struct qr_json *body)
     }
     int32_t *ids = NULL;
     size_t ids_n = 0;
-    ok = ok &&
-         qr_prompt_tokenize(&s->memory, s->model, text,
-                            QUIRE_TEXT_SPECIAL | (add_special ? QUIRE_TEXT_BOS : 0u), text.n + 1,
-                            chat ? "messages" : "prompt", &ids, &ids_n, &job->failure);
+    const unsigned flags =
+        QUIRE_TEXT_SPECIAL | (add_special ? QUIRE_TEXT_BOS | QUIRE_TEXT_EOS : 0u);
+    ok = ok && qr_prompt_tokenize(&s->memory, s->model, text, flags, SIZE_MAX,
+                                  chat ? "messages" : "prompt", &ids, &ids_n, &job->failure);
     if (ok) put_tokens(job, ids, ids_n, strings);
     qr_free(&s->memory, ids);
     qr_buffer_deinit(&rendered);
@@ -143,16 +143,17 @@ void qr_api_tokenize(struct qr_conn *conn)
 
 /* ---- /detokenize --------------------------------------------------------------------------- */
 
-static bool put_text(struct job *job, const int32_t *ids, size_t ids_n)
+static bool put_text(struct job *job, const int32_t *ids, size_t ids_n, bool continuation)
 {
     const struct qr_server_settings *s = &job->task.server->settings;
     struct qr_buffer text;
     qr_buffer_init(&text, &s->memory);
+    const unsigned flags = QUIRE_TEXT_SPECIAL | (continuation ? 0u : QUIRE_TEXT_BEGIN);
     size_t n = 0;
-    int status = quire_detokenize(s->model, ids, ids_n, QUIRE_TEXT_SPECIAL, NULL, 0, &n);
+    int status = quire_detokenize(s->model, ids, ids_n, flags, NULL, 0, &n);
     if (status == QUIRE_BUFFER_SMALL) {
         status = qr_buffer_reserve(&text, n)
-                     ? quire_detokenize(s->model, ids, ids_n, QUIRE_TEXT_SPECIAL, text.data, n, &n)
+                     ? quire_detokenize(s->model, ids, ids_n, flags, text.data, n, &n)
                      : QUIRE_NO_MEMORY;
     }
     if (status == QUIRE_OK) {
@@ -175,11 +176,13 @@ static bool detokenize(struct job *job, const struct qr_json *body)
     if (qr_json_type(tokens) != QR_JSON_ARRAY) {
         return qr_fail_field(&job->failure, "tokens", "tokens must be a list of token ids");
     }
+    bool continuation = false; /* ours: the ids go on from others, so a leading space stays */
+    if (!qr_field_bool(body, "continuation", &continuation, &job->failure)) return false;
     int32_t *ids = NULL;
     size_t ids_n = 0;
     bool ok = qr_prompt_ids(&server->settings.memory, tokens, server->limits.vocab_n, "tokens",
                             &ids, &ids_n, &job->failure) &&
-              put_text(job, ids, ids_n);
+              put_text(job, ids, ids_n, continuation);
     qr_free(&server->settings.memory, ids);
     return ok;
 }

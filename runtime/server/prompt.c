@@ -40,9 +40,9 @@ bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model 
                         struct quire_text text, unsigned flags, size_t ids_max, const char *field,
                         int32_t **ids, size_t *ids_n, struct qr_failure *failure)
 {
-    /* n bytes of valid UTF-8, and JSON holds no other, never make more than n + 1 ids; no more than
-     * ids_max are wanted. */
-    size_t capacity = text.n + 1 < ids_max ? text.n + 1 : ids_max;
+    /* n bytes of valid UTF-8, and JSON holds no other, never make more than 2 n + 3 ids; no more
+     * than ids_max are wanted. */
+    size_t capacity = 2 * text.n + 3 < ids_max ? 2 * text.n + 3 : ids_max;
     int32_t *made = qr_alloc(memory, (capacity ? capacity : 1) * sizeof *made);
     if (!made) return no_memory(failure);
 
@@ -94,8 +94,9 @@ static bool read_one(struct qr_prompts *prompts, size_t i, const quire_model *mo
         prompt->from_text = true;
         prompt->text = qr_json_text(value);
         done = qr_prompt_tokenize(prompts->memory, model, prompt->text,
-                                  QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS, limits->context_max,
-                                  "prompt", &prompt->ids, &prompt->ids_n, failure);
+                                  QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS | QUIRE_TEXT_EOS,
+                                  limits->context_max, "prompt", &prompt->ids, &prompt->ids_n,
+                                  failure);
     } else {
         done = qr_prompt_ids(prompts->memory, value, limits->vocab_n, "prompt", &prompt->ids,
                              &prompt->ids_n, failure);

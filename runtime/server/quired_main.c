@@ -226,6 +226,10 @@ static const char *describe(struct program *p)
                info.sliding_window);
     if (info.tokenizer_note) qr_log(&p->log, QR_LOG_WARN, "%s", info.tokenizer_note);
     if (info.template_note) qr_log(&p->log, QR_LOG_WARN, "%s", info.template_note);
+    const char *warning;
+    for (uint32_t i = 0; (warning = quire_model_warning(p->model, i)); i++) {
+        qr_log(&p->log, QR_LOG_WARN, "%s", warning);
+    }
     return p->options.alias ? p->options.alias : info.name;
 }
 

@@ -21,30 +21,60 @@
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" WHITE "\\p{L}\\p{N}]+"                      \
     "|[" WHITE "]+(?![^" WHITE "])|[" WHITE "]+"
 
-/* Llama 3's pattern.  Source: its tokenizer.json. */
-#define LLAMA3                                                                                     \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"                       \
-    "| ?[^" WHITE "\\p{L}\\p{N}]+[\\r\\n]*|[" WHITE "]*[\\r\\n]+"                                  \
-    "|[" WHITE "]+(?![^" WHITE "])|[" WHITE "]+"
+/* What the patterns since cl100k share: contractions of either case, words, and what is neither
+ * word, number nor space, with the newlines behind it. */
+#define SUFFIX      "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define WORD        "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
+#define SIGNS(more) " ?[^" WHITE "\\p{L}\\p{N}]+[\\r\\n" more "]*"
+#define SPACES      "[" WHITE "]*[\\r\\n]+|[" WHITE "]+(?![^" WHITE "])|[" WHITE "]+"
 
-/* Names as llama.cpp writes and reads them. */
+/* Llama 3's and Qwen 2's.  Sources: their tokenizer.json. */
+#define LLAMA3 SUFFIX "|" WORD "|\\p{N}{1,3}|" SIGNS("") "|" SPACES
+#define QWEN2  SUFFIX "|" WORD "|\\p{N}|" SIGNS("") "|" SPACES
+
+/* Words that are cut where small letters end and capitals begin.  Sources: Mistral's
+ * tekken_240718.json, GPT-4o's in OpenAI's tiktoken. */
+#define CAPITALS "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define SMALL    "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define CASES(suffix)                                                                              \
+    "[^\\r\\n\\p{L}\\p{N}]?" CAPITALS "*" SMALL "+" suffix "|[^\\r\\n\\p{L}\\p{N}]?" CAPITALS      \
+    "+" SMALL "*" suffix
+#define TEKKEN CASES("") "|\\p{N}|" SIGNS("/") "|" SPACES
+#define GPT4O  CASES(SUFFIX "?") "|\\p{N}{1,3}|" SIGNS("/") "|" SPACES
+
+/* Names as llama.cpp writes and reads them; the first is the one that is printed.  Where
+ * llama.cpp's pattern only comes near the model's own, this is the model's own. */
 static const struct qr_split_rule rules[] = {
-    {.names = {"gpt-2", "gpt2", "phi-2", "olmo", "jais", "exaone4"}, .stages = {{GPT2, false}}},
-    {.names = {"smollm", "starcoder", "refact", "codeshell", "command-r"},
+    {.names = {"gpt-2", "gpt2", "phi-2", "olmo", "jais", "exaone4", "mpt", "trillion",
+               "granite-docling", "gigachat", "mellum", "a.x-4.0", "jina-es", "jina-de",
+               "jina-v2-es", "jina-v2-de"},
+     .stages = {{GPT2, false}}},
+    {.names = {"smollm", "starcoder", "refact", "codeshell", "command-r", "exaone", "minerva-7b"},
      .stages = {{"\\p{N}", true}, {GPT2, false}}},
-    {.names = {"llama-bpe", "llama3", "llama-v3", "falcon3"},
+    {.names = {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0",
+               "lfm2"},
      .stages = {{LLAMA3, false}},
      .ignore_merges = true,
      .adds_bos = true},
+    {.names = {"smaug-bpe", "dbrx", "glm4", "chatglm-bpe"}, .stages = {{LLAMA3, false}}},
+    {.names = {"qwen2", "deepseek-r1-qwen", "stablelm2", "megrez", "hunyuan", "kormo", "grok-2"},
+     .stages = {{QWEN2, false}}},
+    {.names = {"tekken"}, .stages = {{TEKKEN, false}}, .ignore_merges = true, .adds_bos = true},
+    {.names = {"gpt-4o", "llama4"}, .stages = {{GPT4O, false}}},
+    /* llama.cpp's own, for files that do not say. */
+    {.names = {"default"},
+     .stages = {{"[\\p{P}$+<=>^~|]+", true},
+                {GPT2, false},
+                {"\\p{N}+", false},
+                {"[0-9][0-9][0-9]", true}}},
 };
 
 const struct qr_split_rule *qr_split_rule(struct quire_text name)
 {
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-        for (const char *const *known = rules[i].names; *known; known++) {
-            if (strlen(*known) == name.n && memcmp(*known, name.data, name.n) == 0) {
-                return &rules[i];
-            }
+        for (size_t k = 0; k < QR_SPLIT_NAMES_MAX && rules[i].names[k]; k++) {
+            const char *known = rules[i].names[k];
+            if (strlen(known) == name.n && memcmp(known, name.data, name.n) == 0) return &rules[i];
         }
     }
     return NULL;

@@ -17,6 +17,7 @@
 #include "runtime/quire.h"
 
 #define QR_SPLIT_STAGES_MAX 4u
+#define QR_SPLIT_NAMES_MAX  16u
 
 struct qr_split_stage {
     const char *pattern;
@@ -25,7 +26,7 @@ struct qr_split_stage {
 
 /* What a pre-tokenizer's name stands for. */
 struct qr_split_rule {
-    const char *names[8];                              /* NULL after the last */
+    const char *names[QR_SPLIT_NAMES_MAX];             /* NULL after the last */
     struct qr_split_stage stages[QR_SPLIT_STAGES_MAX]; /* pattern NULL after the last */
     bool ignore_merges;                                /* a piece that is a token is taken whole */
     bool adds_bos;                                     /* unless the file says otherwise */

@@ -7,8 +7,10 @@
 #include "runtime/base/error.h"
 #include "runtime/base/memory.h"
 #include "runtime/text/bpe.h"
+#include "runtime/text/merge.h"
 #include "runtime/text/specials.h"
 #include "runtime/text/split.h"
+#include "runtime/text/spm.h"
 #include "runtime/text/utf8.h"
 #include "runtime/text/vocabulary.h"
 
@@ -33,14 +35,16 @@ static const char *const known_ends[] = {
 
 struct qr_tokenizer {
     struct quire_allocator allocator;
-    struct qr_vocabulary vocabulary;
+    struct qr_vocabulary vocabulary; /* its form says which of the two it is */
+    struct qr_spm spm;
     struct qr_bpe bpe;
     const struct qr_split_rule *rule;
     struct qr_splitter *splitter;
     struct qr_specials always;     /* user-defined tokens: matched in any text */
     struct qr_specials on_request; /* these and control tokens */
-    int32_t bos_id;
-    bool adds_bos;
+    int32_t bos_id, eos_id;
+    bool adds_bos, adds_eos;
+    bool adds_space;
     size_t bytes_max;
 };
 
@@ -51,29 +55,38 @@ static bool is(struct quire_text text, const char *expected)
     return text.n == strlen(expected) && memcmp(text.data, expected, text.n) == 0;
 }
 
-static int find_rule(const struct qr_tokenizer_source *source, const struct qr_split_rule **rule,
+static int find_form(struct quire_text model, enum qr_vocabulary_form *form,
                      struct quire_error *error)
 {
-    struct quire_text model = source->model, pre = source->pre;
-
     if (model.n == 0) {
         return qr_error(error, QUIRE_NO_TOKENIZER, "the file has no tokenizer.ggml.model");
     }
-    if (!is(model, "gpt2")) {
+    if (!is(model, "gpt2") && !is(model, "llama")) {
         return qr_error(error, QUIRE_NO_TOKENIZER,
-                        "tokenizer.ggml.model is \"%.*s\"%s; supported is \"gpt2\" (byte-level "
-                        "BPE)",
-                        (int)(model.n < 64 ? model.n : 64), model.data,
-                        is(model, "llama") ? " (SentencePiece)" : "");
+                        "tokenizer.ggml.model is \"%.*s\"; supported are \"gpt2\" (byte-level BPE) "
+                        "and \"llama\" (SentencePiece's BPE)",
+                        (int)(model.n < 64 ? model.n : 64), model.data);
     }
-    *rule = qr_split_rule(pre);
-    if (!*rule) {
-        return qr_error(error, QUIRE_NO_TOKENIZER,
-                        "tokenizer.ggml.pre is \"%.*s\"; supported are \"smollm\", \"gpt-2\" and "
-                        "\"llama-bpe\"",
-                        (int)(pre.n < 64 ? pre.n : 64), pre.n ? pre.data : "");
-    }
+    *form = is(model, "llama") ? QR_FORM_SPACES : QR_FORM_LETTERS;
     return QUIRE_OK;
+}
+
+/* llama.cpp's fallback for a name that it does not know, so ids are at least its. */
+static const struct qr_split_rule *find_rule(struct quire_text pre, struct qr_warnings *warnings)
+{
+    const struct qr_split_rule *rule = qr_split_rule(pre);
+
+    if (rule) return rule;
+    if (pre.n == 0) {
+        qr_warn(warnings, "the file has no tokenizer.ggml.pre: text is split as by \"default\", "
+                          "which may not be how the model was trained");
+    } else {
+        qr_warn(warnings,
+                "tokenizer.ggml.pre is \"%.*s\", which is not known: text is split as by "
+                "\"default\", which may not be how the model was trained",
+                (int)(pre.n < 64 ? pre.n : 64), pre.data);
+    }
+    return qr_split_rule((struct quire_text){"default", 7});
 }
 
 static int check_id(const struct qr_tokenizer_source *source, const char *key, int32_t id,
@@ -117,18 +130,33 @@ static void mark_ends(struct qr_vocabulary *v, const struct qr_tokenizer_source 
     }
 }
 
+static int fill_bpe(struct qr_tokenizer *t, const struct qr_tokenizer_source *source,
+                    struct qr_warnings *warnings, struct quire_error *error)
+{
+    t->rule = find_rule(source->pre, warnings);
+    int status = qr_bpe_init(&t->bpe, &t->vocabulary, source->merges, source->merges_n,
+                             &t->allocator, error);
+    if (status != QUIRE_OK) return status;
+    return qr_splitter_create(&t->splitter, t->rule, true, &t->allocator, error);
+}
+
+static bool or_default(int says, bool otherwise)
+{
+    return says < 0 ? otherwise : says > 0;
+}
+
 static int fill(struct qr_tokenizer *t, const struct qr_tokenizer_source *source,
+                enum qr_vocabulary_form form, struct qr_warnings *warnings,
                 struct quire_error *error)
 {
     const struct quire_allocator *allocator = &t->allocator;
+    bool spm = form == QR_FORM_SPACES;
 
-    int status = qr_vocabulary_init(&t->vocabulary, source->tokens, source->kinds, source->tokens_n,
-                                    allocator, error);
+    int status = qr_vocabulary_init(&t->vocabulary, form, source->tokens, source->kinds,
+                                    source->tokens_n, allocator, error);
     if (status != QUIRE_OK) return status;
-    status =
-        qr_bpe_init(&t->bpe, &t->vocabulary, source->merges, source->merges_n, allocator, error);
-    if (status != QUIRE_OK) return status;
-    status = qr_splitter_create(&t->splitter, t->rule, true, allocator, error);
+    status = spm ? qr_spm_init(&t->spm, &t->vocabulary, source->scores, allocator, error)
+                 : fill_bpe(t, source, warnings, error);
     if (status != QUIRE_OK) return status;
 
     const unsigned always = 1u << QR_TOKEN_USER;
@@ -139,23 +167,26 @@ static int fill(struct qr_tokenizer *t, const struct qr_tokenizer_source *source
     }
     mark_ends(&t->vocabulary, source);
     for (uint32_t id = 0; id < t->vocabulary.tokens_n; id++) {
-        size_t n = qr_token_bytes(&t->vocabulary.tokens[id], NULL);
+        size_t n = qr_token_bytes(&t->vocabulary, &t->vocabulary.tokens[id], NULL);
         if (n > t->bytes_max) t->bytes_max = n;
     }
     t->bos_id = source->bos_id;
-    t->adds_bos =
-        source->bos_id >= 0 && (source->add_bos < 0 ? t->rule->adds_bos : source->add_bos > 0);
+    t->eos_id = source->eos_id;
+    t->adds_bos = t->bos_id >= 0 && or_default(source->add_bos, spm || t->rule->adds_bos);
+    t->adds_eos = t->eos_id >= 0 && or_default(source->add_eos, false);
+    t->adds_space = spm && or_default(source->add_space_prefix, true);
     return QUIRE_OK;
 }
 
 int qr_tokenizer_create(struct qr_tokenizer **tokenizer, const struct qr_tokenizer_source *source,
-                        const struct quire_allocator *allocator, struct quire_error *error)
+                        const struct quire_allocator *allocator, struct qr_warnings *warnings,
+                        struct quire_error *error)
 {
-    const struct qr_split_rule *rule = NULL;
+    enum qr_vocabulary_form form = QR_FORM_LETTERS;
 
     *tokenizer = NULL;
     qr_error_clear(error);
-    int status = find_rule(source, &rule, error);
+    int status = find_form(source->model, &form, error);
     if (status != QUIRE_OK) return status;
     status = check_ids(source, error);
     if (status != QUIRE_OK) return status;
@@ -163,8 +194,7 @@ int qr_tokenizer_create(struct qr_tokenizer **tokenizer, const struct qr_tokeniz
     struct qr_tokenizer *t = qr_alloc_zero(&own, 1, sizeof(*t));
     if (!t) return qr_error(error, QUIRE_NO_MEMORY, "no memory for a tokenizer");
     t->allocator = own;
-    t->rule = rule;
-    status = fill(t, source, error);
+    status = fill(t, source, form, warnings, error);
     if (status != QUIRE_OK) {
         qr_tokenizer_destroy(t);
         return status;
@@ -181,6 +211,7 @@ void qr_tokenizer_destroy(struct qr_tokenizer *t)
     qr_specials_deinit(&t->always, &allocator);
     qr_splitter_destroy(t->splitter);
     qr_bpe_deinit(&t->bpe, &allocator);
+    qr_spm_deinit(&t->spm, &allocator);
     qr_vocabulary_deinit(&t->vocabulary, &allocator);
     qr_free(&allocator, t);
 }
@@ -190,8 +221,9 @@ void qr_tokenizer_destroy(struct qr_tokenizer *t)
 /* One call's state. */
 struct encoding {
     const struct qr_tokenizer *t;
-    struct qr_bpe_scratch merging;
-    struct qr_split_scratch splitting;
+    struct qr_merge_scratch merging;
+    struct qr_split_scratch splitting; /* of byte-level BPE */
+    char *made;                        /* the repaired text, or room for an escaped one */
     struct qr_ids out;
     const char *bytes; /* of the part between special tokens in work */
 };
@@ -212,13 +244,27 @@ static int encode_piece(void *context, size_t begin, size_t end)
     return qr_bpe_encode(&t->bpe, &e->merging, piece.data, piece.n, &e->out);
 }
 
-/* bytes and subject: the same text, see utf8.h. */
+/* Text without special tokens.  bytes and subject: the same, see utf8.h. */
+static int encode_plain(struct encoding *e, const char *bytes, const char *subject, size_t n)
+{
+    const struct qr_tokenizer *t = e->t;
+
+    if (t->vocabulary.form == QR_FORM_SPACES) {
+        /* Each part begins the text or comes after a special token. */
+        size_t escaped_n = qr_spm_escape(bytes, n, t->adds_space, e->made);
+        return qr_spm_encode(&t->spm, &e->merging, e->made, escaped_n, &e->out);
+    }
+    e->bytes = bytes;
+    return qr_split(t->splitter, &e->splitting, subject, n, encode_piece, e);
+}
+
 static int encode_text(struct encoding *e, const char *bytes, const char *subject, size_t n,
                        unsigned flags)
 {
     const struct qr_tokenizer *t = e->t;
     const struct qr_specials *specials = flags & QUIRE_TEXT_SPECIAL ? &t->on_request : &t->always;
     bool bos = (flags & QUIRE_TEXT_BOS) && t->adds_bos;
+    uint32_t last = QR_ID_NONE; /* the special token that the text ends with */
 
     for (size_t at = 0; at < n || bos;) {
         size_t special_at = n;
@@ -229,15 +275,45 @@ static int encode_text(struct encoding *e, const char *bytes, const char *subjec
         }
         bos = false;
         if (special_at > at) {
-            e->bytes = bytes + at;
-            int status = qr_split(t->splitter, &e->splitting, subject + at, special_at - at,
-                                  encode_piece, e);
+            int status = encode_plain(e, bytes + at, subject + at, special_at - at);
             if (status != QUIRE_OK) return status;
         }
         if (found) qr_ids_add(&e->out, id);
+        last = id;
         at = special_at + (found ? t->vocabulary.tokens[id].text_n : 0);
     }
+    if ((flags & QUIRE_TEXT_EOS) && t->adds_eos && last != (uint32_t)t->eos_id) {
+        qr_ids_add(&e->out, (uint32_t)t->eos_id);
+    }
     return QUIRE_OK;
+}
+
+/* Byte-level BPE: the text is repaired where it is no UTF-8. */
+static int encode_bpe(struct encoding *e, const char *text, size_t text_n, unsigned flags)
+{
+    const struct qr_tokenizer *t = e->t;
+    const char *bytes = text, *subject = text;
+    size_t n = text_n;
+
+    if (qr_utf8_valid(text, text_n) < text_n) {
+        n = qr_utf8_repaired_n(text, text_n);
+        e->made = n <= SIZE_MAX / 2 ? qr_alloc(&t->allocator, 2 * n) : NULL;
+        if (!e->made) return QUIRE_NO_MEMORY;
+        qr_utf8_repair(text, text_n, e->made, e->made + n);
+        bytes = e->made;
+        subject = e->made + n;
+    }
+    if (!qr_split_scratch_init(&e->splitting, t->splitter)) return QUIRE_NO_MEMORY;
+    int status = encode_text(e, bytes, subject, n, flags);
+    qr_split_scratch_deinit(&e->splitting);
+    return status;
+}
+
+static int encode_spm(struct encoding *e, const char *text, size_t text_n, unsigned flags)
+{
+    e->made = qr_alloc(&e->t->allocator, qr_spm_escape(text, text_n, true, NULL));
+    if (!e->made) return QUIRE_NO_MEMORY;
+    return encode_text(e, text, text, text_n, flags);
 }
 
 int qr_tokenizer_encode(const struct qr_tokenizer *t, const char *text, size_t text_n,
@@ -246,32 +322,29 @@ int qr_tokenizer_encode(const struct qr_tokenizer *t, const char *text, size_t t
     struct encoding e = {.t = t,
                          .merging = {.allocator = &t->allocator},
                          .out = {.ids = ids, .capacity = ids ? capacity : 0}};
-    const char *bytes = text, *subject = text;
-    char *repaired = NULL;
-    size_t n = text_n;
 
     *ids_n = 0;
-    if (qr_utf8_valid(text, text_n) < text_n) {
-        n = qr_utf8_repaired_n(text, text_n);
-        repaired = n <= SIZE_MAX / 2 ? qr_alloc(&t->allocator, 2 * n) : NULL;
-        if (!repaired) return QUIRE_NO_MEMORY;
-        qr_utf8_repair(text, text_n, repaired, repaired + n);
-        bytes = repaired;
-        subject = repaired + n;
-    }
-    int status = QUIRE_NO_MEMORY;
-    if (qr_split_scratch_init(&e.splitting, t->splitter)) {
-        status = encode_text(&e, bytes, subject, n, flags);
-        qr_split_scratch_deinit(&e.splitting);
-    }
-    qr_bpe_scratch_deinit(&e.merging);
-    qr_free(&t->allocator, repaired);
+    int status = t->vocabulary.form == QR_FORM_SPACES ? encode_spm(&e, text, text_n, flags)
+                                                      : encode_bpe(&e, text, text_n, flags);
+    qr_merge_scratch_deinit(&e.merging);
+    qr_free(&t->allocator, e.made);
     if (status != QUIRE_OK) return status;
     *ids_n = e.out.n;
     return e.out.n > capacity ? QUIRE_BUFFER_SMALL : QUIRE_OK;
 }
 
 /* ---- ids to text ---------------------------------------------------------------------- */
+
+/* The space that encoding has put in front of a text. */
+static void leave_space_out(struct qr_token *token)
+{
+    if (token->kind != QR_TOKEN_NORMAL || token->text_n < QR_SPACE_MARK_N ||
+        memcmp(token->text, QR_SPACE_MARK, QR_SPACE_MARK_N) != 0) {
+        return;
+    }
+    token->text += QR_SPACE_MARK_N;
+    token->text_n -= (uint32_t)QR_SPACE_MARK_N;
+}
 
 int qr_tokenizer_decode(const struct qr_tokenizer *t, const int32_t *ids, size_t ids_n,
                         unsigned flags, char *text, size_t capacity, size_t *text_n)
@@ -282,11 +355,14 @@ int qr_tokenizer_decode(const struct qr_tokenizer *t, const int32_t *ids, size_t
     for (size_t i = 0; i < ids_n; i++) {
         if (ids[i] < 0 || (uint32_t)ids[i] >= t->vocabulary.tokens_n) return QUIRE_INVALID;
     }
+    bool begins = (flags & QUIRE_TEXT_BEGIN) && t->adds_space;
     for (size_t i = 0; i < ids_n; i++) {
-        const struct qr_token *token = &t->vocabulary.tokens[ids[i]];
-        if (qr_token_is_hidden(token) && !(flags & QUIRE_TEXT_SPECIAL)) continue;
-        size_t bytes = qr_token_bytes(token, NULL);
-        if (n + bytes <= capacity) qr_token_bytes(token, text ? text + n : NULL);
+        struct qr_token token = t->vocabulary.tokens[ids[i]];
+        if (qr_token_is_hidden(&t->vocabulary, &token) && !(flags & QUIRE_TEXT_SPECIAL)) continue;
+        if (begins) leave_space_out(&token);
+        begins = false;
+        size_t bytes = qr_token_bytes(&t->vocabulary, &token, NULL);
+        if (n + bytes <= capacity) qr_token_bytes(&t->vocabulary, &token, text ? text + n : NULL);
         n += bytes;
     }
     *text_n = n;
@@ -298,6 +374,16 @@ int qr_tokenizer_decode(const struct qr_tokenizer *t, const int32_t *ids, size_t
 bool qr_tokenizer_adds_bos(const struct qr_tokenizer *t)
 {
     return t->adds_bos;
+}
+
+bool qr_tokenizer_adds_eos(const struct qr_tokenizer *t)
+{
+    return t->adds_eos;
+}
+
+const char *qr_tokenizer_split_name(const struct qr_tokenizer *t)
+{
+    return t->rule ? t->rule->names[0] : "none";
 }
 
 uint32_t qr_tokenizer_vocab_n(const struct qr_tokenizer *t)
@@ -369,11 +455,11 @@ size_t qr_detokenizer_push(struct qr_detokenizer *d, int32_t id, char *out)
 
     assert(id >= 0 && (uint32_t)id < v->tokens_n);
     const struct qr_token *token = &v->tokens[id];
-    if (qr_token_is_hidden(token) && !(d->flags & QUIRE_TEXT_SPECIAL)) return 0;
+    if (qr_token_is_hidden(v, token) && !(d->flags & QUIRE_TEXT_SPECIAL)) return 0;
     /* The token's own bytes stand at the end of the room, and are read before they are met. */
-    size_t bytes_n = qr_token_bytes(token, NULL);
+    size_t bytes_n = qr_token_bytes(v, token, NULL);
     char *bytes = out + qr_detokenizer_room(d->tokenizer) - bytes_n;
-    qr_token_bytes(token, bytes);
+    qr_token_bytes(v, token, bytes);
     size_t n = 0;
     for (size_t i = 0; i < bytes_n; i++)
         n += push_byte(d, (uint8_t)bytes[i], out + n);

@@ -45,19 +45,35 @@ static int letter_byte(uint32_t code)
     return code == LETTERS_THIRD ? 173 : -1;
 }
 
-bool qr_token_is_hidden(const struct qr_token *token)
+/* ---- texts by id ---------------------------------------------------------------------- */
+
+static int hex_value(char c)
 {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int qr_byte_token_value(const struct qr_token *token)
+{
+    const char *s = token->text;
+
+    if (token->text_n != 6 || memcmp(s, "<0x", 3) != 0 || s[5] != '>') return -1;
+    int high = hex_value(s[3]), low = hex_value(s[4]);
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
+bool qr_token_is_hidden(const struct qr_vocabulary *v, const struct qr_token *token)
+{
+    if (token->kind == QR_TOKEN_BYTE) return v->form != QR_FORM_SPACES;
     return token->kind != QR_TOKEN_NORMAL && token->kind != QR_TOKEN_USER;
 }
 
-size_t qr_token_bytes(const struct qr_token *token, char *out)
+static size_t letters_bytes(const struct qr_token *token, char *out)
 {
-    if (token->kind != QR_TOKEN_NORMAL) {
-        if (out && token->text_n) memcpy(out, token->text, token->text_n);
-        return token->text_n;
-    }
     const uint8_t *s = (const uint8_t *)token->text;
     size_t out_n = 0;
+
     for (size_t at = 0; at < token->text_n;) {
         size_t n = qr_utf8_character(token->text + at, token->text_n - at);
         int byte = -1;
@@ -76,27 +92,56 @@ size_t qr_token_bytes(const struct qr_token *token, char *out)
     return out_n;
 }
 
+static size_t spaces_bytes(const struct qr_token *token, char *out)
+{
+    size_t out_n = 0;
+
+    for (size_t at = 0; at < token->text_n; out_n++) {
+        bool mark = token->text_n - at >= QR_SPACE_MARK_N &&
+                    memcmp(token->text + at, QR_SPACE_MARK, QR_SPACE_MARK_N) == 0;
+        if (out) out[out_n] = mark ? ' ' : token->text[at];
+        at += mark ? QR_SPACE_MARK_N : 1;
+    }
+    return out_n;
+}
+
+size_t qr_token_bytes(const struct qr_vocabulary *v, const struct qr_token *token, char *out)
+{
+    if (token->kind == QR_TOKEN_NORMAL) {
+        return v->form == QR_FORM_SPACES ? spaces_bytes(token, out) : letters_bytes(token, out);
+    }
+    if (token->kind == QR_TOKEN_BYTE && v->form == QR_FORM_SPACES) {
+        int byte = qr_byte_token_value(token);
+        if (byte >= 0) {
+            if (out) *out = (char)byte;
+            return 1;
+        }
+    }
+    if (out && token->text_n) memcpy(out, token->text, token->text_n);
+    return token->text_n;
+}
+
 /* ---- ids by text ---------------------------------------------------------------------- */
 
-#define HASH_BEGIN UINT64_C(0xcbf29ce484222325)
-
-/* FNV-1a, which can be continued, so that a merge's two halves need not be joined. */
-static uint64_t hash_more(uint64_t hash, struct quire_text text)
+/* A polynomial in the bytes, which can be continued, so that a merge's two halves need not be
+ * joined.  One is added so that leading zeros count. */
+uint64_t qr_text_hash(uint64_t hash, struct quire_text text)
 {
-    for (size_t i = 0; i < text.n; i++) {
-        hash = (hash ^ (uint8_t)text.data[i]) * UINT64_C(0x100000001b3);
-    }
+    for (size_t i = 0; i < text.n; i++)
+        hash = hash * QR_HASH_FACTOR + (uint8_t)text.data[i] + 1;
     return hash;
 }
 
+/* The low bits know the last bytes only: they are stirred. */
 static uint32_t hash_end(uint64_t hash)
 {
-    return (uint32_t)(hash ^ (hash >> 32));
+    hash ^= hash >> 32;
+    return (uint32_t)((hash * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
 }
 
 static uint32_t hash_of(struct quire_text left, struct quire_text right)
 {
-    return hash_end(hash_more(hash_more(HASH_BEGIN, left), right));
+    return hash_end(qr_text_hash(qr_text_hash(0, left), right));
 }
 
 static bool same(const struct qr_token *token, struct quire_text left, struct quire_text right)
@@ -130,11 +175,11 @@ static struct qr_vocabulary_slot *slot_of(const struct qr_vocabulary *v, struct 
     }
 }
 
-int qr_vocabulary_init(struct qr_vocabulary *v, const struct quire_text *texts,
-                       const int32_t *kinds, uint32_t tokens_n,
+int qr_vocabulary_init(struct qr_vocabulary *v, enum qr_vocabulary_form form,
+                       const struct quire_text *texts, const int32_t *kinds, uint32_t tokens_n,
                        const struct quire_allocator *allocator, struct quire_error *error)
 {
-    *v = (struct qr_vocabulary){.tokens_n = tokens_n};
+    *v = (struct qr_vocabulary){.form = form, .tokens_n = tokens_n};
     if (tokens_n == 0) {
         return qr_error(error, QUIRE_BAD_FILE, "tokenizer.ggml.tokens is empty");
     }
@@ -194,15 +239,22 @@ uint32_t qr_vocabulary_find(const struct qr_vocabulary *v, struct quire_text lef
     return slot_of(v, left, right, hash_of(left, right))->id;
 }
 
+uint32_t qr_vocabulary_find_hashed(const struct qr_vocabulary *v, struct quire_text text,
+                                   uint64_t hash)
+{
+    if (text.n == 0 || text.n > QR_TOKEN_TEXT_MAX) return QR_ID_NONE;
+    return slot_of(v, text, (struct quire_text){NULL, 0}, hash_end(hash))->id;
+}
+
 uint32_t qr_vocabulary_find_bytes(const struct qr_vocabulary *v, struct quire_text bytes)
 {
     char letter[2];
-    uint64_t hash = HASH_BEGIN;
+    uint64_t hash = 0;
 
     if (bytes.n > QR_TOKEN_TEXT_MAX) return QR_ID_NONE;
     for (size_t i = 0; i < bytes.n; i++) {
         struct quire_text text = {letter, qr_byte_letter((uint8_t)bytes.data[i], letter)};
-        hash = hash_more(hash, text);
+        hash = qr_text_hash(hash, text);
     }
     uint32_t wanted = hash_end(hash);
     for (uint32_t i = wanted & v->mask;; i = (i + 1) & v->mask) {

@@ -90,6 +90,34 @@ static UNUSED quire_model *open_model(const char *path)
     return model;
 }
 
+/* TINY with a tokenizer that no one knows: it serves token ids only. */
+static UNUSED quire_model *open_model_without_text(void)
+{
+    static const char key[] = "tokenizer.ggml.model";
+    const size_t value = sizeof key - 1 + 4 + 8; /* behind the key, its kind and its length */
+    char path[] = "/tmp/quire-no-text-XXXXXX";
+    FILE *in = fopen(TINY, "rb");
+    int fd = mkstemp(path);
+
+    assert_true(in && fd >= 0);
+    fseek(in, 0, SEEK_END);
+    size_t n = (size_t)ftell(in), at = 0;
+    rewind(in);
+    char *bytes = malloc(n);
+    assert_int_equal(fread(bytes, 1, n, in), n);
+    fclose(in);
+    while (memcmp(bytes + at, key, sizeof key - 1))
+        at++;
+    assert_memory_equal(bytes + at + value, "llama", 5);
+    memcpy(bytes + at + value, "other", 5);
+    assert_int_equal(write(fd, bytes, n), n);
+    close(fd);
+    free(bytes);
+    quire_model *model = open_model(path);
+    unlink(path);
+    return model;
+}
+
 static UNUSED struct quire_engine_settings engine_settings(void)
 {
     struct quire_engine_settings settings;

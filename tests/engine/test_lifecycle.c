@@ -22,14 +22,32 @@ static void a_model_says_what_it_is(void **state)
     assert_int_equal(info.heads_n, 8);
     assert_int_equal(info.kv_heads_n, 2);
     assert_int_equal(info.head_dim, 32);
-    assert_false(info.has_tokenizer);
-    assert_non_null(info.tokenizer_note);
+    assert_true(info.has_tokenizer && info.adds_bos);
+    assert_false(info.adds_eos);
+    assert_null(info.tokenizer_note);
+    assert_string_equal(info.tokenizer_split, "none"); /* SentencePiece */
+    assert_null(quire_model_warning(model, 0));
     assert_false(info.has_template);
     assert_true(info.weights_n > 0 && info.file_bytes > 0);
-    size_t n;
-    assert_int_equal(quire_tokenize(model, "a", 1, 0, NULL, 0, &n), QUIRE_NO_TOKENIZER);
     quire_model_close(model);
     quire_model_close(NULL);
+}
+
+/* Goal: a tokenizer that is not supported is named, and text is refused.
+ * Method: the tiny model with another tokenizer.ggml.model. */
+static void an_unknown_tokenizer_is_noted(void **state)
+{
+    struct quire_model_info info = {.size = sizeof info};
+    quire_model *model = open_model_without_text();
+    size_t n;
+
+    (void)state;
+    quire_model_info(model, &info);
+    assert_false(info.has_tokenizer);
+    assert_non_null(strstr(info.tokenizer_note, "\"other\""));
+    assert_null(info.tokenizer_split);
+    assert_int_equal(quire_tokenize(model, "a", 1, 0, NULL, 0, &n), QUIRE_NO_TOKENIZER);
+    quire_model_close(model);
 }
 
 /* Goal: a caller with an older, shorter struct is read and written within its size.
@@ -433,6 +451,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_profile_sums_up),
         cmocka_unit_test(a_model_says_what_it_is),
+        cmocka_unit_test(an_unknown_tokenizer_is_noted),
         cmocka_unit_test(structs_of_other_sizes_are_respected),
         cmocka_unit_test(bad_settings_are_refused),
         cmocka_unit_test(bad_models_are_refused),

@@ -93,11 +93,30 @@ static void bad_fields_are_named(void **state)
     r.stop = &text;
     r.stop_n = 17;
     refused(engine, &r, QUIRE_INVALID, "stop");
-    r.stop_n = 1; /* this model has no tokenizer */
-    refused(engine, &r, QUIRE_NO_TOKENIZER, "stop");
     refused(engine, NULL, QUIRE_INVALID, "");
     assert_int_equal(quire_submit(engine, &good, NULL, NULL), QUIRE_INVALID);
     stop_and_free(engine);
+}
+
+/* Goal: stop strings need a tokenizer. */
+static void stop_strings_need_a_tokenizer(void **state)
+{
+    (void)state;
+    const struct quire_engine_settings settings = engine_settings();
+    const struct quire_text text = {"x", 1};
+    const int32_t prompt = 1;
+    quire_model *model = open_model_without_text();
+    quire_engine *engine = start_with(&settings, model);
+    struct quire_request r;
+
+    quire_request_defaults(&r);
+    r.prompt = &prompt;
+    r.prompt_n = 1;
+    r.stop = &text;
+    r.stop_n = 1;
+    refused(engine, &r, QUIRE_NO_TOKENIZER, "stop");
+    quire_engine_free(engine);
+    quire_model_close(model);
 }
 
 /* Goal: what cannot fit is refused with both numbers; what just fits is served.
@@ -451,6 +470,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_fields_are_named),
+        cmocka_unit_test(stop_strings_need_a_tokenizer),
         cmocka_unit_test(too_long_is_refused),
         cmocka_unit_test(requests_are_copied),
         cmocka_unit_test(a_full_queue_refuses_at_once),

@@ -69,7 +69,8 @@ static int32_t *ppl_ids(const struct rig *r, uint32_t *ids_n)
     struct quire_text *merges = texts_of(&r->file, "tokenizer.ggml.merges", &source.merges_n);
     source.tokens = tokens;
     source.merges = merges;
-    if (qr_tokenizer_create(&tokenizer, &source, &r->allocator, &error)) fail_msg("%s", error.text);
+    if (qr_tokenizer_create(&tokenizer, &source, &r->allocator, NULL, &error))
+        fail_msg("%s", error.text);
     int32_t *ids = malloc((text_n + 1) * sizeof(ids[0]));
     assert_non_null(ids);
     assert_int_equal(qr_tokenizer_encode(tokenizer, text, text_n, 0, ids, text_n + 1, &n),

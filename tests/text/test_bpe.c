@@ -17,7 +17,7 @@ struct fixture {
     struct quire_allocator allocator;
     struct qr_vocabulary vocabulary;
     struct qr_bpe bpe;
-    struct qr_bpe_scratch scratch;
+    struct qr_merge_scratch scratch;
 };
 
 static int open_bpe(void **state)
@@ -28,7 +28,8 @@ static int open_bpe(void **state)
     tiny_vocabulary_init(&f->tiny, "gpt-2");
     f->allocator = qr_allocator((struct quire_allocator){NULL, NULL});
     f->scratch.allocator = &f->allocator;
-    if (qr_vocabulary_init(&f->vocabulary, s->tokens, s->kinds, s->tokens_n, &f->allocator, NULL) ||
+    if (qr_vocabulary_init(&f->vocabulary, QR_FORM_LETTERS, s->tokens, s->kinds, s->tokens_n,
+                           &f->allocator, NULL) ||
         qr_bpe_init(&f->bpe, &f->vocabulary, s->merges, s->merges_n, &f->allocator, NULL)) {
         return -1;
     }
@@ -40,7 +41,7 @@ static int close_bpe(void **state)
 {
     struct fixture *f = *state;
 
-    qr_bpe_scratch_deinit(&f->scratch);
+    qr_merge_scratch_deinit(&f->scratch);
     qr_bpe_deinit(&f->bpe, &f->allocator);
     qr_vocabulary_deinit(&f->vocabulary, &f->allocator);
     free(f);
@@ -128,10 +129,10 @@ static void a_long_piece_adds_few_heap_entries(void **state)
     for (size_t i = 0; i < n; i++)
         piece[i] = "aaab"[i % 4];
     struct qr_ids out = {.ids = ids, .capacity = n};
-    f->scratch.heap_added = 0;
+    f->scratch.queued = 0;
     assert_int_equal(qr_bpe_encode(&f->bpe, &f->scratch, piece, n, &out), QUIRE_OK);
     assert_true(out.n <= n / 2);
-    assert_true(f->scratch.heap_added >= n / 2 && f->scratch.heap_added <= 3 * n);
+    assert_true(f->scratch.queued >= n / 2 && f->scratch.queued <= 3 * n);
     free(piece);
     free(ids);
 }
@@ -191,13 +192,13 @@ static void no_memory_is_a_status(void **state)
 {
     struct fixture *f = *state;
     struct quire_allocator none = {refuse, NULL};
-    struct qr_bpe_scratch scratch = {.allocator = &none};
-    char piece[QR_BPE_SHORT + 1];
+    struct qr_merge_scratch scratch = {.allocator = &none};
+    char piece[QR_MERGE_SHORT + 1];
     struct qr_ids out = {.ids = NULL, .capacity = 0};
 
     memset(piece, 'a', sizeof(piece));
     assert_int_equal(qr_bpe_encode(&f->bpe, &scratch, piece, sizeof(piece), &out), QUIRE_NO_MEMORY);
-    assert_int_equal(qr_bpe_encode(&f->bpe, &scratch, piece, QR_BPE_SHORT, &out), QUIRE_OK);
+    assert_int_equal(qr_bpe_encode(&f->bpe, &scratch, piece, QR_MERGE_SHORT, &out), QUIRE_OK);
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The reference answers: tests/data/tokenizers.json and chat.json, every case that a byte-level
- * tokenizer has, and the ids of bpe_cases.json. */
+/* The reference answers: tests/data/tokenizers.json and chat.json, every case, and the ids of
+ * bpe_cases.json. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,8 +14,8 @@
 
 #define IDS_MAX 4096
 
-enum which { SMOLLM2, GPT2, LLAMA_BPE, FILES_N };
-static const char *const names[FILES_N] = {"smollm2", "bpe-gpt2", "llama-bpe"};
+enum which { SMOLLM2, GPT2, SPM, LLAMA_BPE, FILES_N };
+static const char *const names[FILES_N] = {"smollm2", "bpe-gpt2", "spm", "llama-bpe"};
 static struct tokenizer_file files[FILES_N];
 static json_t *cases, *chats;
 
@@ -36,6 +36,7 @@ static int open_files(void **state)
     const char *smollm2 = tokenizer_file_smollm2();
     if (smollm2 && !tokenizer_file_open(&files[SMOLLM2], smollm2)) return -1;
     if (!tokenizer_file_open(&files[GPT2], QUIRE_TEST_DATA "/gpt2-tiny-tokenizer.gguf")) return -1;
+    if (!tokenizer_file_open(&files[SPM], QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf")) return -1;
     if (!tokenizer_file_open(&files[LLAMA_BPE], QUIRE_TEST_DATA "/llama-bpe-tokenizer.gguf")) {
         return -1;
     }
@@ -84,8 +85,8 @@ static void assert_ids(const struct qr_tokenizer *t, const char *text, size_t n,
     fail();
 }
 
-static void assert_text(const struct qr_tokenizer *t, const json_t *ids, const char *expected,
-                        size_t expected_n)
+static void assert_text(const struct qr_tokenizer *t, const json_t *ids, unsigned flags,
+                        const char *expected, size_t expected_n)
 {
     int32_t list[IDS_MAX];
     char text[IDS_MAX * 4];
@@ -93,8 +94,8 @@ static void assert_text(const struct qr_tokenizer *t, const json_t *ids, const c
 
     for (size_t i = 0; i < n; i++)
         list[i] = (int32_t)json_integer_value(json_array_get(ids, i));
-    assert_int_equal(
-        qr_tokenizer_decode(t, list, n, QUIRE_TEXT_SPECIAL, text, sizeof(text), &text_n), QUIRE_OK);
+    flags |= QUIRE_TEXT_SPECIAL;
+    assert_int_equal(qr_tokenizer_decode(t, list, n, flags, text, sizeof(text), &text_n), QUIRE_OK);
     assert_int_equal(text_n, expected_n);
     assert_memory_equal(text, expected, expected_n);
 }
@@ -109,6 +110,21 @@ static size_t from_hex(const char *hex, char *out)
         out[i] = (char)byte;
     }
     return n;
+}
+
+/* What a string's ids decode to: itself, but for SentencePiece U+2581 is a space. */
+static size_t expected_text(const json_t *s, bool spm, char *out)
+{
+    const char *text = json_string_value(s);
+    size_t n = json_string_length(s), out_n = 0;
+
+    assert_true(n <= 1024);
+    for (size_t i = 0; i < n; i++) {
+        bool mark = spm && n - i >= 3 && memcmp(text + i, "\xe2\x96\x81", 3) == 0;
+        out[out_n++] = mark ? ' ' : text[i];
+        if (mark) i += 2;
+    }
+    return out_n;
 }
 
 /* Goal: every string gives the reference's ids, as plain text and with special tokens, and the
@@ -130,7 +146,9 @@ static void strings_have_the_reference_ids(void **state)
         assert_ids(t, json_string_value(s), json_string_length(s), 0, ids);
         assert_ids(t, json_string_value(s), json_string_length(s), QUIRE_TEXT_SPECIAL,
                    sp_ids ? sp_ids : ids);
-        assert_text(t, ids, json_string_value(s), json_string_length(s));
+        char text[1024];
+        size_t text_n = expected_text(s, (uintptr_t)*state == SPM, text);
+        assert_text(t, ids, QUIRE_TEXT_BEGIN, text, text_n);
         checked++;
     }
     assert_int_equal(checked, 165);
@@ -164,7 +182,7 @@ static void invalid_utf8_has_the_reference_ids(void **state)
         }
         assert_ids(t, bytes, n, 0, ids);
         n = from_hex(json_string_value(json_object_get(answer, "pieces_hex")), pieces);
-        assert_text(t, ids, pieces, n);
+        assert_text(t, ids, 0, pieces, n);
     }
     assert_int_equal(i, 10);
 }
@@ -193,7 +211,7 @@ static void streaming_emits_whole_characters(void **state)
             const json_t *expected = json_array_get(emit, j);
             json_t *alone = json_pack("[O]", id);
             size_t n = from_hex(json_string_value(json_array_get(pieces, j)), piece);
-            assert_text(t, alone, piece, n);
+            assert_text(t, alone, 0, piece, n);
             json_decref(alone);
             n = qr_detokenizer_push(&d, (int32_t)json_integer_value(id), out);
             assert_int_equal(n, json_string_length(expected));
@@ -316,7 +334,7 @@ static void llama_bpe_has_the_reference_ids(void **state)
         assert_ids(t, json_string_value(s), json_string_length(s), 0, ids);
         assert_ids(t, json_string_value(s), json_string_length(s), QUIRE_TEXT_SPECIAL,
                    sp_ids ? sp_ids : ids);
-        assert_text(t, ids, json_string_value(s), json_string_length(s));
+        assert_text(t, ids, QUIRE_TEXT_BEGIN, json_string_value(s), json_string_length(s));
         special += sp_ids != NULL;
     }
     assert_true(i >= 1000 && special >= 100);
@@ -333,10 +351,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FOR(strings_have_the_reference_ids, SMOLLM2),
         FOR(strings_have_the_reference_ids, GPT2),
+        FOR(strings_have_the_reference_ids, SPM),
         FOR(invalid_utf8_has_the_reference_ids, SMOLLM2),
         FOR(invalid_utf8_has_the_reference_ids, GPT2),
+        FOR(invalid_utf8_has_the_reference_ids, SPM),
         FOR(streaming_emits_whole_characters, SMOLLM2),
         FOR(streaming_emits_whole_characters, GPT2),
+        FOR(streaming_emits_whole_characters, SPM),
         FOR(conversations_render_as_the_template, SMOLLM2),
         cmocka_unit_test(plain_chatml_renders),
         FOR(llama_bpe_has_the_reference_ids, LLAMA_BPE),

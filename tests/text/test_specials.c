@@ -24,8 +24,9 @@ static void open_specials(struct fixture *f, const struct quire_text *texts, con
                           uint32_t n)
 {
     f->allocator = qr_allocator((struct quire_allocator){NULL, NULL});
-    assert_int_equal(qr_vocabulary_init(&f->vocabulary, texts, kinds, n, &f->allocator, NULL),
-                     QUIRE_OK);
+    assert_int_equal(
+        qr_vocabulary_init(&f->vocabulary, QR_FORM_LETTERS, texts, kinds, n, &f->allocator, NULL),
+        QUIRE_OK);
     assert_true(qr_specials_init(&f->specials, &f->vocabulary, KINDS, &f->allocator));
 }
 

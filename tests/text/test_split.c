@@ -14,7 +14,8 @@
 
 #define LONG 1000000u
 
-static const char *const rule_names[] = {"gpt-2", "smollm", "llama-bpe"};
+static const char *const rule_names[] = {"gpt-2",  "smollm", "llama-bpe", "qwen2",
+                                         "tekken", "gpt-4o", "default"};
 #define RULES_N (sizeof(rule_names) / sizeof(rule_names[0]))
 
 static struct qr_splitter *splitter(const char *name, bool jit)
@@ -58,7 +59,7 @@ static void split(const struct qr_splitter *s, const char *text, size_t n, struc
     assert_int_equal(pieces->end, n); /* nothing is lost */
 }
 
-/* Goal: the three rules cut as another library does, with the JIT and without it.
+/* Goal: the first three rules cut as another library does, with the JIT and without it.
  * Method: every string of bpe_cases.json: random mixtures of spaces, contractions, digits and
  *         letters of all scripts. */
 static void pieces_are_the_reference_s(void **state)
@@ -69,7 +70,7 @@ static void pieces_are_the_reference_s(void **state)
     size_t i;
 
     assert_non_null(json);
-    for (size_t rule = 0; rule < RULES_N; rule++) {
+    for (size_t rule = 0; rule < 3; rule++) {
         for (int jit = 0; jit < 2; jit++) {
             struct qr_splitter *s = splitter(rule_names[rule], jit);
             json_array_foreach(json_object_get(json, "cases"), i, one)
@@ -99,27 +100,30 @@ static void fill(char *text, const char *pattern)
         text[i] = pattern[i % n];
 }
 
-/* Goal: a million of anything is cut in linear time, by no limit of PCRE2's stopped, and with the
- *       same pieces from the JIT and the interpreter.
- * Method: runs that a backtracking matcher walks back over, each with and without a letter at the
- *         end; a quadratic walk would not end within the test's time. */
+/* Goal: a million of anything is cut in linear time, by no limit of PCRE2's stopped; the JIT and
+ * the interpreter cut the same. Method: runs that a backtracking matcher walks back over, each with
+ * and without a letter at the end; a quadratic walk would not end within the test's time.  The
+ * interpreter, which is slow, gets a tenth of each. */
 static void long_runs_are_cut_and_end(void **state)
 {
     (void)state;
-    static const char *const patterns[] = {" ",  "\n", " \n", "7",    "'",
-                                           "'s", "a",  "-",   "\t\r", "a "};
+    static const char *const patterns[] = {" ", "\n", " \n", "7",    "'",  "'s",   "a",     "-",
+                                           "A", "/",  "中",  "\t\r", "a ", "Aa中", "\u0301"};
     char *text = malloc(LONG);
 
     for (size_t rule = 0; rule < RULES_N; rule++) {
         struct qr_splitter *with = splitter(rule_names[rule], true);
         struct qr_splitter *without = splitter(rule_names[rule], false);
         for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
-            for (int letter = 0; letter < 2; letter++) {
+            size_t pattern_n = strlen(patterns[i]);
+            for (size_t letter = 0; letter < 2; letter++) {
                 static struct pieces a, b;
+                size_t n = LONG / 10 / pattern_n * pattern_n;
                 fill(text, patterns[i]);
-                if (letter) text[LONG - 1] = 'x';
-                split(with, text, LONG, &a);
-                split(without, text, LONG, &b);
+                split(with, text, LONG / pattern_n * pattern_n, &a);
+                if (letter) text[n++] = 'x';
+                split(with, text, n, &a);
+                split(without, text, n, &b);
                 assert_int_equal(a.n, b.n);
                 assert_memory_equal(a.lengths, b.lengths, sizeof(a.lengths));
             }
@@ -209,13 +213,17 @@ static void a_failing_piece_ends_it(void **state)
 static void names_are_exact(void **state)
 {
     (void)state;
-    static const char *const unknown[] = {"smol", "smollm2", "", "default", "qwen2", "GPT-2"};
+    static const char *const unknown[] = {"smol", "smollm2", "", "defaults", "qwen", "GPT-2"};
 
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
         assert_null(qr_split_rule((struct quire_text){unknown[i], strlen(unknown[i])}));
     }
     assert_ptr_equal(qr_split_rule((struct quire_text){"gpt2", 4}),
                      qr_split_rule((struct quire_text){"gpt-2", 5}));
+    assert_ptr_equal(qr_split_rule((struct quire_text){"jina-v2-de", 10}),
+                     qr_split_rule((struct quire_text){"gpt-2", 5}));
+    assert_ptr_equal(qr_split_rule((struct quire_text){"megrez", 6}),
+                     qr_split_rule((struct quire_text){"qwen2", 5}));
     assert_ptr_equal(qr_split_rule((struct quire_text){"llama3", 6}),
                      qr_split_rule((struct quire_text){"llama-bpe", 9}));
 }

@@ -20,7 +20,7 @@ static struct qr_tokenizer *create(const struct tiny_vocabulary *v)
     struct qr_tokenizer *t;
     struct quire_error error;
 
-    if (qr_tokenizer_create(&t, &v->source, &use_malloc, &error) != QUIRE_OK) {
+    if (qr_tokenizer_create(&t, &v->source, &use_malloc, NULL, &error) != QUIRE_OK) {
         fprintf(stderr, "%s\n", error.text);
         fail();
     }
@@ -32,7 +32,7 @@ static void assert_refused(const struct tiny_vocabulary *v, int status, const ch
     struct qr_tokenizer *t = (struct qr_tokenizer *)&t;
     struct quire_error error;
 
-    assert_int_equal(qr_tokenizer_create(&t, &v->source, &use_malloc, &error), status);
+    assert_int_equal(qr_tokenizer_create(&t, &v->source, &use_malloc, NULL, &error), status);
     assert_null(t);
     assert_int_equal(error.status, status);
     if (!strstr(error.text, what)) {
@@ -65,22 +65,49 @@ static int32_t id_of(const struct qr_tokenizer *t, const char *text)
 }
 
 /* Goal: a tokenizer that is not supported is refused by its name, so that the file can serve ids.
- * Method: other models, other pre-tokenizers, none. */
-static void unsupported_kinds_are_named(void **state)
+ * Method: another model, none. */
+static void unsupported_models_are_named(void **state)
 {
     (void)state;
     struct tiny_vocabulary v;
 
     tiny_vocabulary_init(&v, "qwen2");
-    assert_refused(&v, QUIRE_NO_TOKENIZER, "tokenizer.ggml.pre is \"qwen2\"");
-    v.source.pre = (struct quire_text){NULL, 0};
-    assert_refused(&v, QUIRE_NO_TOKENIZER, "tokenizer.ggml.pre is \"\"");
-    v.source.model = tiny_text("llama");
-    assert_refused(&v, QUIRE_NO_TOKENIZER, "\"llama\" (SentencePiece)");
     v.source.model = tiny_text("bert");
     assert_refused(&v, QUIRE_NO_TOKENIZER, "\"bert\"");
     v.source.model = (struct quire_text){NULL, 0};
     assert_refused(&v, QUIRE_NO_TOKENIZER, "no tokenizer.ggml.model");
+}
+
+/* Goal: a pre-tokenizer that is not known is a warning that names it, and text is split as by
+ *       "default"; a known one gives no warning.
+ * Method: both, and a file that has none; a text that each splits in its own way. */
+static void unknown_pre_tokenizers_are_warned_of(void **state)
+{
+    (void)state;
+    static const char *const pres[] = {"no-such-pre", "", "gpt-2", "default"};
+    struct tiny_vocabulary v;
+    struct quire_error error;
+    struct qr_tokenizer *t;
+
+    for (int i = 0; i < 4; i++) {
+        struct qr_warnings warnings = {.n = 0};
+        tiny_vocabulary_init(&v, pres[i]);
+        v.merges[v.source.merges_n++] = tiny_text("1 2");
+        tiny_add(&v, "!a", QR_TOKEN_NORMAL);
+        v.merges[v.source.merges_n++] = tiny_text("! a");
+        assert_int_equal(qr_tokenizer_create(&t, &v.source, &use_malloc, &warnings, &error),
+                         QUIRE_OK);
+        assert_int_equal(warnings.n, i < 2);
+        if (i == 0) assert_non_null(strstr(warnings.texts[0], "\"no-such-pre\""));
+        if (i < 2) assert_non_null(strstr(warnings.texts[0], "\"default\""));
+        assert_string_equal(qr_tokenizer_split_name(t), i == 2 ? "gpt-2" : "default");
+        if (i == 2) {
+            ASSERT_IDS(t, "1212", 0, id_of(t, "12"), id_of(t, "12"));
+        } else {
+            ASSERT_IDS(t, "1212", 0, id_of(t, "12"), '1', '2'); /* three digits, then the rest */
+        }
+        qr_tokenizer_destroy(t);
+    }
 }
 
 /* Goal: what a file gets wrong is an error that says what and where.
@@ -241,6 +268,39 @@ static void bos_comes_once(void **state)
     qr_tokenizer_destroy(t);
 }
 
+/* Goal: EOS comes once, behind, where the model asks for it and the caller wants it.
+ * Method: file says yes, no, nothing; a text that ends with it; no EOS id. */
+static void eos_comes_once(void **state)
+{
+    (void)state;
+    const unsigned both = QUIRE_TEXT_EOS | QUIRE_TEXT_SPECIAL;
+    struct tiny_vocabulary v;
+
+    for (int says = -1; says <= 0; says++) {
+        tiny_vocabulary_init(&v, "gpt-2");
+        v.source.add_eos = says;
+        struct qr_tokenizer *t = create(&v);
+        assert_false(qr_tokenizer_adds_eos(t));
+        ASSERT_IDS(t, "x", QUIRE_TEXT_EOS, 'x');
+        qr_tokenizer_destroy(t);
+    }
+    v.source.add_eos = 1;
+    v.source.add_bos = 1;
+    struct qr_tokenizer *t = create(&v);
+    assert_true(qr_tokenizer_adds_eos(t));
+    ASSERT_IDS(t, "", QUIRE_TEXT_EOS, tiny_eos);
+    ASSERT_IDS(t, "x", QUIRE_TEXT_EOS | QUIRE_TEXT_BOS, tiny_bos, 'x', tiny_eos);
+    ASSERT_IDS(t, "x", 0, 'x');
+    ASSERT_IDS(t, "x</s>", both, 'x', tiny_eos);
+    ASSERT_IDS(t, "</s>x", both, tiny_eos, 'x', tiny_eos);
+    ASSERT_IDS(t, "</s>", QUIRE_TEXT_EOS, '<', '/', 's', '>', tiny_eos);
+    qr_tokenizer_destroy(t);
+    v.source.eos_id = -1;
+    t = create(&v);
+    assert_false(qr_tokenizer_adds_eos(t));
+    qr_tokenizer_destroy(t);
+}
+
 /* Goal: generation ends at the file's eos, eot and eom, and at control or user-defined tokens with
  *       a well-known name; at no normal token of such a name, and at no id outside.
  * Method: all of them in one vocabulary. */
@@ -369,7 +429,7 @@ static void every_failed_allocation_is_an_error(void **state)
     tiny_vocabulary_init(&v, "smollm");
     for (tries = 0; !t; tries++) {
         f.left = tries;
-        int status = qr_tokenizer_create(&t, &v.source, &allocator, &error);
+        int status = qr_tokenizer_create(&t, &v.source, &allocator, NULL, &error);
         assert_int_equal(status, t ? QUIRE_OK : QUIRE_NO_MEMORY);
         if (!t) assert_int_equal(f.held, 0);
     }
@@ -449,12 +509,14 @@ static void threads_share_a_tokenizer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unsupported_kinds_are_named),
+        cmocka_unit_test(unsupported_models_are_named),
+        cmocka_unit_test(unknown_pre_tokenizers_are_warned_of),
         cmocka_unit_test(broken_vocabularies_are_refused),
         cmocka_unit_test(doubles_and_empty_texts_have_rules),
         cmocka_unit_test(bytes_without_a_letter_are_left_out),
         cmocka_unit_test(special_tokens_are_recognised_on_request),
         cmocka_unit_test(bos_comes_once),
+        cmocka_unit_test(eos_comes_once),
         cmocka_unit_test(ends_are_the_file_s_and_the_known),
         cmocka_unit_test(decoding_knows_each_kind),
         cmocka_unit_test(sizes_are_told),

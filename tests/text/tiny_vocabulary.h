@@ -56,7 +56,9 @@ static inline void tiny_vocabulary_init(struct tiny_vocabulary *v, const char *p
                                              .eos_id = tiny_eos,
                                              .eot_id = -1,
                                              .eom_id = -1,
-                                             .add_bos = -1};
+                                             .add_bos = -1,
+                                             .add_eos = -1,
+                                             .add_space_prefix = -1};
     for (unsigned byte = 0; byte < 256; byte++) {
         v->tokens[byte].data = v->letters[byte];
         v->tokens[byte].n = qr_byte_letter((uint8_t)byte, v->letters[byte]);

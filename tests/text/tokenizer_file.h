@@ -21,6 +21,7 @@ struct tokenizer_file {
     struct quire_text *tokens;
     struct quire_text *merges;
     int32_t *kinds;
+    float *scores;
     struct qr_tokenizer_source source;
     struct qr_tokenizer *tokenizer;
 };
@@ -66,8 +67,15 @@ static inline bool tokenizer_file_open(struct tokenizer_file *f, const char *pat
     s->eos_id = qr_gguf_u32(g, "tokenizer.ggml.eos_token_id", &id) ? (int32_t)id : -1;
     s->eot_id = qr_gguf_u32(g, "tokenizer.ggml.eot_token_id", &id) ? (int32_t)id : -1;
     s->eom_id = qr_gguf_u32(g, "tokenizer.ggml.eom_token_id", &id) ? (int32_t)id : -1;
+    f->scores = calloc(s->tokens_n + 1, sizeof(*f->scores));
+    const struct qr_gguf_key *scores = qr_gguf_find(g, "tokenizer.ggml.scores");
+    for (uint32_t i = 0; scores && i < s->tokens_n; i++)
+        qr_gguf_element_f32(scores, i, &f->scores[i]);
+    s->scores = scores ? f->scores : NULL;
     s->add_bos = qr_gguf_bool(g, "tokenizer.ggml.add_bos_token", &flag) ? flag : -1;
-    if (qr_tokenizer_create(&f->tokenizer, s, &allocator, &error) != QUIRE_OK) {
+    s->add_eos = qr_gguf_bool(g, "tokenizer.ggml.add_eos_token", &flag) ? flag : -1;
+    s->add_space_prefix = qr_gguf_bool(g, "tokenizer.ggml.add_space_prefix", &flag) ? flag : -1;
+    if (qr_tokenizer_create(&f->tokenizer, s, &allocator, NULL, &error) != QUIRE_OK) {
         fprintf(stderr, "%s: %s\n", path, error.text);
         return false;
     }
@@ -81,6 +89,7 @@ static inline void tokenizer_file_close(struct tokenizer_file *f)
     free(f->tokens);
     free(f->merges);
     free(f->kinds);
+    free(f->scores);
     memset(f, 0, sizeof(*f));
 }
 

@@ -8,7 +8,7 @@
 bool qr_answer_tokenize(quire_model *model, const char *text, size_t text_n, unsigned flags,
                         int32_t **ids, size_t *ids_n, struct qr_failure *why)
 {
-    size_t room = 3 * text_n + 1; /* the most that any bytes make, bad UTF-8 too */
+    size_t room = 3 * text_n + 3;             /* the most that any bytes make, bad UTF-8 too */
     *ids = malloc((room + 1) * sizeof **ids); /* one more: a BOS in front of rendered text */
     if (!*ids) return qr_failed(why, "out of memory");
     int status = quire_tokenize(model, text, text_n, flags, *ids, room, ids_n);
@@ -142,10 +142,10 @@ bool qr_answer_local(const struct qr_source *source, const struct qr_ask *ask,
     size_t ids_n = ask->ids_n;
     bool ok = true;
     if (!ids) {
-        ok = ask->turns
-                 ? tokenize_turns(source->model, ask, &own, &ids_n, why)
-                 : qr_answer_tokenize(source->model, ask->text, ask->text_n,
-                                      QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS, &own, &ids_n, why);
+        ok = ask->turns ? tokenize_turns(source->model, ask, &own, &ids_n, why)
+                        : qr_answer_tokenize(source->model, ask->text, ask->text_n,
+                                             QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS | QUIRE_TEXT_EOS,
+                                             &own, &ids_n, why);
         ids = own;
     }
     quire_id id = 0;

@@ -46,8 +46,8 @@ static bool tokenize(const struct qr_source *source, const struct tokens *t, con
                      size_t text_n, int32_t **ids, size_t *ids_n, struct qr_failure *why)
 {
     if (source->model) {
-        unsigned flags =
-            (t->no_special ? 0u : QUIRE_TEXT_SPECIAL) | (t->no_bos ? 0u : QUIRE_TEXT_BOS);
+        unsigned flags = (t->no_special ? 0u : QUIRE_TEXT_SPECIAL) |
+                         (t->no_bos ? 0u : QUIRE_TEXT_BOS | QUIRE_TEXT_EOS);
         return qr_answer_tokenize(source->model, text, text_n, flags, ids, ids_n, why);
     }
     json_t *prompt = json_stringn(text, text_n);
@@ -65,11 +65,14 @@ static bool tokenize(const struct qr_source *source, const struct tokens *t, con
     return *ids ? true : qr_failed(why, "out of memory");
 }
 
+/* alone: one token as it stands within a text, not the beginning of one. */
 static bool detokenize(const struct qr_source *source, const struct tokens *t, const int32_t *ids,
-                       size_t ids_n, char **text, size_t *text_n, struct qr_failure *why)
+                       size_t ids_n, bool alone, char **text, size_t *text_n,
+                       struct qr_failure *why)
 {
     if (source->model) {
-        unsigned flags = t->no_special ? 0u : QUIRE_TEXT_SPECIAL;
+        unsigned flags =
+            (t->no_special ? 0u : QUIRE_TEXT_SPECIAL) | (alone ? 0u : QUIRE_TEXT_BEGIN);
         int status = quire_detokenize(source->model, ids, ids_n, flags, NULL, 0, text_n);
         if (status == QUIRE_OK || status == QUIRE_BUFFER_SMALL) {
             *text = malloc(*text_n + 1);
@@ -87,7 +90,8 @@ static bool detokenize(const struct qr_source *source, const struct tokens *t, c
     json_t *list = json_array();
     for (size_t i = 0; i < ids_n; i++)
         json_array_append_new(list, json_integer(ids[i]));
-    json_t *json = post(source, "/detokenize", json_pack("{s:o}", "tokens", list), why);
+    json_t *json = post(source, "/detokenize",
+                        json_pack("{s:o, s:b}", "tokens", list, "continuation", alone), why);
     if (!json) return false;
     const json_t *prompt = json_object_get(json, "prompt");
     *text_n = json_string_length(prompt);
@@ -123,7 +127,7 @@ static bool print_tokens(const struct qr_source *source, const struct tokens *t,
     for (size_t i = 0; i < ids_n && t->show; i++) {
         char *text = NULL;
         size_t text_n = 0;
-        if (!detokenize(source, t, &ids[i], 1, &text, &text_n, why)) return false;
+        if (!detokenize(source, t, &ids[i], 1, true, &text, &text_n, why)) return false;
         printf("%8d  ", ids[i]);
         print_quoted(text, text_n);
         putchar('\n');
@@ -196,7 +200,7 @@ static int run(bool encode, const struct tokens *t, const char **arguments, size
         } else {
             char *out = NULL;
             size_t out_n = 0;
-            ok = detokenize(&source, t, ids, ids_n, &out, &out_n, why);
+            ok = detokenize(&source, t, ids, ids_n, false, &out, &out_n, why);
             if (ok) fwrite(out, 1, out_n, stdout);
             if (ok && qr_terminal_is(stdout)) putchar('\n');
             free(out);
