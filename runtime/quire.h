@@ -278,6 +278,10 @@ struct quire_engine_settings {
                                  tokens, as far as steps so far tell; 0: step_tokens alone cuts it.
                                  Not with step_tokens */
 };
+/* Bytes that the keys and values of one token take in pages of a type.  0: there are no such pages,
+ * or they cannot hold this model's heads. */
+QUIRE_API uint64_t quire_model_kv_token_bytes(const quire_model *model, uint32_t kv_type);
+
 QUIRE_API void quire_engine_settings_defaults_sized(struct quire_engine_settings *settings,
                                                     size_t size);
 static inline void quire_engine_settings_defaults(struct quire_engine_settings *settings)

@@ -137,14 +137,31 @@ static void size_steps(quire_engine *e, const struct quire_engine_settings *s)
 
 /* ---- memory ------------------------------------------------------------------------------- */
 
+static struct qr_kv_shape kv_shape_of(const quire_model *model, uint32_t page_tokens)
+{
+    const struct qr_model_shape *shape = qr_model_shape(model->weights);
+
+    return (struct qr_kv_shape){.layers_n = shape->layers_n,
+                                .heads_n = shape->kv_heads_n,
+                                .head_dim = shape->head_dim,
+                                .page_tokens = page_tokens};
+}
+
+uint64_t quire_model_kv_token_bytes(const quire_model *model, uint32_t kv_type)
+{
+    const uint32_t page_tokens = 16; /* pages of any size take as much a token */
+    size_t page_bytes;
+
+    if (!model) return 0;
+    struct qr_kv_shape kv = kv_shape_of(model, page_tokens);
+    if (kv_type_of(kv_type, &kv.type, NULL)) return 0;
+    return qr_kv_shape_page_bytes(&kv, &page_bytes) ? page_bytes / page_tokens : 0;
+}
+
 static int take_pages(quire_engine *e, const struct quire_engine_settings *s,
                       struct quire_error *error)
 {
-    const struct qr_model_shape *shape = qr_model_shape(e->model->weights);
-    struct qr_kv_shape kv = {.layers_n = shape->layers_n,
-                             .heads_n = shape->kv_heads_n,
-                             .head_dim = shape->head_dim,
-                             .page_tokens = s->page_tokens};
+    struct qr_kv_shape kv = kv_shape_of(e->model, s->page_tokens);
     size_t page_bytes, bytes;
     uint32_t pages_n = 0;
 
@@ -152,7 +169,7 @@ static int take_pages(quire_engine *e, const struct quire_engine_settings *s,
     if (status) return status;
     if (!qr_kv_shape_page_bytes(&kv, &page_bytes))
         return qr_error(error, QUIRE_UNSUPPORTED, "pages cannot hold heads of %" PRIu32 " values",
-                        shape->head_dim);
+                        kv.head_dim);
     status = size_pages(e, s, page_bytes, &pages_n, error);
     if (status) return status;
     if (!qr_mul(pages_n, page_bytes, &bytes) || !qr_region_create(&e->kv, bytes))

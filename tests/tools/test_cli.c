@@ -175,8 +175,8 @@ static void inspect_tells_what_is_there(void **state)
     need("quire");
     struct process_result table = RUN("", 0, "quire", "inspect", TINY);
     assert_int_equal(table.code, 0);
-    static const char *const words[] = {"llama",   "block_count",   "Q8_0", "F32",
-                                        " as f16", "can be served", "yes"};
+    static const char *const words[] = {"llama",         "block_count", "Q8_0", "F32", " as f16",
+                                        "can be served", "yes",         "bos",  "byte"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         assert_non_null(strstr(table.out, words[i]));
     struct process_result text = RUN("", 0, "quire", "inspect", "--json", "--keys", TINY);
@@ -204,6 +204,15 @@ static void inspect_tells_what_is_there(void **state)
         json_integer_value(json_object_get(type, "tensors"));
     assert_int_equal(tensors, json_integer_value(json_object_get(json, "tensors")));
     assert_non_null(json_object_get(json_object_get(json, "keys"), "general.architecture"));
+    const json_t *tokenizer = json_object_get(json, "tokenizer");
+    const json_t *kinds = json_object_get(tokenizer, "tokens_by_type");
+    assert_int_equal(json_integer_value(json_object_get(kinds, "byte")), 256);
+    const json_t *bos = json_object_get(json_object_get(tokenizer, "special"), "bos");
+    assert_int_equal(json_integer_value(json_object_get(bos, "id")), 1);
+    assert_string_equal(json_string_value(json_object_get(bos, "text")), "<s>");
+    assert_string_equal(json_string_value(json_object_get(tokenizer, "split_in_use")), "none");
+    assert_true(json_is_true(json_object_get(tokenizer, "adds_bos")));
+    assert_int_equal(json_array_size(json_object_get(json, "warnings")), 0);
     json_decref(json);
     process_free(&table);
     process_free(&text);

@@ -16,8 +16,14 @@ static const char usage[] =
     "Prints what a GGUF file holds, what serving it would take, and what of it quire does not\n"
     "support.  Exit code 3: it is no well-formed GGUF file.\n";
 
-#define NOTES_MAX 16
-#define TYPES_MAX 64
+#define NOTES_MAX     16
+#define TOKEN_KINDS_N 7
+#define TYPES_MAX     64
+
+/* tokenizer.ggml.token_type, and enum quire_kv_type. */
+static const char *const kind_names[TOKEN_KINDS_N] = {
+    "other", "normal", "unknown", "control", "user-defined", "unused", "byte"};
+static const char *const kv_names[] = {"f16", "f32", "bf16", "q8"};
 
 struct type_sum {
     uint32_t type;
@@ -37,9 +43,9 @@ struct inspect {
     bool loaded, has_tokenizer, has_template;
     char cpu_level[32];
     uint64_t weights_bytes;
-    uint64_t kv_values;   /* of a token, keys and values of all layers; 0: not known */
-    uint64_t kv_q8_bytes; /* of a token with --kv-type q8: int8, and a scale a vector */
-    json_t *out;          /* what is printed, in order */
+    uint32_t token_kinds[TOKEN_KINDS_N]; /* tokens of each kind; those of others under 0 */
+    uint64_t kv_bytes[QUIRE_KV_Q8 + 1];  /* of a token, by type; 0: not supported, not known */
+    json_t *out;                         /* what is printed, in order */
 };
 
 __attribute__((format(printf, 2, 3))) static void note(struct inspect *in, const char *format, ...)
@@ -150,6 +156,48 @@ static void add_types(struct inspect *in)
     json_object_set_new(in->out, "types", list);
 }
 
+static void count_kinds(struct inspect *in, json_t *list)
+{
+    const struct qr_gguf_key *kinds = qr_gguf_find(&in->file, "tokenizer.ggml.token_type");
+    json_t *counts = json_object();
+    for (uint64_t i = 0; kinds && kinds->kind == QR_GGUF_ARRAY && i < kinds->count; i++) {
+        int32_t kind = 0;
+        if (!qr_gguf_element_i32(kinds, i, &kind) || kind < 0 || kind >= TOKEN_KINDS_N) kind = 0;
+        in->token_kinds[kind]++;
+    }
+    for (size_t k = 0; k < TOKEN_KINDS_N; k++)
+        if (in->token_kinds[k])
+            json_object_set_new(counts, kind_names[k], json_integer(in->token_kinds[k]));
+    json_object_set_new(list, "tokens_by_type", counts);
+}
+
+/* The tokens that tokenizer.ggml.*_token_id name, with their texts. */
+static void add_special_tokens(struct inspect *in, json_t *list)
+{
+    static const char suffix[] = "_token_id";
+    const size_t skip = strlen("tokenizer.ggml.");
+    const struct qr_gguf_key *tokens = qr_gguf_find(&in->file, "tokenizer.ggml.tokens");
+    json_t *special = json_object();
+    for (uint32_t i = 0; i < in->file.keys_n; i++) {
+        const struct qr_gguf_key *key = &in->file.keys[i];
+        char name[QR_GGUF_NAME_MAX + 1];
+        uint32_t id;
+        size_t cursor = 0;
+        struct quire_text text = {"", 0};
+        snprintf(name, sizeof name, "%.*s", (int)key->name.n, key->name.data);
+        if (!starts_with(key->name, "tokenizer.ggml.") || key->name.n < skip + sizeof suffix ||
+            strcmp(name + key->name.n - (sizeof suffix - 1), suffix) != 0 ||
+            !qr_gguf_u32(&in->file, name, &id))
+            continue;
+        for (uint64_t k = 0; tokens && k <= id && qr_gguf_next_string(tokens, &cursor, &text); k++)
+            if (k < id) text = (struct quire_text){"", 0};
+        name[key->name.n - (sizeof suffix - 1)] = 0;
+        json_object_set_new(special, name + skip,
+                            json_pack("{s:I, s:o}", "id", (json_int_t)id, "text", text_json(text)));
+    }
+    json_object_set_new(list, "special", special);
+}
+
 static void add_tokenizer(struct inspect *in)
 {
     json_t *list = json_object();
@@ -163,6 +211,8 @@ static void add_tokenizer(struct inspect *in)
         json_object_setn_new(list, key->name.data + skip, key->name.n - skip,
                              value_json(&in->file, key));
     }
+    count_kinds(in, list);
+    add_special_tokens(in, list);
     json_object_set_new(in->out, "tokenizer", list);
     struct quire_text text;
     bool present = qr_gguf_string(&in->file, "tokenizer.chat_template", &text);
@@ -178,7 +228,8 @@ static bool hyperparameter(const struct inspect *in, const char *name, uint32_t 
     return qr_gguf_u32(&in->file, key, value);
 }
 
-static void add_kv(struct inspect *in)
+/* By the header alone: what a model that is not loaded would take. */
+static void estimate_kv(struct inspect *in)
 {
     uint32_t layers_n, heads_n, kv_heads_n, width, k_n, v_n;
     if (!hyperparameter(in, "block_count", &layers_n) ||
@@ -188,13 +239,21 @@ static void add_kv(struct inspect *in)
     if (!hyperparameter(in, "attention.head_count_kv", &kv_heads_n)) kv_heads_n = heads_n;
     if (!hyperparameter(in, "attention.key_length", &k_n)) k_n = width / heads_n;
     if (!hyperparameter(in, "attention.value_length", &v_n)) v_n = width / heads_n;
-    in->kv_values = (uint64_t)layers_n * kv_heads_n * ((uint64_t)k_n + v_n);
-    in->kv_q8_bytes = in->kv_values + (uint64_t)layers_n * kv_heads_n * 2 * sizeof(float);
-    json_object_set_new(in->out, "kv_bytes_per_token",
-                        json_pack("{s:I, s:I, s:I, s:I}", "f16", (json_int_t)(in->kv_values * 2),
-                                  "f32", (json_int_t)(in->kv_values * 4), "bf16",
-                                  (json_int_t)(in->kv_values * 2), "q8",
-                                  (json_int_t)in->kv_q8_bytes));
+    uint64_t values_n = (uint64_t)layers_n * kv_heads_n * ((uint64_t)k_n + v_n);
+    in->kv_bytes[QUIRE_KV_F16] = in->kv_bytes[QUIRE_KV_BF16] = values_n * 2;
+    in->kv_bytes[QUIRE_KV_F32] = values_n * 4;
+    /* int8, and a scale a vector */
+    in->kv_bytes[QUIRE_KV_Q8] = values_n + (uint64_t)layers_n * kv_heads_n * 2 * sizeof(float);
+}
+
+static void add_kv(struct inspect *in)
+{
+    json_t *list = json_object();
+    if (!in->loaded) estimate_kv(in);
+    for (size_t k = 0; k < sizeof kv_names / sizeof *kv_names; k++)
+        if (in->kv_bytes[k])
+            json_object_set_new(list, kv_names[k], json_integer((json_int_t)in->kv_bytes[k]));
+    json_object_set_new(in->out, "kv_bytes_per_token", list);
 }
 
 /* The loader itself is the judge of what can be served. */
@@ -214,6 +273,18 @@ static void try_to_load(struct inspect *in)
     in->has_template = info.has_template;
     in->weights_bytes = info.weights_bytes;
     snprintf(in->cpu_level, sizeof in->cpu_level, "%s", info.cpu_level);
+    for (uint32_t k = 0; k < sizeof kv_names / sizeof *kv_names; k++)
+        in->kv_bytes[k] = quire_model_kv_token_bytes(model, k);
+    json_t *tokenizer = json_object_get(in->out, "tokenizer"), *warnings = json_array();
+    if (info.tokenizer_split) {
+        json_object_set_new(tokenizer, "split_in_use", json_string(info.tokenizer_split));
+        json_object_set_new(tokenizer, "adds_bos", json_boolean(info.adds_bos));
+        json_object_set_new(tokenizer, "adds_eos", json_boolean(info.adds_eos));
+    }
+    const char *warning;
+    for (uint32_t i = 0; (warning = quire_model_warning(model, i)); i++)
+        json_array_append_new(warnings, json_string(warning));
+    json_object_set_new(in->out, "warnings", warnings);
     if (info.tokenizer_note) note(in, "tokenizer: %s", info.tokenizer_note);
     if (!info.has_template && info.template_note) note(in, "%s", info.template_note);
     quire_model_close(model);
@@ -235,7 +306,6 @@ static void collect(struct inspect *in)
     json_object_set_new(in->out, "tensors", json_integer(in->file.tensors_n));
     add_types(in);
     add_tokenizer(in);
-    add_kv(in);
     if (in->keys) {
         json_t *keys = json_object();
         for (uint32_t i = 0; i < in->file.keys_n; i++)
@@ -247,6 +317,7 @@ static void collect(struct inspect *in)
         try_to_load(in);
         json_object_set_new(in->out, "served", json_boolean(in->loaded));
     }
+    add_kv(in);
     if (in->loaded) {
         json_object_set_new(in->out, "weights_bytes_resident",
                             json_integer((json_int_t)in->weights_bytes));
@@ -296,9 +367,44 @@ static void print_types(const struct inspect *in)
     }
 }
 
+static void print_tokenizer(const struct inspect *in)
+{
+    const json_t *tokenizer = json_object_get(in->out, "tokenizer");
+    const char *name;
+    json_t *value;
+    rows("Tokenizer", json_object_get(in->out, "tokenizer"));
+    for (size_t k = 0; k < TOKEN_KINDS_N; k++)
+        if (in->token_kinds[k])
+            printf("  %-36s %u %s\n", "of them", in->token_kinds[k], kind_names[k]);
+    json_object_foreach(json_object_get(tokenizer, "special"), name, value)
+        printf("  %-36s %" JSON_INTEGER_FORMAT " %.80s\n", name,
+               json_integer_value(json_object_get(value, "id")),
+               json_string_value(json_object_get(value, "text")));
+}
+
+static void print_serving(const struct inspect *in)
+{
+    char bytes[QR_NUMBER_ROOM];
+    const json_t *warning;
+    size_t i;
+    printf("\nServing\n");
+    for (size_t k = 0; k < sizeof kv_names / sizeof *kv_names; k++)
+        if (in->kv_bytes[k])
+            printf("  %-36s %s as %s\n", "keys and values of a token",
+                   qr_format_bytes(bytes, in->kv_bytes[k]), kv_names[k]);
+    if (in->loaded)
+        printf("  %-36s %s, %s kernels\n", "weights in memory",
+               qr_format_bytes(bytes, in->weights_bytes), in->cpu_level);
+    if (!in->no_load) printf("  %-36s %s\n", "can be served", in->loaded ? "yes" : "no");
+    json_array_foreach(json_object_get(in->out, "warnings"), i, warning)
+        printf("  %-36s %s\n", i ? "" : "warnings", json_string_value(warning));
+    for (i = 0; i < in->notes_n; i++)
+        printf("  %-36s %s\n", i ? "" : "not supported", in->notes[i]);
+}
+
 static void print(const struct inspect *in)
 {
-    char a[QR_NUMBER_ROOM], b[QR_NUMBER_ROOM], c[QR_NUMBER_ROOM];
+    char a[QR_NUMBER_ROOM];
     const char *name = json_string_value(json_object_get(in->out, "name"));
     printf("%s\n  %-36s %s\n", in->path, "name", name ? name : "(none)");
     printf("  %-36s %s\n", "architecture", in->architecture[0] ? in->architecture : "(none)");
@@ -306,7 +412,7 @@ static void print(const struct inspect *in)
            in->file.version);
     rows("Hyperparameters", json_object_get(in->out, "hyperparameters"));
     print_types(in);
-    rows("Tokenizer", json_object_get(in->out, "tokenizer"));
+    print_tokenizer(in);
     const json_t *template = json_object_get(in->out, "chat_template");
     if (json_is_true(json_object_get(template, "present")))
         printf("  %-36s %" JSON_INTEGER_FORMAT " bytes%s\n", "chat template",
@@ -317,17 +423,7 @@ static void print(const struct inspect *in)
     else
         printf("  %-36s none\n", "chat template");
     if (in->keys) rows("Keys", json_object_get(in->out, "keys"));
-    printf("\nServing\n");
-    if (in->kv_values)
-        printf("  %-36s %s as f16 or bf16, %s as f32, %s as q8\n", "keys and values of a token",
-               qr_format_bytes(a, in->kv_values * 2), qr_format_bytes(b, in->kv_values * 4),
-               qr_format_bytes(c, in->kv_q8_bytes));
-    if (in->loaded)
-        printf("  %-36s %s, %s kernels\n", "weights in memory",
-               qr_format_bytes(a, in->weights_bytes), in->cpu_level);
-    if (!in->no_load) printf("  %-36s %s\n", "can be served", in->loaded ? "yes" : "no");
-    for (size_t i = 0; i < in->notes_n; i++)
-        printf("  %-36s %s\n", i ? "" : "not supported", in->notes[i]);
+    print_serving(in);
 }
 
 int qr_command_inspect(int argc, char **argv)
