@@ -27,7 +27,8 @@ static void a_model_says_what_it_is(void **state)
     assert_null(info.tokenizer_note);
     assert_string_equal(info.tokenizer_split, "none"); /* SentencePiece */
     assert_null(quire_model_warning(model, 0));
-    assert_false(info.has_template);
+    assert_true(info.has_template); /* the file's own */
+    assert_null(info.template_note);
     assert_true(info.weights_n > 0 && info.file_bytes > 0);
     uint64_t values_n = (uint64_t)info.layers_n * info.kv_heads_n * info.head_dim * 2;
     assert_int_equal(quire_model_kv_token_bytes(model, QUIRE_KV_F16), values_n * 2);

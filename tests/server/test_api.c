@@ -358,8 +358,6 @@ static void bad_requests_are_explained(void **state)
          "{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"arguments\":\"{"
          "x\"}}]}]}",
          "messages", "tool_calls[0].function.arguments must be JSON"},
-        {"/v1/chat/completions", "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
-         "messages", "template"},
         {"/tokenize", "{}", "prompt", "required"},
         {"/detokenize", "{\"tokens\":[5],\"continuation\":1}", "continuation", "boolean"},
         {"/detokenize", "{}", "tokens", "list"},
