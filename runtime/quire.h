@@ -328,7 +328,7 @@ struct quire_request {
     const int32_t *stop_ids; /* [stop_ids_n] tokens that end it, up to 64 */
     size_t stop_ids_n;
     void *user;                   /* comes back in every event */
-    struct quire_text cache_salt; /* up to 1,024 bytes.  What was computed of a prompt is reused
+    struct quire_text cache_salt; /* up to 1,088 bytes.  What was computed of a prompt is reused
                                      among requests of one salt only; n = 0: those without */
     uint32_t n;       /* choices, up to 128 and running_max; 0: 1.  The prompt is computed once.
                          Choice i draws from seed + i, and is what a request alone with that seed

@@ -18,7 +18,7 @@
 #define QR_STOP_STRINGS_MAX 16u
 #define QR_STOP_BYTES_MAX 1024u        /* one stop string; held-back text is at most this long */
 #define QR_STOP_IDS_MAX 64u
-#define QR_CACHE_SALT_MAX 1024u        /* a key or a name; it is kept as a hash of 16 bytes */
+#define QR_CACHE_SALT_MAX 1088u        /* a caller's 1,024 and its name; a hash is kept */
 #define QR_CHOICES_MAX 128u            /* OpenAI's n */
 #define QR_LOGPROBS_MAX 20u            /* OpenAI's */
 #define QR_RUNNING_LIMIT 4096u

@@ -147,11 +147,14 @@ static bool submit_prompt(struct qr_call *call, size_t which)
     request.stop_n = p->stop_n;
     request.stop_ids = p->stop_ids;
     request.stop_ids_n = p->stop_ids_n;
-    request.cache_salt = p->cache_salt;
+    const struct qr_caller *caller = &call->task.conn->caller;
+    char salt[QR_CACHE_SALT_MAX], client[QR_CALLER_NAME_MAX]; /* submit keeps hashes of them */
+    request.cache_salt =
+        qr_scope_salt(call->task.server->settings.cache_scope, caller, p->cache_salt, salt);
     request.n = p->n;
     request.best_of = p->best_of;
     request.priority = p->priority;
-    request.client = qr_conn_client(call->task.conn);
+    request.client = qr_caller_client(caller, client);
     request.end_user = p->user;
     request.user = choices;
 

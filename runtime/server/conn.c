@@ -375,31 +375,23 @@ void qr_conn_accept(struct qr_listener *listener)
         close_now(conn);
         return;
     }
-    conn->uid = listener->tcp ? -1 : qr_socket_peer_uid(fd);
+    conn->caller.uid = listener->tcp ? -1 : qr_socket_peer_uid(fd);
     if (listener->tcp) {
         (void)uv_tcp_nodelay(&conn->io.tcp, 1);
     } else if (server->settings.allow_uids_n > 0 &&
-               !qr_socket_uid_allowed(conn->uid, server->settings.allow_uids,
+               !qr_socket_uid_allowed(conn->caller.uid, server->settings.allow_uids,
                                       server->settings.allow_uids_n)) {
         qr_log(&server->settings.log, QR_LOG_WARN, "a connection of a user not allowed was closed");
         close_now(conn);
         return;
     }
+    if (server->settings.cache_scope == QR_SCOPE_UID && conn->caller.uid < 0) {
+        qr_log(&server->settings.log, QR_LOG_WARN, "a connection of an unknown user was closed");
+        close_now(conn);
+        return;
+    }
     mark_dirty(conn); /* the flush starts reading */
     qr_server_flush(server);
-}
-
-struct quire_text qr_conn_client(struct qr_conn *conn)
-{
-    struct quire_text client = {conn->client, 0};
-    int n = 0;
-    if (conn->key > 0) {
-        n = snprintf(conn->client, sizeof conn->client, "key %zu", conn->key);
-    } else if (conn->uid >= 0) {
-        n = snprintf(conn->client, sizeof conn->client, "uid %lld", (long long)conn->uid);
-    }
-    if (n > 0) client.n = (size_t)n;
-    return client;
 }
 
 void qr_conn_end(struct qr_conn *conn)

@@ -69,9 +69,7 @@ struct qr_conn {
     bool linger; /* input is thrown away, the close is waited for */
     bool closing;
 
-    int64_t uid;     /* of the peer; -1: not known, as on TCP */
-    size_t key;      /* of the request in progress: 1 + where its API key stands; 0: none asked */
-    char client[32]; /* qr_conn_client's */
+    struct qr_caller caller; /* its key: of the request in progress */
 
     /* of the request in progress, for the log */
     uint64_t begun_ns;
@@ -79,10 +77,6 @@ struct qr_conn {
     uint32_t prompt_tokens, completion_tokens;
     char path[96];
 };
-
-/* Whose the request in progress is: its API key's where keys are asked for, else the peer's uid,
- * else nobody's in particular.  Good until the next call. */
-struct quire_text qr_conn_client(struct qr_conn *conn);
 
 /* Takes a connection off a listener. */
 void qr_conn_accept(struct qr_listener *listener);

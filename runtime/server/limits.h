@@ -25,6 +25,8 @@
 #define QR_WORKER_BODY_BYTES 4096u
 /* Events taken in one turn of the loop, so that accepts and reads get theirs: 16 full batches. */
 #define QR_EVENTS_A_TURN 4096u
+/* A request's cache_salt: with who asks in front the engine's limit is not reached. */
+#define QR_SALT_MAX 1024u
 /* Prompts in one request: OpenAI's own limit is 2,048. */
 #define QR_PROMPTS_MAX 2048u
 /* Messages in one conversation, and text parts in one message. */

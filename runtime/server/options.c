@@ -61,6 +61,8 @@ static const struct flag flags[] = {
      "compute every prompt whole, whatever was computed before"},
     {"sliding-window", NUMBER, AT(sliding_window), 0, QR_CONTEXT_MAX, NULL, "N",
      "tokens that a token sees, itself among them; 0: all (default: the file's)"},
+    {"cache-scope", CHOICE, AT(cache_scope), 0, 0, "global,uid,key", "SCOPE",
+     "who reuses computed prompts: global (default: all), uid (a user's own), key (a key's)"},
     {"cpu-level", TEXT, AT(cpu_level), 0, 0, NULL, "LEVEL",
      "scalar, avx2, avx512, avx512vnni, avx512bf16 (default: the best there is)"},
     {"max-body", SIZE, AT(body_max_bytes), 1, 1u << 30, NULL, "SIZE",
@@ -76,7 +78,6 @@ static const struct flag flags[] = {
     {"log-format", CHOICE, AT(log_json), 0, 0, "text,json", "FORMAT", "text (default) or json"},
     {"log-level", CHOICE, AT(log_level), 0, 0, "error,warn,info,debug", "LEVEL",
      "error, warn, info (default), debug"},
-    {"cache-scope", LATER, 0, 0, 0, NULL, NULL, NULL},
 };
 #define FLAGS_N (sizeof flags / sizeof flags[0])
 
@@ -230,6 +231,16 @@ static bool check(const struct qr_options *o, char *why, size_t why_n)
         (void)snprintf(why, why_n,
                        "--target-itl and --step-tokens exclude each other: a step's tokens follow "
                        "from the target, or are fixed");
+        return false;
+    }
+    if (o->cache_scope == QR_SCOPE_UID && o->listen) {
+        (void)snprintf(why, why_n,
+                       "--cache-scope uid does not go with --listen: a TCP client has no uid, "
+                       "but may have a key (--cache-scope key)");
+        return false;
+    }
+    if (o->cache_scope == QR_SCOPE_KEY && !o->api_key_file) {
+        (void)snprintf(why, why_n, "--cache-scope key needs --api-key-file");
         return false;
     }
     return true;

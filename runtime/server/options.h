@@ -12,6 +12,7 @@
 
 #include "runtime/server/limits.h"
 #include "runtime/server/log.h"
+#include "runtime/server/scope.h"
 
 struct qr_options {
     const char *model;
@@ -32,6 +33,7 @@ struct qr_options {
     uint32_t target_itl_ms;
     uint32_t prefill_chunk;
     uint32_t no_prefix_cache; /* 1: it is off */
+    uint32_t cache_scope;     /* enum qr_cache_scope */
     uint32_t sliding_window;  /* as in quire_model_settings */
     uint64_t body_max_bytes;
     uint32_t allow_uids[QR_ALLOW_UIDS_MAX];

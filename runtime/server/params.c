@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/server/limits.h"
+
 static bool wrong_type(struct qr_failure *failure, const char *name, const char *expected,
                        const struct qr_json *value)
 {
@@ -285,8 +287,8 @@ static bool read_salt(const struct qr_json *body, struct qr_params *p, struct qr
     if (!qr_json_get(body, "cache_salt")) return true;
     if (!qr_field_string(body, "cache_salt", &p->cache_salt, f)) return false;
     if (p->cache_salt.n == 0) return qr_fail_field(f, "cache_salt", "cache_salt must not be empty");
-    if (p->cache_salt.n > QR_CACHE_SALT_MAX) {
-        return qr_fail_field(f, "cache_salt", "cache_salt has at most %u bytes", QR_CACHE_SALT_MAX);
+    if (p->cache_salt.n > QR_SALT_MAX) {
+        return qr_fail_field(f, "cache_salt", "cache_salt has at most %u bytes", QR_SALT_MAX);
     }
     return true;
 }

@@ -141,9 +141,16 @@ static int prepare(struct program *p)
 
     int given = qr_notify_listen_fds();
     if (given > 0) {
-        return adopt_sockets(p, given)
-                   ? 0
-                   : fail(p, EXIT_RUN, "the sockets handed over are no stream sockets");
+        if (!adopt_sockets(p, given)) {
+            return fail(p, EXIT_RUN, "the sockets handed over are no stream sockets");
+        }
+        for (size_t i = 0; i < p->sockets_n; i++) {
+            if (p->options.cache_scope != QR_SCOPE_UID || !p->sockets[i].tcp) continue;
+            return fail(p, EXIT_USAGE,
+                        "--cache-scope uid does not go with the TCP socket handed over: its "
+                        "clients have no uid");
+        }
+        return 0;
     }
     const char *path = p->options.socket;
     if (!path) {
@@ -253,6 +260,7 @@ static int serve(struct program *p, const char *name)
         .name = name,
         .api_keys = p->options.api_key_file ? p->keys : NULL,
         .api_keys_n = p->keys_n,
+        .cache_scope = (enum qr_cache_scope)p->options.cache_scope,
         .allow_uids = p->options.allow_uids,
         .allow_uids_n = p->options.allow_uids_n,
         .body_max_bytes = p->options.body_max_bytes,

@@ -62,12 +62,12 @@ static bool may(struct qr_conn *conn)
 {
     const struct qr_server_settings *s = &conn->server->settings;
     const struct qr_buffer *header = &conn->http.authorization;
-    conn->key = 0;
+    conn->caller.key = 0;
     if (!s->api_keys) return true;
     if (header->n > 0) {
-        conn->key = qr_route_key(s->api_keys, s->api_keys_n, header->data, header->n);
+        conn->caller.key = qr_route_key(s->api_keys, s->api_keys_n, header->data, header->n);
     }
-    return conn->key > 0;
+    return conn->caller.key > 0;
 }
 
 void qr_route(struct qr_conn *conn)

@@ -22,6 +22,7 @@
 #include "runtime/server/limits.h"
 #include "runtime/server/log.h"
 #include "runtime/server/params.h"
+#include "runtime/server/scope.h"
 #include "runtime/server/socket.h"
 
 struct qr_conn;
@@ -40,9 +41,10 @@ struct qr_server_settings {
     struct quire_allocator memory;
     size_t (*memory_figures)(struct qr_memory_figure *figures); /* [QR_MEMORY_FIGURES_MAX]; NULL */
     struct qr_log log;
-    const char *name;     /* the model's name in answers */
-    const char *api_keys; /* lines; NULL: no key is asked for */
-    size_t api_keys_n;    /* bytes */
+    const char *name;                /* the model's name in answers */
+    const char *api_keys;            /* lines; NULL: no key is asked for */
+    size_t api_keys_n;               /* bytes */
+    enum qr_cache_scope cache_scope; /* uid: every listener is a Unix socket */
     const uint32_t *allow_uids;
     uint32_t allow_uids_n;
     uint64_t body_max_bytes, drain_ms, header_ms, idle_ms, write_ms;

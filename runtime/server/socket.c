@@ -137,7 +137,9 @@ int64_t qr_socket_peer_uid(int fd)
 {
     struct ucred peer;
     socklen_t n = sizeof peer;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 ? (int64_t)peer.uid : -1;
+    /* A socket of another family may answer with no user at all. */
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0 || peer.uid == (uid_t)-1) return -1;
+    return (int64_t)peer.uid;
 }
 
 bool qr_socket_uid_allowed(int64_t uid, const uint32_t *uids, size_t uids_n)

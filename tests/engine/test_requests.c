@@ -54,7 +54,7 @@ static void bad_fields_are_named(void **state)
     BAD(size, "size", 0);
     BAD(prompt, "prompt", NULL);
     BAD(cache_salt, "cache_salt", ((struct quire_text){NULL, 3}));
-    BAD(cache_salt, "cache_salt", ((struct quire_text){"long", 1025}));
+    BAD(cache_salt, "cache_salt", ((struct quire_text){"long", 1089}));
     BAD(client, "client", ((struct quire_text){NULL, 3}));
     BAD(end_user, "end_user", ((struct quire_text){NULL, 3}));
     BAD(prompt_n, "prompt", 0);

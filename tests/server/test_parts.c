@@ -15,10 +15,12 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/server/errors.h"
+#include "runtime/server/limits.h"
 #include "runtime/server/log.h"
 #include "runtime/server/metrics.h"
 #include "runtime/server/options.h"
 #include "runtime/server/route.h"
+#include "runtime/server/scope.h"
 #include "runtime/server/sse.h"
 
 static struct quire_allocator memory;
@@ -175,6 +177,27 @@ static void keys_are_compared_whole(void **state)
     assert_int_equal(qr_route_key(keys, sizeof keys - 1, "Bearer beta", 11), 9);
 }
 
+/* Goal: who asks stands in front of the salt, so that no salt is another caller's. */
+static void a_scope_names_the_caller(void **state)
+{
+    (void)state;
+    char out[QR_CACHE_SALT_MAX], longest[QR_SALT_MAX] = {0};
+    const struct quire_text salt = {.data = "s", .n = 1}, none = {.data = NULL, .n = 0};
+    const struct qr_caller caller = {.uid = UINT32_MAX - 1, .key = 7};
+    struct quire_text made = qr_scope_salt(QR_SCOPE_GLOBAL, &caller, salt, out);
+    assert_ptr_equal(made.data, salt.data);
+    assert_int_equal(qr_scope_salt(QR_SCOPE_GLOBAL, &caller, none, out).n, 0);
+    made = qr_scope_salt(QR_SCOPE_UID, &caller, salt, out);
+    assert_int_equal(made.n, 16);
+    assert_memory_equal(made.data, "uid 4294967294 s", 16);
+    made = qr_scope_salt(QR_SCOPE_KEY, &caller, none, out);
+    assert_int_equal(made.n, 6);
+    assert_memory_equal(made.data, "key 7 ", 6);
+    made = qr_scope_salt(QR_SCOPE_UID, &caller,
+                         (struct quire_text){.data = longest, .n = sizeof longest}, out);
+    assert_int_equal(made.n, 15 + QR_SALT_MAX);
+}
+
 static enum qr_options_result options_of(struct qr_options *o, char *why, const char *a,
                                          const char *b, const char *c)
 {
@@ -219,6 +242,12 @@ static void flags_are_read(void **state)
     assert_int_equal(o.sliding_window, 64);
     assert_int_equal(options_of(&o, why, "--sliding-window=0", NULL, NULL), QR_OPTIONS_RUN);
     assert_true(o.sliding_window == QUIRE_WINDOW_NONE);
+    assert_int_equal(o.cache_scope, QR_SCOPE_GLOBAL);
+    assert_int_equal(options_of(&o, why, "--cache-scope=uid", NULL, NULL), QR_OPTIONS_RUN);
+    assert_int_equal(o.cache_scope, QR_SCOPE_UID);
+    assert_int_equal(options_of(&o, why, "--cache-scope=key", "--api-key-file=k", "--listen=:1"),
+                     QR_OPTIONS_RUN);
+    assert_int_equal(o.cache_scope, QR_SCOPE_KEY);
     assert_int_equal(options_of(&o, why, "--help", NULL, NULL), QR_OPTIONS_HELP);
     assert_int_equal(options_of(&o, why, "--version", NULL, NULL), QR_OPTIONS_VERSION);
 }
@@ -242,7 +271,8 @@ static void wrong_flags_are_named(void **state)
         {"--target-itl=0", "from 1"},
         {"--target-itl=soon", "\"soon\""},
         {"--no-prefix-cache=1", "takes no value"},
-        {"--cache-scope=uid", "not supported yet"},
+        {"--cache-scope=user", "one of global,uid,key"},
+        {"--cache-scope=key", "needs --api-key-file"},
         {"--sliding-window=-1", "from 0"},
         {"--alias=", "must not be empty"},
         {"--drain-timeout=-1", "seconds"},
@@ -262,6 +292,9 @@ static void wrong_flags_are_named(void **state)
     char why[256], *argv[] = {(char *)"quired"};
     assert_int_equal(qr_server_options_parse(1, argv, &o, why, sizeof why), QR_OPTIONS_WRONG);
     assert_non_null(strstr(why, "--model"));
+    assert_int_equal(options_of(&o, why, "--cache-scope=uid", "--listen=127.0.0.1:0", NULL),
+                     QR_OPTIONS_WRONG);
+    assert_non_null(strstr(why, "--cache-scope uid does not go with --listen"));
 }
 
 /* Goal: sizes are powers of 1,024, and nothing wraps. */
@@ -371,6 +404,7 @@ int main(void)
         cmocka_unit_test(metrics_are_prometheus_text),
         cmocka_unit_test(errors_have_openais_shape),
         cmocka_unit_test(keys_are_compared_whole),
+        cmocka_unit_test(a_scope_names_the_caller),
         cmocka_unit_test(flags_are_read),
         cmocka_unit_test(wrong_flags_are_named),
         cmocka_unit_test(sizes_are_read),
