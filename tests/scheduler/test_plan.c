@@ -278,6 +278,44 @@ static void budget_leaves_prefill_its_least(void **state)
     fixture_close(&f);
 }
 
+/* Goal: once a chunk was cut nobody is admitted, though what is left would buy a newcomer tokens,
+ * whose reads are fewer.
+ * Method: one decodes at 20 tokens and a prompt of 100 stands at 60: a chunk of 20 costs 10 a token
+ * and 1 a read, 20 * 10 + 1410; 65 more do not buy the 21st, which costs 91, but would buy a
+ * newcomer 5 tokens, 5 * 10 + 15.  With the whole of the chunk bought the newcomer has them. */
+static void nobody_is_admitted_behind_a_cut(void **state)
+{
+    struct qr_step_budget budget = {0, 10, 1};
+    struct fixture f;
+    qr_seq_id a, b, c;
+
+    (void)state;
+    fixture_open(&f, LIMITS(4, 4, 128, 60, 128), 32, 16);
+    a = fixture_submit(&f, 18, 128);
+    fixture_step(&f);
+    b = fixture_submit(&f, 100, 128);
+    fixture_step(&f);
+    c = fixture_submit(&f, 40, 128);
+    budget.cost_max = 10 + 20 + 20 * 10 + 1410 + 65;
+    qr_scheduler_set_budget(f.s, &budget);
+    fixture_step(&f);
+    assert_int_equal(f.plan.items_n, 2);
+    assert_item(&f, 0, a, 19, 1, true);
+    assert_item(&f, 1, b, 60, 20, false);
+    assert_int_equal(f.plan.admitted_n, 0);
+    assert_state(&f, c, QR_SEQ_WAITING);
+    budget.cost_max = 10 + 21 + 20 * 10 + 1810 + 65;
+    qr_scheduler_set_budget(f.s, &budget);
+    fixture_step(&f);
+    assert_int_equal(f.plan.items_n, 3);
+    assert_item(&f, 1, b, 80, 20, true);
+    assert_item(&f, 2, c, 0, 5, false);
+    fixture_cancel(&f, a);
+    fixture_cancel(&f, b);
+    fixture_cancel(&f, c);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +330,7 @@ int main(void)
         cmocka_unit_test(items_carry_their_pages),
         cmocka_unit_test(budget_cuts_prefill),
         cmocka_unit_test(budget_leaves_prefill_its_least),
+        cmocka_unit_test(nobody_is_admitted_behind_a_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
