@@ -25,6 +25,13 @@ unsigned qr_terminal_width(FILE *file)
     return 80;
 }
 
+unsigned qr_terminal_height(FILE *file)
+{
+    struct winsize size;
+    if (ioctl(fileno(file), TIOCGWINSZ, &size) == 0 && size.ws_row > 0) return size.ws_row;
+    return 24;
+}
+
 double qr_clock_s(void)
 {
     struct timespec now;

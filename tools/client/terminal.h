@@ -16,6 +16,8 @@
 bool qr_terminal_is(FILE *file);
 /* Columns; 80 where it cannot be told. */
 unsigned qr_terminal_width(FILE *file);
+/* Lines; 24 where it cannot be told. */
+unsigned qr_terminal_height(FILE *file);
 
 struct qr_progress {
     FILE *out; /* NULL: nothing is shown */

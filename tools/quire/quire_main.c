@@ -17,6 +17,7 @@ static const struct {
     {"detokenize", qr_command_detokenize, "token ids to text"},
     {"inspect", qr_command_inspect, "what a GGUF file holds, and whether it can be served"},
     {"bench", qr_command_bench, "how fast this machine is with a model, beside its limits"},
+    {"top", qr_command_top, "a server's pages and batch, live"},
 };
 
 #define COMMANDS_N (sizeof commands / sizeof *commands)
