@@ -15,7 +15,10 @@ void qr_page_table_check(const struct qr_page_table *table, const struct qr_page
     assert(table->pages_n <= table->pages_max);
     assert(table->length <= table->reserved);
     assert(table->pages_n == qr_pages_for(table->reserved, page_tokens));
-    for (uint32_t i = 0; i < table->pages_n; i++) {
+    assert(table->first <= table->length / page_tokens);
+    for (uint32_t i = 0; i < table->first; i++)
+        assert(table->pages[i] == QR_PAGE_NONE);
+    for (uint32_t i = table->first; i < table->pages_n; i++) {
         uint64_t page_end = ((uint64_t)i + 1) * page_tokens;
         uint32_t refs = qr_page_pool_refs(pool, table->pages[i]);
         assert(refs >= 1);
@@ -46,14 +49,15 @@ static uint32_t pages_more(const struct qr_page_table *table, uint32_t page_toke
 }
 
 static void read_pages(struct qr_page_table *table, struct qr_page_pool *pool,
-                       const qr_page_id *pages, uint32_t pages_n, uint32_t length)
+                       const qr_page_id *pages, uint32_t pages_n, uint32_t first, uint32_t length)
 {
     assert(table->pages_n == 0 && table->reserved == 0);
     assert(pages_n <= table->pages_max);
     for (uint32_t i = 0; i < pages_n; i++) {
-        qr_page_pool_share(pool, pages[i]);
+        if (i >= first) qr_page_pool_share(pool, pages[i]);
         table->pages[i] = pages[i];
     }
+    table->first = first;
     table->pages_n = pages_n;
     table->length = table->reserved = length;
 }
@@ -107,19 +111,34 @@ void qr_page_table_fork(struct qr_page_table *child, const struct qr_page_table 
                         struct qr_page_pool *pool)
 {
     assert(parent->reserved == parent->length);
-    read_pages(child, pool, parent->pages, parent->pages_n, parent->length);
+    read_pages(child, pool, parent->pages, parent->pages_n, parent->first, parent->length);
 }
 
 void qr_page_table_adopt(struct qr_page_table *table, struct qr_page_pool *pool,
                          const qr_page_id *pages, uint32_t page_tokens, uint32_t length)
 {
-    read_pages(table, pool, pages, qr_pages_for(length, page_tokens), length);
+    read_pages(table, pool, pages, qr_pages_for(length, page_tokens), 0, length);
+}
+
+uint32_t qr_page_table_drop_before(struct qr_page_table *table, struct qr_page_pool *pool,
+                                   uint32_t page_tokens, uint32_t token)
+{
+    uint32_t first = token >> (uint32_t)__builtin_ctz(page_tokens), was = table->first;
+
+    assert(token <= table->length);
+    if (first <= was) return 0;
+    for (uint32_t i = first; i > was; i--) {
+        qr_page_pool_drop(pool, table->pages[i - 1]);
+        table->pages[i - 1] = QR_PAGE_NONE;
+    }
+    table->first = first;
+    return first - was;
 }
 
 void qr_page_table_clear(struct qr_page_table *table, struct qr_page_pool *pool)
 {
     /* The last first, so that the next sequence is given the pages in the same order. */
-    while (table->pages_n > 0)
+    while (table->pages_n > table->first)
         qr_page_pool_drop(pool, table->pages[--table->pages_n]);
-    table->length = table->reserved = 0;
+    table->pages_n = table->first = table->length = table->reserved = 0;
 }

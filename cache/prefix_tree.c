@@ -87,7 +87,7 @@ static void check_node(const struct qr_prefix_tree *tree, qr_page_id page)
     if (!top) {
         assert(tree->nodes[node->parent].tokens_n == tree->page_tokens);
         /* Whoever reads this page reads the one above it. */
-        assert(tree->pool->refs[page] == 1 || tree->pool->refs[node->parent] > 1);
+        assert(tree->windowed || tree->pool->refs[page] == 1 || tree->pool->refs[node->parent] > 1);
     }
     qr_sibling_check(tree->siblings, top ? tree->children : tree->nodes[node->parent].children,
                      page);
@@ -112,6 +112,7 @@ void qr_prefix_tree_check(const struct qr_prefix_tree *tree)
         if (tree->nodes[page].tokens_n > 0) check_node(tree, page);
         tree->marks[page] = 0;
     }
+    if (tree->windowed) return;
     /* A cached page is colder than the one above it: so the coldest is a leaf. */
     for (qr_page_id page = tree->pool->coldest; page != NONE; page = tree->pool->warmer[page])
         tree->marks[page] = ++n;
@@ -199,6 +200,12 @@ void qr_prefix_tree_init(struct qr_prefix_tree *tree, void *memory, struct qr_pa
     }
 }
 
+void qr_prefix_tree_set_windowed(struct qr_prefix_tree *tree, bool windowed)
+{
+    assert(tree->children == NONE);
+    tree->windowed = windowed;
+}
+
 uint32_t qr_prefix_tree_match(const struct qr_prefix_tree *tree, struct qr_prefix_salt salt,
                               const int32_t *tokens, uint32_t tokens_n, qr_page_id *pages)
 {
@@ -218,6 +225,15 @@ uint32_t qr_prefix_tree_match(const struct qr_prefix_tree *tree, struct qr_prefi
     return done_n;
 }
 
+/* Whether a sequence's page is out of the tree, since one above it was evicted. */
+static bool is_lost(const struct qr_prefix_tree *tree, qr_page_id page)
+{
+    bool lost = page != NONE && !qr_page_pool_kept(tree->pool, page);
+
+    assert(!lost || tree->windowed);
+    return lost;
+}
+
 uint32_t qr_prefix_tree_add(struct qr_prefix_tree *tree, struct qr_prefix_salt salt,
                             struct qr_page_table *table, const int32_t *tokens, uint32_t from)
 {
@@ -225,8 +241,11 @@ uint32_t qr_prefix_tree_add(struct qr_prefix_tree *tree, struct qr_prefix_salt s
 
     for (; from < table->length >> shift; from++) {
         qr_page_id *own = &table->pages[from];
-        qr_page_id kept = add(tree, &salt, from == 0 ? NONE : table->pages[from - 1],
-                              tokens + ((size_t)from << shift), tree->page_tokens, *own);
+        qr_page_id parent = from == 0 ? NONE : table->pages[from - 1], kept;
+
+        assert(from == 0 || from > table->first);
+        if (is_lost(tree, parent)) return table->length >> shift;
+        kept = add(tree, &salt, parent, tokens + ((size_t)from << shift), tree->page_tokens, *own);
         if (kept == *own) continue;
         qr_page_pool_share(tree->pool, kept);
         qr_page_pool_drop(tree->pool, *own);
@@ -241,9 +260,11 @@ void qr_prefix_tree_add_last(struct qr_prefix_tree *tree, struct qr_prefix_salt 
     uint32_t rest_n = table->length & (tree->page_tokens - 1);
     uint32_t full_n = qr_prefix_tree_add(tree, salt, table, tokens, from);
 
-    if (rest_n == 0) return;
-    add(tree, &salt, full_n == 0 ? NONE : table->pages[full_n - 1],
-        tokens + (size_t)full_n * tree->page_tokens, rest_n, table->pages[full_n]);
+    qr_page_id parent = full_n == 0 ? NONE : table->pages[full_n - 1];
+
+    if (rest_n == 0 || is_lost(tree, parent)) return;
+    add(tree, &salt, parent, tokens + (size_t)full_n * tree->page_tokens, rest_n,
+        table->pages[full_n]);
 }
 
 void qr_prefix_tree_release(struct qr_prefix_tree *tree, qr_page_id page)
@@ -253,12 +274,32 @@ void qr_prefix_tree_release(struct qr_prefix_tree *tree, qr_page_id page)
     forget(tree, page);
 }
 
+void qr_prefix_tree_warm(struct qr_prefix_tree *tree, qr_page_id page)
+{
+    assert(qr_page_pool_kept(tree->pool, page));
+    for (page = tree->nodes[page].parent; page != NONE; page = tree->nodes[page].parent) {
+        qr_page_pool_share(tree->pool, page);
+        qr_page_pool_drop(tree->pool, page);
+    }
+}
+
 bool qr_prefix_tree_evict(struct qr_prefix_tree *tree)
 {
     qr_page_id page = qr_page_pool_coldest(tree->pool);
 
     if (page == NONE) return false;
-    forget(tree, page);
-    tree->evictions++;
-    return true;
+    assert(tree->windowed || tree->nodes[page].children == NONE);
+    /* Down to a leaf, and up again when it is gone: each node is met once for each of its children,
+     * and no memory is needed. */
+    for (qr_page_id at = page;;) {
+        qr_page_id parent = tree->nodes[at].parent;
+        if (tree->nodes[at].children != NONE) {
+            at = tree->nodes[at].children;
+            continue;
+        }
+        tree->evictions += qr_page_pool_refs(tree->pool, at) == 1;
+        forget(tree, at);
+        if (at == page) return true;
+        at = parent;
+    }
 }

@@ -237,6 +237,40 @@ static void adopted_pages_are_shared(void **state)
     assert_int_equal(f->pool.shared_n, 2);
 }
 
+/* Goal: pages wholly before a token are given back, no other one; the table goes on with holes, and
+ * so does a fork of it.
+ * Method: the tokens on both sides of an edge, then growth, a fork, and a clear of both. */
+static void pages_before_a_token_leave_holes(void **state)
+{
+    struct fixture *f = *state;
+
+    grow(f, &f->a, 3 * PAGE_TOKENS + 5);
+    assert_int_equal(qr_page_table_drop_before(&f->a, &f->pool, PAGE_TOKENS, PAGE_TOKENS - 1), 0);
+    assert_int_equal(qr_page_table_drop_before(&f->a, &f->pool, PAGE_TOKENS, 2 * PAGE_TOKENS), 2);
+    check(f);
+    assert_int_equal(f->a.pages[1], QR_PAGE_NONE);
+    assert_int_not_equal(f->a.pages[2], QR_PAGE_NONE);
+    assert_int_equal(qr_page_table_held_n(&f->a), 2);
+    assert_int_equal(f->pool.free_n, PAGES_N - 2);
+    assert_int_equal(qr_page_table_drop_before(&f->a, &f->pool, PAGE_TOKENS, PAGE_TOKENS), 0);
+
+    /* Pages are wanted by tokens, holes or not; a fork reads what is left and copies the last. */
+    assert_int_equal(qr_page_table_wants(&f->a, &f->pool, PAGE_TOKENS, PAGE_TOKENS), 1);
+    qr_page_table_fork(&f->b, &f->a, &f->pool);
+    check(f);
+    assert_int_equal(f->pool.shared_n, 2);
+    assert_int_equal(grow(f, &f->b, PAGE_TOKENS), 1);
+    assert_int_equal(f->pool.shared_n, 1);
+    assert_int_equal(qr_page_table_drop_before(&f->b, &f->pool, PAGE_TOKENS, f->b.length), 2);
+    assert_int_equal(f->pool.shared_n, 0);
+    check(f);
+    qr_page_table_clear(&f->a, &f->pool);
+    qr_page_table_clear(&f->b, &f->pool);
+    check(f);
+    assert_int_equal(f->pool.free_n, PAGES_N);
+    assert_int_equal(grow(f, &f->a, 1), 0);
+}
+
 int main(void)
 {
 #define TABLE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -245,7 +279,7 @@ int main(void)
         TABLE_TEST(short_reserve_changes_nothing),  TABLE_TEST(reserved_tokens_wait_to_be_written),
         TABLE_TEST(clear_gives_every_page_back),    TABLE_TEST(first_writer_copies_the_shared_page),
         TABLE_TEST(fork_at_an_edge_copies_nothing), TABLE_TEST(copy_needs_a_page),
-        TABLE_TEST(adopted_pages_are_shared),
+        TABLE_TEST(adopted_pages_are_shared),       TABLE_TEST(pages_before_a_token_leave_holes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -269,6 +269,82 @@ static void released_page_is_its_readers(void **state)
     tree_close(&f);
 }
 
+/* Goal: with windows a page that a sequence let go is evicted though others hang below it: those
+ * leave the tree with it, a cached one becomes free, one that is read stays its reader's, and
+ * what the reader computes after that does not enter.
+ * Method: a sequence of 4 pages reads the last two; another text hangs below its first one. */
+static void page_before_a_window_takes_the_rest_along(void **state)
+{
+    struct tree_fixture f;
+    struct tree_seq a, b;
+    qr_page_id pages[TABLE_MAX];
+
+    (void)state;
+    tree_open(&f, 8);
+    qr_prefix_tree_set_windowed(&f.tree, true);
+    seq_text(&a, 6 * PAGE, 0);
+    seq_begin(&f, &a);
+    seq_compute(&f, &a, 4 * PAGE);
+    assert_int_equal(qr_page_table_drop_before(&a.table, &f.pool, PAGE, 2 * PAGE), 2);
+    tree_check(&f);
+    assert_int_equal(f.pool.cached_n, 2);
+    seq_text(&b, 2 * PAGE, 0);
+    b.tokens[PAGE] = -1;
+    assert_int_equal(seq_run(&f, &b), PAGE);
+    assert_int_equal(f.pool.cached_n, 3);
+
+    /* Of a's the second page is the coldest: the first has been read since. */
+    assert_true(qr_prefix_tree_evict(&f.tree));
+    tree_check(&f);
+    assert_int_equal(f.tree.evictions, 1);
+    assert_int_equal(f.pool.cached_n, 2);
+    assert_int_equal(qr_page_pool_held_n(&f.pool), 2);
+    assert_false(qr_page_pool_kept(&f.pool, a.pages[3]));
+    assert_int_equal(qr_prefix_tree_match(&f.tree, a.salt, a.tokens, 4 * PAGE, pages), PAGE);
+    assert_int_equal(qr_prefix_tree_match(&f.tree, b.salt, b.tokens, 2 * PAGE, pages), 2 * PAGE);
+
+    uint32_t copied, full_n;
+    assert_true(qr_page_table_reserve(&a.table, &f.pool, &f.store, PAGE + 3, &copied));
+    qr_page_table_advance(&a.table, PAGE, PAGE + 3);
+    full_n = qr_prefix_tree_add(&f.tree, a.salt, &a.table, a.tokens, a.kept_n);
+    assert_int_equal(full_n, 5);
+    qr_prefix_tree_add_last(&f.tree, a.salt, &a.table, a.tokens, full_n);
+    qr_page_table_clear(&a.table, &f.pool);
+    tree_check(&f);
+    assert_int_equal(f.pool.cached_n, 2);
+    tree_close(&f);
+}
+
+/* Goal: pages before a window are as warm as those behind it once these are let go, and warmer than
+ * theirs: the leaf goes first.
+ * Method: a sequence lets its first pages go, then another text comes and goes, then it ends. */
+static void pages_before_a_window_are_warmed(void **state)
+{
+    struct tree_fixture f;
+    struct tree_seq a, b;
+    qr_page_id pages[TABLE_MAX], last;
+
+    (void)state;
+    tree_open(&f, 6);
+    qr_prefix_tree_set_windowed(&f.tree, true);
+    seq_text(&a, 4 * PAGE, 0);
+    seq_begin(&f, &a);
+    seq_compute(&f, &a, 4 * PAGE);
+    qr_page_table_drop_before(&a.table, &f.pool, PAGE, 3 * PAGE);
+    seq_text(&b, PAGE, 1000);
+    seq_run(&f, &b);
+    last = a.pages[3];
+    seq_end(&f, &a);
+    qr_prefix_tree_warm(&f.tree, last);
+    tree_check(&f);
+    for (uint32_t left_n = 4; left_n > 0; left_n--) {
+        assert_true(qr_prefix_tree_evict(&f.tree)); /* b's first, then a's from the last on */
+        assert_int_equal(qr_prefix_tree_match(&f.tree, a.salt, a.tokens, 4 * PAGE, pages),
+                         left_n * PAGE);
+    }
+    tree_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +358,8 @@ int main(void)
         cmocka_unit_test(near_twins_stay_balanced),
         cmocka_unit_test(tree_may_hold_every_page),
         cmocka_unit_test(released_page_is_its_readers),
+        cmocka_unit_test(page_before_a_window_takes_the_rest_along),
+        cmocka_unit_test(pages_before_a_window_are_warmed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
