@@ -25,6 +25,8 @@ static uint32_t gain(const struct qr_scheduler *s, qr_seq_id id, const qr_page_i
     uint32_t full_n = matched_n / s->page_tokens, at = full_n * s->page_tokens, end;
 
     if (a->salt.words[0] != b->salt.words[0] || a->salt.words[1] != b->salt.words[1]) return 0;
+    /* With a window, what it computed may have been evicted meanwhile: it will not do so again. */
+    if (table->length / s->page_tokens > full_n) return 0;
     /* The same page: the same tokens up to its end. */
     if (full_n > 0 && (table->pages_n < full_n || table->pages[full_n - 1] != pages[full_n - 1]))
         return 0;
@@ -84,8 +86,8 @@ static void begin(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
     s->promised_n += seq->promised_n;
     s->promised_slots_n += s->sources[id].attached_n;
     if (matched_n > seq->computed_max) seq->computed_max = matched_n;
-    s->held_tokens += matched_n;
-    s->held_pages += table->pages_n;
+    qr_seq_count_held(s, id);
+    qr_seq_leave_pages(s, id);
     assert(s->promised_n <= s->pool->free_n + s->pool->cached_n);
 }
 

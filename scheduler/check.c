@@ -11,14 +11,33 @@ static void check_kept(const struct qr_scheduler *s, qr_seq_id id)
     const struct qr_seq_source *source = &s->sources[id];
 
     assert(source->kept_n == table->length / s->page_tokens);
-    for (uint32_t i = 0; i < source->kept_n; i++) {
+    /* One that was evicted out of the tree took all below it along. */
+    if (s->limits.window != 0 && source->kept_n > 0 &&
+        !qr_page_pool_kept(s->pool, table->pages[source->kept_n - 1])) {
+        for (uint32_t i = table->first; i < table->pages_n; i++)
+            assert(!qr_page_pool_kept(s->pool, table->pages[i]));
+        return;
+    }
+    for (uint32_t i = table->first; i < source->kept_n; i++) {
         const struct qr_prefix_node *node = &s->tree->nodes[table->pages[i]];
         size_t at = (size_t)i * s->page_tokens;
         assert(node->tokens_n == s->page_tokens);
-        assert(node->parent == (i == 0 ? QR_PAGE_NONE : table->pages[i - 1]));
+        if (i == 0 || i > table->first)
+            assert(node->parent == (i == 0 ? QR_PAGE_NONE : table->pages[i - 1]));
         assert(memcmp(s->tree->tokens + (size_t)table->pages[i] * s->page_tokens,
                       *source->tokens + at, s->page_tokens * sizeof(int32_t)) == 0);
     }
+}
+
+/* Every page that a token to come sees is there, and with a tree one more at most. */
+static void check_window(const struct qr_scheduler *s, const struct qr_page_table *table)
+{
+    uint32_t window = s->limits.window, seen_from = 0;
+
+    if (window != 0 && table->length >= window)
+        seen_from = (table->length - window + 1) / s->page_tokens;
+    assert(table->first <= seen_from);
+    assert(table->first + (s->tree != NULL && seen_from > 0) >= seen_from);
 }
 
 static void check_running(const struct qr_scheduler *s, qr_seq_id id)
@@ -37,7 +56,8 @@ static void check_running(const struct qr_scheduler *s, qr_seq_id id)
     assert(table->pages_n + seq->promised_n <= known_pages_n);
     if (table->length + 1 < seq->known_n) assert(table->pages_n + seq->promised_n == known_pages_n);
     if (s->tree != NULL) check_kept(s, id);
-    for (uint32_t i = 0; i < table->pages_n; i++)
+    check_window(s, table);
+    for (uint32_t i = table->first; i < table->pages_n; i++)
         s->readers[table->pages[i]]++;
 }
 
@@ -126,8 +146,9 @@ static void check_sums(const struct qr_scheduler *s)
 
     for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
         promised_n += s->seqs[id].promised_n;
-        held_tokens += qr_seq_table(s, &s->seqs[id])->length;
-        held_pages += qr_seq_table(s, &s->seqs[id])->pages_n;
+        const struct qr_page_table *table = qr_seq_table(s, &s->seqs[id]);
+        held_tokens += table->length - (uint64_t)table->first * s->page_tokens;
+        held_pages += qr_page_table_held_n(table);
     }
     assert(promised_n == s->promised_n);
     assert(promised_n <= (uint64_t)s->pool->free_n + s->pool->cached_n);
@@ -188,8 +209,8 @@ void qr_scheduler_dump(const struct qr_scheduler *s, FILE *out)
         fprintf(out,
                 "  running %u, priority %d: tokens %u known, %u computed, %u at most; pages %u + "
                 "%u\n",
-                id, seq->priority, seq->known_n, table->length, seq->tokens_max, table->pages_n,
-                seq->promised_n);
+                id, seq->priority, seq->known_n, table->length, seq->tokens_max,
+                qr_page_table_held_n(table), seq->promised_n);
     }
     dump_waiting(s, &s->returning, out);
     for (uint32_t i = 1; i < s->shares.used_n; i++)

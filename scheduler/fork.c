@@ -20,8 +20,7 @@ static void begin(struct qr_scheduler *s, qr_seq_id id, qr_seq_id parent)
     assert(table->length < seq->known_n);
     seq->computed_max = table->length;
     s->sources[id].kept_n = s->sources[parent].kept_n;
-    s->held_tokens += table->length;
-    s->held_pages += table->pages_n;
+    qr_seq_count_held(s, id);
     s->stats.forks++;
 }
 

@@ -94,6 +94,11 @@ struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_l
         .readers = (uint32_t *)(void *)(base + l.readers),
     };
     if (s->limits.prefill_chunk == 0) s->limits.prefill_chunk = s->limits.step_tokens;
+    if (s->limits.window != 0) {
+        uint32_t most = s->limits.window > QR_PREFILL_MIN ? s->limits.window : QR_PREFILL_MIN;
+        if (s->limits.prefill_chunk > most) s->limits.prefill_chunk = most;
+    }
+    if (tree != NULL) qr_prefix_tree_set_windowed(tree, s->limits.window != 0);
     s->plan.items = s->items;
     qr_shares_init(&s->shares, (struct qr_share *)(void *)(base + l.shares),
                    (uint32_t *)(void *)(base + l.buckets), l.seqs_n);

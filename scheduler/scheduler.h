@@ -32,12 +32,16 @@
  * all that was computed.  A sequence that runs can also be forked later, into a new one that reads
  * its pages.
  *
+ * Windows.  Where a token sees only the `window` last ones (limits.window), a running sequence lets
+ * a page go as soon as no token to come sees any of it; the tree still has it, cached.  Admission
+ * counts all pages of the known tokens all the same.
+ *
  * Progress.  The first of those that run is not preempted, and ends within
  * ceil(n / min(16, prefill_chunk)) + m steps of becoming so, n its tokens known by then and m those
  * still to come, one more if it has just been admitted.  Within one priority a sequence is
  * preempted at most (g + 2) / 3 times, g the pages by which it and those before it that ran at its
  * first admission (or were attached to such) could still grow, the copy after a fork included;
- * without a tree also at most as often as there were such.
+ * without a tree and a window also at most as often as there were such.
  * README.md has the proofs, and what lower priorities that come later add.
  *
  * No clock, no allocation, no text: the same calls give the same plans.
@@ -70,6 +74,8 @@ struct qr_scheduler_limits {
     uint32_t step_tokens;   /* token budget of a step, at least running_max + QR_PREFILL_MIN */
     uint32_t prefill_chunk; /* most prompt tokens of one sequence in a step; 0: the budget */
     uint32_t context_max;   /* longest sequence, tokens, at least 1 */
+    uint32_t window;        /* tokens that each one sees, itself among them; 0: all before it.  A
+                               chunk is then at most the larger of it and QR_PREFILL_MIN */
 };
 
 /* What a step may cost beside step_tokens: its tokens, and the positions that they read keys and
@@ -92,7 +98,8 @@ struct qr_plan_item {
     uint32_t position;
     uint32_t tokens_n;
     bool wants_logits;
-    const qr_page_id *pages; /* good until the next call into the scheduler */
+    const qr_page_id *pages; /* good until the next call into the scheduler; QR_PAGE_NONE for
+                                those that are wholly before the window of token `position` */
 };
 
 /* A sequence has at most one item. */

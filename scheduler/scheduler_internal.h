@@ -158,6 +158,10 @@ qr_seq_id qr_seq_new(struct qr_scheduler *s, const struct qr_submission *submiss
 QR_MUST_CHECK bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n);
 /* The running sequence's pages that have become full enter the tree. */
 void qr_seq_keep_pages(struct qr_scheduler *s, qr_seq_id id);
+/* The running sequence lets go the pages that no token to come sees, if it has a window. */
+void qr_seq_leave_pages(struct qr_scheduler *s, qr_seq_id id);
+/* Counts the pages that a running sequence has come to hold without computing them. */
+void qr_seq_count_held(struct qr_scheduler *s, qr_seq_id id);
 /* Of the lowest priority that runs, the latest admitted waits again. */
 qr_seq_id qr_scheduler_preempt(struct qr_scheduler *s);
 /* Leaves a running sequence's pages to the tree, gives back its promise and slot, and takes it off

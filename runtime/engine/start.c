@@ -131,6 +131,7 @@ static void size_steps(quire_engine *e, const struct quire_engine_settings *s)
     e->limits.waiting_max = s->waiting_max + s->running_max;
     e->limits.step_tokens = s->step_tokens ? s->step_tokens : step;
     e->limits.prefill_chunk = s->prefill_chunk;
+    e->limits.window = qr_model_shape(e->model->weights)->sliding_window;
     e->waiting_max = s->waiting_max;
     e->seqs_max = e->limits.running_max + e->limits.waiting_max;
 }

@@ -33,6 +33,7 @@ static bool sim_fails(const struct sim *of, const uint8_t *skips, uint64_t turns
     struct sim sim = {.seed = of->seed,
                       .has_twin = of->has_twin,
                       .has_tree = of->has_tree,
+                      .window = of->window,
                       .planted = of->planted,
                       .skips = skips,
                       .trace = trace};

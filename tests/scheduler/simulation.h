@@ -8,6 +8,8 @@
  * lost, written while others read it, or found for another text, is seen as a wrong stamp.  Without
  * a prefix tree the sequence itself is part of the stamp.
  *
+ * With a window it reads back what is seen, and pages before that must have been let go.
+ *
  * Texts come from few families and part at any token, so that much is shared, pages are left in
  * their middle, and siblings are near-twins; two salts; what the model answers follows from the
  * text, mostly.
@@ -72,7 +74,7 @@ struct sim_service {
 struct sim_counts {
     uint64_t steps, submitted, refused, cancelled, finished, preemptions, readmissions, promised;
     uint64_t hits, resumed, copies, evictions, waits, takeovers, backlogged, cut;
-    uint64_t groups, attached_ends, promoted, forks, queued_forks, fork_copies;
+    uint64_t groups, attached_ends, promoted, forks, queued_forks, fork_copies, left;
 };
 
 enum { SIM_SKIP_CALLS = 1, SIM_SKIP_STEP = 2 };
@@ -92,6 +94,7 @@ struct sim {
 
     struct qr_scheduler_limits limits;
     uint32_t pages_n, page_tokens;
+    uint32_t window; /* 0: none */
     struct qr_step_budget budget;
     uint32_t submit_in, cancel_in, stop_in, fork_in; /* one in so many */
     uint32_t priorities_n, clients_n, users_n;       /* that there are */
@@ -168,6 +171,7 @@ static void sim_configure(struct sim *sim)
         sim_choose(sim, 2) == 0
             ? SIM_TOKENS_MAX
             : 1 + sim_choose(sim, slots_n < SIM_TOKENS_MAX ? slots_n : SIM_TOKENS_MAX);
+    sim->limits.window = sim->window;
     sim->submit_in = 2 + sim_choose(sim, 12);
     sim->cancel_in = 4 << sim_choose(sim, 8);
     sim->stop_in = 16 << sim_choose(sim, 8);
@@ -191,7 +195,27 @@ static uint32_t sim_pages_for(const struct sim *sim, uint32_t tokens_n)
 
 static uint32_t sim_chunk(const struct sim *sim)
 {
-    return sim->limits.prefill_chunk == 0 ? sim->limits.step_tokens : sim->limits.prefill_chunk;
+    uint32_t chunk =
+        sim->limits.prefill_chunk == 0 ? sim->limits.step_tokens : sim->limits.prefill_chunk;
+    uint32_t most = sim->window > QR_PREFILL_MIN ? sim->window : QR_PREFILL_MIN;
+
+    return sim->window > 0 && chunk > most ? most : chunk;
+}
+
+/* The first token that the one at `position` sees. */
+static uint32_t sim_seen_from(const struct sim *sim, uint32_t position)
+{
+    return sim->window == 0 || position < sim->window ? 0 : position - sim->window + 1;
+}
+
+/* Pages that nobody with so many tokens computed needs any more; with a tree, the last full one is
+ * needed by the next. */
+static uint32_t sim_left_n(const struct sim *sim, uint32_t computed_n)
+{
+    uint32_t left_n = sim_seen_from(sim, computed_n) / sim->page_tokens;
+    uint32_t full_n = computed_n / sim->page_tokens;
+
+    return sim->has_tree && left_n > 0 && left_n == full_n ? left_n - 1 : left_n;
 }
 
 static bool sim_runs(const struct sim *sim, uint32_t id)
@@ -492,7 +516,8 @@ static uint32_t sim_stamp(const struct sim *sim, const struct sim_seq *seq, uint
     return (sim->has_tree ? past : past ^ ((uint32_t)seq->stamps_as * 2654435761u)) * 8u + part;
 }
 
-/* Writes the item's tokens, then reads all up to them. */
+/* Writes the item's tokens, then reads all up to them that the first of them sees, or a later one.
+ */
 static void sim_compute(struct sim *sim, const struct qr_plan_item *item)
 {
     const struct sim_seq *seq = &sim->seqs[item->seq];
@@ -505,7 +530,7 @@ static void sim_compute(struct sim *sim, const struct qr_plan_item *item)
     }
     for (uint32_t part = 0; part < WORLD_LAYERS * WORLD_HEADS * 2; part++) {
         uint32_t layer = part / 2 / WORLD_HEADS, head = part / 2 % WORLD_HEADS;
-        for (uint32_t p = 0; p < end; p++)
+        for (uint32_t p = sim_seen_from(sim, item->position); p < end; p++)
             SIM_CHECK(sim, *sim_slot(sim, layer, head, part % 2, item->pages, p) ==
                                sim_stamp(sim, seq, p, part));
     }
@@ -578,7 +603,8 @@ static void sim_begin(struct sim *sim, const struct qr_plan_item *item)
         common_n -= common_n % sim->page_tokens;
         if (common_n > least_n) least_n = common_n;
     }
-    SIM_CHECK(sim, seq->computed_n >= least_n);
+    /* With a window, what others let go may have been evicted, with all that was below it. */
+    if (sim->window == 0) SIM_CHECK(sim, seq->computed_n >= least_n);
 }
 
 /* How often a sequence may be preempted, told when it is first admitted or forked: it counts by how
@@ -638,7 +664,7 @@ static void sim_preempt(struct sim *sim, struct sim_seq *seq)
     seq->runs = false;
     seq->preemptions_n++;
     seq->computed_n = 0;
-    if (!sim->has_tree && seq->older_n < most) most = seq->older_n;
+    if (!sim->has_tree && sim->window == 0 && seq->older_n < most) most = seq->older_n;
     SIM_CHECK(sim, seq->preemptions_n <= most);
     sim->n.preemptions++;
 }
@@ -787,6 +813,9 @@ static void sim_check_items(struct sim *sim, const struct qr_plan *plan)
         SIM_CHECK(sim, item->position + item->tokens_n <= seq->known_n);
         SIM_CHECK(sim, item->wants_logits == (item->position + item->tokens_n == seq->known_n));
         SIM_CHECK(sim, !(decode && prefill_began));
+        for (uint32_t page = 0; page < sim_left_n(sim, item->position); page++)
+            SIM_CHECK(sim, item->pages[page] == QR_PAGE_NONE);
+        sim->n.left += sim_left_n(sim, item->position);
         if (!decode && !prefill_began) {
             prefill_began = true;
             last = NULL;
@@ -916,7 +945,7 @@ static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
         uint32_t pages_n = sim_pages_for(sim, seq->computed_n + seq->planned_n);
         if (!seq->live) continue;
         if (!sim_runs(sim, id)) continue;
-        held_n += pages_n;
+        held_n += pages_n - sim_left_n(sim, seq->computed_n);
         promised_n += sim_pages_for(sim, seq->known_n) - pages_n;
         if (seq->was_running && left_n == 1) {
             SIM_CHECK(sim, seq->planned_n == 1);

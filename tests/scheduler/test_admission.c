@@ -2,7 +2,7 @@
 #include "fixture.h"
 
 /* running_max, waiting_max, step_tokens, prefill_chunk, context_max */
-#define LIMITS(...) ((struct qr_scheduler_limits){__VA_ARGS__})
+#define LIMITS(...) ((struct qr_scheduler_limits){__VA_ARGS__, .window = 0})
 
 /* Goal: the queue takes waiting_max sequences and refuses the next at once; one that leaves makes
  * room for one.

@@ -2,7 +2,7 @@
 #include "fixture.h"
 
 /* running_max, waiting_max, step_tokens, prefill_chunk, context_max */
-#define LIMITS(...) ((struct qr_scheduler_limits){__VA_ARGS__})
+#define LIMITS(...) ((struct qr_scheduler_limits){__VA_ARGS__, .window = 0})
 #define PAGE        16u
 
 static uint64_t preemptions(const struct fixture *f)

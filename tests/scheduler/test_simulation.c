@@ -66,6 +66,7 @@ static void add_counts(struct sim_counts *sum, const struct sim_counts *n)
     sum->queued_forks += n->queued_forks;
     sum->fork_copies += n->fork_copies;
     sum->cut += n->cut;
+    sum->left += n->left;
 }
 
 static struct sim_counts run_seeds(uint64_t seeds_n, uint64_t steps_n, bool has_twin)
@@ -75,6 +76,7 @@ static struct sim_counts run_seeds(uint64_t seeds_n, uint64_t steps_n, bool has_
 
     for (uint64_t seed = only > 0 ? only : 1; seed <= (only > 0 ? only : seeds_n); seed++) {
         struct sim sim = {.seed = seed, .has_twin = has_twin, .has_tree = seed % 4 != 0};
+        if (seed % 3 == 2) sim.window = 1 + (uint32_t)(seed * 29 % 120);
         current = &sim;
         sim_run(&sim, steps_n);
         current = NULL;
@@ -86,8 +88,8 @@ static struct sim_counts run_seeds(uint64_t seeds_n, uint64_t steps_n, bool has_
 /* Goal: whatever comes in, every promise of scheduler.h holds after every step: pages, order,
  * budget, progress, the bound on preemptions, one end for each; what is shared is the right text,
  * and no token is ever read from another's page.
- * Method: seeded worlds with tiny pools, budgets and chunks, three of four with a prefix tree; all
- * that can happen must have. */
+ * Method: seeded worlds with tiny pools, budgets and chunks, three of four with a prefix tree, one
+ * of three with a sliding window; all that can happen must have. */
 static void every_promise_holds_after_every_step(void **state)
 {
     uint64_t seeds_n = setting("QUIRE_SIM_SEEDS", SEEDS_N);
@@ -132,6 +134,7 @@ static void every_promise_holds_after_every_step(void **state)
     assert_true(n.queued_forks > 0);
     assert_true(n.fork_copies > 0);
     assert_true(n.cut > 0);
+    assert_true(n.left > 0);
     if (seeds_n < DEEP_SEEDS_N || steps_n < DEEP_STEPS_N) return;
     assert_true(n.evictions >= DEEP_EVICTIONS);
     assert_true(n.preemptions >= DEEP_PREEMPTIONS);
