@@ -20,7 +20,8 @@ static const char *const architectures[] = {
 };
 #define ARCHITECTURES_N (sizeof(architectures) / sizeof(architectures[0]))
 
-static const enum qr_kv_type architectures_kv_types[] = {QR_KV_F16, QR_KV_F32, QR_KV_BF16};
+static const enum qr_kv_type architectures_kv_types[] = {QR_KV_F16, QR_KV_F32, QR_KV_BF16,
+                                                         QR_KV_Q8};
 #define ARCHITECTURES_KV_N (sizeof(architectures_kv_types) / sizeof(architectures_kv_types[0]))
 
 /* A model's settings; *bytes (the caller frees) is the file, its matrices as `type` where that is a
