@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+# A server for a script that measures or shows it: started on a socket of its own, ended with the
+# script.  Sourced after common.sh.  Needs bash.
+
+# start_server FLAG...: sets socket; what it says is in $server_dir/out and log.
+start_server() {
+    server_dir=$(mktemp -d)
+    socket="$server_dir/quire.sock"
+    server=
+    trap stop_server EXIT
+    trap 'exit 130' INT TERM
+    "$quire_root/build/quired" --model "$QUIRE_MODEL" --socket "$socket" "$@" \
+        >"$server_dir/out" 2>"$server_dir/log" &
+    server=$!
+    for _ in $(seq 200); do
+        grep -q '^quired: ready' "$server_dir/out" && return 0
+        kill -0 "$server" 2>/dev/null || { cat "$server_dir/log" >&2; fail "quired did not start"; }
+        sleep 0.05
+    done
+    cat "$server_dir/log" >&2
+    fail "quired was not ready in 10 s"
+}
+
+# What waits for the server may hang on it: two signals end it now.
+stop_server() {
+    if [ -n "${server:-}" ]; then
+        kill -TERM "$server" 2>/dev/null || true
+        kill -TERM "$server" 2>/dev/null || true
+        wait "$server" 2>/dev/null || true
+    fi
+    server=
+    rm -rf "${server_dir:?}"
+}
