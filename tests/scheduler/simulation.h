@@ -176,7 +176,7 @@ static void sim_configure(struct sim *sim)
     sim->cancel_in = 4 << sim_choose(sim, 8);
     sim->stop_in = 16 << sim_choose(sim, 8);
     sim->fork_in = 2 << sim_choose(sim, 8);
-    sim->group_in = 2 + sim_choose(sim, 8);
+    sim->group_in = 2 + sim_choose(sim, 4);
     if (sim_choose(sim, 3) == 1)
         sim->budget = (struct qr_step_budget){.cost_max = sim_choose(sim, 4000),
                                               .token_cost = sim_choose(sim, 60),
@@ -1119,7 +1119,7 @@ static void sim_cancel_some(struct sim *sim)
 {
     if (sim_choose(sim, sim->cancel_in) == 1)
         sim_cancel(sim, sim_choose(sim, sim->limits.running_max + sim->limits.waiting_max));
-    if (!sim->waited || sim_choose(sim, 2) == 0) return;
+    if (!sim->waited || sim_choose(sim, 4) == 0) return;
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++)
         if (sim->seqs[id].live && sim->seqs[id].serial == sim->leader) sim_cancel(sim, id);
 }

@@ -19,6 +19,7 @@
 #define DEEP_EVICTIONS   1000000u
 #define DEEP_PREEMPTIONS 100000u
 #define DEEP_TAKEOVERS   10000u
+#define DEEP_WRITES      100000u /* after a fork */
 
 static const struct sim *current; /* for on_abort: an assertion of the library knows no seed */
 
@@ -139,6 +140,7 @@ static void every_promise_holds_after_every_step(void **state)
     assert_true(n.evictions >= DEEP_EVICTIONS);
     assert_true(n.preemptions >= DEEP_PREEMPTIONS);
     assert_true(n.takeovers >= DEEP_TAKEOVERS);
+    assert_true(n.fork_copies >= DEEP_WRITES);
 }
 
 /* Goal: a failure is shown short: few turns are left, and they still fail.
