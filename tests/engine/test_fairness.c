@@ -33,10 +33,15 @@ static struct quire_request request_of(const struct turn *turn)
 static bool try_order(quire_engine *engine, const struct turn *turns, uint32_t n, uint32_t *order)
 {
     struct answer *alone = run(engine, greedy(prompt, 8, 12));
-    struct answer *holder = submit(engine, greedy(prompt, 8, HOLDER_N)), *answers[REQUESTS_MAX];
+    struct quire_request hold = greedy(prompt, 8, HOLDER_N);
+    hold.client = text_of("holder"); /* what it is served is nobody else's */
+    struct answer *holder = submit(engine, hold), *answers[REQUESTS_MAX];
     struct quire_event event;
     uint32_t ended_n = 0;
 
+    /* It has the slot once it has said something. */
+    assert_int_equal(quire_wait(engine, &event, WAIT_MS), 1);
+    assert_ptr_equal(take(&event), holder);
     for (uint32_t i = 0; i < n; i++)
         answers[i] = submit(engine, request_of(&turns[i]));
     while (quire_next(engine, &event) == 1)
