@@ -10,8 +10,6 @@ transformers 4.47.1 (in which YaRN's trained context is max_position_embeddings)
 
 Matrices are Q8_0, so that both of quire's paths meet them: as they are, and in floats when a test
 writes the file again.  Names and the order of rows are those of llama.cpp's converter."""
-import base64
-import json
 import math
 import sys
 from pathlib import Path
@@ -21,10 +19,11 @@ import numpy as np
 import torch
 import transformers as tf
 
+from answers import from_file, gguf_name, save_answers, to_file
+
 VOCAB, WIDTH, FFN, HEADS, KV_HEADS, LAYERS, CONTEXT = 128, 64, 64, 4, 2, 2, 256
 TRAINED = 64  # positions before scaling
 PROMPTS = (1, 40, 150)
-GREEDY = 40
 COMMON = dict(vocab_size=VOCAB, hidden_size=WIDTH, intermediate_size=FFN, num_hidden_layers=LAYERS,
               num_attention_heads=HEADS, num_key_value_heads=KV_HEADS, rms_norm_eps=1e-5,
               max_position_embeddings=CONTEXT, attn_implementation="eager")
@@ -55,61 +54,6 @@ MODELS = {
     "qwen2-yarn-window": lambda: tf.Qwen2Config(
         use_sliding_window=True, sliding_window=24, max_window_layers=0, **yarn(COMMON)),
 }
-
-
-# ---- names ------------------------------------------------------------------------------------
-
-LLAMA = {
-    "model.embed_tokens.weight": "token_embd.weight",
-    "model.norm.weight": "output_norm.weight",
-    "lm_head.weight": "output.weight",
-    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
-    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-GPT2 = {
-    "transformer.wte.weight": "token_embd.weight", "transformer.wpe.weight": "position_embd.weight",
-    "transformer.ln_f.weight": "output_norm.weight", "transformer.ln_f.bias": "output_norm.bias",
-    "ln_1": "attn_norm", "ln_2": "ffn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output",
-    "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
-}
-
-
-def gguf_name(name, kind):
-    table = GPT2 if kind == "gpt2" else LLAMA
-    if name in table:
-        return table[name]
-    parts = name.split(".")
-    layer, rest, end = parts[2], ".".join(parts[3:-1]), parts[-1]
-    return f"blk.{layer}.{table[rest]}.{end}"
-
-
-def permute(w, heads):
-    """Rows of Q or K so that pairs which are rotated together become neighbours."""
-    return w.reshape(heads, 2, w.shape[0] // heads // 2, -1).swapaxes(1, 2).reshape(w.shape)
-
-
-def to_file(name, w, config):
-    """As rows of outputs, in the file's order."""
-    if config.model_type == "gpt2" and ".c_" in name and name.endswith("weight"):
-        return w.T  # Conv1D stands the other way
-    if config.model_type in ("llama", "mistral"):
-        if "q_proj" in name:
-            return permute(w, config.num_attention_heads)
-        if "k_proj" in name:
-            return permute(w, config.num_key_value_heads)
-    return w
-
-
-def from_file(name, w, config):
-    if config.model_type == "gpt2" and ".c_" in name and name.endswith("weight"):
-        return w.T
-    for part, heads in (("q_proj", "num_attention_heads"), ("k_proj", "num_key_value_heads")):
-        if config.model_type in ("llama", "mistral") and part in name:
-            heads = getattr(config, heads)
-            return w.reshape(heads, w.shape[0] // heads // 2, 2, -1).swapaxes(1, 2).reshape(w.shape)
-    return w
 
 
 # ---- the file ---------------------------------------------------------------------------------
@@ -202,48 +146,12 @@ def make(name, out):
     return model, rng
 
 
-# ---- the answers ------------------------------------------------------------------------------
-
-
-def rounded(values):
-    return [float(f"{v:.6g}") for v in values]
-
-
-@torch.no_grad()
-def answer(model, ids):
-    def logits_of(tokens):
-        return model(torch.tensor([tokens]), use_cache=False).logits[0].double()
-
-    logits = logits_of(ids)
-    logprobs = torch.log_softmax(logits, -1)
-    last = logits[-1].float().numpy()
-    greedy = {"ids": [], "margin": [], "second": []}
-    tokens = list(ids)
-    for _ in range(GREEDY):
-        best = torch.topk(logits_of(tokens)[-1], 2)
-        greedy["ids"].append(int(best.indices[0]))
-        greedy["second"].append(int(best.indices[1]))
-        greedy["margin"].append(float(best.values[0] - best.values[1]))
-        tokens.append(greedy["ids"][-1])
-    greedy["margin"] = rounded(greedy["margin"])
-    return {
-        "name": f"{len(ids)} tokens",
-        "prompt": ids,
-        "prompt_logprobs": [None] + rounded(
-            float(logprobs[i - 1, ids[i]]) for i in range(1, len(ids))),
-        "last": {"f32_b64": base64.b64encode(last.astype("<f4").tobytes()).decode()},
-        "greedy": greedy,
-    }
-
-
 def main():
     out = Path(sys.argv[1])
     for name in sys.argv[2:] or MODELS:
         model, rng = make(name, out)
-        cases = [answer(model, [int(i) for i in rng.integers(0, VOCAB, n)]) for n in PROMPTS]
-        answers = {"reference": f"transformers {tf.__version__} in float32, eager attention, weights "
-                                "dequantised from this file", "cases": cases}
-        (out / f"{name}.json").write_text(json.dumps(answers, separators=(",", ":")) + "\n")
+        prompts = [[int(i) for i in rng.integers(0, VOCAB, n)] for n in PROMPTS]
+        save_answers(out / f"{name}.json", model, prompts)
 
 
 main()
