@@ -16,6 +16,7 @@
 struct fixture {
     struct world world;
     struct qr_scheduler *s;
+    uint32_t page_tokens;
     struct qr_plan plan;
     struct qr_plan_item items[FIXTURE_ITEMS]; /* the plan's: good past the commit */
 };
@@ -25,6 +26,7 @@ static inline void fixture_open(struct fixture *f, struct qr_scheduler_limits li
 {
     world_open(&f->world, &limits, pages_n, page_tokens, false);
     f->s = f->world.scheduler;
+    f->page_tokens = page_tokens;
     qr_scheduler_check(f->s);
 }
 
@@ -34,6 +36,7 @@ static inline void fixture_open_tree(struct fixture *f, struct qr_scheduler_limi
 {
     world_open(&f->world, &limits, pages_n, page_tokens, true);
     f->s = f->world.scheduler;
+    f->page_tokens = page_tokens;
     qr_scheduler_check(f->s);
 }
 
@@ -57,15 +60,21 @@ static inline void fixture_plan(struct fixture *f)
     memcpy(f->items, plan->items, plan->items_n * sizeof f->items[0]);
 }
 
-/* Commits the plan; `finished` ends, and QR_SEQ_NONE is nobody. */
+/* Commits the plan; `finished` ends, and QR_SEQ_NONE is nobody.  In no step has a sequence more
+ * than a page less one token unused. */
 static inline void fixture_commit(struct fixture *f, qr_seq_id finished)
 {
     struct qr_result results[FIXTURE_ITEMS];
+    struct qr_scheduler_stats before, after;
+    uint64_t most = (uint64_t)qr_scheduler_running_n(f->s) * (f->page_tokens - 1);
 
     for (uint32_t i = 0; i < f->plan.items_n; i++)
         results[i] = (struct qr_result){.finished = f->items[i].seq == finished};
+    qr_scheduler_stats(f->s, &before);
     qr_scheduler_commit(f->s, results, f->plan.items_n);
     qr_scheduler_check(f->s);
+    qr_scheduler_stats(f->s, &after);
+    assert_true(after.slots_empty - before.slots_empty <= most);
 }
 
 static inline void fixture_step(struct fixture *f)
