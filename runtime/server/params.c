@@ -316,16 +316,17 @@ bool qr_params_max_tokens(const struct qr_params *params, enum qr_endpoint endpo
     const bool scores = params->has_max_tokens && params->max_tokens == 0;
     if (prompt_n + !scores > limits->context_max) {
         return qr_fail(failure, 400, "context_length_exceeded", prompt_name,
-                       "the longest sequence here has %u tokens, and the prompt has %zu",
-                       limits->context_max, prompt_n);
+                       "the longest sequence here has %u tokens, and the prompt has %zu: %u at "
+                       "most fit",
+                       limits->context_max, prompt_n, limits->context_max - !scores);
     }
     uint32_t room = limits->context_max - (uint32_t)prompt_n;
     if (params->has_max_tokens) {
         if (params->max_tokens > room) {
             return qr_fail(failure, 400, "context_length_exceeded", "max_tokens",
                            "the longest sequence here has %u tokens, and %zu of the prompt and "
-                           "%u of max_tokens were asked for",
-                           limits->context_max, prompt_n, params->max_tokens);
+                           "%u of max_tokens were asked for: %u at most fit",
+                           limits->context_max, prompt_n, params->max_tokens, room);
         }
         *max_tokens = params->max_tokens;
     } else {

@@ -407,6 +407,25 @@ static UNUSED long long int_at(const json_t *json, const char *path)
     return json_is_integer(value) ? json_integer_value(value) : -1;
 }
 
+/* The answer to a body; who asks keeps it. */
+static UNUSED json_t *ask_with(const struct daemon *d, const char *path, const json_t *body,
+                               int status)
+{
+    char *text = json_dumps(body, JSON_COMPACT);
+    json_t *answer = ask_json(d, path, text, status);
+    free(text);
+    return answer;
+}
+
+/* A choice without its index, so that it can be compared with a request's only one. */
+static UNUSED json_t *choice_of(const json_t *answer, unsigned i)
+{
+    json_t *choice = json_deep_copy(json_array_get(at(answer, "choices"), i));
+    assert_int_equal(json_integer_value(json_object_get(choice, "index")), i);
+    json_object_del(choice, "index");
+    return choice;
+}
+
 /* The events of a stream: a list of their JSON, which must end in [DONE]. */
 static UNUSED json_t *events_of(const struct answer *a)
 {

@@ -47,25 +47,6 @@ static json_t *body_of(unsigned seed)
                      "ignore_eos", 1, "logprobs", 3, "return_token_ids", 1);
 }
 
-static json_t *ask_with(const struct daemon *d, const char *path, json_t *body, int status)
-{
-    char *text = json_dumps(body, JSON_COMPACT);
-    json_t *answer = ask_json(d, path, text, status);
-
-    free(text);
-    return answer;
-}
-
-/* A choice without its index. */
-static json_t *choice_of(const json_t *answer, unsigned i)
-{
-    json_t *choice = json_deep_copy(json_array_get(at(answer, "choices"), i));
-
-    assert_int_equal(json_integer_value(json_object_get(choice, "index")), i);
-    json_object_del(choice, "index");
-    return choice;
-}
-
 /* Goal: choice i of prompt p stands at p * n + i, and is the request alone with seed + i; a prompt
  * is counted and computed once.
  * Method: two prompts, four choices each, against one request for each in a server that shares

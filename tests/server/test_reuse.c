@@ -43,15 +43,17 @@ static json_t *prompt_of(unsigned same, unsigned n, unsigned seed)
     return ids;
 }
 
+static json_t *body_of(json_t *prompt, int tokens_n)
+{
+    return json_pack("{s:O,s:i,s:i,s:b,s:i,s:b}", "prompt", prompt, "max_tokens", tokens_n,
+                     "temperature", 0, "ignore_eos", 1, "logprobs", 4, "return_token_ids", 1);
+}
+
 static json_t *complete(const struct daemon *d, json_t *prompt, int tokens_n)
 {
-    json_t *body =
-        json_pack("{s:O,s:i,s:i,s:b,s:i,s:b}", "prompt", prompt, "max_tokens", tokens_n,
-                  "temperature", 0, "ignore_eos", 1, "logprobs", 4, "return_token_ids", 1);
-    char *text = json_dumps(body, JSON_COMPACT);
-    json_t *answer = ask_json(d, "/v1/completions", text, 200);
+    json_t *body = body_of(prompt, tokens_n);
+    json_t *answer = ask_with(d, "/v1/completions", body, 200);
 
-    free(text);
     json_decref(body);
     return answer;
 }
@@ -124,6 +126,54 @@ static void simultaneous_prompts_compute_their_prefix_once(void **state)
     assert_true(rows(&warm) - before == SHARED + PROMPTS * OWN);
 }
 
+/* Goal: the same for clients of their own and a prefix of many steps: those that come while it is
+ * computed wait for it.
+ * Method: eight connections over 1,500 tokens, which take the first of them several steps; the rows
+ * computed, what each had cached, and two of the answers. */
+static void simultaneous_clients_compute_their_prefix_once(void **state)
+{
+    enum { SHARED = 1500, OWN = 10, CLIENTS = 8, TOKENS = 2 };
+    struct stream streams[CLIENTS];
+    json_t *prompts[CLIENTS];
+    double before = rows(&warm);
+    long long cached = 0;
+    unsigned leaders_n = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        json_t *own = prompt_of(0, OWN, 400 + i), *body;
+        prompts[i] = prompt_of(0, SHARED, 78);
+        json_array_extend(prompts[i], own);
+        json_decref(own);
+        body = body_of(prompts[i], TOKENS);
+        char *text = json_dumps(body, JSON_COMPACT);
+        streams[i] = (struct stream){.fd = connect_to(warm.socket)};
+        send_post(streams[i].fd, "/v1/completions", text);
+        free(text);
+        json_decref(body);
+    }
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        struct answer a;
+        assert_true(read_answer(&streams[i], &a));
+        assert_int_equal(a.status, 200);
+        json_t *answer = json_loads(a.body, JSON_ALLOW_NUL, NULL);
+        cached += cached_in(answer);
+        leaders_n += cached_in(answer) == 0;
+        if (i == 0 || i == CLIENTS - 1) {
+            json_t *other = complete(&cold, prompts[i], TOKENS);
+            assert_true(json_equal(at(answer, "choices"), at(other, "choices")));
+            json_decref(other);
+        }
+        json_decref(answer);
+        json_decref(prompts[i]);
+        answer_free(&a);
+        stream_end(&streams[i]);
+    }
+    assert_int_equal(leaders_n, 1);
+    assert_int_equal(cached, (CLIENTS - 1) * SHARED);
+    assert_true(rows(&warm) - before == SHARED + CLIENTS * (OWN + TOKENS - 1));
+}
+
 /* Asks a prompt or a conversation with a salt, or without (NULL); returns what was cached. */
 static long long salted(bool chat, const char *salt)
 {
@@ -137,10 +187,8 @@ static long long salted(bool chat, const char *salt)
     else
         json_object_set_new(body, "prompt", json_string(text));
     if (salt) json_object_set_new(body, "cache_salt", json_string(salt));
-    char *sent = json_dumps(body, JSON_COMPACT);
-    json_t *answer = ask_json(&warm, chat ? "/v1/chat/completions" : "/v1/completions", sent, 200);
+    json_t *answer = ask_with(&warm, chat ? "/v1/chat/completions" : "/v1/completions", body, 200);
     long long cached = cached_in(answer);
-    free(sent);
     json_decref(answer);
     json_decref(body);
     return cached;
@@ -182,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reuse_is_exact_and_unseen),
         cmocka_unit_test(simultaneous_prompts_compute_their_prefix_once),
+        cmocka_unit_test(simultaneous_clients_compute_their_prefix_once),
         cmocka_unit_test(salts_part_callers),
         cmocka_unit_test(pages_add_up),
     };

@@ -38,9 +38,7 @@ static json_t *load(const char *name)
 
 static json_t *ask_object(const char *path, json_t *body)
 {
-    char *text = json_dumps(body, JSON_COMPACT);
-    json_t *answer = ask_json(&server, path, text, 200);
-    free(text);
+    json_t *answer = ask_with(&server, path, body, 200);
     json_decref(body);
     return answer;
 }
