@@ -70,46 +70,144 @@ static bool done(struct buffers *b, bool ok)
 
 /* ---- checks ---------------------------------------------------------------------------- */
 
-static bool check_rms_norm(const struct qr_kernels *k, const struct qr_kernels *scalar,
-                           char *message, size_t size)
+/* One row of n values: x is drawn, y and its second half too. */
+struct row_case {
+    const struct qr_row_kernels *k, *scalar;
+    struct buffers *b;
+    uint32_t n, round;
+    char *message;
+    size_t size;
+};
+typedef bool row_case_fn(const struct row_case *c);
+
+struct row_cases {
+    const uint32_t *lengths;
+    uint32_t lengths_n, rounds_n, kinds_n; /* rounds for each length, their kinds in turns */
+};
+#define ROW_LENGTHS(kinds)                                                                         \
+    {                                                                                              \
+        lengths, LENGTHS_N, kinds, kinds                                                           \
+    }
+#define ANY_LENGTHS(rounds)                                                                        \
+    {                                                                                              \
+        any_lengths, ANY_LENGTHS_N, rounds, 4                                                      \
+    }
+
+static bool each_case(const struct qr_kernels *k, const struct qr_kernels *scalar,
+                      struct row_cases cases, row_case_fn *fn, char *message, size_t size)
 {
     struct buffers b = make();
+    struct row_case c = {&k->rows, &scalar->rows, &b, 0, 0, message, size};
     bool ok = true;
 
-    for (uint32_t i = 0; ok && i < 3 * LENGTHS_N; i++) {
-        uint32_t n = lengths[i / 3];
+    for (uint32_t i = 0; ok && i < cases.rounds_n * cases.lengths_n; i++) {
+        c.n = cases.lengths[i / cases.rounds_n];
+        c.round = i % cases.rounds_n;
+        uint32_t kind = c.round % cases.kinds_n;
 
-        fill(b.x, n, i % 3, &b.r);
-        fill(b.y, n, 0, &b.r);
-        memcpy(b.got, b.x, n * sizeof(float)); /* in place */
-        k->rows.rms_norm(b.got, b.got, b.y, 1e-5f, n);
-        scalar->rows.rms_norm(b.want, b.x, b.y, 1e-5f, n);
-        ok = equal(b.got, b.want, n, "rms_norm", message, size);
+        fill(b.x, c.n, kind, &b.r);
+        if (cases.lengths == lengths) {
+            fill(b.y, c.n, kind == 3 ? 3 : 0, &b.r);
+            fill(b.y + N_MAX / 2, c.n, 0, &b.r);
+        }
+        memcpy(b.got, b.x, c.n * sizeof(float)); /* kernels of rows work in place */
+        ok = fn(&c);
     }
     return done(&b, ok);
 }
 
-static bool check_layer_norm(const struct qr_kernels *k, const struct qr_kernels *scalar,
-                             char *message, size_t size)
+static bool rms_norm_is_equal(const struct row_case *c)
 {
-    struct buffers b = make();
-    float *bias = b.y + N_MAX / 2;
-    bool ok = true;
-
-    for (uint32_t i = 0; ok && i < 3 * LENGTHS_N; i++) {
-        uint32_t n = lengths[i / 3];
-
-        fill(b.x, n, i % 3, &b.r);
-        fill(b.y, n, 0, &b.r);
-        fill(bias, n, 0, &b.r);
-        memcpy(b.got, b.x, n * sizeof(float)); /* in place */
-        k->rows.layer_norm(b.got, b.got, b.y, bias, 1e-5f, n);
-        scalar->rows.layer_norm(b.want, b.x, b.y, bias, 1e-5f, n);
-        ok = equal(b.got, b.want, n, "layer_norm", message, size);
-    }
-    return done(&b, ok);
+    c->k->rms_norm(c->b->got, c->b->got, c->b->y, 1e-5f, c->n);
+    c->scalar->rms_norm(c->b->want, c->b->x, c->b->y, 1e-5f, c->n);
+    return equal(c->b->got, c->b->want, c->n, "rms_norm", c->message, c->size);
 }
 
+static bool layer_norm_is_equal(const struct row_case *c)
+{
+    const float *bias = c->b->y + N_MAX / 2;
+
+    c->k->layer_norm(c->b->got, c->b->got, c->b->y, bias, 1e-5f, c->n);
+    c->scalar->layer_norm(c->b->want, c->b->x, c->b->y, bias, 1e-5f, c->n);
+    return equal(c->b->got, c->b->want, c->n, "layer_norm", c->message, c->size);
+}
+
+static bool swiglu_is_equal(const struct row_case *c)
+{
+    c->k->swiglu(c->b->got, c->b->got, c->b->y, c->n);
+    c->scalar->swiglu(c->b->want, c->b->x, c->b->y, c->n);
+    return equal(c->b->got, c->b->want, c->n, "swiglu", c->message, c->size);
+}
+
+static bool gelu_is_equal(const struct row_case *c)
+{
+    c->k->gelu(c->b->got, c->b->got, c->n);
+    c->scalar->gelu(c->b->want, c->b->x, c->n);
+    return equal(c->b->got, c->b->want, c->n, "gelu", c->message, c->size);
+}
+
+static bool add_is_equal(const struct row_case *c)
+{
+    memcpy(c->b->want, c->b->x, c->n * sizeof(float));
+    c->k->add(c->b->got, c->b->y, c->n);
+    c->scalar->add(c->b->want, c->b->y, c->n);
+    return equal(c->b->got, c->b->want, c->n, "add", c->message, c->size);
+}
+
+static bool argmax_is_equal(const struct row_case *c)
+{
+    if (c->round == 39)
+        for (uint32_t j = 0; j < c->n; j++)
+            c->b->x[j] = j % 3 ? NAN : -INFINITY;
+    uint32_t got = c->k->argmax(c->b->x, c->n), want = c->scalar->argmax(c->b->x, c->n);
+
+    if (got == want) return true;
+    snprintf(c->message, c->size, "argmax: n %u: %u, scalar %u", c->n, got, want);
+    return false;
+}
+
+static bool logsumexp_is_equal(const struct row_case *c)
+{
+    c->b->got[0] = c->k->logsumexp(c->b->x, c->n);
+    c->b->want[0] = c->scalar->logsumexp(c->b->x, c->n);
+    return equal(c->b->got, c->b->want, 1, "logsumexp", c->message, c->size);
+}
+
+static bool topk_is_equal(const struct row_case *c)
+{
+    const struct qr_scored *got = c->b->got_k, *want = c->b->want_k;
+    uint32_t most = c->n < 500 ? c->n : 500;
+    uint32_t best = c->round < 4 ? c->n : 1 + kc_random_u32(&c->b->r) % most;
+
+    c->k->topk(c->b->x, c->n, best, c->b->got_k);
+    c->scalar->topk(c->b->x, c->n, best, c->b->want_k);
+    for (uint32_t j = 0; j < best; j++) {
+        if (got[j].index == want[j].index) continue;
+        snprintf(c->message, c->size, "topk: n %u, k %u, place %u: index %u, scalar %u", c->n, best,
+                 j, got[j].index, want[j].index);
+        return false;
+    }
+    return true;
+}
+
+#define ROW_CHECK(kernel, ...)                                                                     \
+    static bool check_##kernel(const struct qr_kernels *k, const struct qr_kernels *scalar,        \
+                               char *message, size_t size)                                         \
+    {                                                                                              \
+        return each_case(k, scalar, (struct row_cases)__VA_ARGS__, kernel##_is_equal, message,     \
+                         size);                                                                    \
+    }
+
+ROW_CHECK(rms_norm, ROW_LENGTHS(3))
+ROW_CHECK(layer_norm, ROW_LENGTHS(3))
+ROW_CHECK(swiglu, ROW_LENGTHS(4))
+ROW_CHECK(gelu, ROW_LENGTHS(4))
+ROW_CHECK(add, ROW_LENGTHS(4))
+ROW_CHECK(argmax, ANY_LENGTHS(40))
+ROW_CHECK(logsumexp, ANY_LENGTHS(8))
+ROW_CHECK(topk, ANY_LENGTHS(16))
+
+/* Whole heads, by their own shapes. */
 static bool check_rotation(qr_rope_fn *rope, qr_rope_fn *expected, char *message, size_t size)
 {
     static const uint32_t shapes[][3] = {{9, 64, 64}, {3, 128, 128}, {2, 8, 8},   {5, 40, 40},
@@ -144,122 +242,6 @@ static bool check_rope_halves(const struct qr_kernels *k, const struct qr_kernel
                               char *message, size_t size)
 {
     return check_rotation(k->rows.rope_halves, scalar->rows.rope_halves, message, size);
-}
-
-static bool check_swiglu(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
-                         size_t size)
-{
-    struct buffers b = make();
-    bool ok = true;
-
-    for (uint32_t i = 0; ok && i < 4 * LENGTHS_N; i++) {
-        uint32_t n = lengths[i / 4];
-
-        fill(b.x, n, i % 4, &b.r);
-        fill(b.y, n, i % 4 == 3 ? 3 : 0, &b.r);
-        memcpy(b.got, b.x, n * sizeof(float)); /* in place */
-        k->rows.swiglu(b.got, b.got, b.y, n);
-        scalar->rows.swiglu(b.want, b.x, b.y, n);
-        ok = equal(b.got, b.want, n, "swiglu", message, size);
-    }
-    return done(&b, ok);
-}
-
-static bool check_gelu(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
-                       size_t size)
-{
-    struct buffers b = make();
-    bool ok = true;
-
-    for (uint32_t i = 0; ok && i < 4 * LENGTHS_N; i++) {
-        uint32_t n = lengths[i / 4];
-
-        fill(b.x, n, i % 4, &b.r);
-        memcpy(b.got, b.x, n * sizeof(float)); /* in place */
-        k->rows.gelu(b.got, b.got, n);
-        scalar->rows.gelu(b.want, b.x, n);
-        ok = equal(b.got, b.want, n, "gelu", message, size);
-    }
-    return done(&b, ok);
-}
-
-static bool check_add(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
-                      size_t size)
-{
-    struct buffers b = make();
-    bool ok = true;
-
-    for (uint32_t i = 0; ok && i < LENGTHS_N; i++) {
-        fill(b.x, lengths[i], 0, &b.r);
-        fill(b.got, lengths[i], 1, &b.r);
-        memcpy(b.want, b.got, lengths[i] * sizeof(float));
-        k->rows.add(b.got, b.x, lengths[i]);
-        scalar->rows.add(b.want, b.x, lengths[i]);
-        ok = equal(b.got, b.want, lengths[i], "add", message, size);
-    }
-    return done(&b, ok);
-}
-
-static bool check_argmax(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
-                         size_t size)
-{
-    struct buffers b = make();
-    bool ok = true;
-
-    for (uint32_t i = 0; ok && i < 40 * ANY_LENGTHS_N; i++) {
-        uint32_t n = any_lengths[i / 40];
-        uint32_t got, want;
-
-        fill(b.x, n, i % 4, &b.r);
-        if (i % 40 == 39)
-            for (uint32_t j = 0; j < n; j++)
-                b.x[j] = j % 3 ? NAN : -INFINITY;
-        got = k->rows.argmax(b.x, n);
-        want = scalar->rows.argmax(b.x, n);
-        ok = got == want;
-        if (!ok) snprintf(message, size, "argmax: n %u: %u, scalar %u", n, got, want);
-    }
-    return done(&b, ok);
-}
-
-static bool check_logsumexp(const struct qr_kernels *k, const struct qr_kernels *scalar,
-                            char *message, size_t size)
-{
-    struct buffers b = make();
-    bool ok = true;
-
-    for (uint32_t i = 0; ok && i < 8 * ANY_LENGTHS_N; i++) {
-        uint32_t n = any_lengths[i / 8];
-
-        fill(b.x, n, i % 4, &b.r);
-        b.got[0] = k->rows.logsumexp(b.x, n);
-        b.want[0] = scalar->rows.logsumexp(b.x, n);
-        ok = equal(b.got, b.want, 1, "logsumexp", message, size);
-    }
-    return done(&b, ok);
-}
-
-static bool check_topk(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
-                       size_t size)
-{
-    struct buffers b = make();
-    bool ok = true;
-
-    for (uint32_t i = 0; ok && i < 16 * ANY_LENGTHS_N; i++) {
-        uint32_t n = any_lengths[i / 16];
-        uint32_t best = i % 16 < 4 ? n : 1 + kc_random_u32(&b.r) % (n < 500 ? n : 500);
-
-        fill(b.x, n, i % 4, &b.r);
-        k->rows.topk(b.x, n, best, b.got_k);
-        scalar->rows.topk(b.x, n, best, b.want_k);
-        for (uint32_t j = 0; ok && j < best; j++) {
-            ok = b.got_k[j].index == b.want_k[j].index;
-            if (!ok)
-                snprintf(message, size, "topk: n %u, k %u, place %u: index %u, scalar %u", n, best,
-                         j, b.got_k[j].index, b.want_k[j].index);
-        }
-    }
-    return done(&b, ok);
 }
 
 /* ---- timed ----------------------------------------------------------------------------- */
