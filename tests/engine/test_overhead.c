@@ -21,6 +21,8 @@ static const struct mode modes[] = {
     {"top_p 0.95", 1.0f, 0.95f, 0, -1},     {"logprobs 5", 0.0f, 1.0f, 0, 5},
 };
 
+#define MODES_N (sizeof modes / sizeof *modes)
+
 struct cost { /* of a step, microseconds */
     double model, sample, rest;
 };
@@ -55,11 +57,11 @@ static struct cost run_once(quire_model *model, uint32_t sequences_n, const stru
 }
 
 /* The least of several runs: what others do on the machine only ever adds. */
-static void measure_all(const char *path, const char *name, int runs_n)
+static void measure(const char *path, const char *name, int runs_n, size_t modes_n)
 {
     quire_model *model = open_model(path);
 
-    for (size_t i = 0; i < 2 * sizeof modes / sizeof *modes; i++) {
+    for (size_t i = 0; i < 2 * modes_n; i++) {
         const struct mode *mode = &modes[i / 2];
         struct cost least = {INFINITY, INFINITY, INFINITY};
         for (int run_i = 0; run_i < runs_n; run_i++) {
@@ -77,7 +79,7 @@ static void measure_all(const char *path, const char *name, int runs_n)
 static void a_step_of_the_tiny_model(void **state)
 {
     (void)state;
-    measure_all(TINY, "tiny", 20);
+    measure(TINY, "tiny", 20, MODES_N);
 }
 
 static void a_step_of_smollm2(void **state)
@@ -86,7 +88,10 @@ static void a_step_of_smollm2(void **state)
 
     (void)state;
     if (!path) skip();
-    measure_all(path, "SmolLM2", getenv("QUIRE_MEASURE") ? 10 : 1);
+    if (getenv("QUIRE_MEASURE"))
+        measure(path, "SmolLM2", 10, MODES_N);
+    else
+        measure(path, "SmolLM2", 1, 1);
 }
 
 static int compare(const void *a, const void *b)
