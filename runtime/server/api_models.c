@@ -16,8 +16,15 @@ void qr_api_models(struct qr_conn *conn)
                      ",\"object\":\"model\",\"created\":%llu,\"owned_by\":\"quire\",\"root\":",
                      (unsigned long long)server->started_s);
     qr_json_put_cstring(&out, server->info.name);
-    qr_buffer_printf(&out, ",\"parent\":null,\"max_model_len\":%u,\"permission\":[]}]}",
+    qr_buffer_printf(&out, ",\"parent\":null,\"max_model_len\":%u,\"permission\":[],\"meta\":{",
                      server->limits.context_max);
+    /* As llama.cpp's server tells them; size is the file's. */
+    qr_buffer_printf(&out,
+                     "\"n_vocab\":%u,\"n_ctx_train\":%u,\"n_embd\":%u,\"n_params\":%llu,"
+                     "\"size\":%llu}}]}",
+                     server->info.vocab_n, server->info.context_max, server->info.width,
+                     (unsigned long long)server->info.weights_n,
+                     (unsigned long long)server->info.file_bytes);
     qr_conn_answer(conn, out.failed ? 500 : 200, "application/json", out.data, out.n);
     qr_buffer_deinit(&out);
 }

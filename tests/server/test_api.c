@@ -414,6 +414,13 @@ static void the_server_describes_itself(void **state)
     assert_string_equal(text_at(json, "data.0.id"), "llama-tiny");
     assert_string_equal(text_at(json, "data.0.object"), "model");
     assert_int_equal(int_at(json, "data.0.max_model_len"), 2048);
+    struct stat file;
+    assert_int_equal(stat(TINY, &file), 0);
+    assert_int_equal(int_at(json, "data.0.meta.n_vocab"), 1024);
+    assert_int_equal(int_at(json, "data.0.meta.n_ctx_train"), 2048);
+    assert_int_equal(int_at(json, "data.0.meta.size"), file.st_size);
+    assert_true(int_at(json, "data.0.meta.n_embd") > 0);
+    assert_true(int_at(json, "data.0.meta.n_params") >= 1024 * int_at(json, "data.0.meta.n_embd"));
     json_decref(json);
     json = ask_json(&server, "/version", NULL, 200);
     assert_non_null(text_at(json, "version"));

@@ -84,9 +84,8 @@ static json_t *load(const char *const *options, int *code)
     char path[128];
     snprintf(path, sizeof path, "%s/result.json", server.folder);
     const char *arguments[32] = {"loadgen", "--socket",      server.socket, "--max-seconds",
-                                 "100",     "--save-result", path,          "--save-detailed",
-                                 "--vocab", "1024"};
-    size_t n = 10;
+                                 "100",     "--save-result", path,          "--save-detailed"};
+    size_t n = 8;
     for (size_t i = 0; options[i]; i++)
         arguments[n++] = options[i];
     struct process_result r = process_run(arguments, "", 0);
