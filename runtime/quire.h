@@ -107,6 +107,12 @@ struct quire_model_settings {
     uint32_t sliding_window;   /* keys that a token sees, its own among them; 0: what the file
                                   says, QUIRE_WINDOW_NONE: all, even if it says otherwise */
     const char *chat_template; /* a Jinja template instead of the file's; NULL: the file's */
+    /* NULL, or called within quire_model_open, on its thread, for each thing in the file that is
+     * not supported: whatever refuses the model (the first is *error too), and what a model is
+     * served without: its tokenizer, parts of its chat template.  Then opening does not end at the
+     * first. */
+    void (*unsupported)(void *context, const char *sentence);
+    void *unsupported_context;
 };
 #define QUIRE_WINDOW_NONE UINT32_MAX
 QUIRE_API void quire_model_settings_defaults_sized(struct quire_model_settings *settings,

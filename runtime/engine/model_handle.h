@@ -39,12 +39,15 @@ struct quire_model {
     struct qr_warnings warnings;
 };
 
-/* vocabulary.c: the text side and the ends, from the file; the weights are loaded. */
+/* vocabulary.c: the text side and the ends, from the file; the weights are loaded, unless they were
+ * refused and the rest is only looked at. */
 int qr_model_open_text(quire_model *model, struct quire_error *error);
 
 /* templates.c: the chat template, the given one (NULL: the file's) or the fallback.  A given one
  * that is broken is an error, the file's is a note. */
 int qr_model_open_templates(quire_model *model, const char *given, struct quire_error *error);
+/* What of the file's own templates is not supported, by refusals->tell, which is there. */
+void qr_model_tell_templates(const quire_model *model, const struct qr_refusals *refusals);
 
 bool qr_model_is_end(const quire_model *model, int32_t id);
 

@@ -43,15 +43,41 @@ static void name_model(quire_model *model, const char *path)
 }
 
 static int load_weights(quire_model *model, const struct quire_model_settings *settings,
-                        struct quire_error *error)
+                        struct qr_refusals *refusals)
 {
     struct qr_team *team = qr_team_create(&model->allocator, settings->threads);
 
-    if (!team) return qr_error(error, QUIRE_NO_MEMORY, "no memory or no threads to load with");
+    if (!team)
+        return qr_error(&refusals->last, QUIRE_NO_MEMORY, "no memory or no threads to load with");
     int status = qr_model_load(&model->weights, &model->file, &model->kernels, team,
-                               settings->sliding_window, &model->allocator, error);
+                               settings->sliding_window, &model->allocator, refusals);
     qr_team_destroy(team);
-    return status;
+    return refusals->tell ? QUIRE_OK : status;
+}
+
+/* What the model is served without. */
+static void tell_of_text(const quire_model *model, const struct qr_refusals *refusals)
+{
+    char sentence[sizeof model->note + 16];
+
+    if (!refusals->tell) return;
+    (void)snprintf(sentence, sizeof sentence, "tokenizer: %s", model->note);
+    if (model->note[0]) refusals->tell(refusals->context, sentence);
+    qr_model_tell_templates(model, refusals);
+}
+
+/* The weights, then the text side. */
+static int open_parts(quire_model *model, const struct quire_model_settings *settings,
+                      struct qr_refusals *refusals)
+{
+    int status = qr_refused(refusals, load_weights(model, settings, refusals));
+
+    if (!status) status = qr_refused(refusals, qr_model_open_text(model, &refusals->last));
+    if (!status)
+        status = qr_refused(
+            refusals, qr_model_open_templates(model, settings->chat_template, &refusals->last));
+    if (!status) tell_of_text(model, refusals);
+    return status ? status : refusals->status;
 }
 
 int quire_model_open(const struct quire_model_settings *given, quire_model **out,
@@ -79,11 +105,9 @@ int quire_model_open(const struct quire_model_settings *given, quire_model **out
     status = qr_gguf_open(&model->file, settings.path, &allocator, error);
     if (status) goto fail;
     model->file_open = true;
-    status = load_weights(model, &settings, error);
-    if (status) goto fail;
-    status = qr_model_open_text(model, error);
-    if (status) goto fail;
-    status = qr_model_open_templates(model, settings.chat_template, error);
+    struct qr_refusals refusals = {
+        .first = error, .tell = settings.unsupported, .context = settings.unsupported_context};
+    status = open_parts(model, &settings, &refusals);
     if (status) goto fail;
     name_model(model, settings.path);
     *out = model;

@@ -13,8 +13,9 @@
 /* Before anything is known: 1 ms a token, which a small model takes on one slow core. */
 #define FIRST_TOKEN_S 1e-3
 
-#define OUTLIER   4.0  /* times the usual error: cut */
-#define ERROR_MIN 0.02 /* as a part of the time: on a machine that never erred, too, times change  \
+#define OUTLIER 4.0 /* times the usual error: cut */
+#define ERROR_MIN                                                                                  \
+    0.02               /* as a part of the time: on a machine that never erred, too, times change  \
                         */
 #define ERROR_NEW 0.05 /* weight of the newest in the usual error */
 

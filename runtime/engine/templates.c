@@ -7,6 +7,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/engine/model_handle.h"
+#include "runtime/template/missing.h"
 
 /* Copies the text of the token whose id stands under `key`, if there is one. */
 static void name_token(quire_model *model, const char *key, const char *name)
@@ -79,4 +80,40 @@ int qr_model_open_templates(quire_model *model, const char *given, struct quire_
     if (!status && qr_gguf_string(&model->file, "tokenizer.chat_template.tool_use", &source))
         status = open_one(model, &model->chat_tools, source, error);
     return status;
+}
+
+/* ---- what of them is not supported ------------------------------------------------------------
+ */
+
+struct named {
+    const char *key;
+    const struct qr_refusals *refusals;
+};
+
+static void tell_of(void *context, const char *sentence)
+{
+    const struct named *named = context;
+    char whole[320];
+
+    (void)snprintf(whole, sizeof whole, "%s: %s", named->key, sentence);
+    named->refusals->tell(named->refusals->context, whole);
+}
+
+void qr_model_tell_templates(const quire_model *model, const struct qr_refusals *refusals)
+{
+    static const char *const keys[] = {"tokenizer.chat_template",
+                                       "tokenizer.chat_template.tool_use"};
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        struct named named = {.key = keys[i], .refusals = refusals};
+        struct quire_error why = {0};
+        struct quire_text source;
+        struct qr_template *t;
+        if (!qr_gguf_string(&model->file, keys[i], &source)) continue;
+        if (qr_template_create(&t, source, &model->allocator, &why))
+            tell_of(&named, why.text);
+        else
+            qr_template_missing(t, tell_of, &named);
+        qr_template_destroy(t);
+    }
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/limits.h"
 #include "runtime/base/memory.h"
 #include "runtime/engine/model_handle.h"
 
@@ -15,11 +16,20 @@
 #define MERGES "tokenizer.ggml.merges"
 #define SCORES "tokenizer.ggml.scores"
 
+/* Of a model whose weights were refused: as many as there are tokens. */
+static uint32_t vocabulary_n(const quire_model *model)
+{
+    const struct qr_gguf_key *tokens = qr_gguf_find(&model->file, TOKENS);
+
+    if (model->weights) return qr_model_shape(model->weights)->vocab_n;
+    return tokens && tokens->count < QR_VOCAB_MAX ? (uint32_t)tokens->count : QR_VOCAB_MAX;
+}
+
 /* A special token's id, -1 where the file has none.  One outside the vocabulary is refused. */
 static int read_id(const quire_model *model, const char *key, int32_t *id,
                    struct quire_error *error)
 {
-    uint32_t value, vocab_n = qr_model_shape(model->weights)->vocab_n;
+    uint32_t value, vocab_n = vocabulary_n(model);
 
     *id = -1;
     if (!qr_gguf_u32(&model->file, key, &value)) return QUIRE_OK;
@@ -109,7 +119,7 @@ struct arrays {
 static int read_arrays(const quire_model *model, struct qr_tokenizer_source *source,
                        struct arrays *arrays, struct quire_error *error)
 {
-    uint32_t vocab_n = qr_model_shape(model->weights)->vocab_n;
+    uint32_t vocab_n = vocabulary_n(model);
 
     int status = read_texts(model, TOKENS, &arrays->tokens, &source->tokens_n, error);
     if (!status) status = read_kinds(model, source->tokens_n, &arrays->kinds, error);
@@ -170,7 +180,7 @@ static bool ends_here(const quire_model *model, const struct qr_tokenizer_source
 static int collect_ends(quire_model *model, const struct qr_tokenizer_source *source,
                         struct quire_error *error)
 {
-    int32_t vocab_n = (int32_t)qr_model_shape(model->weights)->vocab_n;
+    int32_t vocab_n = (int32_t)vocabulary_n(model);
 
     for (int32_t id = 0; id < vocab_n; id++)
         model->ends_n += ends_here(model, source, id);

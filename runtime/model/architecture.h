@@ -53,6 +53,19 @@ extern const struct qr_architecture qr_llama, qr_gpt2, qr_qwen2;
 /* The order of a llama's layers, which other families have too. */
 void qr_llama_forward(struct qr_pass *p);
 
+static inline struct qr_weights *qr_layer_part(struct qr_layer *layer, enum qr_part part)
+{
+    switch (part) {
+    case QR_Q: return &layer->q;
+    case QR_K: return &layer->k;
+    case QR_V: return &layer->v;
+    case QR_O: return &layer->o;
+    case QR_GATE: return &layer->gate;
+    case QR_UP: return &layer->up;
+    default: return &layer->down;
+    }
+}
+
 /* What the matrices of a layer want its norms to give them. */
 static inline unsigned qr_layer_wants_attention(const struct qr_layer *layer)
 {

@@ -152,7 +152,7 @@ int qr_keys_check(struct qr_keys *k)
                     rest_is(type, "none") && k->architecture->positions != QR_POSITIONS_LEARNED;
 
     for (uint32_t i = 0; i < k->file->keys_n; i++) {
-        int status = check_key(k, &k->file->keys[i].name, unscaled);
+        int status = qr_refused(k->refusals, check_key(k, &k->file->keys[i].name, unscaled));
         if (status) return status;
     }
     return QUIRE_OK;

@@ -18,11 +18,12 @@
 struct qr_keys {
     const struct qr_gguf *file;
     const struct qr_architecture *architecture;
-    struct quire_error *error;
+    struct qr_refusals *refusals;
+    struct quire_error *error;  /* the refusals' last */
     char name[QR_KEY_NAME_MAX]; /* in full, of the last that was asked for */
 };
 
-/* Refuses by name what is not known in this architecture, and what is not done. */
+/* Refuses by name each that is not known in this architecture, or not done. */
 int qr_keys_check(struct qr_keys *k);
 
 /* The full name, and the key or NULL. */

@@ -17,6 +17,7 @@
 #include "cache/kv_store.h"
 #include "kernels/kernels.h"
 #include "runtime/base/phases.h"
+#include "runtime/base/refusals.h"
 #include "runtime/base/team.h"
 #include "runtime/model/gguf.h"
 
@@ -53,10 +54,10 @@ struct qr_model;
 
 /* Loads from an open file; the file must stay open as long as the model (the embedding is read in
  * place).  team: repacks on all its threads.  window: as sliding_window of quire_model_settings, 0
- * for what the file says. */
+ * for what the file says.  The status is refusals->status. */
 int qr_model_load(struct qr_model **model, const struct qr_gguf *file,
                   const struct qr_kernels *kernels, struct qr_team *team, uint32_t window,
-                  const struct quire_allocator *allocator, struct quire_error *error);
+                  const struct quire_allocator *allocator, struct qr_refusals *refusals);
 void qr_model_unload(struct qr_model *model); /* NULL is allowed */
 
 const struct qr_model_shape *qr_model_shape(const struct qr_model *model);

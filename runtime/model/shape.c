@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Hyperparameters: what a model is in numbers, and every one held against what quire does. */
+/* Hyperparameters: what a model is in numbers, and every one held against what quire does.  What
+ * refuses the model but leaves its sizes clear does not end the reading, see refusals.h. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,13 +46,20 @@ static int read_general(struct qr_keys *k)
     return QUIRE_OK;
 }
 
-static int check_heads(const struct qr_keys *k, const struct qr_model_shape *s, uint32_t value_n)
+static int check_values(struct qr_keys *k, const struct qr_model_shape *s)
 {
-    if (value_n != s->head_dim)
-        return qr_error(k->error, QUIRE_UNSUPPORTED,
-                        "%s.attention.value_length is %" PRIu32 ", expected %" PRIu32
-                        " as the keys' length",
-                        k->architecture->name, value_n, s->head_dim);
+    uint32_t value_n;
+    int status =
+        qr_keys_count_or(k, "attention.value_length", 1, UINT16_MAX, s->head_dim, &value_n);
+
+    if (status || value_n == s->head_dim) return status;
+    return qr_error(k->error, QUIRE_UNSUPPORTED,
+                    "%s is %" PRIu32 ", expected %" PRIu32 " as the keys' length", k->name, value_n,
+                    s->head_dim);
+}
+
+static int check_heads(const struct qr_keys *k, const struct qr_model_shape *s)
+{
     if (s->head_dim % 8 || s->head_dim > QR_HEAD_DIM_MAX)
         return qr_error(k->error, QUIRE_UNSUPPORTED,
                         "heads are %" PRIu32 " long, expected a multiple of 8 up to %u",
@@ -67,7 +75,6 @@ static int read_heads(struct qr_keys *k, struct qr_model_shape *s)
 {
     const char *architecture = k->architecture->name;
     const uint32_t max = UINT16_MAX;
-    uint32_t value_n;
     int status = qr_keys_count(k, "attention.head_count", 1, max, &s->heads_n);
 
     if (!status)
@@ -85,9 +92,8 @@ static int read_heads(struct qr_keys *k, struct qr_model_shape *s)
                         architecture, s->width, architecture, s->heads_n);
     status =
         qr_keys_count_or(k, "attention.key_length", 1, max, s->width / s->heads_n, &s->head_dim);
-    if (!status)
-        status = qr_keys_count_or(k, "attention.value_length", 1, max, s->head_dim, &value_n);
-    return status ? status : check_heads(k, s, value_n);
+    if (!status) status = qr_refused(k->refusals, check_values(k, s));
+    return status ? status : qr_refused(k->refusals, check_heads(k, s));
 }
 
 static int read_eps(struct qr_keys *k, struct qr_model_shape *s)
@@ -134,10 +140,19 @@ static int read_vocab(struct qr_keys *k, struct qr_model_shape *s)
     return QUIRE_OK;
 }
 
-int qr_model_shape_read(struct qr_model_shape *shape, const struct qr_architecture **architecture,
-                        const struct qr_gguf *file, struct quire_error *error)
+static int check_widths(const struct qr_keys *k, const struct qr_model_shape *s)
 {
-    struct qr_keys k = {.file = file, .error = error};
+    if (s->width % 8 == 0 && s->ffn_width % 8 == 0) return QUIRE_OK;
+    return qr_error(k->error, QUIRE_UNSUPPORTED,
+                    "%s.embedding_length is %" PRIu32 " and %s.feed_forward_length %" PRIu32
+                    ", expected multiples of 8",
+                    k->architecture->name, s->width, k->architecture->name, s->ffn_width);
+}
+
+int qr_model_shape_read(struct qr_model_shape *shape, const struct qr_architecture **architecture,
+                        const struct qr_gguf *file, struct qr_refusals *refusals)
+{
+    struct qr_keys k = {.file = file, .refusals = refusals, .error = &refusals->last};
     int status = read_general(&k);
 
     if (!status) status = qr_keys_check(&k);
@@ -147,18 +162,13 @@ int qr_model_shape_read(struct qr_model_shape *shape, const struct qr_architectu
     if (!status) status = qr_keys_count(&k, "embedding_length", 1, WIDTH_MAX, &shape->width);
     if (!status) status = qr_keys_count(&k, "feed_forward_length", 1, WIDTH_MAX, &shape->ffn_width);
     if (!status) status = read_heads(&k, shape);
-    if (!status) status = qr_rope_read(&k, shape);
+    if (!status) status = qr_refused(refusals, qr_rope_read(&k, shape));
     if (!status) /* Mistral's; 0 is none */
-        status = qr_keys_count_or(&k, "attention.sliding_window", 0, QR_CONTEXT_MAX, 0,
-                                  &shape->sliding_window);
-    if (!status) status = read_eps(&k, shape);
+        status = qr_refused(refusals, qr_keys_count_or(&k, "attention.sliding_window", 0,
+                                                       QR_CONTEXT_MAX, 0, &shape->sliding_window));
+    if (!status) status = qr_refused(refusals, read_eps(&k, shape));
     if (!status) status = read_vocab(&k, shape);
-    if (status) return status;
-    if (shape->width % 8 || shape->ffn_width % 8)
-        return qr_error(error, QUIRE_UNSUPPORTED,
-                        "%s.embedding_length is %" PRIu32 " and %s.feed_forward_length %" PRIu32
-                        ", expected multiples of 8",
-                        k.architecture->name, shape->width, k.architecture->name, shape->ffn_width);
-    *architecture = k.architecture;
-    return QUIRE_OK;
+    if (!status) status = qr_refused(refusals, check_widths(&k, shape));
+    if (!status) *architecture = k.architecture;
+    return status;
 }

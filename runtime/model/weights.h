@@ -99,8 +99,9 @@ struct qr_model {
     struct quire_allocator allocator;
 };
 
-/* Reads and checks the hyperparameters; refuses by name what quire does not do (shape.c). */
+/* Reads and checks the hyperparameters; refuses by name what quire does not do (shape.c). QUIRE_OK:
+ * the sizes are there, though something may be refused: see refusals->status. */
 int qr_model_shape_read(struct qr_model_shape *shape, const struct qr_architecture **architecture,
-                        const struct qr_gguf *file, struct quire_error *error);
+                        const struct qr_gguf *file, struct qr_refusals *refusals);
 
 #endif

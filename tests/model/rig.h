@@ -27,11 +27,13 @@ struct rig_settings {
     const char *cpu_level; /* NULL: this machine's best */
     uint32_t threads_n;    /* 0: 1 */
     enum qr_kv_type kv_type;
-    uint32_t page_tokens; /* 0: 32 */
-    uint32_t rows_max;    /* 0: 512 */
-    uint32_t context_max; /* 0: 512 */
-    uint32_t seqs_n;      /* 0: 1 */
-    uint32_t window;      /* 0: the file's */
+    uint32_t page_tokens;                              /* 0: 32 */
+    uint32_t rows_max;                                 /* 0: 512 */
+    uint32_t context_max;                              /* 0: 512 */
+    uint32_t seqs_n;                                   /* 0: 1 */
+    uint32_t window;                                   /* 0: the file's */
+    void (*tell)(void *context, const char *sentence); /* of every refusal; NULL: of the first */
+    void *context;
 };
 
 struct rig {
@@ -77,8 +79,10 @@ static inline int rig_load(struct rig *r, const struct rig_settings *settings,
         status = qr_gguf_parse(&r->file, settings->bytes, settings->bytes_n, "memory",
                                &r->allocator, error);
     if (status) return status;
+    struct qr_refusals refusals = {
+        .first = error, .tell = settings->tell, .context = settings->context};
     return qr_model_load(&r->model, &r->file, &r->kernels, r->team, r->settings.window,
-                         &r->allocator, error);
+                         &r->allocator, &refusals);
 }
 
 static inline void rig_close(struct rig *r)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,7 @@ static const char usage[] =
     "Prints what a GGUF file holds, what serving it would take, and what of it quire does not\n"
     "support.  Exit code 3: it is no well-formed GGUF file.\n";
 
-#define NOTES_MAX     16
+#define SHOWN_MAX     20 /* of what is unsupported, in the table */
 #define TOKEN_KINDS_N 7
 #define TYPES_MAX     64
 
@@ -38,8 +37,7 @@ struct inspect {
     char architecture[64];
     struct type_sum types[TYPES_MAX];
     size_t types_n;
-    char notes[NOTES_MAX][320]; /* what is unsupported */
-    size_t notes_n;
+    json_t *unsupported; /* sentences */
     bool loaded, has_tokenizer, has_template;
     char cpu_level[32];
     uint64_t weights_bytes;
@@ -48,13 +46,22 @@ struct inspect {
     json_t *out;                         /* what is printed, in order */
 };
 
-__attribute__((format(printf, 2, 3))) static void note(struct inspect *in, const char *format, ...)
+/* Adds what is unsupported, once.  Sentences may quote names that are no UTF-8. */
+static void note(void *context, const char *sentence)
 {
-    if (in->notes_n == NOTES_MAX) return;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(in->notes[in->notes_n++], sizeof in->notes[0], format, arguments);
-    va_end(arguments);
+    struct inspect *in = context;
+    char text[320];
+    snprintf(text, sizeof text, "%s", sentence);
+    json_t *json = json_string(text);
+    for (char *c = text; !json && *c; c++)
+        if (*c & 0x80) *c = '?';
+    if (!json) json = json_string(text);
+    for (size_t i = 0; i < json_array_size(in->unsupported); i++)
+        if (json_equal(json_array_get(in->unsupported, i), json)) {
+            json_decref(json);
+            return;
+        }
+    json_array_append_new(in->unsupported, json);
 }
 
 static json_t *text_json(struct quire_text text)
@@ -147,7 +154,11 @@ static void add_types(struct inspect *in)
         else
             snprintf(name, sizeof name, "type %u", t->type);
         bool supported = traits && traits->block_n;
-        if (!supported) note(in, "tensors of the type %s", name);
+        if (!supported) {
+            char sentence[64];
+            snprintf(sentence, sizeof sentence, "tensors of the type %s", name);
+            note(in, sentence);
+        }
         json_array_append_new(list,
                               json_pack("{s:s, s:i, s:I, s:I, s:b}", "type", name, "tensors",
                                         (int)t->tensors_n, "values", (json_int_t)t->values_n,
@@ -256,14 +267,15 @@ static void add_kv(struct inspect *in)
     json_object_set_new(in->out, "kv_bytes_per_token", list);
 }
 
-/* The loader itself is the judge of what can be served. */
+/* The loader itself is the judge of what can be served, and says so by note. */
 static void try_to_load(struct inspect *in)
 {
-    struct qr_source_options options = {.sliding_window = QR_WINDOW_UNSAID};
+    struct qr_source_options options = {
+        .sliding_window = QR_WINDOW_UNSAID, .unsupported = note, .unsupported_context = in};
     struct qr_failure why = {""};
     quire_model *model = NULL;
     if (qr_source_open_model(&model, &options, in->path, &why) != QR_EXIT_FINE) {
-        note(in, "%s", why.text);
+        note(in, why.text); /* already there, unless it is about this machine */
         return;
     }
     struct quire_model_info info = {.size = sizeof info};
@@ -285,8 +297,6 @@ static void try_to_load(struct inspect *in)
     for (uint32_t i = 0; (warning = quire_model_warning(model, i)); i++)
         json_array_append_new(warnings, json_string(warning));
     json_object_set_new(in->out, "warnings", warnings);
-    if (info.tokenizer_note) note(in, "tokenizer: %s", info.tokenizer_note);
-    if (!info.has_template && info.template_note) note(in, "%s", info.template_note);
     quire_model_close(model);
 }
 
@@ -296,6 +306,7 @@ static void collect(struct inspect *in)
     qr_gguf_string(&in->file, "general.architecture", &text);
     snprintf(in->architecture, sizeof in->architecture, "%.*s", (int)text.n, text.data);
     in->out = json_object();
+    in->unsupported = json_array();
     json_object_set_new(in->out, "file", json_string(in->path));
     json_object_set_new(in->out, "file_bytes", json_integer((json_int_t)in->file.all_bytes_n));
     json_object_set_new(in->out, "gguf_version", json_integer(in->file.version));
@@ -325,10 +336,7 @@ static void collect(struct inspect *in)
         json_object_set_new(in->out, "text", json_boolean(in->has_tokenizer));
         json_object_set_new(in->out, "chat", json_boolean(in->has_template));
     }
-    json_t *notes = json_array();
-    for (size_t i = 0; i < in->notes_n; i++)
-        json_array_append_new(notes, json_string(in->notes[i]));
-    json_object_set_new(in->out, "unsupported", notes);
+    json_object_set_new(in->out, "unsupported", in->unsupported);
 }
 
 /* ---- the table -------------------------------------------------------------------------- */
@@ -385,7 +393,7 @@ static void print_tokenizer(const struct inspect *in)
 static void print_serving(const struct inspect *in)
 {
     char bytes[QR_NUMBER_ROOM];
-    const json_t *warning;
+    const json_t *warning, *sentence;
     size_t i;
     printf("\nServing\n");
     for (size_t k = 0; k < sizeof kv_names / sizeof *kv_names; k++)
@@ -398,8 +406,9 @@ static void print_serving(const struct inspect *in)
     if (!in->no_load) printf("  %-36s %s\n", "can be served", in->loaded ? "yes" : "no");
     json_array_foreach(json_object_get(in->out, "warnings"), i, warning)
         printf("  %-36s %s\n", i ? "" : "warnings", json_string_value(warning));
-    for (i = 0; i < in->notes_n; i++)
-        printf("  %-36s %s\n", i ? "" : "not supported", in->notes[i]);
+    json_array_foreach(in->unsupported, i, sentence) if (i < SHOWN_MAX)
+        printf("  %-36s %s\n", i ? "" : "not supported", json_string_value(sentence));
+    if (i > SHOWN_MAX) printf("  %-36s and %zu more: --json has them all\n", "", i - SHOWN_MAX);
 }
 
 static void print(const struct inspect *in)

@@ -81,6 +81,8 @@ int qr_source_open_model(quire_model **model, const struct qr_source_options *o,
     settings.path = path;
     settings.threads = o->threads;
     settings.cpu_level = o->cpu_level;
+    settings.unsupported = o->unsupported;
+    settings.unsupported_context = o->unsupported_context;
     if (o->sliding_window != QR_WINDOW_UNSAID)
         settings.sliding_window = o->sliding_window ? o->sliding_window : QUIRE_WINDOW_NONE;
     char *chat_template = o->chat_template ? read_template(o->chat_template, why) : NULL;

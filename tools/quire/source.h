@@ -21,6 +21,9 @@ struct qr_source_options {
     uint32_t sliding_window; /* QR_WINDOW_UNSAID where the flag is not given */
     uint64_t kv_memory;
     bool profile; /* not an option of every command: bench sets it */
+    /* As in quire_model_settings; inspect sets it. */
+    void (*unsupported)(void *context, const char *sentence);
+    void *unsupported_context;
 };
 
 #define QR_SOURCE_OPTIONS_N 13
