@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernels/gemm_layout.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -41,18 +40,16 @@ static QR_QUANTIZE_FN(quantize_scalar)
     assert(k0 % QR_ACT_BLOCK == 0 && n % QR_ACT_BLOCK == 0 && k0 + n <= acts->k);
     for (uint32_t i = 0; i < n; i += QR_ACT_BLOCK) {
         struct qr_act_row *a = qr_act_row(acts, row, (k0 + i) / QR_ACT_BLOCK);
-        float amax = block_amax(x + i);
-        bool usable = amax >= QR_ACT_AMAX_MIN && amax <= FLT_MAX;
-        float inverse = usable ? 127.0f / amax : 0.0f;
+        struct qr_act_scale scale = qr_act_scale(block_amax(x + i));
         int32_t sums[2] = {0, 0};
         for (uint32_t j = 0; j < QR_ACT_BLOCK; j++) {
-            a->q[j] = (int8_t)lrintf(x[i + j] * inverse);
+            a->q[j] = scale.d != 0.0f ? (int8_t)lrintf(x[i + j] * scale.inverse) : 0;
             sums[j / 16] += a->q[j];
         }
-        a->d = usable ? amax / 127.0f : 0.0f;
+        a->d = scale.d;
+        a->unit = scale.unit;
         a->s = a->d * (float)(sums[0] + sums[1]);
         a->start_8 = -8 * (sums[0] + sums[1]);
-        a->start_128 = -128 * (sums[0] + sums[1]);
         a->start_32[0] = -32 * sums[0];
         a->start_32[1] = -32 * sums[1];
         a->half_s[0] = a->d * (float)sums[0];

@@ -6,9 +6,10 @@
  * 32 k the weights of the 16 outputs, their scales beside them.  The exact layout of each type
  * stands in gemm_layout.h.  The last panel is filled up with outputs that are zero.
  *
- * Activations are quantised to int8 in blocks of 32 k (scale amax / 127 in f32), in tiles of 16
- * rows: for each block int8[16][32], and for each row its scale and the block's sums, which bring
- * in the weights' offsets and minima.  See struct qr_acts.
+ * Activations are quantised to int8 in blocks of 32 k, in tiles of 16 rows.  A block's scale is
+ * amax / 127 rounded up to three significant bits, which lets the kernel do without a product for
+ * each row, output and block (qr_act_scale in gemm_layout.h).  Beside the quants stand the scale
+ * and the block's sums, which bring in the weights' offsets and minima.  See struct qr_acts.
  *
  * Order: an output is one chain over k, acc = fma(dw * da, (float)isum, acc), block after block,
  * whatever the number of rows or threads.  Integer sums are exact.  So every variant equals scalar

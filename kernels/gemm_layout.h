@@ -44,6 +44,7 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "kernels/gemm.h"
 
@@ -104,10 +105,11 @@ struct qr_gemm_layout qr_gemm_layout(enum qr_type type);
 /* One row's block of activations: one cache line. */
 struct qr_act_row {
     int8_t q[32];
-    float d;             /* x is about d * q */
+    float d;             /* x is about d * q; three significant bits, (1 + j / 4) * 2^e */
+    float unit;          /* (1.5 * 2^23 + 64 j) * 2^e: see qr_act_scale */
     float s;             /* d * (the sum of q), rounded once: meets the minima */
-    int32_t start_8;     /* -8 * (the sum of q): where a sum over unsigned weights starts, so */
-    int32_t start_128;   /*     that their offset is gone at its end; -128 for bytes */
+    int32_t start_8;     /* -8 * (the sum of q): where a sum over unsigned weights starts, so that
+                            their offset is gone at its end; doubled for 16, times 16 for 128 */
     int32_t start_32[2]; /* -32 * the sums of q[0..16) and q[16..32) */
     float half_s[2];     /* d * those sums: meet Q2_K's minima */
 };
@@ -115,8 +117,43 @@ static_assert(sizeof(struct qr_act_row) == 64, "a row's block is a cache line");
 
 #define QR_ACT_BLOCK_BYTES (64u * (QR_TILE_ROWS + 1))
 
-/* A block whose amax is below this, or not finite, has scale 0: 127 / amax stays finite. */
-#define QR_ACT_AMAX_MIN 0x1p-100f
+/* A block whose amax is outside this is all zero: weight scales (2^-24 to 2^17) times what is
+ * inside neither overflow nor lose bits. */
+#define QR_ACT_AMAX_MIN 0x1p-60f
+#define QR_ACT_AMAX_MAX 0x1p100f
+
+/* A block's scale: amax / 127 rounded up to three significant bits, d = (1 + j / 4) * 2^e.  What
+ * that buys where many rows meet a block of weights:
+ *   - an integer added to the bits of `unit` and `unit` taken off again as a float is the integer
+ *     times 2^e, exactly (up to 2^22 less 2^8): a conversion and a product in one addition;
+ *   - a column's weight scale times 1 + j / 4 is the same for all rows, and there are four of them:
+ *     made once, found at byte 64 j, which are the lowest bits of `unit`.
+ * Both are exact, so nothing of it shows in any bit: what stands in gemm.h is d. */
+struct qr_act_scale {
+    float d, inverse, unit;
+};
+#define QR_ACT_SCALES   4u          /* values of j */
+#define QR_ACT_UNIT_ONE 0x4b400000u /* 1.5 * 2^23: its last bit is 1 */
+
+static inline struct qr_act_scale qr_act_scale(float amax)
+{
+    static const float inverses[QR_ACT_SCALES] = {1.0f, 1.0f / 1.25f, 1.0f / 1.5f, 1.0f / 1.75f};
+    struct qr_act_scale s = {.unit = 0x1.8p23f};
+    float least = amax * (1.0f / 127.0f);
+    uint32_t bits, e, unit, inverse;
+
+    if (!(amax >= QR_ACT_AMAX_MIN && amax <= QR_ACT_AMAX_MAX)) return s;
+    memcpy(&bits, &least, sizeof bits);
+    bits = (bits + 0x1fffffu) & ~0x1fffffu;
+    e = (bits & 0x7f800000u) - 0x3f800000u; /* where a float has it */
+    unit = QR_ACT_UNIT_ONE + e + (bits >> 21 & 3) * 64;
+    memcpy(&inverse, &inverses[bits >> 21 & 3], sizeof inverse);
+    inverse -= e;
+    memcpy(&s.d, &bits, sizeof s.d);
+    memcpy(&s.inverse, &inverse, sizeof s.inverse);
+    memcpy(&s.unit, &unit, sizeof s.unit);
+    return s;
+}
 
 static inline struct qr_act_row *qr_act_row(const struct qr_acts *acts, uint32_t row,
                                             uint32_t block)

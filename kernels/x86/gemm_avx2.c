@@ -173,7 +173,7 @@ INLINE void sum_bytes(struct sums *out, enum qr_type type, uint32_t rows_n, cons
     for (uint32_t r = 0; r < rows_n; r++) {
         __m256i sum = _mm256_add_epi32(widen(low_sum[r]),
                                        _mm256_madd_epi16(high_sum[r], _mm256_set1_epi16(16)));
-        out->sum[r] = _mm256_add_epi32(sum, _mm256_set1_epi32(a[r].start_128));
+        out->sum[r] = _mm256_add_epi32(sum, _mm256_set1_epi32(16 * a[r].start_8));
     }
 }
 

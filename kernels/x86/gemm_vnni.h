@@ -15,18 +15,29 @@
 
 /* ---- rows with one block -------------------------------------------------------------------- */
 
-INLINE __m512i four_k(const struct qr_act_row *a, uint32_t t)
+/* sum + 16 columns' dots of four k, which are one operand in memory.  As an intrinsic gcc makes two
+ * instructions and a register of it, and then has too few for the sums. */
+INLINE __m512i add_dots(__m512i sum, __m512i weights, const struct qr_act_row *a, uint32_t t)
 {
-    int32_t word;
-    __builtin_memcpy(&word, a->q + 4 * t, sizeof word);
-    return _mm512_set1_epi32(word);
+    const int8_t(*four)[4] = (const int8_t(*)[4])(a->q + 4 * t);
+    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(weights), "m"(*four));
+    return sum;
 }
 
 INLINE __m512 add_sum(enum qr_type type, const struct block *w, const struct qr_act_row *a,
-                      __m512i sum, __m512 acc)
+                      const struct products *p, __m512i sum, __m512 acc)
 {
-    __m512 scale = _mm512_mul_ps(w->d, _mm512_set1_ps(a->d));
-    acc = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(sum), acc);
+    __m512 scale, value;
+    if (p) {
+        uint32_t at;
+        memcpy(&at, &a->unit, sizeof at);
+        scale = _mm512_load_ps((const float *)((const char *)p->d + (at & 0xff)));
+        value = _mm512_sub_ps(_mm512_castsi512_ps(sum), _mm512_set1_ps(a->unit));
+    } else {
+        scale = _mm512_mul_ps(w->d, _mm512_set1_ps(a->d));
+        value = _mm512_cvtepi32_ps(sum);
+    }
+    acc = _mm512_fmadd_ps(scale, value, acc);
     if (adds_minimum(type)) acc = _mm512_fmadd_ps(w->m[0], _mm512_set1_ps(a->s), acc);
     if (takes_minimum(type)) acc = _mm512_fnmadd_ps(w->m[0], _mm512_set1_ps(a->s), acc);
     if (type == QR_TYPE_Q2_K) {
@@ -42,14 +53,14 @@ INLINE __m512 add_sum(enum qr_type type, const struct block *w, const struct qr_
 
 /* rows_n (1 to 4) rows together: as many dot chains as the instruction's latency asks for. */
 INLINE void add_rows(__m512 *acc, enum qr_type type, uint32_t rows_n, const struct block *w,
-                     const struct qr_act_row *a)
+                     const struct products *p, const struct qr_act_row *a)
 {
     __m512i sum0, sum1, sum2, sum3;
-#define START(r) sum##r = r < rows_n ? start_of(type, a + r) : _mm512_setzero_si512();
+#define START(r) sum##r = r < rows_n ? start_of(type, p != NULL, a + r) : _mm512_setzero_si512();
 #define DOT(r)                                                                                     \
-    if (r < rows_n) sum##r = _mm512_dpbusd_epi32(sum##r, w->w[t], four_k(a + r, t));
+    if (r < rows_n) sum##r = add_dots(sum##r, w->w[t], a + r, t);
 #define ADD(r)                                                                                     \
-    if (r < rows_n) acc[r] = add_sum(type, w, a + r, sum##r, acc[r]);
+    if (r < rows_n) acc[r] = add_sum(type, w, a + r, p, sum##r, acc[r]);
     FOR_ROWS(START)
     UNROLL
     for (uint32_t t = 0; t < 8; t++) {
@@ -67,7 +78,7 @@ INLINE __m512i half_sum(enum qr_type type, const struct block *w, const struct q
     __m512i sum = half_start_of(type, a, half);
     UNROLL
     for (uint32_t t = 4 * half; t < 4 * half + 4; t++)
-        sum = _mm512_dpbusd_epi32(sum, w->w[t], four_k(a, t));
+        sum = add_dots(sum, w->w[t], a, t);
     return _mm512_mullo_epi32(sum, w->scale[half]);
 }
 
@@ -76,7 +87,7 @@ INLINE void add_row_halves(__m512 *acc, enum qr_type type, const struct block *w
                            const struct qr_act_row *a)
 {
     __m512i sum = _mm512_add_epi32(half_sum(type, w, a, 0), half_sum(type, w, a, 1));
-    *acc = add_sum(type, w, a, sum, *acc);
+    *acc = add_sum(type, w, a, NULL, sum, *acc);
 }
 
 /* ---- one panel with up to 16 rows ----------------------------------------------------------- */
@@ -96,6 +107,7 @@ INLINE void store_rows(const __m512 *acc, uint32_t rows_n, const struct tile *t)
 INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *tile)
 {
     const bool half_sums = scales_half_sums(type, rows_n);
+    const bool tabled = !half_sums && rows_n >= TABLED_ROWS_MIN;
     const uint32_t step = half_sums ? 1 : 4;
     const uint32_t group_blocks = group_blocks_of(type), group_bytes = group_bytes_of(type);
     const uint32_t block_bytes = group_bytes / group_blocks;
@@ -112,15 +124,17 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
             const struct qr_act_row *a = (const struct qr_act_row *)acts;
             const uint8_t *ahead = group + PREFETCH_BYTES + (size_t)b * block_bytes;
             struct block w;
+            struct products products;
             if (rows_n >= PREFETCH_ROWS_MIN) prefetch_block(ahead, block_bytes);
             load_block(&w, type, rows_n, group, b);
+            if (tabled) multiply_scales(&products, w.d);
             UNROLL
             for (uint32_t r = 0; r < QR_TILE_ROWS && r < rows_n; r += step) {
                 uint32_t some = rows_n - r < step ? rows_n - r : step;
                 if (half_sums)
                     add_row_halves(acc + r, type, &w, a + r);
                 else
-                    add_rows(acc + r, type, some, &w, a + r);
+                    add_rows(acc + r, type, some, &w, tabled ? &products : NULL, a + r);
             }
         }
     }

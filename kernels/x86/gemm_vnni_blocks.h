@@ -24,8 +24,16 @@ struct block {
     __m512 m[2]; /* the minima: one for all k, or one for each half */
 };
 
+/* The block's scales times any activation's, its power of two apart. */
+struct products {
+    float d[QR_ACT_SCALES][QR_PANEL_N] __attribute__((aligned(64)));
+};
+
 /* With so many rows and fewer, scaling half sums is cheaper than unpacking weights with scales. */
 #define FEW_ROWS 4u
+
+/* From so many rows on a block's scales are multiplied by all of an activation's that there are. */
+#define TABLED_ROWS_MIN 5u
 
 /* ---- numbers beside the weights ------------------------------------------------------------- */
 
@@ -296,21 +304,47 @@ INLINE void load_block(struct block *out, enum qr_type type, uint32_t rows_n, co
     }
 }
 
-/* Where the integer sum starts, so that the weights' unsigned offset is gone at its end. */
-INLINE __m512i start_of(enum qr_type type, const struct qr_act_row *a)
+/* The products with any activation's scale, its power of two apart: 11 bits, 17 in K-quants, times
+ * 3, so they are exact. */
+INLINE void multiply_scales(struct products *out, __m512 d)
 {
+    _mm512_store_ps(out->d[0], d);
+    _mm512_store_ps(out->d[1], _mm512_mul_ps(d, _mm512_set1_ps(1.25f)));
+    _mm512_store_ps(out->d[2], _mm512_mul_ps(d, _mm512_set1_ps(1.5f)));
+    _mm512_store_ps(out->d[3], _mm512_mul_ps(d, _mm512_set1_ps(1.75f)));
+}
+
+/* What takes the weights' unsigned offset off a sum. */
+INLINE __m512i offset_of(enum qr_type type, const struct qr_act_row *a)
+{
+    const __m512i start_8 = _mm512_set1_epi32(a->start_8);
     switch (type) {
-    case QR_TYPE_Q4_0: return _mm512_set1_epi32(a->start_8);
-    case QR_TYPE_Q5_0: return _mm512_slli_epi32(_mm512_set1_epi32(a->start_8), 1); /* 16 */
-    case QR_TYPE_Q3_K: /* 128 - 4 */ return _mm512_set1_epi32(a->start_128 - (a->start_8 >> 1));
+    case QR_TYPE_Q4_0: return start_8;
+    case QR_TYPE_Q5_0: return _mm512_slli_epi32(start_8, 1); /* 16 */
+    case QR_TYPE_Q3_K:                                       /* 128 - 4 */
+        return _mm512_sub_epi32(_mm512_slli_epi32(start_8, 4), _mm512_srai_epi32(start_8, 1));
     case QR_TYPE_Q8_0:
     case QR_TYPE_IQ4_NL:
-    case QR_TYPE_IQ4_XS: return _mm512_set1_epi32(a->start_128);
+    case QR_TYPE_IQ4_XS: return _mm512_slli_epi32(start_8, 4); /* 128 */
     default: return _mm512_setzero_si512();
     }
 }
 
-/* The same for a half's sum of q. */
+INLINE bool has_offset(enum qr_type type)
+{
+    return type == QR_TYPE_Q4_0 || type == QR_TYPE_Q5_0 || type == QR_TYPE_Q8_0 ||
+           type == QR_TYPE_Q3_K || type == QR_TYPE_IQ4_NL || type == QR_TYPE_IQ4_XS;
+}
+
+/* Where the integer sum starts. */
+INLINE __m512i start_of(enum qr_type type, bool tabled, const struct qr_act_row *a)
+{
+    __m512i unit = _mm512_castps_si512(_mm512_set1_ps(a->unit));
+    if (!tabled) return offset_of(type, a);
+    return has_offset(type) ? _mm512_add_epi32(unit, offset_of(type, a)) : unit;
+}
+
+/* The offset of a half's sum. */
 INLINE __m512i half_start_of(enum qr_type type, const struct qr_act_row *a, uint32_t half)
 {
     __m512i start_32 = _mm512_set1_epi32(a->start_32[half]);

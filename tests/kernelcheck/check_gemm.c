@@ -57,6 +57,8 @@ static void problem_deinit(struct problem *p)
     kc_memory_free(p->acts_memory);
 }
 
+#define MOST (127.0f / 32.0f) /* its scale has no bits to round */
+
 static void fill_acts(struct problem *p, const struct qr_gemm_kernels *k, struct kc_random *r,
                       uint32_t rows_n)
 {
@@ -64,8 +66,8 @@ static void fill_acts(struct problem *p, const struct qr_gemm_kernels *k, struct
     for (uint32_t row = 0; row < rows_n; row++) {
         for (uint32_t i = 0; i < p->m.k; i++) {
             x[i] = kc_random_normal(r);
-            if (row % 5 == 3) x[i] = x[i] < 0 ? -2.5f : 2.5f; /* all quants +-127 */
-            if (row % 5 == 4) x[i] = row % 2 ? -2.5f : 2.5f;  /* all on one side */
+            if (row % 5 == 3) x[i] = x[i] < 0 ? -MOST : MOST; /* all quants +-127 */
+            if (row % 5 == 4) x[i] = row % 2 ? -MOST : MOST;  /* all on one side */
         }
         k->quantize(&p->acts, row, 0, x, p->m.k);
     }
@@ -99,6 +101,36 @@ static bool check_part(struct problem *p, qr_gemm_fn *fn, qr_gemm_fn *spec, cons
     return ok;
 }
 
+#define ROWS_MANY 512u
+
+/* Any number of rows up to ROWS_MANY, one scalar run being what all are held against: slabs, tiles
+ * and what is left over fall differently in each. */
+static bool check_each_count(enum qr_type type, qr_gemm_fn *fn, qr_gemm_fn *spec,
+                             const struct qr_kernels *scalar, char *message, size_t size)
+{
+    uint32_t unit = qr_type_traits(type)->block_n, k = unit > 32 ? 4 * unit : 18 * unit;
+    struct kc_random r = {.state = 99 + (uint64_t)type};
+    struct problem p;
+    bool ok = true;
+
+    problem_init(&p, &r, type, 20, k, ROWS_MANY);
+    fill_acts(&p, &scalar->gemm, &r, ROWS_MANY);
+    size_t stride = (size_t)p.m.panels_n * QR_PANEL_N;
+    float *got = kc_memory(ROWS_MANY * stride * sizeof *got);
+    float *want = kc_memory(ROWS_MANY * stride * sizeof *want);
+    spec(&p.m, 0, p.m.panels_n, &p.acts, 0, ROWS_MANY, want, stride, false);
+    for (uint32_t rows_n = 1; ok && rows_n <= ROWS_MANY; rows_n++) {
+        char what[64];
+        snprintf(what, sizeof what, "n %u, k %u, %u rows", p.m.n, p.m.k, rows_n);
+        fn(&p.m, 0, p.m.panels_n, &p.acts, 0, rows_n, got, stride, false);
+        ok = kc_equal_bits(got, want, rows_n, p.m.n, stride, what, message, size);
+    }
+    kc_memory_free(got);
+    kc_memory_free(want);
+    problem_deinit(&p);
+    return ok;
+}
+
 static bool check_type(enum qr_type type, const struct qr_kernels *k,
                        const struct qr_kernels *scalar, char *message, size_t size)
 {
@@ -122,7 +154,7 @@ static bool check_type(enum qr_type type, const struct qr_kernels *k,
         ok = ok && check_part(&p, fn, spec, rows, panels, false, message, size);
         problem_deinit(&p);
     }
-    return ok;
+    return ok && check_each_count(type, fn, spec, scalar, message, size);
 }
 
 /* ---- time ---------------------------------------------------------------------------------- */

@@ -59,9 +59,66 @@ static void random_row(float *x, uint32_t n, uint32_t seed)
     }
 }
 
-/* Goal: a quantised value is within half a step of the value, the greatest is +-127, and the sums
- * are the sums.
- * Method: random rows, every level; each field recomputed. */
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* Goal: a block's scale is the least one of three significant bits that brings its greatest value
+ * to 127 or less, and is what `unit` says: a power of two, and in its lowest bits which quarter.
+ * Method: amax from the least to the greatest that is served, a quarter of a percent apart. */
+static void scales_have_three_bits(void **state)
+{
+    (void)state;
+    for (float amax = QR_ACT_AMAX_MIN; amax <= QR_ACT_AMAX_MAX; amax *= 1.0025f) {
+        struct qr_act_scale s = qr_act_scale(amax);
+        uint32_t quarter = bits_of(s.d) >> 21 & 3;
+        float power = s.d / (1.0f + 0.25f * (float)quarter);
+        assert_true((bits_of(s.d) & 0x1fffff) == 0 && frexpf(power, &(int){0}) == 0.5f);
+        assert_true(s.unit == (0x1.8p23f + 64.0f * (float)quarter) * power);
+        assert_true((bits_of(s.unit) & 0xff) == 64 * quarter);
+        assert_true(fabsf(s.inverse * s.d - 1.0f) < 1e-6f);
+        assert_true(amax <= s.d * 127.0001f);
+        assert_true(amax > s.d *
+                               (quarter ? 1.0f - 0.25f / (1.0f + 0.25f * (float)quarter) : 0.875f) *
+                               126.999f);
+    }
+}
+
+/* Goal: what stands outside is a block of zeros, and does no harm in the arithmetic of units. */
+static void scales_outside_are_zero(void **state)
+{
+    static const float outside[] = {0.0f, 0x1p-61f, 1e-45f, 0x1p101f, INFINITY, NAN};
+    (void)state;
+    for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
+        struct qr_act_scale s = qr_act_scale(outside[i]);
+        assert_true(s.d == 0.0f && s.inverse == 0.0f && s.unit == 0x1.8p23f);
+    }
+}
+
+/* Goal: an integer added to a unit's bits is that many units, exactly.
+ * Method: the greatest sums that a block of 8-bit weights can have, at every quarter. */
+static void units_count_exactly(void **state)
+{
+    static const int32_t sums[] = {0, 1, -1, 32 * 255 * 127, -32 * 128 * 127, 1040385, -520191};
+    (void)state;
+    for (float amax = 0x1p-60f; amax <= 0x1p100f; amax *= 1.19f) {
+        struct qr_act_scale s = qr_act_scale(amax);
+        float power = s.d / (1.0f + 0.25f * (float)(bits_of(s.d) >> 21 & 3));
+        for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++) {
+            uint32_t bits = bits_of(s.unit) + (uint32_t)sums[i];
+            float sum;
+            memcpy(&sum, &bits, sizeof sum);
+            assert_true(sum - s.unit == (float)sums[i] * power);
+        }
+    }
+}
+
+/* Goal: a quantised value is within half a step of the value, the greatest uses at least four
+ * fifths of the range, and the sums are the sums. Method: random rows, every level; each field
+ * recomputed. */
 static void fields_say_what_they_are(void **state)
 {
     struct fixture *f = *state;
@@ -83,13 +140,12 @@ static void fields_say_what_they_are(void **state)
                     if (abs(a->q[i]) > most) most = abs(a->q[i]);
                     amax = fmaxf(amax, fabsf(x[b * 32 + i]));
                 }
-                assert_int_equal(most, 127);
-                assert_true(a->d == amax / 127.0f);
+                assert_true(most >= 101 && most <= 127);
+                assert_true(a->d == qr_act_scale(amax).d && a->unit == qr_act_scale(amax).unit);
                 assert_true(a->s == a->d * (float)(sums[0] + sums[1]));
                 assert_int_equal(a->start_8, -8 * (sums[0] + sums[1]));
                 assert_int_equal(a->start_32[0], -32 * sums[0]);
                 assert_int_equal(a->start_32[1], -32 * sums[1]);
-                assert_int_equal(a->start_128, -128 * (sums[0] + sums[1]));
                 assert_true(a->half_s[0] == a->d * (float)sums[0]);
                 assert_true(a->half_s[1] == a->d * (float)sums[1]);
             }
@@ -120,6 +176,7 @@ static void zero_and_tiny_blocks_are_zero(void **state)
     struct fixture *f = *state;
     struct qr_act_row zero;
     memset(&zero, 0, sizeof zero);
+    zero.unit = 0x1.8p23f;
     for (size_t l = 0; l < 3; l++) {
         qr_quantize_fn *quantize = kernel_of(levels[l]);
         if (!quantize) continue;
@@ -181,15 +238,18 @@ static void not_finite_harms_its_own_block_only(void **state)
         x[32] = NAN;
         x[40] = -INFINITY;
         quantize(&f->acts, 1, 0, x, K);
-        assert_memory_equal(qr_act_row(&f->acts, 0, 1), &before[0], 64);
-        assert_memory_equal(qr_act_row(&f->acts, 1, 0), &before[1], 64);
-        assert_memory_equal(qr_act_row(&f->acts, 2, 1), &before[2], 64);
+        assert_memory_equal(qr_act_row(&f->acts, 0, 1), &before[0], sizeof before[0]);
+        assert_memory_equal(qr_act_row(&f->acts, 1, 0), &before[1], sizeof before[0]);
+        assert_memory_equal(qr_act_row(&f->acts, 2, 1), &before[2], sizeof before[0]);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scales_have_three_bits),
+        cmocka_unit_test(scales_outside_are_zero),
+        cmocka_unit_test(units_count_exactly),
         cmocka_unit_test_setup_teardown(fields_say_what_they_are, setup, teardown),
         cmocka_unit_test_setup_teardown(halves_round_to_even, setup, teardown),
         cmocka_unit_test_setup_teardown(zero_and_tiny_blocks_are_zero, setup, teardown),

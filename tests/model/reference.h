@@ -37,6 +37,15 @@ static inline void reference_row(const struct qr_gguf_tensor *t, uint32_t row, f
     qr_dequantize((enum qr_type)t->type, t->data + row * bytes, out, (size_t)t->dims[0]);
 }
 
+/* The least number of three significant bits that is not less than x. */
+static inline float reference_scale(float x)
+{
+    int e;
+    float fraction = frexpf(x, &e); /* 0.5 to 1 */
+
+    return ldexpf(ceilf(fraction * 8.0f), e - 3);
+}
+
 /* x rounded as the kernels round it, in floats. */
 static inline void reference_round(double *x, uint32_t n)
 {
@@ -44,7 +53,7 @@ static inline void reference_round(double *x, uint32_t n)
         float amax = 0;
         for (uint32_t j = 0; j < 32; j++)
             amax = fmaxf(amax, fabsf((float)x[i + j]));
-        float scale = amax / 127.0f;
+        float scale = reference_scale(amax / 127.0f);
         for (uint32_t j = 0; j < 32; j++)
             x[i + j] = scale > 0 ? rint((double)((float)x[i + j] / scale)) * (double)scale : 0;
     }
