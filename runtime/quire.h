@@ -316,6 +316,11 @@ enum {
     QUIRE_REQUEST_SEEDED = 4           /* seed counts; otherwise one is drawn */
 };
 
+struct quire_logit_bias {
+    int32_t token;
+    float bias; /* [-100, 100] */
+};
+
 struct quire_request {
     size_t size;
     const int32_t *prompt; /* [prompt_n], at least one id */
@@ -345,6 +350,14 @@ struct quire_request {
         priority; /* lower goes first; default 0.  Within a priority clients have fair shares: */
     struct quire_text client; /* whose request it is, any bytes; n = 0: one client's like others */
     struct quire_text end_user; /* for whom the client asks: they divide their client's share */
+    /* What is done to the logits before a token is drawn, in this order; logprobs are of the logits
+     * as they came.  A fork's prompt is all that its parent has. */
+    const struct quire_logit_bias *logit_bias; /* [logit_bias_n], added; up to 300 */
+    size_t logit_bias_n;
+    float repetition_penalty; /* > 0; tokens of the prompt and generated ones: divides a positive
+                                 logit, multiplies another; 0 or 1: none */
+    float frequency_penalty;  /* [-2, 2]; generated tokens: subtracted as often as generated */
+    float presence_penalty;   /* [-2, 2]; generated tokens: subtracted once */
 };
 QUIRE_API void quire_request_defaults_sized(struct quire_request *request, size_t size);
 static inline void quire_request_defaults(struct quire_request *request)

@@ -18,6 +18,9 @@
 #define QR_STOP_STRINGS_MAX 16u
 #define QR_STOP_BYTES_MAX 1024u        /* one stop string; held-back text is at most this long */
 #define QR_STOP_IDS_MAX 64u
+#define QR_LOGIT_BIAS_MAX 300u         /* OpenAI's */
+#define QR_BIAS_MAX 100.0f             /* OpenAI's, of either sign */
+#define QR_PENALTY_MAX 2.0f            /* OpenAI's for presence and frequency, of either sign */
 #define QR_CACHE_SALT_MAX 1088u        /* a caller's 1,024 and its name; a hash is kept */
 #define QR_CHOICES_MAX 128u            /* OpenAI's n */
 #define QR_LOGPROBS_MAX 20u            /* OpenAI's */

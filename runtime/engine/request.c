@@ -41,6 +41,7 @@ static size_t lay_out(char *base, const struct quire_request *from,
     struct qr_request *r = part(&parts, sizeof *r);
     size_t room = tokenizer ? qr_detokenizer_room(tokenizer) : 0;
     int32_t *stop_ids = part(&parts, from->stop_ids_n * sizeof *stop_ids);
+    struct quire_logit_bias *bias = part(&parts, from->logit_bias_n * sizeof *bias);
     uint32_t inside =
         from->max_tokens < GENERATED_INSIDE_MAX ? from->max_tokens : GENERATED_INSIDE_MAX;
     int32_t *prompt = part(&parts, (from->prompt_n + inside) * sizeof *prompt);
@@ -51,8 +52,10 @@ static size_t lay_out(char *base, const struct quire_request *from,
     memset(r, 0, sizeof *r);
     if (from->prompt_n) memcpy(prompt, from->prompt, from->prompt_n * sizeof *prompt);
     if (from->stop_ids_n) memcpy(stop_ids, from->stop_ids, from->stop_ids_n * sizeof *stop_ids);
+    if (from->logit_bias_n) memcpy(bias, from->logit_bias, from->logit_bias_n * sizeof *bias);
     r->prompt = prompt;
     r->stop_ids = stop_ids;
+    r->sampling.penalties.bias = bias;
     r->generated = prompt + from->prompt_n;
     r->generated_max = inside;
     r->tail = tail;
@@ -82,6 +85,11 @@ struct qr_request *qr_request_create(const struct quire_request *from,
         .top_k = from->top_k > 0 ? (uint32_t)from->top_k : 0,
         .seed = from->seed,
         .logprobs = from->logprobs,
+        .penalties = {.repetition = from->repetition_penalty,
+                      .frequency = from->frequency_penalty,
+                      .presence = from->presence_penalty,
+                      .bias = r->sampling.penalties.bias,
+                      .bias_n = (uint32_t)from->logit_bias_n},
     };
     r->seq = QR_SEQ_NONE;
     atomic_init(&r->cancelled, false);

@@ -300,11 +300,16 @@ static int32_t draw(const struct qr_row_kernels *kernels, const struct qr_sample
 
 void qr_sample(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
                const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
-               uint64_t index, const struct qr_banned *banned, uint32_t banned_n,
+               const struct qr_known *known, const struct qr_banned *banned, uint32_t banned_n,
                struct qr_choice *choice)
 {
     const float *row = logits;
 
+    if (qr_penalties_any(&sampling->penalties)) {
+        memcpy(scratch->row, logits, vocab_n * sizeof *logits);
+        row = scratch->row;
+        qr_penalize(&sampling->penalties, known, scratch->row, scratch->counts);
+    }
     for (uint32_t b = 0; b < banned_n; b++) {
         if (!banned[b].ids_n) continue;
         if (row == logits) {
@@ -314,7 +319,8 @@ void qr_sample(const struct qr_row_kernels *kernels, const struct qr_sampler_scr
         for (uint32_t i = 0; i < banned[b].ids_n; i++)
             scratch->row[banned[b].ids[i]] = BANNED;
     }
-    choice->token = draw(kernels, scratch, sampling, row, vocab_n, index);
+    choice->token =
+        draw(kernels, scratch, sampling, row, vocab_n, known->tokens_n - known->prompt_n);
     assert(choice->token >= 0 && (uint32_t)choice->token < vocab_n);
     add_logprobs(kernels, scratch, sampling, logits, vocab_n, choice);
 }

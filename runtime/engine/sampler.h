@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* sampler -- a row of logits to a token and its logprobs.
  *
- * In vLLM's order: banned tokens out (min_tokens), temperature, min_p, top_k, top_p, draw.  A
+ * In vLLM's order: logit_bias and penalties (penalties.h), banned tokens out (min_tokens), which
+ * nothing brings back, temperature, min_p, top_k, top_p, draw.  A
  * temperature below QR_GREEDY_BELOW is greedy: the greatest logit, the lowest id of equals.
  *   min_p   keeps tokens of at least min_p times the best one's probability;
  *   top_k   keeps the k best, the lowest ids of equals;
@@ -23,6 +24,7 @@
 
 #include "kernels/rows.h"
 #include "runtime/base/limits.h"
+#include "runtime/engine/penalties.h"
 #include "runtime/quire.h"
 
 #define QR_GREEDY_BELOW 1e-5f /* vLLM's */
@@ -34,6 +36,7 @@ struct qr_sampling {
     uint32_t top_k; /* 0: off */
     uint64_t seed;
     int32_t logprobs; /* -1: none; else the number of alternatives */
+    struct qr_penalties penalties;
 };
 
 struct qr_banned { /* tokens that may not be drawn */
@@ -52,15 +55,16 @@ struct qr_sampler_scratch {
     struct qr_scored *best; /* [vocab_n] */
     float *row;             /* [vocab_n] */
     float *weights;         /* [vocab_n] */
+    uint32_t *counts;       /* [vocab_n], all 0 between two rows */
 };
 
 /* 64 random bits for (key, counter). */
 uint64_t qr_draw(uint64_t key, uint64_t counter);
 
-/* The token at `index` (among the generated) from its row of vocab_n logits. */
+/* The token behind those that are known, from its row of vocab_n logits. */
 void qr_sample(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
                const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
-               uint64_t index, const struct qr_banned *banned, uint32_t banned_n,
+               const struct qr_known *known, const struct qr_banned *banned, uint32_t banned_n,
                struct qr_choice *choice);
 
 /* Logprobs of a token that is given: a prompt's. */

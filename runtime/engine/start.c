@@ -210,7 +210,8 @@ static bool take_scratch(quire_engine *e, uint32_t threads)
         scratch->best = qr_alloc_aligned(&e->allocator, vocab_n * sizeof *scratch->best);
         scratch->row = qr_alloc_aligned(&e->allocator, vocab_n * sizeof *scratch->row);
         scratch->weights = qr_alloc_aligned(&e->allocator, vocab_n * sizeof *scratch->weights);
-        if (!scratch->best || !scratch->row || !scratch->weights) return false;
+        scratch->counts = qr_alloc_zero(&e->allocator, vocab_n, sizeof *scratch->counts);
+        if (!scratch->best || !scratch->row || !scratch->weights || !scratch->counts) return false;
     }
     return true;
 }
@@ -372,6 +373,7 @@ void qr_engine_release(quire_engine *e)
         qr_free_aligned(&a, e->scratch[i].best);
         qr_free_aligned(&a, e->scratch[i].row);
         qr_free_aligned(&a, e->scratch[i].weights);
+        qr_free(&a, e->scratch[i].counts);
     }
     qr_free(&a, e->scratch);
     qr_team_destroy(e->team);

@@ -87,9 +87,10 @@ static void sample_rows(void *work, uint32_t begin, uint32_t end, uint32_t threa
             qr_score(kernels, scratch, &sampling, logits, vocab_n, r->prompt[draw->prompt_index],
                      &draw->choice);
         } else {
+            const struct qr_known known = {r->prompt, r->prompt_n, r->prompt_n + r->generated_n};
             uint32_t banned_n = banned_now(e, r, banned);
-            qr_sample(kernels, scratch, &sampling, logits, vocab_n, r->generated_n, banned,
-                      banned_n, &draw->choice);
+            qr_sample(kernels, scratch, &sampling, logits, vocab_n, &known, banned, banned_n,
+                      &draw->choice);
         }
     }
 }

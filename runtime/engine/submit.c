@@ -118,6 +118,48 @@ static int check_stops(const quire_engine *e, const struct quire_request *r,
     return check_ids(e, "stop_token_ids", r->stop_ids, r->stop_ids_n, error);
 }
 
+static int check_penalty(const char *field, float penalty, struct quire_error *error)
+{
+    if (penalty >= -QR_PENALTY_MAX && penalty <= QR_PENALTY_MAX) return QUIRE_OK;
+    return qr_error_field(error, QUIRE_INVALID, field, "%s is %g; expected -%g to %g", field,
+                          (double)penalty, (double)QR_PENALTY_MAX, (double)QR_PENALTY_MAX);
+}
+
+static int check_bias(const quire_engine *e, const struct quire_request *r,
+                      struct quire_error *error)
+{
+    int status = QUIRE_OK;
+
+    if (r->logit_bias_n > QR_LOGIT_BIAS_MAX || (r->logit_bias_n && !r->logit_bias))
+        return qr_error_field(error, QUIRE_INVALID, "logit_bias",
+                              "there are %zu biases; expected at most %u", r->logit_bias_n,
+                              QR_LOGIT_BIAS_MAX);
+    for (size_t i = 0; i < r->logit_bias_n && !status; i++) {
+        const struct quire_logit_bias *bias = &r->logit_bias[i];
+        status = check_ids(e, "logit_bias", &bias->token, 1, error);
+        if (status || (bias->bias >= -QR_BIAS_MAX && bias->bias <= QR_BIAS_MAX)) continue;
+        status = qr_error_field(error, QUIRE_INVALID, "logit_bias",
+                                "logit_bias[%zu] is %g; expected -%g to %g", i, (double)bias->bias,
+                                (double)QR_BIAS_MAX, (double)QR_BIAS_MAX);
+    }
+    return status;
+}
+
+static int check_penalties(const quire_engine *e, const struct quire_request *r,
+                           struct quire_error *error)
+{
+    int status = check_bias(e, r, error);
+
+    if (!status) status = check_penalty("frequency_penalty", r->frequency_penalty, error);
+    if (!status) status = check_penalty("presence_penalty", r->presence_penalty, error);
+    if (status) return status;
+    if (!(r->repetition_penalty >= 0.0f) || isinf(r->repetition_penalty))
+        return qr_error_field(error, QUIRE_INVALID, "repetition_penalty",
+                              "repetition_penalty is %g; expected more than 0, or 0 for none",
+                              (double)r->repetition_penalty);
+    return QUIRE_OK;
+}
+
 static uint32_t choices_n(const struct quire_request *r)
 {
     uint32_t n = r->n ? r->n : 1;
@@ -271,6 +313,7 @@ static int check_rest(const quire_engine *e, const struct quire_request *from,
     int status = check_choices(e, from, error);
 
     if (!status) status = check_sampling(from, error);
+    if (!status) status = check_penalties(e, from, error);
     if (!status) status = check_stops(e, from, error);
     if (!status) status = check_salt(from, error);
     if (!status) status = check_name("client", from->client, error);

@@ -138,6 +138,11 @@ static bool submit_prompt(struct qr_call *call, size_t which)
     request.top_p = p->top_p;
     request.min_p = p->min_p;
     request.top_k = p->top_k;
+    request.logit_bias = p->logit_bias;
+    request.logit_bias_n = p->logit_bias_n;
+    request.repetition_penalty = p->repetition_penalty;
+    request.frequency_penalty = p->frequency_penalty;
+    request.presence_penalty = p->presence_penalty;
     request.seed = p->seed;
     request.flags = (p->ignore_eos ? QUIRE_REQUEST_IGNORE_EOS : 0u) |
                     (scores ? QUIRE_REQUEST_PROMPT_LOGPROBS : 0u) |

@@ -93,6 +93,67 @@ static bool read_sampling(const struct qr_json *body, struct qr_params *p, struc
     return true;
 }
 
+/* "17": a token of the vocabulary. */
+static bool token_of(struct quire_text key, uint32_t vocab_n, int32_t *token)
+{
+    uint64_t id = 0;
+    for (size_t i = 0; i < key.n; i++) {
+        if (key.data[i] < '0' || key.data[i] > '9') return false;
+        id = id * 10 + (uint64_t)(key.data[i] - '0');
+        if (id >= vocab_n) return false;
+    }
+    *token = (int32_t)id;
+    return key.n > 0;
+}
+
+/* {"17": -100, ...}; what is past OpenAI's range is taken as its end, as vLLM does. */
+static bool read_bias(const struct qr_json *body, const struct qr_model_limits *limits,
+                      struct qr_params *p, struct qr_failure *f)
+{
+    const struct qr_json *biases = qr_json_get(body, "logit_bias");
+    struct qr_json_member member = {0};
+    if (!biases) return true;
+    if (qr_json_type(biases) != QR_JSON_OBJECT) {
+        return wrong_type(f, "logit_bias", "an object", biases);
+    }
+    if (qr_json_length(biases) > QR_LOGIT_BIAS_MAX) {
+        return qr_fail_field(f, "logit_bias", "logit_bias has at most %u tokens",
+                             QR_LOGIT_BIAS_MAX);
+    }
+    while (qr_json_next(biases, &member)) {
+        struct quire_logit_bias *bias = &p->logit_bias[p->logit_bias_n++];
+        double value;
+        if (!token_of(member.key, limits->vocab_n, &bias->token)) {
+            return qr_fail_field(f, "logit_bias",
+                                 "a key of logit_bias must be a token id from 0 to %u",
+                                 limits->vocab_n - 1);
+        }
+        if (!qr_json_number(member.value, &value)) {
+            return qr_fail_field(f, "logit_bias",
+                                 "logit_bias of token %" PRId32 " must be a number, not %s",
+                                 bias->token, qr_json_type_name(qr_json_type(member.value)));
+        }
+        bias->bias = (float)fmax(-(double)QR_BIAS_MAX, fmin(value, (double)QR_BIAS_MAX));
+    }
+    return true;
+}
+
+static bool read_penalties(const struct qr_json *body, const struct qr_model_limits *limits,
+                           struct qr_params *p, struct qr_failure *f)
+{
+    const double most = (double)QR_PENALTY_MAX;
+    double presence = 0, frequency = 0, repetition = 1;
+    if (!field_number(body, "presence_penalty", -most, false, most, &presence, f) ||
+        !field_number(body, "frequency_penalty", -most, false, most, &frequency, f) ||
+        !field_number(body, "repetition_penalty", 0, true, FLT_MAX, &repetition, f)) {
+        return false;
+    }
+    p->presence_penalty = (float)presence;
+    p->frequency_penalty = (float)frequency;
+    p->repetition_penalty = (float)repetition > 0 ? (float)repetition : FLT_MIN;
+    return read_bias(body, limits, p, f);
+}
+
 static bool read_lengths(const struct qr_json *body, enum qr_endpoint endpoint,
                          const struct qr_model_limits *limits, struct qr_params *p,
                          struct qr_failure *f)
@@ -243,36 +304,6 @@ static bool read_choices(const struct qr_json *body, struct qr_params *p, struct
     return true;
 }
 
-static bool not_yet(struct qr_failure *f, const char *name)
-{
-    return qr_fail_field(f, name, "%s is not supported yet", name);
-}
-
-/* Fields that will come: their types and ranges are checked, and the value that changes nothing
- * is taken. */
-static bool read_later(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
-{
-    (void)p;
-    double presence = 0, frequency = 0, repetition = 1;
-    struct quire_text text;
-    if (!qr_field_string(body, "model", &text, f) ||
-        !field_number(body, "presence_penalty", -2, false, 2, &presence, f) ||
-        !field_number(body, "frequency_penalty", -2, false, 2, &frequency, f) ||
-        !field_number(body, "repetition_penalty", 0, true, FLT_MAX, &repetition, f)) {
-        return false;
-    }
-    if (presence != 0) return not_yet(f, "presence_penalty");
-    if (frequency != 0) return not_yet(f, "frequency_penalty");
-    if (repetition != 1) return not_yet(f, "repetition_penalty");
-
-    const struct qr_json *bias = qr_json_get(body, "logit_bias");
-    if (bias && qr_json_type(bias) != QR_JSON_OBJECT) {
-        return wrong_type(f, "logit_bias", "an object", bias);
-    }
-    if (qr_json_length(bias) > 0) return not_yet(f, "logit_bias");
-    return true;
-}
-
 /* Whose turn it is. */
 static bool read_turn(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
 {
@@ -299,10 +330,11 @@ bool qr_params_read(const struct qr_json *body, enum qr_endpoint endpoint,
                     const struct qr_model_limits *limits, struct qr_params *params,
                     struct qr_failure *failure)
 {
+    struct quire_text model; /* any name is this server's one model */
     memset(params, 0, sizeof *params);
-    return read_later(body, params, failure) && read_turn(body, params, failure) &&
+    return qr_field_string(body, "model", &model, failure) && read_turn(body, params, failure) &&
            read_answer(body, endpoint, params, failure) && read_choices(body, params, failure) &&
-           read_sampling(body, params, failure) &&
+           read_sampling(body, params, failure) && read_penalties(body, limits, params, failure) &&
            read_lengths(body, endpoint, limits, params, failure) &&
            read_stops(body, limits, params, failure) &&
            read_logprobs(body, endpoint, params, failure) && read_salt(body, params, failure);

@@ -30,6 +30,11 @@ struct qr_params {
     float top_p;
     float min_p;
     int32_t top_k; /* 0: off */
+    float repetition_penalty;
+    float frequency_penalty;
+    float presence_penalty;
+    struct quire_logit_bias logit_bias[QR_LOGIT_BIAS_MAX];
+    uint32_t logit_bias_n;
     bool seeded;
     uint64_t seed;
     bool has_max_tokens;

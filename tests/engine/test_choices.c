@@ -29,7 +29,7 @@ static uint64_t bytes_of_pages(quire_model *model, uint32_t pages_n)
     return stats.page_bytes * pages_n;
 }
 
-/* Draws at temperature 1 with logprobs, n choices. */
+/* Draws at temperature 1 with penalties and logprobs, n choices. */
 static struct quire_request drawn(uint32_t prompt_n, uint32_t max_tokens, uint64_t seed, uint32_t n)
 {
     struct quire_request request = greedy(prompt, prompt_n, max_tokens);
@@ -38,6 +38,9 @@ static struct quire_request drawn(uint32_t prompt_n, uint32_t max_tokens, uint64
     request.seed = seed;
     request.flags |= QUIRE_REQUEST_SEEDED;
     request.logprobs = 3;
+    request.repetition_penalty = 1.1f;
+    request.presence_penalty = 0.5f;
+    request.frequency_penalty = 0.3f;
     request.n = n;
     return request;
 }

@@ -7,6 +7,7 @@ enum { CROWD = 32 };
 
 struct given {
     int32_t prompts[CROWD][200];
+    struct quire_logit_bias bias[CROWD];
     struct quire_request requests[CROWD];
 };
 
@@ -21,6 +22,7 @@ static void make_requests(struct given *g, uint32_t vocab_n)
         uint32_t prompt_n = 1 + (uint32_t)rand_r(&seed) % longest;
         for (uint32_t t = 0; t < prompt_n; t++)
             g->prompts[i][t] = (int32_t)((uint32_t)rand_r(&seed) % vocab_n);
+        g->bias[i] = (struct quire_logit_bias){g->prompts[i][0], 3.0f};
         struct quire_request *r = &g->requests[i];
         *r = greedy(g->prompts[i], prompt_n, 5 + (uint32_t)rand_r(&seed) % answer_n);
         r->logprobs = (int32_t)(i % 5) - 1;
@@ -36,6 +38,15 @@ static void make_requests(struct given *g, uint32_t vocab_n)
             r->temperature = 1.2f;
             r->top_k = 50;
             r->min_p = 0.02f;
+        }
+        if (i % 3 == 1) {
+            r->repetition_penalty = 1.3f;
+            r->presence_penalty = 0.4f;
+            r->frequency_penalty = 0.6f;
+        }
+        if (i % 5 == 2) {
+            r->logit_bias = &g->bias[i];
+            r->logit_bias_n = 1;
         }
     }
 }

@@ -44,6 +44,7 @@ static void bad_fields_are_named(void **state)
     struct quire_request r;
     int32_t outside[] = {1, 5, 1024}, negative[] = {-1}, many[65] = {0};
     struct quire_text text = {"x", 1};
+    static const struct quire_logit_bias biases[301] = {{1, 100.1f}, {1, NAN}, {1024, 1.0f}};
 
 #define BAD(field, name, value)                                                                    \
     do {                                                                                           \
@@ -69,12 +70,28 @@ static void bad_fields_are_named(void **state)
     BAD(min_p, "min_p", -0.1f);
     BAD(min_p, "min_p", 1.5f);
     BAD(top_k, "top_k", -2);
+    BAD(repetition_penalty, "repetition_penalty", -0.5f);
+    BAD(repetition_penalty, "repetition_penalty", INFINITY);
+    BAD(repetition_penalty, "repetition_penalty", NAN);
+    BAD(frequency_penalty, "frequency_penalty", 2.1f);
+    BAD(frequency_penalty, "frequency_penalty", NAN);
+    BAD(presence_penalty, "presence_penalty", -2.1f);
+    BAD(logit_bias_n, "logit_bias", 1);
     BAD(logprobs, "logprobs", 21);
     BAD(logprobs, "logprobs", -2);
     BAD(flags, "flags", 64);
     BAD(stop_n, "stop", 1);
     BAD(stop_ids_n, "stop_token_ids", 1);
 #undef BAD
+    r = good;
+    r.logit_bias = biases;
+    r.logit_bias_n = 301;
+    refused(engine, &r, QUIRE_INVALID, "logit_bias");
+    for (int i = 0; i < 3; i++) { /* too great, not a number, no token */
+        r.logit_bias = biases + i;
+        r.logit_bias_n = 1;
+        refused(engine, &r, QUIRE_INVALID, "logit_bias");
+    }
     r = good;
     r.prompt = outside;
     r.prompt_n = 3;

@@ -255,6 +255,10 @@ static void make_requests(struct given *g, uint32_t vocab_n)
         r->flags |= QUIRE_REQUEST_SEEDED;
         r->seed = i;
         if (i % 5 == 1) r->temperature = 1.0f;
+        if (i % 3 == 1) {
+            r->repetition_penalty = 1.2f;
+            r->frequency_penalty = 0.5f;
+        }
         if (i % 8 == 2) r->flags |= QUIRE_REQUEST_PROMPT_LOGPROBS;
     }
 }

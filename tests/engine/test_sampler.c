@@ -28,6 +28,7 @@ static int make(void **state)
     f->scratch.best = aligned_alloc(64, (VOCAB * sizeof *f->scratch.best + 63) / 64 * 64);
     f->scratch.row = aligned_alloc(64, (VOCAB * sizeof(float) + 63) / 64 * 64);
     f->scratch.weights = aligned_alloc(64, (VOCAB * sizeof(float) + 63) / 64 * 64);
+    f->scratch.counts = calloc(VOCAB, sizeof(uint32_t));
     srand(1);
     for (uint32_t i = 0; i < VOCAB; i++)
         f->logits[i] = (float)(rand() % 20000) / 2000.0f - 5.0f;
@@ -42,18 +43,21 @@ static int drop(void **state)
     free(f->scratch.best);
     free(f->scratch.row);
     free(f->scratch.weights);
+    free(f->scratch.counts);
     free(f);
     return 0;
 }
 
 static const struct qr_sampling plain = {.temperature = 1.0f, .top_p = 1.0f, .logprobs = -1};
 
-static struct qr_choice sample(struct fixture *f, const struct qr_sampling *s, uint64_t index,
+/* The token at `index` after no prompt; what stands before it no setting here looks at. */
+static struct qr_choice sample(struct fixture *f, const struct qr_sampling *s, uint32_t index,
                                const struct qr_banned *banned)
 {
+    const struct qr_known known = {NULL, 0, index};
     struct qr_choice choice;
 
-    qr_sample(&f->kernels.rows, &f->scratch, s, f->logits, VOCAB, index, banned, banned ? 1 : 0,
+    qr_sample(&f->kernels.rows, &f->scratch, s, f->logits, VOCAB, &known, banned, banned ? 1 : 0,
               &choice);
     return choice;
 }
@@ -146,7 +150,7 @@ static void draws_follow_the_distribution(void **state)
         reference(f, &limited, p);
         memset(seen, 0, VOCAB * sizeof *seen);
         for (int d = 0; d < draws; d++)
-            seen[sample(f, &s, (uint64_t)d, NULL).token]++;
+            seen[sample(f, &s, (uint32_t)d, NULL).token]++;
         double chi = 0.0, expected = 0.0, count = 0.0;
         int bins = 0;
         for (uint32_t t = 0; t < VOCAB; t++) {
@@ -176,7 +180,7 @@ static void a_seed_gives_the_same_tokens(void **state)
 
     a.seed = 5;
     b.seed = 6;
-    for (uint64_t i = 0; i < 50; i++) {
+    for (uint32_t i = 0; i < 50; i++) {
         int32_t first = sample(f, &a, i, NULL).token;
         differ += first != sample(f, &b, i, NULL).token;
         assert_int_equal(first, sample(f, &a, i, NULL).token);
@@ -230,11 +234,52 @@ static void banned_tokens_never_come(void **state)
     modes[3].min_p = 0.5f;
     modes[4].temperature = 0.6f;
     for (int m = 0; m < 5; m++)
-        for (uint64_t i = 0; i < 300; i++) {
+        for (uint32_t i = 0; i < 300; i++) {
             int32_t token = sample(f, &modes[m], i, &banned).token;
             for (int b = 0; b < 20; b++)
                 assert_int_not_equal(token, ids[b]);
         }
+}
+
+/* Goal: penalties and biases change what is drawn, in any mode, and no logprob; a banned token
+ * stays banned whatever its bias. Method: the best token by far becomes one that was generated: it
+ * comes no more; another's bias makes that the only one; both banned, neither comes. */
+static void penalties_come_before_the_draw(void **state)
+{
+    struct fixture *f = *state;
+    const struct quire_logit_bias bias = {7, 100.0f};
+    const int32_t seen[] = {3, 3, 5}, both[] = {3, 7};
+    const struct qr_known known = {seen, 1, 3}; /* 3 is the prompt's and generated */
+    const struct qr_banned banned = {both, 2};
+    struct qr_sampling modes[] = {plain, plain, plain, plain, plain};
+    struct qr_choice raw, c;
+
+    f->logits[3] = 40.0f;
+    modes[0].temperature = 0.0f;
+    modes[1].top_k = 5;
+    modes[2].top_p = 0.3f;
+    modes[3].min_p = 0.5f;
+    modes[4].temperature = 0.6f;
+    for (int m = 0; m < 5; m++) {
+        struct qr_sampling s = modes[m];
+        s.logprobs = 3;
+        qr_sample(&f->kernels.rows, &f->scratch, &s, f->logits, VOCAB, &known, NULL, 0, &raw);
+        assert_int_equal(raw.token, 3);
+        s.penalties.repetition = 40.0f;
+        s.penalties.presence = s.penalties.frequency = 2.0f; /* 40 becomes 1 - 2 - 2 */
+        s.penalties.bias = &bias;
+        for (s.seed = 0; s.seed < 200; s.seed++) {
+            s.penalties.bias_n = 0;
+            qr_sample(&f->kernels.rows, &f->scratch, &s, f->logits, VOCAB, &known, NULL, 0, &c);
+            if (m != 4) assert_int_not_equal(c.token, 3);
+            assert_memory_equal(c.top, raw.top, sizeof raw.top[0] * 3);
+            s.penalties.bias_n = 1;
+            qr_sample(&f->kernels.rows, &f->scratch, &s, f->logits, VOCAB, &known, NULL, 0, &c);
+            assert_int_equal(c.token, 7);
+            qr_sample(&f->kernels.rows, &f->scratch, &s, f->logits, VOCAB, &known, &banned, 1, &c);
+            assert_true(c.token != 3 && c.token != 7);
+        }
+    }
 }
 
 /* Goal: a row of NaN or infinities still yields a token of the vocabulary. */
@@ -267,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_seed_gives_the_same_tokens, make, drop),
         cmocka_unit_test_setup_teardown(logprobs_are_raw, make, drop),
         cmocka_unit_test_setup_teardown(banned_tokens_never_come, make, drop),
+        cmocka_unit_test_setup_teardown(penalties_come_before_the_draw, make, drop),
         cmocka_unit_test_setup_teardown(rows_without_numbers_are_survived, make, drop),
     };
 

@@ -302,6 +302,75 @@ static void an_old_client_gets_a_plain_stream(void **state)
     stream_end(&s);
 }
 
+/* The ids of a greedy answer of 60 tokens to [7, 5], with these fields. */
+static json_t *greedy_ids(const char *fields)
+{
+    char body[512];
+    (void)snprintf(body, sizeof body,
+                   "{\"prompt\":[7,5],\"max_tokens\":60,\"temperature\":0,\"ignore_eos\":true,"
+                   "\"return_token_ids\":true%s}",
+                   fields);
+    json_t *json = ask_json(&server, COMPLETIONS, body, 200);
+    json_t *ids = json_incref((json_t *)(uintptr_t)at(json, "choices.0.token_ids"));
+    json_decref(json);
+    assert_int_equal(json_array_size(ids), 60);
+    return ids;
+}
+
+static bool has_id(const json_t *ids, size_t from, json_int_t id)
+{
+    for (size_t i = from; i < json_array_size(ids); i++) {
+        if (json_integer_value(json_array_get(ids, i)) == id) return true;
+    }
+    return false;
+}
+
+/* Goal: each of the four arrives and does what it says.
+ * Method: a bias of 100 makes a token the only one, of -100 none; a great repetition penalty lets
+ * no token come twice, nor one of the prompt; of two tokens a frequency penalty makes as many,
+ * where a presence penalty does not, which changes an answer too. */
+static void penalties_turn_an_answer(void **state)
+{
+    (void)state;
+    json_t *plain = greedy_ids(""), *other = greedy_ids(",\"logit_bias\":{\"9\":100}");
+    for (size_t i = 0; i < 60; i++) {
+        assert_int_equal(json_integer_value(json_array_get(other, i)), 9);
+    }
+    json_decref(other);
+    char fields[128];
+    json_int_t first = json_integer_value(json_array_get(plain, 0));
+    (void)snprintf(fields, sizeof fields, ",\"logit_bias\":{\"%d\":-100}", (int)first);
+    other = greedy_ids(fields);
+    assert_false(has_id(other, 0, first));
+    json_decref(other);
+
+    other = greedy_ids(",\"repetition_penalty\":1e6,\"logit_bias\":{\"7\":50,\"9\":50}");
+    assert_int_equal(json_integer_value(json_array_get(other, 0)), 9); /* 7 is the prompt's */
+    for (size_t i = 0; i < 60; i++) {
+        json_int_t id = json_integer_value(json_array_get(other, i));
+        assert_false(id == 7 || id == 5 || has_id(other, i + 1, id));
+    }
+    json_decref(other);
+
+    static const char two[] = ",\"logit_bias\":{\"7\":50,\"9\":50},\"%s_penalty\":2";
+    (void)snprintf(fields, sizeof fields, two, "presence");
+    json_t *presence = greedy_ids(fields);
+    (void)snprintf(fields, sizeof fields, two, "frequency");
+    json_t *frequency = greedy_ids(fields);
+    size_t sevens_n = 0;
+    for (size_t i = 0; i < 60; i++) {
+        sevens_n += json_integer_value(json_array_get(frequency, i)) == 7;
+    }
+    assert_in_range(sevens_n, 20, 40);
+    assert_false(json_equal(presence, frequency));
+    other = greedy_ids(",\"presence_penalty\":2");
+    assert_false(json_equal(plain, other));
+    json_decref(other);
+    json_decref(presence);
+    json_decref(frequency);
+    json_decref(plain);
+}
+
 /* Goal: what is wrong is a 400 that names the field, in OpenAI's shape, and nothing crashes. */
 static void bad_requests_are_explained(void **state)
 {
@@ -457,6 +526,7 @@ int main(void)
         cmocka_unit_test(a_stream_adds_up_to_the_answer),
         cmocka_unit_test(the_same_alone_and_in_a_crowd),
         cmocka_unit_test(an_old_client_gets_a_plain_stream),
+        cmocka_unit_test(penalties_turn_an_answer),
         cmocka_unit_test(bad_requests_are_explained),
         cmocka_unit_test(paths_and_methods_are_checked),
         cmocka_unit_test(the_server_describes_itself),

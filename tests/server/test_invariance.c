@@ -34,7 +34,7 @@ static int find_model(void **state)
     return 0;
 }
 
-/* A case's body: greedy, drawn and cut draws in turns. */
+/* A case's body: greedy, drawn and cut draws in turns, every other with penalties. */
 static json_t *body_of(unsigned which, const char *salt)
 {
     static const double temperatures[] = {0, 1, 0.8}, top_ps[] = {1, 1, 0.9};
@@ -47,6 +47,12 @@ static json_t *body_of(unsigned which, const char *salt)
         json_pack("{s:o,s:i,s:f,s:f,s:i,s:b,s:i,s:b}", "prompt", ids, "max_tokens", TOKENS,
                   "temperature", temperatures[which % 3], "top_p", top_ps[which % 3], "seed",
                   (int)which, "ignore_eos", 1, "logprobs", 5, "return_token_ids", 1);
+    if (which % 2) {
+        json_object_set_new(body, "repetition_penalty", json_real(1.3));
+        json_object_set_new(body, "presence_penalty", json_real(0.5));
+        json_object_set_new(body, "frequency_penalty", json_real(0.4));
+        json_object_set_new(body, "logit_bias", json_pack("{s:f,s:f}", "300", 2.5, "310", -4.0));
+    }
     if (salt) json_object_set_new(body, "cache_salt", json_string(salt));
     return body;
 }

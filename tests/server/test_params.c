@@ -176,13 +176,16 @@ static void wrong_fields_are_named(void **state)
         {"{\"cache_salt\":\"\"}", "cache_salt", "must not be empty"},
         {"{\"model\":5}", "model", "must be a string"},
         {"{\"user\":{}}", "user", "must be a string"},
-        /* named, but to come */
         {"{\"n\":3,\"best_of\":2}", "best_of", "at least n, 3"},
         {"{\"best_of\":2,\"stream\":true}", "best_of", "when stream is true"},
-        {"{\"presence_penalty\":0.1}", "presence_penalty", "not supported yet"},
-        {"{\"frequency_penalty\":-0.1}", "frequency_penalty", "not supported yet"},
-        {"{\"repetition_penalty\":1.1}", "repetition_penalty", "not supported yet"},
-        {"{\"logit_bias\":{\"5\":1}}", "logit_bias", "not supported yet"},
+        {"{\"presence_penalty\":[1]}", "presence_penalty", "must be a number"},
+        {"{\"logit_bias\":{\"5\":true}}", "logit_bias", "token 5 must be a number"},
+        {"{\"logit_bias\":{\"5\":null}}", "logit_bias", "token 5 must be a number"},
+        {"{\"logit_bias\":{\"1000\":1}}", "logit_bias", "from 0 to 999"},
+        {"{\"logit_bias\":{\"99999999999999999999\":1}}", "logit_bias", "from 0 to 999"},
+        {"{\"logit_bias\":{\"-1\":1}}", "logit_bias", "from 0 to 999"},
+        {"{\"logit_bias\":{\"\":1}}", "logit_bias", "from 0 to 999"},
+        {"{\"logit_bias\":{\"cat\":1}}", "logit_bias", "from 0 to 999"},
     };
     for (size_t i = 0; i < sizeof both / sizeof both[0]; i++) {
         assert_refused(both[i].body, QR_COMPLETIONS, both[i].param, both[i].words);
@@ -206,6 +209,53 @@ static void harmless_values_are_taken(void **state)
                  "\"repetition_penalty\":1,\"logit_bias\":{},\"priority\":0,\"user\":\"me\","
                  "\"model\":\"any\",\"service_tier\":17,\"tools\":[{}]}",
                  QR_COMPLETIONS, &p);
+}
+
+/* Goal: penalties and biases arrive; a bias past OpenAI's range is its end, as in vLLM. */
+static void penalties_are_read(void **state)
+{
+    (void)state;
+    struct qr_params p;
+    assert_taken("{}", QR_COMPLETIONS, &p);
+    assert_true(p.repetition_penalty == 1 && p.presence_penalty == 0 && p.frequency_penalty == 0);
+    assert_int_equal(p.logit_bias_n, 0);
+    assert_taken("{\"presence_penalty\":-2,\"frequency_penalty\":0.5,\"repetition_penalty\":1.25,"
+                 "\"logit_bias\":{\"0\":-1e9,\"999\":2.5,\"17\":101}}",
+                 QR_CHAT, &p);
+    assert_true(p.repetition_penalty == 1.25f && p.presence_penalty == -2);
+    assert_true(p.frequency_penalty == 0.5f);
+    assert_int_equal(p.logit_bias_n, 3);
+    float sum = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct quire_logit_bias *bias = &p.logit_bias[i];
+        float expected = bias->token == 0 ? -100 : bias->token == 17 ? 100 : 2.5f;
+        assert_true(bias->bias == expected);
+        sum += bias->bias;
+    }
+    assert_true(sum == 2.5f); /* each of the three once */
+    assert_taken("{\"repetition_penalty\":1e-60}", QR_CHAT, &p);
+    assert_true(p.repetition_penalty > 0);
+}
+
+/* Goal: as many tokens may have a bias as OpenAI says, and no more. */
+static void biases_are_bounded(void **state)
+{
+    (void)state;
+    static char body[8192];
+    for (int n = 300; n <= 301; n++) {
+        struct qr_params p;
+        size_t at = (size_t)snprintf(body, sizeof body, "{\"logit_bias\":{\"0\":1");
+        for (int i = 1; i < n; i++) {
+            at += (size_t)snprintf(body + at, sizeof body - at, ",\"%d\":1", i);
+        }
+        (void)snprintf(body + at, sizeof body - at, "}}");
+        if (n == 300) {
+            assert_taken(body, QR_COMPLETIONS, &p);
+            assert_int_equal(p.logit_bias_n, 300);
+        } else {
+            assert_refused(body, QR_COMPLETIONS, "logit_bias", "at most 300");
+        }
+    }
 }
 
 /* Goal: n is one, and best_of as many, where they are not said. */
@@ -277,7 +327,8 @@ int main(void)
         cmocka_unit_test(defaults_are_vllms),          cmocka_unit_test(fields_are_read),
         cmocka_unit_test(wrong_fields_are_named),      cmocka_unit_test(harmless_values_are_taken),
         cmocka_unit_test(choices_are_counted),         cmocka_unit_test(turns_are_read),
-        cmocka_unit_test(max_tokens_fits_the_context),
+        cmocka_unit_test(max_tokens_fits_the_context), cmocka_unit_test(penalties_are_read),
+        cmocka_unit_test(biases_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

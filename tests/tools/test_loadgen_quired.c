@@ -194,29 +194,47 @@ static void loadgen_ends_with_its_codes(void **state)
     process_free(&r);
 }
 
-/* Goal: the command line's answers are the same through a server as in process.
- * Method: `quire generate` by ids both ways. */
+/* What `quire generate` answers to ids from there (an option and its value), with these options. */
+static char *generate(const char *from, const char *where, const char *const *more)
+{
+    const char *arguments[32] = {"quire",        "generate",     from,     where,           "--ids",
+                                 "5,6,7",        "--max-tokens", "40",     "--temperature", "0",
+                                 "--ignore-eos", "--show-ids",   "--quiet"};
+    for (size_t n = 13, i = 0; more[i]; i++)
+        arguments[n++] = more[i];
+    struct process_result r = process_run(arguments, "", 0);
+    assert_int_equal(r.code, 0);
+    char *out = strdup(r.out);
+    assert_true(strlen(out) > 10);
+    process_free(&r);
+    return out;
+}
+
+/* Goal: the command line's answers are the same through a server as in process, whatever it asks
+ * for.
+ * Method: `quire generate` by ids both ways, plain and with penalties; these change the answer. */
 static void the_command_line_asks_servers(void **state)
 {
+    static const char *const asked[][7] = {
+        {NULL},
+        {"--repetition-penalty", "1.7", NULL},
+        {"--presence-penalty", "2", "--frequency-penalty", "-0.25", NULL}};
+    char *plain = NULL;
     (void)state;
     need_server();
     if (!process_built("quire")) skip();
-    const char *const through[] = {"quire",         "generate", "--socket",     server.socket,
-                                   "--ids",         "5,6,7",    "--max-tokens", "10",
-                                   "--temperature", "0",        "--ignore-eos", "--show-ids",
-                                   "--quiet",       NULL};
-    const char *const within[] = {
-        "quire",        "generate",   "--model",       QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf",
-        "--kv-memory",  "64M",        "--ids",         "5,6,7",
-        "--max-tokens", "10",         "--temperature", "0",
-        "--ignore-eos", "--show-ids", "--quiet",       NULL};
-    struct process_result a = process_run(through, "", 0), b = process_run(within, "", 0);
-    assert_int_equal(a.code, 0);
-    assert_int_equal(b.code, 0);
-    assert_true(strlen(a.out) > 10);
-    assert_string_equal(a.out, b.out);
-    process_free(&a);
-    process_free(&b);
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        char *a = generate("--socket", server.socket, asked[i]);
+        char *b = generate("--model", QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf", asked[i]);
+        assert_string_equal(a, b);
+        if (plain)
+            assert_string_not_equal(a, plain);
+        else
+            plain = strdup(a);
+        free(a);
+        free(b);
+    }
+    free(plain);
 }
 
 int main(void)

@@ -22,7 +22,8 @@ void qr_answer_watch_interrupts(void)
 void qr_sampling_options(struct qr_option *table, struct qr_sampling *s, uint32_t max_tokens,
                          const char *max_tokens_help)
 {
-    *s = (struct qr_sampling){.max_tokens = max_tokens, .temperature = 1, .top_p = 1};
+    *s = (struct qr_sampling){
+        .max_tokens = max_tokens, .temperature = 1, .top_p = 1, .repetition = 1};
     const struct qr_option options[QR_SAMPLING_OPTIONS_N] = {
         {QR_OPTION_HEADING, NULL, NULL, NULL, "How tokens are chosen:", 0, 0, NULL},
         {QR_OPTION_COUNT, "max-tokens", &s->max_tokens, "N", max_tokens_help, 1, 1e9, NULL},
@@ -33,6 +34,12 @@ void qr_sampling_options(struct qr_option *table, struct qr_sampling *s, uint32_
         {QR_OPTION_REAL, "top-p", &s->top_p, "P", "default 1: off", 1e-9, 1, NULL},
         {QR_OPTION_SIGNED, "top-k", &s->top_k, "K", "default 0: off", -1, 1e9, NULL},
         {QR_OPTION_REAL, "min-p", &s->min_p, "P", "default 0: off", 0, 1, NULL},
+        {QR_OPTION_REAL, "repetition-penalty", &s->repetition, "P",
+         "of all known tokens; default 1: off", 1e-9, 1e9, NULL},
+        {QR_OPTION_REAL, "presence-penalty", &s->presence, "P",
+         "of generated tokens; default 0: off", -2, 2, NULL},
+        {QR_OPTION_REAL, "frequency-penalty", &s->frequency, "P",
+         "of generated tokens, each time; default 0: off", -2, 2, NULL},
         {QR_OPTION_SIGNED, "seed", &s->seed, "N", "default: drawn", 0, 9e15, &s->seeded},
         {QR_OPTION_LIST, "stop", &s->stop, "TEXT", "ends the text; may be given again", 0, 0, NULL},
         {QR_OPTION_FLAG, "ignore-eos", &s->ignore_eos, NULL, "generate on past the end of sequence",

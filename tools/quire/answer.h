@@ -17,12 +17,13 @@ struct qr_sampling {
     uint32_t max_tokens; /* UINT32_MAX: the rest of the context */
     uint32_t min_tokens;
     double temperature, top_p, min_p;
+    double repetition, presence, frequency; /* penalties: 1, 0 and 0 are none */
     int64_t top_k, seed;
     bool seeded, ignore_eos;
     struct qr_option_list stop;
 };
 
-#define QR_SAMPLING_OPTIONS_N 10
+#define QR_SAMPLING_OPTIONS_N 13
 void qr_sampling_options(struct qr_option *table, struct qr_sampling *s, uint32_t max_tokens,
                          const char *max_tokens_help);
 

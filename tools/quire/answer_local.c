@@ -85,6 +85,9 @@ static bool submit(const struct qr_source *source, const struct qr_ask *ask, con
     request.top_p = (float)s->top_p;
     request.min_p = (float)s->min_p;
     request.top_k = (int32_t)s->top_k;
+    request.repetition_penalty = (float)s->repetition;
+    request.presence_penalty = (float)s->presence;
+    request.frequency_penalty = (float)s->frequency;
     request.seed = (uint64_t)s->seed;
     request.flags =
         (s->seeded ? QUIRE_REQUEST_SEEDED : 0u) | (s->ignore_eos ? QUIRE_REQUEST_IGNORE_EOS : 0u);

@@ -54,6 +54,11 @@ static json_t *body_of(const struct qr_ask *ask)
     if (s->min_tokens) set(body, "min_tokens", json_integer(s->min_tokens));
     if (s->min_p > 0) set(body, "min_p", json_real(s->min_p));
     if (s->top_k > 0) set(body, "top_k", json_integer(s->top_k));
+    if (s->repetition < 1 || s->repetition > 1)
+        set(body, "repetition_penalty", json_real(s->repetition));
+    if (s->presence < 0 || s->presence > 0) set(body, "presence_penalty", json_real(s->presence));
+    if (s->frequency < 0 || s->frequency > 0)
+        set(body, "frequency_penalty", json_real(s->frequency));
     if (s->seeded) set(body, "seed", json_integer(s->seed));
     if (s->ignore_eos) set(body, "ignore_eos", json_true());
     if (ask->wants_ids) set(body, "return_token_ids", json_true());
