@@ -181,26 +181,27 @@ static void the_frame_says_what_is_known(void **state)
     struct qr_top_figures f;
     assert_true(qr_top_compare(&f, &before, &after, 2));
     frame.columns = 82;
-    frame.rows = 15; /* a map of one row of 80 cells */
+    frame.rows = 16; /* a map of one row of 80 cells */
     qr_top_draw(&frame, "/tmp/q.sock", &after, &f);
     frame_text(&frame, text, sizeof text);
-    assert_int_equal(frame.lines_n, 15);
+    assert_int_equal(frame.lines_n, 16);
     assert_non_null(strstr(text, "quire top  /tmp/q.sock, the last 2.00 s\n"));
     assert_non_null(strstr(text, "pages  4,000, 50 to a cell\n"));
     assert_int_equal(count(frame.lines[3], '@'), 10);
     assert_int_equal(count(frame.lines[3], '#'), 40);
     assert_int_equal(count(frame.lines[3], '+'), 10);
     assert_int_equal(count(frame.lines[3], '.'), 20);
-    static const char *const says[] = {"@ shared         500   12.5 %",
-                                       "# held         2,000   50.0 %",
-                                       "+ cached         500   12.5 %",
-                                       ". free         1,000   25.0 %",
-                                       "running 12, waiting 3, finished 4.00 a second",
-                                       "prefill 125, generation 100; in admitted prompts 500",
-                                       "hits 75.0 %; since the start 35.0 %",
-                                       "preemptions 3, tokens recomputed 30, evictions 5, copies 2",
-                                       "TTFT 125 ms (8), ITL 12.5 ms (192)",
-                                       "25.0 ms (20), 22.1 tokens"};
+    static const char *const says[] = {
+        "@ shared         500   12.5 %",
+        "# held         2,000   50.0 %",
+        "+ cached         500   12.5 %",
+        ". free         1,000   25.0 %",
+        "running 12 >, waiting 3 :, finished 4.00 a second\n  >>>>>>>>>>>>:::\n",
+        "prefill 125, generation 100; in admitted prompts 500",
+        "hits 75.0 %; since the start 35.0 %",
+        "preemptions 3, tokens recomputed 30, evictions 5, copies 2",
+        "TTFT 125 ms (8), ITL 12.5 ms (192)",
+        "25.0 ms (20), 22.1 tokens"};
     for (size_t i = 0; i < sizeof says / sizeof *says; i++)
         if (!strstr(text, says[i])) fail_msg("no '%s' in\n%s", says[i], text);
 
@@ -208,7 +209,34 @@ static void the_frame_says_what_is_known(void **state)
     frame_text(&frame, text, sizeof text);
     assert_non_null(strstr(text, "rates with the next reading"));
     assert_non_null(strstr(text, "prefill -, generation -; in"));
-    assert_non_null(strstr(text, "running 12, waiting 3"));
+    assert_non_null(strstr(text, "running 12 >, waiting 3 :"));
+}
+
+/* Goal: the batch's row has a cell for each who runs and who waits, and where they are more than
+ * columns is in proportion; who is there is seen.
+ * Method: crowds of every kind in 80 cells. */
+static void the_batch_is_drawn(void **state)
+{
+    static const struct {
+        double running, waiting;
+        int cells[2];
+    } cases[] = {{0, 0, {0, 0}},     {1, 0, {1, 0}},        {0, 2, {0, 2}},    {50, 30, {50, 30}},
+                 {60, 60, {40, 40}}, {256, 1024, {16, 64}}, {1, 1e5, {1, 79}}, {1000, 1, {79, 1}}};
+    static struct qr_top_frame frame;
+    (void)state;
+    frame.columns = 82;
+    frame.rows = 24;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct qr_top_sample s = sample_of(0);
+        s.running = cases[i].running;
+        s.waiting = cases[i].waiting;
+        qr_top_draw(&frame, "server", &s, &(struct qr_top_figures){0});
+        uint32_t at = 0;
+        while (strncmp(frame.lines[at], "batch", 5) != 0)
+            assert_true(++at + 1 < frame.lines_n);
+        assert_int_equal(count(frame.lines[at + 1], '>'), cases[i].cells[0]);
+        assert_int_equal(count(frame.lines[at + 1], ':'), cases[i].cells[1]);
+    }
 }
 
 /* Takes the colours out of a line. */
@@ -245,7 +273,7 @@ static void frames_fit_every_window(void **state)
             qr_top_draw(&coloured, "server", &after, &f);
             assert_true(plain.lines_n > 0 && plain.lines_n <= rows);
             assert_int_equal(plain.lines_n, coloured.lines_n);
-            if (rows > 14) assert_non_null(strstr(plain.lines[plain.lines_n - 1], "step"));
+            if (rows > 15) assert_non_null(strstr(plain.lines[plain.lines_n - 1], "step"));
             if (rows > 3) assert_non_null(strchr(coloured.lines[3], '\x1b'));
             for (uint32_t i = 0; i < plain.lines_n; i++) {
                 assert_true(strlen(plain.lines[i]) <= columns);
@@ -545,6 +573,7 @@ int main(void)
         cmocka_unit_test(nothing_and_restarts_have_no_figures),
         cmocka_unit_test(cells_are_in_proportion),
         cmocka_unit_test(the_frame_says_what_is_known),
+        cmocka_unit_test(the_batch_is_drawn),
         cmocka_unit_test(frames_fit_every_window),
         cmocka_unit_test(broken_metrics_are_refused),
         cmocka_unit_test(one_frame_is_plain),

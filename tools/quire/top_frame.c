@@ -19,9 +19,11 @@ static const struct {
 };
 
 #define PLAIN       "\x1b[0m"
+#define RUNNING     '>'
+#define WAITING     ':'
 #define MAP_COLUMNS 128u /* more are no easier to read, and a line must hold its colours too */
 #define MAP_ROWS    16u
-#define OTHER_ROWS  14u /* lines that are no map */
+#define OTHER_ROWS  15u /* lines that are no map */
 
 static void counts_of(const struct qr_top_sample *s, double counts[QR_TOP_STATES_N])
 {
@@ -96,11 +98,17 @@ static void paint(struct qr_top_frame *frame, uint32_t line, size_t at, size_t n
     memcpy(text + at, colour, colour_n);
 }
 
+/* Columns of the map's and the batch's rows. */
+static uint32_t width_of(const struct qr_top_frame *frame)
+{
+    return frame->columns < MAP_COLUMNS + 2 ? frame->columns - 2 : MAP_COLUMNS;
+}
+
 static void draw_map(struct qr_top_frame *frame, const struct qr_top_sample *sample)
 {
     char number[QR_NUMBER_ROOM];
     double all = pages_of(sample);
-    uint32_t width = frame->columns < MAP_COLUMNS + 2 ? frame->columns - 2 : MAP_COLUMNS;
+    uint32_t width = width_of(frame);
     uint32_t height = frame->rows > OTHER_ROWS ? frame->rows - OTHER_ROWS : 1;
     if (height > MAP_ROWS) height = MAP_ROWS;
     uint32_t cells[QR_TOP_STATES_N], cells_n = qr_top_cells(sample, width * height, cells);
@@ -137,6 +145,24 @@ static void draw_map(struct qr_top_frame *frame, const struct qr_top_sample *sam
             states[i].means);
         paint(frame, line, 2, 1, states[i].colour);
     }
+}
+
+/* One row: who runs, then who waits, a cell each, or in proportion where they are more. */
+static void draw_batch(struct qr_top_frame *frame, const struct qr_top_sample *s)
+{
+    char row[MAP_COLUMNS + 1];
+    double all = s->running + s->waiting;
+    uint32_t width = width_of(frame), cells_n = all < width ? (uint32_t)all : width;
+    uint32_t running_n = all > 0 ? (uint32_t)(s->running / all * cells_n + 0.5) : 0;
+    uint32_t line = frame->lines_n;
+    if (running_n == 0 && s->running > 0) running_n = 1;
+    if (running_n == cells_n && s->waiting > 0) running_n--;
+    memset(row, RUNNING, running_n);
+    memset(row + running_n, WAITING, cells_n - running_n);
+    row[cells_n] = 0;
+    put(frame, "  %s", row);
+    if (cells_n > running_n) paint(frame, line, 2 + running_n, cells_n - running_n, "\x1b[30;43m");
+    if (running_n) paint(frame, line, 2, running_n, "\x1b[30;46m");
 }
 
 /* "-" for what there is no figure of. */
@@ -178,9 +204,10 @@ void qr_top_draw(struct qr_top_frame *frame, const char *server, const struct qr
     put(frame, "%s", "");
     draw_map(frame, s);
     put(frame, "%s", "");
-    put(frame, "batch    running %s, waiting %s, finished %s a second",
-        qr_format_count(a, (uint64_t)s->running), qr_format_count(b, (uint64_t)s->waiting),
-        rate(c, f, f->requests));
+    put(frame, "batch    running %s %c, waiting %s %c, finished %s a second",
+        qr_format_count(a, (uint64_t)s->running), RUNNING, qr_format_count(b, (uint64_t)s->waiting),
+        WAITING, rate(c, f, f->requests));
+    draw_batch(frame, s);
     put(frame, "tokens/s prefill %s, generation %s; in admitted prompts %s", rate(a, f, f->prefill),
         rate(b, f, f->generation), rate(c, f, f->prompt));
     put(frame, "prefix   hits %s; since the start %s",
