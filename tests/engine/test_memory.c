@@ -1,32 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Running out of memory, by an allocator that fails at its n-th allocation and counts what is not
  * given back. */
-#include <stdatomic.h>
-
 #include "engine/support.h"
+#include "failing.h"
 #include "runtime/engine/request.h"
-
-struct failing {
-    _Atomic long left; /* allocations until one fails, and all after it; negative: never */
-    _Atomic long held; /* allocated and not freed */
-};
-
-static void *failing_resize(void *context, void *memory, size_t bytes)
-{
-    struct failing *f = context;
-
-    if (!bytes) {
-        if (memory) atomic_fetch_sub(&f->held, 1);
-        free(memory);
-        return NULL;
-    }
-    if (atomic_load(&f->left) >= 0 && atomic_fetch_sub(&f->left, 1) <= 0) {
-        atomic_store(&f->left, 0);
-        return NULL;
-    }
-    if (!memory) atomic_fetch_add(&f->held, 1);
-    return realloc(memory, bytes);
-}
 
 static const int32_t prompt[] = {3, 4, 5, 6};
 

@@ -10,6 +10,7 @@
 
 #include <math.h>
 
+#include "failing.h"
 #include "runtime/base/memory.h"
 #include "runtime/text/spm.h"
 #include "text/spm_vocabulary.h"
@@ -375,26 +376,6 @@ static void a_text_is_cut_where_nothing_joins(void **state)
     free(text);
 }
 
-/* Counts down to a refusal, and what is still held. */
-struct failing {
-    long left;
-    long held;
-};
-
-static void *resize_failing(void *context, void *memory, size_t bytes)
-{
-    struct failing *f = context;
-
-    if (bytes == 0) {
-        f->held -= memory != NULL;
-        free(memory);
-        return NULL;
-    }
-    if (f->left-- <= 0) return NULL;
-    f->held += memory == NULL;
-    return realloc(memory, bytes);
-}
-
 /* Goal: no memory, at whichever allocation, is an error, and nothing is lost.
  * Method: fail the first allocation, the second, and so on, of creating and of encoding; one
  * piece's character is no token, and the text has a long piece. */
@@ -403,7 +384,7 @@ static void every_failed_allocation_is_an_error(void **state)
     (void)state;
     struct spm_vocabulary v;
     struct failing f = {0, 0};
-    const struct quire_allocator allocator = {resize_failing, &f};
+    const struct quire_allocator allocator = {failing_resize, &f};
     struct qr_tokenizer *t = NULL;
     struct quire_error error;
     char text[200];

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 
+#include "failing.h"
 #include "runtime/text/tokenizer.h"
 #include "text/tiny_vocabulary.h"
 
@@ -391,26 +392,6 @@ static void sizes_are_told(void **state)
     qr_tokenizer_destroy(t);
 }
 
-/* Counts down to a refusal, and what is still held. */
-struct failing {
-    long left;
-    long held;
-};
-
-static void *resize_failing(void *context, void *memory, size_t bytes)
-{
-    struct failing *f = context;
-
-    if (bytes == 0) {
-        f->held -= memory != NULL;
-        free(memory);
-        return NULL;
-    }
-    if (f->left-- <= 0) return NULL;
-    f->held += memory == NULL;
-    return realloc(memory, bytes);
-}
-
 /* Goal: no memory, at whichever allocation, is an error, and nothing is lost.
  * Method: fail the first allocation, the second, and so on, of creating and of encoding; the
  *         text needs all kinds of memory: bad UTF-8, a long piece. */
@@ -419,7 +400,7 @@ static void every_failed_allocation_is_an_error(void **state)
     (void)state;
     struct tiny_vocabulary v;
     struct failing f = {0, 0};
-    const struct quire_allocator allocator = {resize_failing, &f};
+    const struct quire_allocator allocator = {failing_resize, &f};
     struct qr_tokenizer *t = NULL;
     struct quire_error error;
     char text[200];
