@@ -176,9 +176,9 @@ enum {
 };
 
 /* Text to ids.  Any bytes are taken; bad UTF-8 is read as U+FFFD, or by SentencePiece as its bytes.
- * *ids_n is the number of ids of the whole text; if it is more than capacity nothing past capacity
- * is written and the result is QUIRE_BUFFER_SMALL.  n bytes of valid UTF-8 never make more than
- * 2 n + 3 ids, others not more than 3 n + 3.  ids may be NULL with capacity 0. */
+ * Qwen 2's is composed first (Unicode's form C).  *ids_n is the number of ids of the whole text; if
+ * it is more than capacity nothing past capacity is written and the result is QUIRE_BUFFER_SMALL.
+ * n bytes never make more than 3 n + 3 ids.  ids may be NULL with capacity 0. */
 QUIRE_API int quire_tokenize(const quire_model *model, const char *text, size_t text_n,
                              unsigned flags, int32_t *ids, size_t capacity, size_t *ids_n);
 

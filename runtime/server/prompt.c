@@ -40,9 +40,8 @@ bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model 
                         struct quire_text text, unsigned flags, size_t ids_max, const char *field,
                         int32_t **ids, size_t *ids_n, struct qr_failure *failure)
 {
-    /* n bytes of valid UTF-8, and JSON holds no other, never make more than 2 n + 3 ids; no more
-     * than ids_max are wanted. */
-    size_t capacity = 2 * text.n + 3 < ids_max ? 2 * text.n + 3 : ids_max;
+    /* No text makes more than 3 n + 3 ids; no more than ids_max are wanted. */
+    size_t capacity = 3 * text.n + 3 < ids_max ? 3 * text.n + 3 : ids_max;
     int32_t *made = qr_alloc(memory, (capacity ? capacity : 1) * sizeof *made);
     if (!made) return no_memory(failure);
 

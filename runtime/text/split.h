@@ -30,6 +30,7 @@ struct qr_split_rule {
     struct qr_split_stage stages[QR_SPLIT_STAGES_MAX]; /* pattern NULL after the last */
     bool ignore_merges;                                /* a piece that is a token is taken whole */
     bool adds_bos;                                     /* unless the file says otherwise */
+    bool composes;                                     /* text is composed first (compose.h) */
 };
 
 /* NULL: the name is not known. */

@@ -7,6 +7,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/memory.h"
 #include "runtime/text/bpe.h"
+#include "runtime/text/compose.h"
 #include "runtime/text/merge.h"
 #include "runtime/text/specials.h"
 #include "runtime/text/split.h"
@@ -244,6 +245,49 @@ static int encode_piece(void *context, size_t begin, size_t end)
     return qr_bpe_encode(&t->bpe, &e->merging, piece.data, piece.n, &e->out);
 }
 
+static int encode_pieces(struct encoding *e, const char *bytes, const char *subject, size_t n)
+{
+    e->bytes = bytes;
+    return qr_split(e->t->splitter, &e->splitting, subject, n, encode_piece, e);
+}
+
+/* Both readings of a text (utf8.h): itself, or what *made holds, the caller's to free. */
+struct readings {
+    const char *bytes, *subject;
+    size_t n;
+};
+
+static bool read_text(const struct qr_tokenizer *t, const char *text, size_t text_n,
+                      struct readings *r, char **made)
+{
+    *r = (struct readings){.bytes = text, .subject = text, .n = text_n};
+    if (qr_utf8_valid(text, text_n) == text_n) return true;
+    r->n = qr_utf8_repaired_n(text, text_n);
+    *made = r->n <= SIZE_MAX / 2 ? qr_alloc(&t->allocator, 2 * r->n) : NULL;
+    if (!*made) return false;
+    qr_utf8_repair(text, text_n, *made, *made + r->n);
+    r->bytes = *made;
+    r->subject = *made + r->n;
+    return true;
+}
+
+/* Composing keeps surrogate halves, so what comes out has two readings again. */
+static int encode_composed(struct encoding *e, const char *bytes, size_t n)
+{
+    const struct qr_tokenizer *t = e->t;
+    char *composed, *made = NULL;
+    struct readings r;
+    size_t composed_n;
+    int status = QUIRE_NO_MEMORY;
+
+    if (!qr_compose(bytes, n, &t->allocator, &composed, &composed_n)) return status;
+    if (read_text(t, composed, composed_n, &r, &made))
+        status = encode_pieces(e, r.bytes, r.subject, r.n);
+    qr_free(&t->allocator, made);
+    qr_free(&t->allocator, composed);
+    return status;
+}
+
 /* Text without special tokens.  bytes and subject: the same, see utf8.h. */
 static int encode_plain(struct encoding *e, const char *bytes, const char *subject, size_t n)
 {
@@ -254,8 +298,8 @@ static int encode_plain(struct encoding *e, const char *bytes, const char *subje
         size_t escaped_n = qr_spm_escape(bytes, n, t->adds_space, e->made);
         return qr_spm_encode(&t->spm, &e->merging, e->made, escaped_n, &e->out);
     }
-    e->bytes = bytes;
-    return qr_split(t->splitter, &e->splitting, subject, n, encode_piece, e);
+    if (t->rule->composes && !qr_is_composed(bytes, n)) return encode_composed(e, bytes, n);
+    return encode_pieces(e, bytes, subject, n);
 }
 
 static int encode_text(struct encoding *e, const char *bytes, const char *subject, size_t n,
@@ -292,19 +336,11 @@ static int encode_text(struct encoding *e, const char *bytes, const char *subjec
 static int encode_bpe(struct encoding *e, const char *text, size_t text_n, unsigned flags)
 {
     const struct qr_tokenizer *t = e->t;
-    const char *bytes = text, *subject = text;
-    size_t n = text_n;
+    struct readings r;
 
-    if (qr_utf8_valid(text, text_n) < text_n) {
-        n = qr_utf8_repaired_n(text, text_n);
-        e->made = n <= SIZE_MAX / 2 ? qr_alloc(&t->allocator, 2 * n) : NULL;
-        if (!e->made) return QUIRE_NO_MEMORY;
-        qr_utf8_repair(text, text_n, e->made, e->made + n);
-        bytes = e->made;
-        subject = e->made + n;
-    }
+    if (!read_text(t, text, text_n, &r, &e->made)) return QUIRE_NO_MEMORY;
     if (!qr_split_scratch_init(&e->splitting, t->splitter)) return QUIRE_NO_MEMORY;
-    int status = encode_text(e, bytes, subject, n, flags);
+    int status = encode_text(e, r.bytes, r.subject, r.n, flags);
     qr_split_scratch_deinit(&e->splitting);
     return status;
 }

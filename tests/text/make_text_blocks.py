@@ -7,8 +7,8 @@ random strings, a checksum for each hundred of them.
     make_text_blocks.py DATA_FOLDER [STRINGS]
 
 The strings are made from `alphabets` by the generator below, which tests/text/test_blocks.c has too.
-Of each split rule: the pieces and ids (as plain text, then with special tokens) that PyPI's
-`tokenizers` gives with the vocabulary of llama-bpe-tokenizer.gguf.  Of SentencePiece: the ids that
+Of each split rule: the pieces of the text as it is, and the ids (as plain text, then with special
+tokens; composed first where the rule says so) that PyPI's `tokenizers` gives with the vocabulary of llama-bpe-tokenizer.gguf.  Of SentencePiece: the ids that
 llama.cpp gives (likewise) with the vocabularies of llama-tiny.q8_0.gguf and of
 spm-user-tokenizer.gguf, which is the same with user-defined tokens; where `sentencepiece` itself
 has an opinion, on strings without special tokens, it must agree.
@@ -22,7 +22,7 @@ import sys
 import unicodedata
 
 from gguf import GGUFReader, GGUFWriter, TokenType
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
 
 from llama_cpp import Vocabulary
@@ -56,6 +56,7 @@ RULES = {
     "gpt-4o": ([GPT4O], False),
     "default": ([r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"], False),
 }
+COMPOSED = ["qwen2"]  # whose text is brought into NFC first
 SPM_USER = ["<user>", "\n\n", "  ", "hello world", "ö", "<|x|>", "<|x|><|y|>", "▁▁"]
 MASK = (1 << 64) - 1
 
@@ -112,6 +113,8 @@ def make_alphabets():
         ["the", " the", "ing", "hello world", " Quire", "zzzz", "987", "/\n", "//"],
         ["<|begin_of_text|>", "<|eot_id|>", "<|eot_id|><|x|>", "<s>", "</s>", "<unk>", "<0x41>"],
         ["<user>", "▁", "  ", "<|x|>", "<|y|>", "\n\n", "x", "1"],
+        list("eEaoq<\u0301\u0308\u0323\u0327\u0338\u0345\u0344\u212b\u01d5\u1e69\u1fb4\u0958\u0915\u093c"
+             "\u09c7\u09be\u1100\u1161\u11a8\uac00\U0001d160\ufb2c\u0f73\u0f71"),
     ]
 
 
@@ -125,13 +128,15 @@ def vocabulary_of(path):
     return {k: get(k) for k in ("tokens", "token_type", "merges", "scores")}
 
 
-def tokenizer_of(vocabulary, stages, ignore_merges):
+def tokenizer_of(vocabulary, stages, ignore_merges, composed):
     vocab = {t: i for i, t in enumerate(vocabulary["tokens"])}
     merges = [tuple(m.split(" ")) for m in vocabulary["merges"]]
     t = Tokenizer(models.BPE(vocab=vocab, merges=merges, ignore_merges=ignore_merges))
     split = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(stage), "isolated") for stage in stages]
     )
+    if composed:
+        t.normalizer = normalizers.NFC()
     t.pre_tokenizer = pre_tokenizers.Sequence(
         [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
@@ -148,7 +153,7 @@ def tokenizer_of(vocabulary, stages, ignore_merges):
 def bpe_blocks(strings, vocabulary):
     rules = {}
     for name, (stages, ignore_merges) in RULES.items():
-        special, split = tokenizer_of(vocabulary, stages, ignore_merges)
+        special, split = tokenizer_of(vocabulary, stages, ignore_merges, name in COMPOSED)
         plain = Tokenizer.from_str(special.to_str())
         plain.encode_special_tokens = True
         blocks = []

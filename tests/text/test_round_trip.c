@@ -7,15 +7,17 @@
 
 #include <cmocka.h>
 
+#include "runtime/base/memory.h"
+#include "runtime/text/compose.h"
 #include "runtime/text/utf8.h"
 #include "text/tiny_vocabulary.h"
 #include "text/tokenizer_file.h"
 
 #define TEXT_MAX 512
 
-enum which { TINY, GPT2, SPM, SMOLLM2, WHICH_N };
-static struct tiny_vocabulary tiny;
-static struct tokenizer_file files[WHICH_N]; /* of TINY only the tokenizer */
+enum which { TINY, QWEN2, GPT2, SPM, SMOLLM2, WHICH_N };
+static struct tiny_vocabulary tiny, qwen2;
+static struct tokenizer_file files[WHICH_N]; /* of TINY and QWEN2 only the tokenizer */
 static int rounds = 12000;                   /* QUIRE_TEXT_ROUNDS says another number */
 
 static int open_files(void **state)
@@ -28,6 +30,9 @@ static int open_files(void **state)
     const struct quire_allocator allocator = {NULL, NULL};
     if (qr_tokenizer_create(&files[TINY].tokenizer, &tiny.source, &allocator, NULL, NULL))
         return -1;
+    tiny_vocabulary_init(&qwen2, "qwen2");
+    if (qr_tokenizer_create(&files[QWEN2].tokenizer, &qwen2.source, &allocator, NULL, NULL))
+        return -1;
     if (!tokenizer_file_open(&files[GPT2], QUIRE_TEST_DATA "/gpt2-tiny-tokenizer.gguf")) return -1;
     if (!tokenizer_file_open(&files[SPM], QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf")) return -1;
     return smollm2 && !tokenizer_file_open(&files[SMOLLM2], smollm2) ? -1 : 0;
@@ -37,6 +42,7 @@ static int close_files(void **state)
 {
     (void)state;
     qr_tokenizer_destroy(files[TINY].tokenizer);
+    qr_tokenizer_destroy(files[QWEN2].tokenizer);
     tokenizer_file_close(&files[GPT2]);
     tokenizer_file_close(&files[SPM]);
     tokenizer_file_close(&files[SMOLLM2]);
@@ -60,6 +66,21 @@ static uint32_t next_random(uint64_t *seed)
 static bool is_spm(const struct qr_tokenizer *t)
 {
     return t == files[SPM].tokenizer;
+}
+
+/* Text as this tokenizer reads it, which is what comes back: of one that composes, composed. */
+static size_t as_read(const struct qr_tokenizer *t, char *text, size_t n, size_t room)
+{
+    const struct quire_allocator allocator = qr_allocator((struct quire_allocator){NULL, NULL});
+    size_t composed_n;
+    char *composed;
+
+    if (t != files[QWEN2].tokenizer) return n;
+    assert_true(qr_compose(text, n, &allocator, &composed, &composed_n));
+    assert_true(composed_n <= room);
+    memcpy(text, composed, composed_n);
+    free(composed);
+    return composed_n;
 }
 
 /* The token of a single byte, -1: none. */
@@ -110,7 +131,8 @@ static bool has_bytes(const struct qr_tokenizer *t, const char *text, size_t n)
 /* Goal: the ids of a valid text give the same text back, with special tokens recognised or not, and
  *       are no more than its bytes; SentencePiece, which puts a space after each special token,
  *       only without these, and its leading space is one id more.
- * Method: random strings of all planes, special tokens' texts among them. */
+ * Method: random strings of all planes, special tokens' texts among them; where the tokenizer
+ *         composes, the composed text, which must come from either. */
 static void valid_text_comes_back(void **state)
 {
     const struct qr_tokenizer *t = wanted(state);
@@ -118,8 +140,8 @@ static void valid_text_comes_back(void **state)
 
     for (int round = 0; round < rounds; round++) {
         char text[TEXT_MAX], back[TEXT_MAX];
-        int32_t ids[TEXT_MAX];
-        size_t n = 0, ids_n, back_n, target = next_random(&seed) % 60;
+        int32_t ids[TEXT_MAX], given_ids[TEXT_MAX];
+        size_t n = 0, ids_n, given_n, back_n, target = next_random(&seed) % 60;
         while (n < target) {
             size_t added = random_character(&seed, text + n);
             if (has_bytes(t, text + n, added)) n += added;
@@ -130,6 +152,12 @@ static void valid_text_comes_back(void **state)
         }
         assert_int_equal(qr_utf8_valid(text, n), n);
         unsigned flags = round % 2 && !is_spm(t) ? QUIRE_TEXT_SPECIAL : 0;
+        assert_int_equal(qr_tokenizer_encode(t, text, n, 0, given_ids, TEXT_MAX, &given_n),
+                         QUIRE_OK);
+        n = as_read(t, text, n, TEXT_MAX);
+        assert_int_equal(qr_tokenizer_encode(t, text, n, 0, ids, TEXT_MAX, &ids_n), QUIRE_OK);
+        assert_int_equal(ids_n, given_n);
+        assert_memory_equal(ids, given_ids, ids_n * sizeof(ids[0]));
         assert_int_equal(qr_tokenizer_encode(t, text, n, flags, ids, TEXT_MAX, &ids_n), QUIRE_OK);
         assert_true(ids_n <= n + is_spm(t));
         assert_int_equal(qr_tokenizer_decode(t, ids, ids_n, QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BEGIN,
@@ -158,6 +186,7 @@ static void any_bytes_can_be_encoded(void **state)
         }
         size_t repaired_n = qr_utf8_repaired_n(text, n);
         qr_utf8_repair(text, n, repaired, subject);
+        repaired_n = as_read(t, repaired, repaired_n, sizeof(repaired));
         if (is_spm(t)) {
             memcpy(repaired, text, n);
             repaired_n = n;
@@ -282,7 +311,8 @@ static void long_texts_come_back(void **state)
     {                                                                                              \
 #test "/" #file, test, NULL, NULL, (void *)(uintptr_t)file                                 \
     }
-#define FOR_ALL(test) FOR(test, TINY), FOR(test, GPT2), FOR(test, SPM), FOR(test, SMOLLM2)
+#define FOR_ALL(test)                                                                              \
+    FOR(test, TINY), FOR(test, QWEN2), FOR(test, GPT2), FOR(test, SPM), FOR(test, SMOLLM2)
 
 int main(void)
 {

