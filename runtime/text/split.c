@@ -42,6 +42,37 @@
 #define TEKKEN CASES("") "|\\p{N}|" SIGNS("/") "|" SPACES
 #define GPT4O  CASES(SUFFIX "?") "|\\p{N}{1,3}|" SIGNS("/") "|" SPACES
 
+/* Seed-Coder's, which is Qwen 2's but for newlines behind signs.  Source: its tokenizer.json. */
+#define SEED SUFFIX "|" WORD "|\\p{N}| ?[^" WHITE "\\p{L}\\p{N}\\r\\n]+|" SPACES
+
+/* BLOOM's words, of which Viking cuts digits off.  Source: their tokenizer.json. */
+#define BLOOM " ?[^(" WHITE "|.,!?\\x{2026}\\x{3002}\\x{ff0c}\\x{3001}\\x{964}\\x{6d4}\\x{60c})]+"
+
+/* DeepSeek LLM's and Coder's steps.  Source: their tokenizer.json, as llama.cpp has them. */
+#define DEEPSEEK_LETTERS                                                                           \
+    "A-Za-z\\x{b5}\\x{c0}-\\x{d6}\\x{d8}-\\x{f6}\\x{f8}-\\x{1ba}\\x{1bc}-\\x{1bf}"                 \
+    "\\x{1c4}-\\x{293}\\x{295}-\\x{2af}\\x{370}-\\x{373}\\x{376}\\x{377}\\x{37b}-\\x{37d}"         \
+    "\\x{37f}\\x{386}\\x{388}-\\x{38a}\\x{38c}\\x{38e}-\\x{3a1}\\x{3a3}-\\x{3f5}"                  \
+    "\\x{3f7}-\\x{481}\\x{48a}-\\x{52f}\\x{531}-\\x{556}\\x{10a0}-\\x{10c5}"                       \
+    "\\x{13a0}-\\x{13f5}\\x{13f8}-\\x{13fd}\\x{1c90}-\\x{1cba}\\x{1cbd}-\\x{1cbf}"                 \
+    "\\x{1d00}-\\x{1d2b}\\x{1d6b}-\\x{1d77}\\x{1d79}-\\x{1d9a}\\x{1e00}-\\x{1f15}"                 \
+    "\\x{1f18}-\\x{1f1d}\\x{1f20}-\\x{1f45}\\x{1f48}-\\x{1f4d}\\x{1f50}-\\x{1f57}"                 \
+    "\\x{1f59}\\x{1f5b}\\x{1f5d}\\x{1f5f}-\\x{1f7d}\\x{1f80}-\\x{1fb4}\\x{1fb6}-\\x{1fbc}"         \
+    "\\x{1fbe}\\x{1fc2}-\\x{1fc4}\\x{1fc6}-\\x{1fcc}\\x{1fd0}-\\x{1fd3}"                           \
+    "\\x{1fd6}-\\x{1fdb}\\x{1fe0}-\\x{1fec}\\x{1ff2}-\\x{1ff4}\\x{1ff6}-\\x{1ffc}"                 \
+    "\\x{2102}\\x{2107}\\x{210a}-\\x{2113}\\x{2115}\\x{2119}-\\x{211d}\\x{2124}\\x{2126}"          \
+    "\\x{2128}\\x{212a}-\\x{212d}\\x{212f}-\\x{2134}\\x{2139}\\x{213c}-\\x{213f}"                  \
+    "\\x{2145}-\\x{2149}\\x{214e}\\x{2183}\\x{2184}\\x{2c00}-\\x{2c7b}\\x{2c7e}-\\x{2ce4}"         \
+    "\\x{2ceb}-\\x{2cee}\\x{2cf2}\\x{2cf3}\\x{a640}-\\x{a66d}\\x{a680}-\\x{a69b}"                  \
+    "\\x{a722}-\\x{a76f}\\x{a771}-\\x{a787}\\x{a78b}-\\x{a78e}\\x{ab70}-\\x{abbf}"                 \
+    "\\x{fb00}-\\x{fb06}\\x{fb13}-\\x{fb17}\\x{ff21}-\\x{ff3a}\\x{ff41}-\\x{ff5a}"                 \
+    "\\x{10400}-\\x{1044f}\\x{104b0}-\\x{104d3}\\x{104d8}-\\x{104fb}\\x{10c80}-\\x{10cb2}"         \
+    "\\x{10cc0}-\\x{10cf2}\\x{118a0}-\\x{118df}\\x{1e900}-\\x{1e943}"
+#define DEEPSEEK_SIGNS                                                                             \
+    "[" WHITE "]?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}"                 \
+    "\\x{3000}-\\x{3002}]+"
+#define DEEPSEEK_HAN "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+"
+
 /* Names as llama.cpp writes and reads them; the first is the one that is printed.  Where
  * llama.cpp's pattern only comes near the model's own, this is the model's own. */
 static const struct qr_split_rule rules[] = {
@@ -62,6 +93,21 @@ static const struct qr_split_rule rules[] = {
      .stages = {{QWEN2, false}}},
     {.names = {"tekken"}, .stages = {{TEKKEN, false}}, .ignore_merges = true, .adds_bos = true},
     {.names = {"gpt-4o", "llama4"}, .stages = {{GPT4O, false}}},
+    {.names = {"deepseek-llm"},
+     .stages = {{"[\\r\\n]", true},
+                {"[" WHITE "]?[" DEEPSEEK_LETTERS "]+", false},
+                {DEEPSEEK_SIGNS, false},
+                {"[" WHITE "]+$", false},
+                {DEEPSEEK_HAN, false},
+                {"\\p{N}+", false}}},
+    {.names = {"deepseek-coder"},
+     .stages = {{"[\\r\\n]", true},
+                {"[" WHITE "]?\\p{L}+", false},
+                {"[" WHITE "]?\\p{P}+", false},
+                {DEEPSEEK_HAN, false},
+                {"\\p{N}", true}}},
+    {.names = {"seed-coder"}, .stages = {{SEED, false}}},
+    {.names = {"viking"}, .stages = {{BLOOM, false}, {"\\p{N}", true}}},
     /* llama.cpp's own, for files that do not say. */
     {.names = {"default"},
      .stages = {{"[\\p{P}$+<=>^~|]+", true},

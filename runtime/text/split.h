@@ -16,7 +16,7 @@
 
 #include "runtime/quire.h"
 
-#define QR_SPLIT_STAGES_MAX 4u
+#define QR_SPLIT_STAGES_MAX 6u
 #define QR_SPLIT_NAMES_MAX  16u
 
 struct qr_split_stage {

@@ -15,10 +15,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define TOKENIZERS_N 9u /* the last two are SentencePiece's */
+#define TOKENIZERS_N 13u /* the last two are SentencePiece's */
 
-static const char *const rules[] = {"gpt-2",  "smollm", "llama-bpe", "qwen2",
-                                    "tekken", "gpt-4o", "default"};
+static const char *const rules[] = {"gpt-2",      "smollm", "llama-bpe",    "qwen2",
+                                    "tekken",     "gpt-4o", "deepseek-llm", "deepseek-coder",
+                                    "seed-coder", "viking", "default"};
 
 static struct qr_tokenizer *tokenizer_of(unsigned which)
 {

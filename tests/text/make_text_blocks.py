@@ -46,6 +46,19 @@ GPT4O = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+SEED_CODER = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}"
+    r"| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+VIKING = r" ?[^(\s|.,!?…。，、।۔،)]+"
+DEEPSEEK_LETTERS = (
+    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫ"
+    "ᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-"
+    "ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-"
+    "𞥃"
+)
+DEEPSEEK_SIGNS = r"\s?[!-/:-~！-／：-～‘-‟　-。]+"
+DEEPSEEK_HAN = "[一-龥ࠀ-一가-퟿]+"
 # Each stage cuts the pieces of the one before.
 RULES = {
     "gpt-2": ([GPT2], False),
@@ -54,6 +67,13 @@ RULES = {
     "qwen2": ([QWEN2], False),
     "tekken": ([TEKKEN], True),
     "gpt-4o": ([GPT4O], False),
+    "deepseek-llm": (
+        [r"[\r\n]", r"\s?[" + DEEPSEEK_LETTERS + "]+", DEEPSEEK_SIGNS, r"\s+$", DEEPSEEK_HAN, r"\p{N}+"],
+        False,
+    ),
+    "deepseek-coder": ([r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", DEEPSEEK_HAN, r"\p{N}"], False),
+    "seed-coder": ([SEED_CODER], False),
+    "viking": ([VIKING, r"\p{N}"], False),
     "default": ([r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"], False),
 }
 COMPOSED = ["qwen2"]  # whose text is brought into NFC first
@@ -110,6 +130,7 @@ def make_alphabets():
         some,
         list("abcdefghijklmnopqrstuvwxyz"),
         list("aAbBéÉßǅʰªאあ中"),
+        list("ƻꞐԱ𐐀龥ࠀ가！／～‘。　…，।(|)·¡"),
         ["the", " the", "ing", "hello world", " Quire", "zzzz", "987", "/\n", "//"],
         ["<|begin_of_text|>", "<|eot_id|>", "<|eot_id|><|x|>", "<s>", "</s>", "<unk>", "<0x41>"],
         ["<user>", "▁", "  ", "<|x|>", "<|y|>", "\n\n", "x", "1"],

@@ -148,7 +148,7 @@ static void rules_cut_as_the_reference(void **state)
         qr_tokenizer_destroy(t);
         rules++;
     }
-    assert_int_equal(rules, 7);
+    assert_int_equal(rules, 11);
     tokenizer_file_close(&file);
 }
 

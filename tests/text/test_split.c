@@ -14,8 +14,9 @@
 
 #define LONG 1000000u
 
-static const char *const rule_names[] = {"gpt-2",  "smollm", "llama-bpe", "qwen2",
-                                         "tekken", "gpt-4o", "default"};
+static const char *const rule_names[] = {"gpt-2",      "smollm", "llama-bpe",    "qwen2",
+                                         "tekken",     "gpt-4o", "deepseek-llm", "deepseek-coder",
+                                         "seed-coder", "viking", "default"};
 #define RULES_N (sizeof(rule_names) / sizeof(rule_names[0]))
 
 static struct qr_splitter *splitter(const char *name, bool jit)
