@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""test_compare BUILD -- tools/compare with the real quire and peers that do what they are told."""
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
+MODEL = ROOT / "tests" / "data" / "llama-tiny.q8_0.gguf"
+SHORT = ROOT / "tests" / "data" / "architectures" / "llama3.gguf"  # a context of 256
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tools" / "peers")]
+
+import bfloat16  # noqa: E402
+import table  # noqa: E402
+import worker  # noqa: E402
+from rows import ROWS, Row, Shape, Times, figure  # noqa: E402
+
+
+def compare(*arguments, model=MODEL, **fakes):
+    command = [str(ROOT / "tools" / "compare"), "--quire", str(BUILD / "quire"), "--model",
+               str(model), "--threads", "1", "--rounds", "1", "--python",
+               str(ROOT / "tests" / "tools" / "fake_peer.py"), *arguments]
+    environment = {f"FAKE_{name.upper()}": plan for name, plan in fakes.items()}
+    return subprocess.run(command, capture_output=True, text=True, timeout=250, check=False,
+                          env=os.environ | environment)
+
+
+class Runs(unittest.TestCase):
+    def test_failures_are_named_and_the_rest_goes_on(self):
+        """Goal: a peer that dies, or a row that fails, costs nobody else a figure.
+        Method: one peer cannot start, one fails a row, one dies in a row; then all figures."""
+        done = compare("--peers", "openvino,llama,vllm", "--rows", "decode_1,start", "--json",
+                       vllm="start=die")
+        report = json.loads(done.stdout)
+        failed = {(f["peer"], f["row"]): f["why"] for f in report["failures"]}
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(failed, {("vllm", None): "it ended: last words"})
+        for key in ("decode_1", "start"):
+            row = report["rows"][key]
+            self.assertEqual([len(row[n]) for n in ("quire", "openvino", "llama", "vllm")],
+                             [1, 1, 1, 0])
+
+    def test_a_failed_row_is_only_that_row(self):
+        """Goal: an error in a row is told with its reason, and the peer goes on.
+        Method: a row that raises, one whose answers are short, one in which the process dies."""
+        done = compare("--peers", "openvino,llama,vllm", "--rows", "decode_8,decode_1,prefill_1",
+                       "--json", openvino="8=raise", llama="8=short", vllm="8=die")
+        report = json.loads(done.stdout)
+        failed = {(f["peer"], f["row"]): f["why"] for f in report["failures"]}
+        self.assertEqual(failed.pop(("openvino", "decode_8")), "RuntimeError: it was told to")
+        self.assertIn("64 each were expected", failed.pop(("llama", "decode_8")))
+        self.assertEqual(failed.pop(("vllm", None)), "it ended: last words")
+        self.assertEqual(failed, {})
+        rows = report["rows"]
+        self.assertEqual([len(rows["decode_8"][n]) for n in ("openvino", "llama")], [0, 0])
+        self.assertEqual([len(rows["prefill_1x512"][n]) for n in ("openvino", "llama", "vllm")],
+                         [1, 1, 0])
+
+    def test_the_text_has_table_and_reasons(self):
+        """Goal: a reader sees figures, ratios, and why a cell is empty.
+        Method: the plain output of a run with a failing row, and of a model too short for one."""
+        done = compare("--peers", "openvino,llama", "--rows", "decode_8,prefill_1x512",
+                       model=SHORT, llama="8=raise")
+        lines = done.stdout.splitlines()
+        row = next(line for line in lines if line.startswith("decode, 8 sequences"))
+        self.assertRegex(row, r"tok/s +[0-9,.]+ .* [0-9.]+x? +\[1\]$")
+        self.assertIn("[1] llama, decode, 8 sequences: RuntimeError: it was told to", lines)
+        self.assertTrue(lines[-1].startswith("prefill, 1 x 512: left out"))
+
+    def test_who_does_not_sleep_is_named(self):
+        """Goal: a peer that spins while quire is measured spoils a figure, and is named.
+        Method: of two peers one spins."""
+        done = compare("--peers", "openvino,llama", "--rows", "decode_1,start", "--json",
+                       llama="busy")
+        self.assertEqual(list(json.loads(done.stdout)["not_asleep"]), ["llama"])
+        self.assertEqual(done.returncode, 0)
+
+
+class Parts(unittest.TestCase):
+    def test_figures_have_one_definition(self):
+        """Goal: wall, prefill and decode as tools/quire/bench.h defines them.
+        Method: a batch's times, by hand."""
+        times = Times(2.0, 10.0, 24)
+        for key, expected in (("wall_x", 10.0), ("prefill_x", 4 * 5 / 2.0), ("decode_4", 3.0)):
+            self.assertEqual(figure(Row(key, "", "", Shape(4, 5, 7), ()), times), expected)
+
+    def test_rows_are_those_of_quire_bench(self):
+        """Goal: no row compares two different things.
+        Method: each key says sequences, prompt and prefix as its shape does."""
+        for row in ROWS:
+            numbers = [int(n) for n in row.key.replace("x", "_").split("_") if n.isdigit()]
+            shape = row.shape
+            if row.key.startswith("decode"):
+                self.assertEqual(numbers, [shape.sequences] + [shape.prefix] * bool(shape.prefix))
+            elif row.key.startswith("prefill"):
+                self.assertEqual(numbers + [1], [shape.sequences, shape.prompt, shape.generate])
+            elif row.key.startswith("wall"):
+                self.assertEqual(numbers, [shape.sequences, shape.prompt, shape.generate])
+
+    def test_prompts_share_their_prefix_and_no_more(self):
+        """Goal: lengths are exact, prefixes equal, the rest different, special tokens far.
+        Method: the prompts of a row with a prefix, and of the next batch."""
+        source = random.Random(1)
+        first, second = (worker.prompts_of(Shape(4, 40, 1, 32), 1600, source) for _ in range(2))
+        self.assertEqual({len(p) for p in first}, {40})
+        self.assertEqual(len({tuple(p[:32]) for p in first}), 1)
+        self.assertEqual(len({tuple(p[32:]) for p in first}), 4)
+        self.assertNotEqual(first[0][:32], second[0][:32])
+        self.assertTrue(all(100 <= token < 1500 for p in first + second for token in p))
+
+    def test_ahead_is_above_1_where_quire_is_faster(self):
+        """Goal: seconds and rates point the same way.  Method: half the time, twice the rate."""
+        self.assertEqual(table.ahead([1, 2, 3], [4, 4, 4], "s"), "2.00x")
+        self.assertEqual(table.ahead([10, 20, 30], [10, 10, 10], "tok/s"), "2.00x")
+        self.assertEqual(table.ahead([0.0], [10], "s"), "")  # too short to be timed
+
+    def test_a_cell_has_median_and_range(self):
+        """Goal: spread is shown.  Method: three rounds, and one."""
+        self.assertEqual(table.spread([1500, 1400, 1600], "tok/s"), "1,500 (1,400-1,600)")
+        self.assertEqual(table.spread([0.06], "s"), "0.06")
+
+    def test_unknown_tensors_are_refused(self):
+        """Goal: no weight is left out of the bfloat16 directory in silence.
+        Method: names that it knows, and some that it does not."""
+        self.assertEqual(bfloat16.name_of("blk.7.ffn_gate.weight"),
+                         "model.layers.7.mlp.gate_proj.weight")
+        for name in ("blk.0.attn_q.bias", "blk.0.attn_q_norm.weight", "position_embd.weight"):
+            with self.assertRaises(ValueError):
+                bfloat16.name_of(name)
+
+    def test_a_llama_becomes_its_directory(self):
+        """Goal: the bfloat16 directory says what the file says, with rows in Hugging Face's order.
+        Method: three tiny models' configurations, and rows that are their own numbers.  Needs the
+        environment that tools/check makes for gguf."""
+        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"))
+        python = cache / "quire" / "venv-gguf" / "bin" / "python"
+        if not python.exists():
+            self.skipTest(f"{python} is not there: tools/check makes it")
+        script = """
+import json, sys
+import bfloat16, gguf, numpy
+def config(path):
+    reader = gguf.GGUFReader(path)
+    try:
+        return bfloat16.config_of(reader, {t.name: t for t in reader.tensors})
+    except ValueError as error:
+        return str(error)
+rows = numpy.repeat(numpy.arange(16)[:, None], 3, axis=1)
+turns = 8192 * 5e5 ** (-numpy.arange(0, 64, 2) / 64) / (2 * numpy.pi)
+smooth = numpy.clip((turns - 1) / 3, 0, 1)
+rope = bfloat16.rope_of(5e5, 64, 1 / ((1 - smooth) / 32 + smooth))
+print(json.dumps([bfloat16.halves(rows, 2)[:, 0].tolist(), rope] + [config(p) for p in sys.argv[1:]]))
+"""
+        done = subprocess.run(
+            [str(python), "-c", script, str(MODEL), str(SHORT), str(SHORT.with_name("qwen2.gguf")),
+             str(SHORT.with_name("llama-linear.gguf"))], capture_output=True, text=True, check=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "tools" / "peers")})
+        order, rope, plain, scaled, other, linear = json.loads(done.stdout)
+        # GGUF's rows 0 1 2 3 of a head are Hugging Face's 0, half, 1, half + 1.
+        self.assertEqual(order, [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15])
+        self.assertEqual([plain[k] for k in ("num_attention_heads", "num_key_value_heads",
+                                             "head_dim", "vocab_size", "tie_word_embeddings")],
+                         [8, 2, 32, 1024, True])
+        self.assertEqual(plain["rope_parameters"]["rope_type"], "default")
+        self.assertIn("Llama 3's rule", scaled)  # it was trained on another length than 8,192
+        self.assertEqual(rope, {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 32.0,
+                                "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                                "original_max_position_embeddings": 8192})
+        self.assertIn("architecture qwen2", other)
+        self.assertIn("rope scaling", linear)
+
+
+if __name__ == "__main__":
+    unittest.main()
