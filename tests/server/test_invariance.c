@@ -80,17 +80,19 @@ static json_t *fork_body(unsigned seed, unsigned n)
 static void ask_all(const struct bench *b, const struct daemon *d, const char *salt)
 {
     struct stream streams[CASES];
+    char *texts[CASES];
 
     for (unsigned i = 0; i < CASES; i++) {
         json_t *body = body_of(i, salt);
-        char *text = json_dumps(body, JSON_COMPACT);
+        texts[i] = json_dumps(body, JSON_COMPACT);
         streams[i] = (struct stream){.fd = connect_to(d->socket)};
-        send_post(streams[i].fd, "/v1/completions", text);
-        free(text);
         json_decref(body);
     }
+    for (unsigned i = 0; i < CASES; i++)
+        send_post(streams[i].fd, "/v1/completions", texts[i]);
     for (unsigned i = 0; i < CASES; i++) {
         struct answer a;
+        free(texts[i]);
         assert_true(read_answer(&streams[i], &a));
         assert_int_equal(a.status, 200);
         json_t *answer = json_loads(a.body, JSON_ALLOW_NUL, NULL);
