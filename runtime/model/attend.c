@@ -72,7 +72,8 @@ void qr_pass_tile(struct qr_pass *p)
     }
 }
 
-void qr_pass_select(struct qr_pass *p)
+/* Keeps only the rows that are asked for. */
+static void select_rows(struct qr_pass *p)
 {
     const struct qr_step *step = p->step;
     uint32_t seq = 0;
@@ -289,11 +290,14 @@ static void store(struct attend_work *w)
                 (uint64_t)p->rows_n * s->kv_heads_n * s->head_dim * STORE_COST);
 }
 
-void qr_pass_store(struct qr_pass *p, uint32_t layer)
+bool qr_pass_narrow(struct qr_pass *p, uint32_t layer)
 {
     struct attend_work w = {.p = p, .layer = layer};
 
+    if (p->outputs_n > p->rows_n / 2) return false;
     store(&w);
+    select_rows(p);
+    return true;
 }
 
 void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store_first, unsigned wants)

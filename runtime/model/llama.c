@@ -11,20 +11,15 @@ void qr_llama_forward(struct qr_pass *p)
     qr_pass_tile(p);
     for (uint32_t i = 0; i < layers_n; i++) {
         const struct qr_layer *layer = &m->layers[i];
-        /* Of the last layer, rows that nobody asks for owe their keys and values only. */
-        bool select = i + 1 == layers_n && p->outputs_n <= p->rows_n / 2;
 
         if (i == 0)
             qr_pass_embed(p, &layer->attn_norm, qr_layer_wants_attention(layer));
         else
             qr_pass_norm(p, &layer->attn_norm, qr_layer_wants_attention(layer));
         qr_pass_project(p, layer);
-        if (select) {
-            qr_pass_store(p, i);
-            qr_pass_select(p);
-        }
+        bool stored = i + 1 == layers_n && qr_pass_narrow(p, i);
         if (p->rows_n == 0) return;
-        qr_pass_attend(p, i, !select, qr_weights_wants(&layer->o));
+        qr_pass_attend(p, i, !stored, qr_weights_wants(&layer->o));
         qr_pass_multiply_add(p, &layer->o, &p->attended);
         qr_pass_norm(p, &layer->ffn_norm, qr_layer_wants_ffn(layer));
         qr_pass_gate_up(p, layer);

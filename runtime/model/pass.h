@@ -129,12 +129,12 @@ void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n
 
 /* Cuts the step's rows into tiles. */
 void qr_pass_tile(struct qr_pass *p);
-/* Keeps only the rows that are asked for, once every key and value is in its page. */
-void qr_pass_select(struct qr_pass *p);
-/* Rotates queries and keys and puts keys and values into the pages. */
-void qr_pass_store(struct qr_pass *p, uint32_t layer);
-/* attended = attention, in the forms wanted.  store: as qr_pass_store first, in the same piece of
- * work where the tiles allow it. */
+/* Of the last layer, rows that nobody asks for owe their keys and values only.  Where they are at
+ * least half: rotates, puts keys and values into the pages, and keeps only the other rows.  True:
+ * it has, and all that is stored. */
+bool qr_pass_narrow(struct qr_pass *p, uint32_t layer);
+/* attended = attention, in the forms wanted.  store: rotates queries and keys and puts keys and
+ * values into the pages first, in the same piece of work where the tiles allow it. */
 void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store, unsigned wants);
 /* The most items that are spread by blocks, and the bytes that their partial results take. */
 uint32_t qr_pass_spread_items(const struct qr_pass *p);
