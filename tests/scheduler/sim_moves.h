@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* sim_moves -- who is admitted and who is preempted, in what order, what they begin with, and how
+ * often it may happen to one. */
+#ifndef QR_TESTS_SCHEDULER_SIM_MOVES_H
+#define QR_TESTS_SCHEDULER_SIM_MOVES_H
+
+#include "sim_pages.h"
+#include "sim_requests.h"
+
+/* Of two that were admitted: which comes first. */
+static bool sim_before(const struct sim_seq *a, const struct sim_seq *b)
+{
+    return a->priority != b->priority ? a->priority < b->priority : a->place < b->place;
+}
+
+/* Charges a sequence's client and user. */
+static void sim_serve(struct sim *sim, const struct sim_seq *seq, uint32_t cost)
+{
+    uint32_t class = 0;
+
+    while (sim_priorities[class] != seq->priority)
+        class ++;
+    sim->service[class][seq->client].got += cost;
+    sim_shares_charge(&sim->shares, seq->share, cost);
+}
+
+/* Who is to be admitted next: the first of those that were preempted, unless one that never ran is
+ * of a lower priority; of these whose turn it is.  NULL: nobody waits. */
+static struct sim_seq *sim_next(struct sim *sim)
+{
+    struct sim_seq *returning = NULL, *fresh = NULL;
+    uint32_t user = sim_shares_next(&sim->shares);
+
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        struct sim_seq *seq = &sim->seqs[id];
+        if (!seq->live || seq->runs || seq->leader != QR_SEQ_NONE) continue;
+        if (seq->ran && (returning == NULL || sim_before(seq, returning))) returning = seq;
+        if (!seq->ran && seq->share == user && (fresh == NULL || seq->serial < fresh->serial))
+            fresh = seq;
+    }
+    SIM_CHECK(sim, (fresh == NULL) == (user == SIM_SHARE_NONE));
+    if (returning == NULL || fresh == NULL) return returning != NULL ? returning : fresh;
+    return returning->priority <= fresh->priority ? returning : fresh;
+}
+
+/* Whoever begins has at least the full pages of it that a running sequence has computed, and never
+ * its last token. */
+static void sim_begin(struct sim *sim, const struct qr_plan_item *item)
+{
+    struct sim_seq *seq = &sim->seqs[item->seq];
+    uint32_t least_n = 0, cut_n = 0;
+
+    SIM_CHECK(sim, seq->computed_n == 0);
+    seq->computed_n = item->position;
+    sim->n.hits += seq->computed_n;
+    sim->n.readmissions += seq->preemptions_n > 0;
+    sim->n.resumed += seq->preemptions_n > 0 && seq->computed_n > 0;
+    SIM_CHECK(sim, seq->computed_n < seq->known_n);
+    if (!sim->has_tree || seq->text->fresh) {
+        SIM_CHECK(sim, seq->computed_n == 0);
+        return;
+    }
+    for (uint32_t i = 0; i < SIM_SEQS_MAX; i++) {
+        const struct sim_seq *other = &sim->seqs[i];
+        uint32_t common_n;
+        if (!sim_runs(sim, i) || !other->was_running) continue;
+        common_n = sim_common(seq, other);
+        if (common_n > other->computed_n) common_n = other->computed_n;
+        if (common_n > seq->known_n - 1) common_n = seq->known_n - 1;
+        cut_n = other->computed_n - other->computed_n % sim->page_tokens;
+        if (common_n > cut_n) common_n = cut_n;
+        common_n -= common_n % sim->page_tokens;
+        if (common_n > least_n) least_n = common_n;
+    }
+    /* With a window, what others let go may have been evicted, with all that was below it. */
+    if (sim->window == 0) SIM_CHECK(sim, seq->computed_n >= least_n);
+}
+
+/* How often a sequence may be preempted, told when it is first admitted or forked: it counts by how
+ * many pages it and those that run before it can grow, a copy after a fork included, and how many
+ * these are; whoever is admitted before it later counts with all its pages, and two more, and as
+ * one.  Those attached to one that runs count with it. */
+static void sim_bound_preemptions(struct sim *sim, struct sim_seq *seq)
+{
+    for (uint32_t i = 0; i < SIM_SEQS_MAX; i++) {
+        struct sim_seq *other = &sim->seqs[i];
+        uint32_t first;
+        if (!other->live) continue;
+        if (other->leader != QR_SEQ_NONE && sim->seqs[other->leader].runs &&
+            sim_before(other, seq)) {
+            seq->growth_n +=
+                sim_pages_for(sim, other->tokens_max) - sim_pages_for(sim, other->known_n) + 1;
+            seq->older_n++;
+        }
+        if (!other->ran) continue;
+        if (sim_before(seq, other)) {
+            other->growth_n += sim_pages_for(sim, seq->tokens_max) + 2;
+            other->older_n++;
+        } else if (other->runs) {
+            seq->growth_n +=
+                sim_pages_for(sim, other->tokens_max) - sim_pages_for(sim, other->known_n);
+            seq->growth_n += other->copies_n + (sim_attached_n(sim, i, &first) > 0);
+            seq->older_n += other != seq;
+        }
+    }
+}
+
+static void sim_admit(struct sim *sim, const struct qr_plan_item *item)
+{
+    struct sim_seq *seq = &sim->seqs[item->seq];
+
+    SIM_CHECK(sim, seq == sim_next(sim));
+    sim_begin(sim, item);
+    seq->runs = true;
+    if (seq->ran) return;
+    seq->ran = true;
+    seq->place = sim->places_n++;
+    for (uint64_t serial = seq->serial + 1; serial < sim->serials_n; serial++)
+        for (uint32_t i = 0; i < SIM_SEQS_MAX; i++)
+            if (sim->seqs[i].live && sim->seqs[i].leader == item->seq &&
+                sim->seqs[i].serial == serial)
+                sim->seqs[i].place = sim->places_n++;
+    sim_shares_take(&sim->shares, seq->share);
+    sim_serve(sim, seq, seq->known_n - item->position);
+    sim_bound_preemptions(sim, seq);
+}
+
+static void sim_preempt(struct sim *sim, struct sim_seq *seq)
+{
+    uint32_t most = (seq->growth_n + 2) / 3;
+
+    SIM_CHECK(sim, !sim->planted);
+    seq->runs = false;
+    seq->preemptions_n++;
+    seq->computed_n = 0;
+    if (!sim->has_tree && sim->window == 0 && seq->older_n < most) most = seq->older_n;
+    SIM_CHECK(sim, seq->preemptions_n <= most);
+    sim->n.preemptions++;
+}
+
+/* Who was preempted and who was admitted, and that it was their turn: all that run come before all
+ * that were preempted. */
+static void sim_check_moves(struct sim *sim, const struct qr_plan *plan)
+{
+    uint32_t preempted_n = 0, admitted_n = 0;
+    const struct sim_seq *last = NULL;
+
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        struct sim_seq *seq = &sim->seqs[id];
+        seq->runs = seq->was_running;
+        if (!seq->was_running || sim_runs(sim, id)) continue;
+        preempted_n++;
+        sim_preempt(sim, seq);
+    }
+    for (uint32_t i = 0; i < plan->items_n; i++) {
+        if (sim->seqs[plan->items[i].seq].was_running) continue;
+        admitted_n++;
+        sim_admit(sim, &plan->items[i]);
+    }
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        const struct sim_seq *seq = &sim->seqs[id];
+        SIM_CHECK(sim, seq->runs == sim_runs(sim, id));
+        if (seq->runs && (last == NULL || sim_before(last, seq))) last = seq;
+    }
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        const struct sim_seq *seq = &sim->seqs[id];
+        if (seq->live && seq->ran && !seq->runs)
+            SIM_CHECK(sim, last == NULL || sim_before(last, seq));
+    }
+    SIM_CHECK(sim, plan->preempted_n == preempted_n);
+    SIM_CHECK(sim, plan->admitted_n == admitted_n);
+    SIM_CHECK(sim, preempted_n == 0 || admitted_n == 0);
+}
+
+#endif
