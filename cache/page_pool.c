@@ -12,18 +12,26 @@ static uint32_t sequences_n(const struct qr_page_pool *pool, qr_page_id page)
     return pool->refs[page] - pool->kept[page];
 }
 
-static void check_cached(const struct qr_page_pool *pool)
+/* The list that it stands in while it is CACHED. */
+static struct qr_page_list *list_of(struct qr_page_pool *pool, qr_page_id page)
 {
+    return &pool->cached[pool->sought[page]];
+}
+
+static uint32_t check_list(const struct qr_page_pool *pool, bool sought)
+{
+    const struct qr_page_list *list = &pool->cached[sought];
     qr_page_id colder = QR_PAGE_NONE;
     uint32_t n = 0;
 
-    for (qr_page_id page = pool->coldest; page != QR_PAGE_NONE; page = pool->warmer[page]) {
+    for (qr_page_id page = list->coldest; page != QR_PAGE_NONE; page = pool->warmer[page]) {
         assert(page < pool->pages_n && n++ < pool->cached_n);
-        assert(pool->kept[page] && pool->refs[page] == 1);
+        assert(pool->kept[page] && pool->refs[page] == 1 && pool->sought[page] == sought);
         assert(pool->colder[page] == colder);
         colder = page;
     }
-    assert(pool->warmest == colder && n == pool->cached_n);
+    assert(list->warmest == colder);
+    return n;
 }
 
 void qr_page_pool_check(const struct qr_page_pool *pool)
@@ -34,6 +42,7 @@ void qr_page_pool_check(const struct qr_page_pool *pool)
     for (uint32_t page = 0; page < pool->pages_n; page++) {
         assert(pool->refs[page] != REFS_MARKED);
         assert(pool->refs[page] >= pool->kept[page]);
+        assert(pool->kept[page] || !pool->sought[page]);
         zero_n += pool->refs[page] == 0;
         shared_n += sequences_n(pool, page) > 1;
         cached_n += pool->kept[page] && pool->refs[page] == 1;
@@ -41,7 +50,7 @@ void qr_page_pool_check(const struct qr_page_pool *pool)
     assert(zero_n == pool->free_n);
     assert(shared_n == pool->shared_n);
     assert(cached_n == pool->cached_n);
-    check_cached(pool);
+    assert(check_list(pool, false) + check_list(pool, true) == cached_n);
 
     /* Marking each page on the stack finds one that stands there twice, without memory. */
     for (uint32_t i = 0; i < pool->free_n; i++) {
@@ -55,26 +64,29 @@ void qr_page_pool_check(const struct qr_page_pool *pool)
 
 static void link_warmest(struct qr_page_pool *pool, qr_page_id page)
 {
-    pool->colder[page] = pool->warmest;
+    struct qr_page_list *list = list_of(pool, page);
+
+    pool->colder[page] = list->warmest;
     pool->warmer[page] = QR_PAGE_NONE;
-    if (pool->warmest == QR_PAGE_NONE)
-        pool->coldest = page;
+    if (list->warmest == QR_PAGE_NONE)
+        list->coldest = page;
     else
-        pool->warmer[pool->warmest] = page;
-    pool->warmest = page;
+        pool->warmer[list->warmest] = page;
+    list->warmest = page;
     pool->cached_n++;
 }
 
 static void unlink_cached(struct qr_page_pool *pool, qr_page_id page)
 {
+    struct qr_page_list *list = list_of(pool, page);
     qr_page_id colder = pool->colder[page], warmer = pool->warmer[page];
 
     if (colder == QR_PAGE_NONE)
-        pool->coldest = warmer;
+        list->coldest = warmer;
     else
         pool->warmer[colder] = warmer;
     if (warmer == QR_PAGE_NONE)
-        pool->warmest = colder;
+        list->warmest = colder;
     else
         pool->colder[warmer] = colder;
     pool->cached_n--;
@@ -83,7 +95,7 @@ static void unlink_cached(struct qr_page_pool *pool, qr_page_id page)
 size_t qr_page_pool_bytes(uint32_t pages_n)
 {
     assert(pages_n >= 1 && pages_n < QR_PAGE_NONE);
-    return (size_t)pages_n * (sizeof(uint32_t) + 3 * sizeof(qr_page_id) + sizeof(bool));
+    return (size_t)pages_n * (sizeof(uint32_t) + 3 * sizeof(qr_page_id) + 2 * sizeof(bool));
 }
 
 void qr_page_pool_init(struct qr_page_pool *pool, void *memory, uint32_t pages_n)
@@ -96,13 +108,14 @@ void qr_page_pool_init(struct qr_page_pool *pool, void *memory, uint32_t pages_n
         .colder = (qr_page_id *)memory + (size_t)2 * pages_n,
         .warmer = (qr_page_id *)memory + (size_t)3 * pages_n,
         .kept = (bool *)((qr_page_id *)memory + (size_t)4 * pages_n),
+        .sought = (bool *)((qr_page_id *)memory + (size_t)4 * pages_n) + pages_n,
         .pages_n = pages_n,
         .free_n = pages_n,
-        .coldest = QR_PAGE_NONE,
-        .warmest = QR_PAGE_NONE,
+        .cached = {{QR_PAGE_NONE, QR_PAGE_NONE}, {QR_PAGE_NONE, QR_PAGE_NONE}},
     };
     memset(pool->refs, 0, pages_n * sizeof pool->refs[0]);
     memset(pool->kept, 0, pages_n * sizeof pool->kept[0]);
+    memset(pool->sought, 0, pages_n * sizeof pool->sought[0]);
     for (uint32_t i = 0; i < pages_n; i++)
         pool->free[i] = pages_n - 1 - i;
 }
@@ -159,7 +172,7 @@ void qr_page_pool_unkeep(struct qr_page_pool *pool, qr_page_id page)
     assert(page < pool->pages_n);
     assert(pool->kept[page]);
     if (sequences_n(pool, page) == 0) unlink_cached(pool, page);
-    pool->kept[page] = false;
+    pool->kept[page] = pool->sought[page] = false;
     pool->refs[page]--;
     if (pool->refs[page] == 0) pool->free[pool->free_n++] = page;
 }
@@ -170,9 +183,32 @@ bool qr_page_pool_kept(const struct qr_page_pool *pool, qr_page_id page)
     return pool->kept[page];
 }
 
+void qr_page_pool_seek(struct qr_page_pool *pool, qr_page_id page)
+{
+    bool cached = qr_page_pool_kept(pool, page) && sequences_n(pool, page) == 0;
+
+    assert(pool->kept[page]);
+    if (cached) unlink_cached(pool, page);
+    pool->sought[page] = true;
+    if (cached) link_warmest(pool, page);
+}
+
+/* The coldest of one list, or, if that is empty, of the other. */
+static qr_page_id coldest_of(const struct qr_page_pool *pool, bool sought)
+{
+    qr_page_id page = pool->cached[sought].coldest;
+
+    return page != QR_PAGE_NONE ? page : pool->cached[!sought].coldest;
+}
+
 qr_page_id qr_page_pool_coldest(const struct qr_page_pool *pool)
 {
-    return pool->coldest;
+    return coldest_of(pool, false);
+}
+
+qr_page_id qr_page_pool_coldest_sought(const struct qr_page_pool *pool)
+{
+    return coldest_of(pool, true);
 }
 
 void qr_page_pool_dump(const struct qr_page_pool *pool, FILE *out)

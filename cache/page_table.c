@@ -117,7 +117,11 @@ void qr_page_table_fork(struct qr_page_table *child, const struct qr_page_table 
 void qr_page_table_adopt(struct qr_page_table *table, struct qr_page_pool *pool,
                          const qr_page_id *pages, uint32_t page_tokens, uint32_t length)
 {
-    read_pages(table, pool, pages, qr_pages_for(length, page_tokens), 0, length);
+    uint32_t pages_n = qr_pages_for(length, page_tokens), first = 0;
+
+    while (first < pages_n && pages[first] == QR_PAGE_NONE)
+        first++;
+    read_pages(table, pool, pages, pages_n, first, length);
 }
 
 uint32_t qr_page_table_drop_before(struct qr_page_table *table, struct qr_page_pool *pool,

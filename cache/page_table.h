@@ -35,6 +35,14 @@ static inline uint32_t qr_pages_for(uint32_t tokens_n, uint32_t page_tokens)
     return (tokens_n >> shift) + ((tokens_n & (page_tokens - 1)) != 0);
 }
 
+/* The first page that the token at `position` sees a part of.  window: tokens that it sees, itself
+ * among them; 0: all before it. */
+static inline uint32_t qr_window_first(uint32_t window, uint32_t page_tokens, uint32_t position)
+{
+    if (window == 0 || position < window) return 0;
+    return (position - window + 1) >> (uint32_t)__builtin_ctz(page_tokens);
+}
+
 /* Pages that the table reads. */
 static inline uint32_t qr_page_table_held_n(const struct qr_page_table *table)
 {
@@ -63,7 +71,8 @@ void qr_page_table_fork(struct qr_page_table *child, const struct qr_page_table 
                         struct qr_page_pool *pool);
 
 /* An empty table reads tokens [0, length) in pages that others have; pages may be table->pages
- * itself.  All of them are shared, the last one until the table reserves more. */
+ * itself, and begins with QR_PAGE_NONE where the table is to have holes.  All others are shared,
+ * the last one until the table reserves more. */
 void qr_page_table_adopt(struct qr_page_table *table, struct qr_page_pool *pool,
                          const qr_page_id *pages, uint32_t page_tokens, uint32_t length);
 

@@ -10,11 +10,17 @@ static uint32_t height(const struct qr_sibling *all, uint32_t index)
     return index == NONE ? 0 : all[index].height;
 }
 
+static bool any(const struct qr_sibling *all, uint32_t index)
+{
+    return index != NONE && all[index].any;
+}
+
 static void measure(struct qr_sibling *all, uint32_t index)
 {
     uint32_t left = height(all, all[index].left), right = height(all, all[index].right);
 
-    all[index].height = 1 + (left > right ? left : right);
+    all[index].height = (uint16_t)(1 + (left > right ? left : right));
+    all[index].any = all[index].marked || any(all, all[index].left) || any(all, all[index].right);
 }
 
 /* `now` (or none) stands where `before` stood below `up`, or at the top. */
@@ -88,9 +94,10 @@ static void balance(struct qr_sibling *all, uint32_t *top, uint32_t index)
 }
 
 void qr_sibling_insert(struct qr_sibling *all, uint32_t *top, uint32_t index, uint32_t at,
-                       bool left)
+                       bool left, bool marked)
 {
-    all[index] = (struct qr_sibling){.left = NONE, .right = NONE, .up = at, .height = 1};
+    all[index] = (struct qr_sibling){
+        .left = NONE, .right = NONE, .up = at, .height = 1, .marked = marked, .any = marked};
     if (at == NONE) {
         assert(*top == NONE);
         *top = index;
@@ -128,6 +135,39 @@ void qr_sibling_remove(struct qr_sibling *all, uint32_t *top, uint32_t index)
     balance(all, top, from);
 }
 
+void qr_sibling_mark(struct qr_sibling *all, uint32_t index, bool marked)
+{
+    all[index].marked = marked;
+    for (; index != NONE; index = all[index].up)
+        measure(all, index);
+}
+
+uint32_t qr_sibling_first_marked(const struct qr_sibling *all, uint32_t index)
+{
+    if (!any(all, index)) return NONE;
+    for (;;) {
+        if (any(all, all[index].left))
+            index = all[index].left;
+        else if (all[index].marked)
+            return index;
+        else
+            index = all[index].right;
+    }
+}
+
+uint32_t qr_sibling_last_marked(const struct qr_sibling *all, uint32_t index)
+{
+    if (!any(all, index)) return NONE;
+    for (;;) {
+        if (any(all, all[index].right))
+            index = all[index].right;
+        else if (all[index].marked)
+            return index;
+        else
+            index = all[index].left;
+    }
+}
+
 uint32_t qr_sibling_next(const struct qr_sibling *all, uint32_t index)
 {
     uint32_t below = index;
@@ -151,6 +191,8 @@ void qr_sibling_check(const struct qr_sibling *all, uint32_t top, uint32_t index
 
     assert(all[index].height == 1 + (left > right ? left : right));
     assert(left <= right + 1 && right <= left + 1);
+    assert(all[index].any ==
+           (all[index].marked || any(all, all[index].left) || any(all, all[index].right)));
     for (; all[index].up != NONE; index = all[index].up) {
         assert(all[all[index].up].left == index || all[all[index].up].right == index);
         assert(depth++ < 64);

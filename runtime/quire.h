@@ -271,7 +271,8 @@ struct quire_engine_settings {
     uint32_t kv_type;         /* enum quire_kv_type */
     uint32_t threads;         /* 0: the physical cores that the process may use */
     uint32_t context_max;     /* 0: the model's, or what the pages hold if that is
-                                 less; if set, the pages have to hold it */
+                                 less; if set, the pages have to hold it (with a
+                                 sliding window: what is read of it at once) */
     uint32_t running_max;     /* sequences in a batch; 256 */
     uint32_t waiting_max;     /* requests in the queue, each choice of one counted; 1024 */
     uint32_t step_tokens;     /* token budget of a step, at least running_max + 16;

@@ -5,14 +5,14 @@
 
 #include "scheduler/scheduler_internal.h"
 
-/* What the tree has of a waiting sequence's tokens, all but the last one; pages gets their ids. */
-static uint32_t match(const struct qr_scheduler *s, qr_seq_id id, qr_page_id *pages)
+/* What the tree has of a waiting sequence's first tokens_n tokens; pages gets their ids. */
+static uint32_t match(const struct qr_scheduler *s, qr_seq_id id, uint32_t tokens_n,
+                      qr_page_id *pages)
 {
     const struct qr_seq_source *source = &s->sources[id];
 
     if (s->tree == NULL || source->fresh) return 0;
-    return qr_prefix_tree_match(s->tree, source->salt, *source->tokens, s->seqs[id].known_n - 1,
-                                pages);
+    return qr_prefix_tree_match(s->tree, source->salt, *source->tokens, tokens_n, pages);
 }
 
 /* Tokens, past the matched ones and in the first page that is not matched in full, that `leader`
@@ -51,18 +51,36 @@ static bool must_wait(const struct qr_scheduler *s, qr_seq_id id, const qr_page_
     return false;
 }
 
+/* With a window, sequences at their prompts let pages go and are promised others for them.  What
+ * they let go is not free while others read it: such pages count once more, those that there are,
+ * and those of this one's that others read. */
+static uint32_t shared_pages_n(const struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n,
+                               uint32_t shared_n)
+{
+    uint64_t others_n = s->held_pages - qr_page_pool_held_n(s->pool);
+    uint32_t leaving_n = s->leaving_n + qr_seq_leaving_n(s, &s->seqs[id], matched_n);
+
+    if (others_n > s->leaving_n) others_n = s->leaving_n;
+    return (uint32_t)others_n + (shared_n < leaving_n ? shared_n : leaving_n);
+}
+
 /* Pages that an admission takes out of those that nobody is promised: the ones to be computed, and
  * the cached ones that it comes to hold. */
 static uint32_t admission_pages_n(const struct qr_scheduler *s, qr_seq_id id,
                                   const qr_page_id *pages, uint32_t matched_n)
 {
     const struct qr_seq *seq = &s->seqs[id];
-    uint32_t attached_n = s->sources[id].attached_n;
-    uint32_t n = qr_pages_for(seq->known_n, s->page_tokens) - matched_n / s->page_tokens;
+    uint32_t attached_n = s->sources[id].attached_n, shared_n = 0;
+    uint32_t n = qr_seq_promise_for(s, seq, matched_n);
 
-    for (uint32_t i = 0; i < qr_pages_for(matched_n, s->page_tokens); i++)
-        n += qr_page_pool_refs(s->pool, pages[i]) == 1;
+    for (uint32_t i = qr_seq_first_page(s, matched_n); i < qr_pages_for(matched_n, s->page_tokens);
+         i++) {
+        bool cached = qr_page_pool_refs(s->pool, pages[i]) == 1;
+        n += cached;
+        shared_n += !cached;
+    }
     if (s->running.n == 0) return n;
+    n += shared_pages_n(s, id, matched_n, shared_n);
     /* Room for every sequence to grow, or the one that was preempted would soon be so again. */
     if (seq->preemptions_n > 0) n += s->running.n + s->promised_slots_n + 1;
     /* And for a group to part: each but one copies the last page. */
@@ -80,14 +98,14 @@ static void begin(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
     seq->slot = s->free_slots[--s->free_slots_n];
     seq->state = QR_SEQ_RUNNING;
     table = qr_seq_table(s, seq);
-    qr_page_table_adopt(table, s->pool, table->pages, s->page_tokens, matched_n);
+    if (s->tree != NULL) qr_prefix_tree_adopt(s->tree, table, table->pages, matched_n);
     s->sources[id].kept_n = matched_n / s->page_tokens;
-    seq->promised_n = qr_pages_for(seq->known_n, s->page_tokens) - s->sources[id].kept_n;
+    seq->promised_n = qr_seq_promise_for(s, seq, matched_n);
     s->promised_n += seq->promised_n;
+    s->leaving_n += qr_seq_leaving_n(s, seq, matched_n);
     s->promised_slots_n += s->sources[id].attached_n;
     if (matched_n > seq->computed_max) seq->computed_max = matched_n;
     qr_seq_count_held(s, id);
-    qr_seq_leave_pages(s, id);
     assert(s->promised_n <= s->pool->free_n + s->pool->cached_n);
 }
 
@@ -105,14 +123,17 @@ qr_seq_id qr_scheduler_admit(struct qr_scheduler *s)
     if (s->sources[id].attached_n >= s->free_slots_n - s->promised_slots_n) return QR_SEQ_NONE;
     seq = &s->seqs[id];
     pages = s->tables[s->free_slots[s->free_slots_n - 1]].pages;
-    matched_n = match(s, id, pages);
+    matched_n = match(s, id, seq->known_n - 1, pages);
     if (must_wait(s, id, pages, matched_n)) {
         s->stats.waits++;
         return QR_SEQ_NONE;
     }
-    /* A part of a page costs a page more while it is copied. */
-    if (admission_pages_n(s, id, pages, matched_n) > unpromised_n)
-        matched_n -= matched_n % s->page_tokens;
+    /* A part of a page costs a page more while it is copied.  Fewer tokens are read, with a window,
+     * by other pages, the last of which may again be a part; of none it is sure. */
+    for (bool again = false; matched_n % s->page_tokens > 0 &&
+                             admission_pages_n(s, id, pages, matched_n) > unpromised_n;
+         again = true)
+        matched_n = again ? 0 : match(s, id, matched_n - matched_n % s->page_tokens, pages);
     if (admission_pages_n(s, id, pages, matched_n) > unpromised_n) return QR_SEQ_NONE;
     if (s->tree != NULL && !s->sources[id].fresh && seq->preemptions_n == 0) {
         s->stats.prefix_queries += seq->known_n;

@@ -9,42 +9,41 @@ static void check_kept(const struct qr_scheduler *s, qr_seq_id id)
 {
     const struct qr_page_table *table = qr_seq_table(s, &s->seqs[id]);
     const struct qr_seq_source *source = &s->sources[id];
+    const struct qr_prefix_tree *tree = s->tree;
 
     assert(source->kept_n == table->length / s->page_tokens);
-    /* One that was evicted out of the tree took all below it along. */
-    if (s->limits.window != 0 && source->kept_n > 0 &&
-        !qr_page_pool_kept(s->pool, table->pages[source->kept_n - 1])) {
-        for (uint32_t i = table->first; i < table->pages_n; i++)
-            assert(!qr_page_pool_kept(s->pool, table->pages[i]));
-        return;
-    }
     for (uint32_t i = table->first; i < source->kept_n; i++) {
-        const struct qr_prefix_node *node = &s->tree->nodes[table->pages[i]];
+        qr_node_id node = tree->node_of[table->pages[i]];
         size_t at = (size_t)i * s->page_tokens;
-        assert(node->tokens_n == s->page_tokens);
-        if (i == 0 || i > table->first)
-            assert(node->parent == (i == 0 ? QR_PAGE_NONE : table->pages[i - 1]));
-        assert(memcmp(s->tree->tokens + (size_t)table->pages[i] * s->page_tokens,
-                      *source->tokens + at, s->page_tokens * sizeof(int32_t)) == 0);
+        assert(qr_page_pool_kept(s->pool, table->pages[i]));
+        assert(tree->nodes[node].tokens_n == s->page_tokens);
+        if (i == 0) assert(tree->nodes[node].parent == QR_NODE_NONE);
+        if (i > table->first)
+            assert(tree->nodes[node].parent == tree->node_of[table->pages[i - 1]]);
+        assert(memcmp(tree->tokens + (size_t)node * s->page_tokens, *source->tokens + at,
+                      s->page_tokens * sizeof(int32_t)) == 0);
     }
 }
 
-/* Every page that a token to come sees is there, and with a tree one more at most. */
-static void check_window(const struct qr_scheduler *s, const struct qr_page_table *table)
+/* While more than the next token is to be computed, its pages are there or promised: all of them,
+ * or, with a window, in the plan, as many as it can hold at once. */
+static void check_promise(const struct qr_scheduler *s, const struct qr_seq *seq)
 {
-    uint32_t window = s->limits.window, seen_from = 0;
+    const struct qr_page_table *table = qr_seq_table(s, seq);
+    uint32_t lacks_n = qr_pages_for(seq->known_n, s->page_tokens) - table->pages_n;
+    uint32_t held_n = qr_page_table_held_n(table);
 
-    if (window != 0 && table->length >= window)
-        seen_from = (table->length - window + 1) / s->page_tokens;
-    assert(table->first <= seen_from);
-    assert(table->first + (s->tree != NULL && seen_from > 0) >= seen_from);
+    assert(held_n <= s->window_pages);
+    if (lacks_n > s->window_pages - held_n) lacks_n = s->window_pages - held_n;
+    assert(seq->promised_n <= lacks_n);
+    if (table->length + 1 < seq->known_n && (s->planned || s->limits.window == 0))
+        assert(seq->promised_n == lacks_n);
 }
 
 static void check_running(const struct qr_scheduler *s, qr_seq_id id)
 {
     const struct qr_seq *seq = &s->seqs[id];
     const struct qr_page_table *table = qr_seq_table(s, seq);
-    uint32_t known_pages_n = qr_pages_for(seq->known_n, s->page_tokens);
 
     assert(seq->state == QR_SEQ_RUNNING);
     assert(seq->slot < s->limits.running_max);
@@ -52,11 +51,10 @@ static void check_running(const struct qr_scheduler *s, qr_seq_id id)
     assert(table->length < seq->known_n && table->reserved <= seq->known_n);
     assert(table->length <= seq->computed_max);
     assert(s->planned || table->reserved == table->length);
-    /* While more than the next token is to be computed, its pages are there or promised. */
-    assert(table->pages_n + seq->promised_n <= known_pages_n);
-    if (table->length + 1 < seq->known_n) assert(table->pages_n + seq->promised_n == known_pages_n);
+    /* No page that a token to come sees nothing of, but the one that the next hangs below. */
+    assert(table->first == qr_seq_first_page(s, table->length));
+    check_promise(s, seq);
     if (s->tree != NULL) check_kept(s, id);
-    check_window(s, table);
     for (uint32_t i = table->first; i < table->pages_n; i++)
         s->readers[table->pages[i]]++;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A sequence that is admitted is promised the pages for its known tokens and takes them chunk by
  * chunk, so no page is held before it is needed, and yet two long prompts cannot take each other's.
- * Growth past that comes out of the pages that nobody is promised. */
+ * Growth past that comes out of the pages that nobody is promised.
+ *
+ * With a window it is promised no more than it can hold at once, and again what it lets go. */
 #include <assert.h>
 
 #include "scheduler/scheduler_internal.h"
@@ -30,20 +32,78 @@ static void uncount_held(struct qr_scheduler *s, const struct qr_page_table *tab
     s->held_pages -= qr_page_table_held_n(table);
 }
 
+uint32_t qr_seq_first_page(const struct qr_scheduler *s, uint32_t tokens_n)
+{
+    if (s->tree != NULL) return qr_prefix_tree_first(s->tree, tokens_n);
+    return qr_window_first(s->limits.window, s->page_tokens, tokens_n);
+}
+
+uint32_t qr_seq_promise_for(const struct qr_scheduler *s, const struct qr_seq *seq,
+                            uint32_t computed_n)
+{
+    /* A page that is begun is another's, and copied: its own are the full ones. */
+    uint32_t full_n = computed_n / s->page_tokens;
+    uint32_t most_n = s->window_pages - (full_n - qr_seq_first_page(s, computed_n));
+    uint32_t n = qr_pages_for(seq->known_n, s->page_tokens) - full_n;
+
+    return n < most_n ? n : most_n;
+}
+
+uint32_t qr_seq_leaving_n(const struct qr_scheduler *s, const struct qr_seq *seq,
+                          uint32_t computed_n)
+{
+    uint32_t first = qr_seq_first_page(s, computed_n);
+    uint32_t end = qr_seq_first_page(s, seq->known_n - 1);
+    uint32_t pages_n = qr_pages_for(computed_n, s->page_tokens);
+
+    if (end > pages_n) end = pages_n;
+    return end > first ? end - first : 0;
+}
+
 void qr_seq_leave_pages(struct qr_scheduler *s, qr_seq_id id)
 {
     struct qr_page_table *table = qr_seq_table(s, &s->seqs[id]);
-    uint32_t token, full_n = table->length / s->page_tokens;
 
-    if (s->limits.window == 0 || table->length < s->limits.window) return;
-    token = table->length - s->limits.window + 1;
-    /* The page that the next one hangs below in the tree; past a page's window it is held anyway.
-     */
-    if (s->tree != NULL && full_n > 0 && token >= full_n * s->page_tokens)
-        token = (full_n - 1) * s->page_tokens;
+    if (s->limits.window == 0) return;
     uncount_held(s, table);
-    qr_page_table_drop_before(table, s->pool, s->page_tokens, token);
+    qr_page_table_drop_before(table, s->pool, s->page_tokens,
+                              qr_seq_first_page(s, table->length) * s->page_tokens);
     qr_seq_count_held(s, id);
+}
+
+/* Whether it could be; the pages are there, or made so by preempting the others, in turn. */
+static bool renew(struct qr_scheduler *s, qr_seq_id id, uint32_t *preempted_n)
+{
+    struct qr_seq *seq = &s->seqs[id];
+    const struct qr_page_table *table = qr_seq_table(s, seq);
+    uint32_t own_n = table->pages_n - table->first, n;
+
+    n = qr_pages_for(seq->known_n, s->page_tokens) - table->pages_n;
+    if (n > s->window_pages - own_n) n = s->window_pages - own_n;
+    assert(n >= seq->promised_n);
+    while (n - seq->promised_n > qr_scheduler_unpromised_n(s)) {
+        ++*preempted_n;
+        if (qr_scheduler_preempt(s) == id) return false;
+    }
+    s->promised_n += n - seq->promised_n;
+    seq->promised_n = n;
+    return true;
+}
+
+uint32_t qr_scheduler_renew_promises(struct qr_scheduler *s)
+{
+    uint32_t preempted_n = 0;
+
+    s->leaving_n = 0;
+    if (s->limits.window == 0) return 0;
+    for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
+        const struct qr_seq *seq = &s->seqs[id];
+        uint32_t computed_n = qr_seq_table(s, seq)->length;
+        if (seq->known_n - computed_n == 1) continue;
+        if (!renew(s, id, &preempted_n)) break;
+        s->leaving_n += qr_seq_leaving_n(s, seq, computed_n);
+    }
+    return preempted_n;
 }
 
 /* Whether only the tree reads, beside this sequence, the page that its next token goes into. */
@@ -74,9 +134,6 @@ bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n)
     while (s->pool->free_n < wants_n) {
         bool evicted = qr_prefix_tree_evict(s->tree);
         assert(evicted);
-        /* With a window that may have taken the page to copy out of the tree: it is the sequence's
-         * own then, and what was promised for the copy is given back below. */
-        wants_n = qr_page_table_wants(table, s->pool, s->page_tokens, n);
     }
     bool reserved = qr_page_table_reserve(table, s->pool, s->store, n, &copied);
     assert(reserved);
@@ -92,18 +149,14 @@ void qr_seq_stop(struct qr_scheduler *s, qr_seq_id id)
     struct qr_seq *seq = &s->seqs[id];
     struct qr_seq_source *source = &s->sources[id];
     struct qr_page_table *table = qr_seq_table(s, seq);
-    qr_page_id first = QR_PAGE_NONE;
 
     assert(seq->state == QR_SEQ_RUNNING);
-    if (s->tree != NULL)
-        qr_prefix_tree_add_last(s->tree, source->salt, table, *source->tokens, source->kept_n);
-    source->kept_n = 0;
     uncount_held(s, table);
-    if (s->tree != NULL && table->first > 0) first = table->pages[table->first];
-    qr_page_table_clear(table, s->pool);
-    /* The pages before a window come after those behind them, as they do without one. */
-    if (first != QR_PAGE_NONE && qr_page_pool_kept(s->pool, first))
-        qr_prefix_tree_warm(s->tree, first);
+    if (s->tree != NULL)
+        qr_prefix_tree_end(s->tree, source->salt, table, *source->tokens, source->kept_n);
+    else
+        qr_page_table_clear(table, s->pool);
+    source->kept_n = 0;
     s->promised_n -= seq->promised_n;
     s->promised_slots_n -= source->attached_n;
     seq->promised_n = 0;

@@ -113,6 +113,7 @@ const struct qr_plan *qr_scheduler_plan(struct qr_scheduler *s)
     s->plan = (struct qr_plan){.items = s->items};
     s->decodes_n = 0;
     s->cut = false;
+    s->plan.preempted_n = qr_scheduler_renew_promises(s);
     plan_decodes(s);
     /* What limits.step_tokens is checked for at init. */
     assert(s->plan.tokens_n + QR_PREFILL_MIN <= s->limits.step_tokens);

@@ -38,7 +38,7 @@ static struct layout lay_out(const struct qr_scheduler_limits *limits, uint32_t 
 
     l.seqs_n = limits->running_max + limits->waiting_max;
     l.table_pages = qr_pages_for(limits->context_max, page_tokens);
-    if (l.table_pages > pages_n) l.table_pages = pages_n;
+    if (l.table_pages > pages_n && limits->window == 0) l.table_pages = pages_n;
     l.seqs = place(&l.bytes, l.seqs_n, sizeof(struct qr_seq), alignof(struct qr_seq));
     l.sources =
         place(&l.bytes, l.seqs_n, sizeof(struct qr_seq_source), alignof(struct qr_seq_source));
@@ -54,6 +54,49 @@ static struct layout lay_out(const struct qr_scheduler_limits *limits, uint32_t 
     l.buckets =
         place(&l.bytes, qr_share_buckets_for(l.seqs_n), sizeof(uint32_t), alignof(uint32_t));
     return l;
+}
+
+/* At most so many tokens of one sequence in a step. */
+static uint32_t chunk_of(const struct qr_scheduler_limits *limits)
+{
+    uint32_t chunk = limits->prefill_chunk, most = limits->window;
+
+    if (chunk == 0 || chunk > limits->step_tokens) chunk = limits->step_tokens;
+    if (most < QR_PREFILL_MIN) most = QR_PREFILL_MIN;
+    return limits->window != 0 && chunk > most ? most : chunk;
+}
+
+/* What the first token of a chunk sees of those before it, and the chunk, from any token on: s
+ * tokens stand in ceil((s - 1) / page_tokens) + 1 pages at most.  And of a window no longer than a
+ * page, the last full page, what is begun of the next, and the chunk. */
+static uint64_t window_pages(const struct qr_scheduler_limits *limits, uint32_t page_tokens)
+{
+    uint64_t chunk = chunk_of(limits), span = limits->window - 1 + chunk;
+    uint64_t seen = (span - 1 + page_tokens - 1) / page_tokens + 1;
+    uint64_t short_seen = (chunk + page_tokens - 2) / page_tokens + 2;
+
+    if (limits->window == 0) return UINT32_MAX;
+    return seen > short_seen ? seen : short_seen;
+}
+
+uint32_t qr_scheduler_pages_for(const struct qr_scheduler_limits *limits, uint32_t page_tokens,
+                                uint32_t tokens_n)
+{
+    uint64_t pages_n = qr_pages_for(tokens_n, page_tokens);
+    uint64_t most_n = window_pages(limits, page_tokens);
+
+    return (uint32_t)(pages_n < most_n ? pages_n : most_n);
+}
+
+uint32_t qr_scheduler_nodes_for(const struct qr_scheduler_limits *limits, uint32_t pages_n,
+                                uint32_t page_tokens)
+{
+    /* Nodes above a page that a sequence reads have none at worst, and are as many as its pages. */
+    uint64_t running_n = limits->running_max < pages_n ? limits->running_max : pages_n;
+    uint64_t nodes_n = pages_n;
+
+    if (limits->window != 0) nodes_n += running_n * qr_pages_for(limits->context_max, page_tokens);
+    return nodes_n < QR_NODE_NONE ? (uint32_t)nodes_n : QR_NODE_NONE - 1;
 }
 
 size_t qr_scheduler_bytes(const struct qr_scheduler_limits *limits, uint32_t pages_n,
@@ -73,7 +116,12 @@ struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_l
 
     assert(memory != NULL && (uintptr_t)memory % alignof(max_align_t) == 0);
     assert(pool->pages_n == store->pages_n && pool->free_n == pool->pages_n);
-    assert(tree == NULL || (tree->pool == pool && tree->page_tokens == store->shape.page_tokens));
+    if (tree != NULL) {
+        assert(tree->pool == pool && tree->limits.page_tokens == store->shape.page_tokens);
+        assert(tree->limits.window == limits->window);
+        assert(tree->limits.nodes_n >=
+               qr_scheduler_nodes_for(limits, pool->pages_n, store->shape.page_tokens));
+    }
     *s = (struct qr_scheduler){
         .limits = *limits,
         .pool = pool,
@@ -93,12 +141,8 @@ struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_l
         .items = (struct qr_plan_item *)(void *)(base + l.items),
         .readers = (uint32_t *)(void *)(base + l.readers),
     };
-    if (s->limits.prefill_chunk == 0) s->limits.prefill_chunk = s->limits.step_tokens;
-    if (s->limits.window != 0) {
-        uint32_t most = s->limits.window > QR_PREFILL_MIN ? s->limits.window : QR_PREFILL_MIN;
-        if (s->limits.prefill_chunk > most) s->limits.prefill_chunk = most;
-    }
-    if (tree != NULL) qr_prefix_tree_set_windowed(tree, s->limits.window != 0);
+    s->limits.prefill_chunk = chunk_of(limits);
+    s->window_pages = (uint32_t)window_pages(limits, s->page_tokens);
     s->plan.items = s->items;
     qr_shares_init(&s->shares, (struct qr_share *)(void *)(base + l.shares),
                    (uint32_t *)(void *)(base + l.buckets), l.seqs_n);
@@ -117,6 +161,7 @@ uint32_t qr_scheduler_tokens_max(const struct qr_scheduler *s)
 {
     uint64_t slots_n = (uint64_t)s->pool->pages_n * s->page_tokens;
 
+    if (s->window_pages <= s->pool->pages_n) return s->limits.context_max;
     return slots_n < s->limits.context_max ? (uint32_t)slots_n : s->limits.context_max;
 }
 

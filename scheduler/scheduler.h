@@ -33,8 +33,10 @@
  * its pages.
  *
  * Windows.  Where a token sees only the `window` last ones (limits.window), a running sequence lets
- * a page go as soon as no token to come sees any of it; the tree still has it, cached.  Admission
- * counts all pages of the known tokens all the same.
+ * a page go as soon as no token to come sees any of it; the tree still has it, cached.  So it holds
+ * a bounded number of pages at once, whatever its length, and admission counts, and promises, no
+ * more: what it lets go at its prompt it is promised again in the next plan.  Pages that it lets go
+ * while others read them are counted beforehand, as far as they are known.
  *
  * Progress.  The first of those that run is not preempted, and ends within
  * ceil(n / min(16, prefill_chunk)) + m steps of becoming so, n its tokens known by then and m those
@@ -155,17 +157,26 @@ struct qr_scheduler_stats {
 
 struct qr_scheduler; /* scheduler_internal.h */
 
+/* The most pages that one sequence of so many tokens holds at once, with the tree or without. */
+uint32_t qr_scheduler_pages_for(const struct qr_scheduler_limits *limits, uint32_t page_tokens,
+                                uint32_t tokens_n);
+/* How many nodes the prefix tree must have at least. */
+uint32_t qr_scheduler_nodes_for(const struct qr_scheduler_limits *limits, uint32_t pages_n,
+                                uint32_t page_tokens);
+
 /* memory: so many bytes, aligned as malloc's. */
 size_t qr_scheduler_bytes(const struct qr_scheduler_limits *limits, uint32_t pages_n,
                           uint32_t page_tokens);
-/* pool and store have the same pages, all free, and tree, NULL or empty, is over that pool; they
+/* pool and store have the same pages, all free, and tree, NULL or empty, is over that pool, with
+ * the limits' window and nodes; they
  * stay the caller's and are used by nobody else meanwhile.  tree NULL: nothing is shared.  limits
  * is copied.  There is no deinit: the memory may go when the caller is done. */
 struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_limits *limits,
                                        struct qr_page_pool *pool, struct qr_kv_store *store,
                                        struct qr_prefix_tree *tree);
 
-/* The longest sequence, in tokens, that could ever run: within the context and all pages. */
+/* The longest sequence, in tokens, that could ever run: within the context, and all pages if it
+ * comes to hold so many. */
 uint32_t qr_scheduler_tokens_max(const struct qr_scheduler *s);
 /* Whether a sequence of so many tokens could ever run. */
 bool qr_scheduler_fits(const struct qr_scheduler *s, uint32_t tokens_n);

@@ -71,7 +71,10 @@ struct qr_scheduler {
     struct qr_shares shares;      /* the others that wait stand there, with their users: */
     uint32_t fresh_n;
     uint64_t arrivals_n, admissions_n;
-    uint32_t promised_n; /* pages, of all running sequences; at most the free and cached ones */
+    uint32_t window_pages; /* the most that a sequence with a window holds at once; without: all */
+    uint32_t promised_n;   /* pages, of all running sequences; at most the free and cached ones */
+    uint32_t leaving_n;  /* pages that those at their prompts have and are to let go before its end,
+                            which others may come to read: see admit.c */
     uint32_t attached_n; /* sequences, of all leaders */
     uint32_t promised_slots_n;        /* for those attached to running leaders */
     uint64_t held_tokens, held_pages; /* of running sequences, shared ones once for each */
@@ -153,6 +156,17 @@ void qr_seq_detach(struct qr_scheduler *s, qr_seq_id id);
 qr_seq_id qr_seq_new(struct qr_scheduler *s, const struct qr_submission *submission);
 
 /* pages.c */
+/* The first page that a sequence with so many tokens computed reads. */
+uint32_t qr_seq_first_page(const struct qr_scheduler *s, uint32_t tokens_n);
+/* Pages to promise to a sequence that has computed so many of its known tokens, for all of them. */
+uint32_t qr_seq_promise_for(const struct qr_scheduler *s, const struct qr_seq *seq,
+                            uint32_t computed_n);
+/* Pages that a sequence with so many tokens computed has and lets go before its last known one. */
+uint32_t qr_seq_leaving_n(const struct qr_scheduler *s, const struct qr_seq *seq,
+                          uint32_t computed_n);
+/* With a window: those at their prompts are promised again what they have let go, in order; where
+ * there are no pages for it somebody is preempted.  Returns how many. */
+uint32_t qr_scheduler_renew_promises(struct qr_scheduler *s);
 /* Makes the running sequence's next n tokens writable: out of its promise, then out of pages that
  * nobody is promised.  False: there are none; nothing changed. */
 QR_MUST_CHECK bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n);

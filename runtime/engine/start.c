@@ -94,7 +94,8 @@ static int size_pages(quire_engine *e, const struct quire_engine_settings *s, si
     uint32_t context_max =
         s->context_max ? s->context_max : qr_model_shape(e->model->weights)->context_max;
     uint64_t context_pages = (context_max + s->page_tokens - 1) / s->page_tokens;
-    uint64_t useful = context_pages * s->running_max; /* more can never be held */
+    uint64_t useful = context_pages * s->running_max; /* all that can be known */
+    uint64_t least = qr_scheduler_pages_for(&e->limits, s->page_tokens, context_max);
     uint64_t available = qr_memory_available();
     uint64_t bytes = s->kv_memory_bytes;
 
@@ -107,13 +108,13 @@ static int size_pages(quire_engine *e, const struct quire_engine_settings *s, si
                               "%" PRIu64 " bytes of KV memory hold no page: one of %" PRIu32
                               " tokens takes %zu bytes",
                               bytes, s->page_tokens, page_bytes);
-    if (s->context_max && pages < context_pages)
-        return qr_error_field(
-            error, QUIRE_INVALID, "kv_memory_bytes",
-            "%" PRIu64 " bytes of KV memory hold %" PRIu64 " tokens, not the context of %" PRIu32
-            "; that takes %" PRIu64 " bytes",
-            bytes, pages * s->page_tokens, context_max, context_pages * page_bytes);
-    e->pages_bind = pages < context_pages;
+    if (s->context_max && pages < least)
+        return qr_error_field(error, QUIRE_INVALID, "kv_memory_bytes",
+                              "%" PRIu64 " bytes of KV memory hold %" PRIu64
+                              " tokens, not the context of %" PRIu32 "; that takes %" PRIu64
+                              " bytes",
+                              bytes, pages * s->page_tokens, context_max, least * page_bytes);
+    e->pages_bind = pages < least;
     e->limits.context_max = e->pages_bind ? (uint32_t)(pages * s->page_tokens) : context_max;
     *pages_n = (uint32_t)pages;
     return QUIRE_OK;
@@ -181,9 +182,14 @@ static int take_pages(quire_engine *e, const struct quire_engine_settings *s,
     qr_page_pool_init(&e->pool, e->pool_memory, pages_n);
     qr_kv_store_init(&e->store, &kv, e->kv.base, pages_n);
     if (s->no_prefix_cache) return QUIRE_OK;
-    e->tree_memory = qr_alloc_aligned(&e->allocator, qr_prefix_tree_bytes(pages_n, s->page_tokens));
+    const struct qr_prefix_limits of_tree = {
+        .nodes_n = qr_scheduler_nodes_for(&e->limits, pages_n, s->page_tokens),
+        .page_tokens = s->page_tokens,
+        .window = e->limits.window,
+    };
+    e->tree_memory = qr_alloc_aligned(&e->allocator, qr_prefix_tree_bytes(&of_tree, pages_n));
     if (!e->tree_memory) return qr_error(error, QUIRE_NO_MEMORY, "no memory for the prefix tree");
-    qr_prefix_tree_init(&e->tree, e->tree_memory, &e->pool, s->page_tokens);
+    qr_prefix_tree_init(&e->tree, e->tree_memory, &e->pool, &of_tree);
     return QUIRE_OK;
 }
 

@@ -237,6 +237,27 @@ static void adopted_pages_are_shared(void **state)
     assert_int_equal(f->pool.shared_n, 2);
 }
 
+/* Goal: a table may begin with holes: those pages are nobody's, and it goes on behind them.
+ * Method: adopt the last of another's three pages, then write on and clear. */
+static void adopted_table_may_begin_with_holes(void **state)
+{
+    struct fixture *f = *state;
+    qr_page_id pages[3] = {QR_PAGE_NONE, QR_PAGE_NONE};
+
+    grow(f, &f->a, 45);
+    pages[2] = f->a.pages[2];
+    qr_page_table_adopt(&f->b, &f->pool, pages, PAGE_TOKENS, 40);
+    check(f);
+    assert_int_equal(f->b.first, 2);
+    assert_int_equal(qr_page_table_held_n(&f->b), 1);
+    assert_int_equal(f->pool.shared_n, 1);
+    assert_int_equal(grow(f, &f->b, 1), 1);
+    check(f);
+    assert_int_equal(f->b.pages[0], QR_PAGE_NONE);
+    qr_page_table_clear(&f->b, &f->pool);
+    assert_int_equal(f->pool.free_n, PAGES_N - 3);
+}
+
 /* Goal: pages wholly before a token are given back, no other one; the table goes on with holes, and
  * so does a fork of it.
  * Method: the tokens on both sides of an edge, then growth, a fork, and a clear of both. */
@@ -275,11 +296,17 @@ int main(void)
 {
 #define TABLE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TABLE_TEST(pages_follow_the_tokens),        cmocka_unit_test(pages_for_does_not_wrap),
-        TABLE_TEST(short_reserve_changes_nothing),  TABLE_TEST(reserved_tokens_wait_to_be_written),
-        TABLE_TEST(clear_gives_every_page_back),    TABLE_TEST(first_writer_copies_the_shared_page),
-        TABLE_TEST(fork_at_an_edge_copies_nothing), TABLE_TEST(copy_needs_a_page),
-        TABLE_TEST(adopted_pages_are_shared),       TABLE_TEST(pages_before_a_token_leave_holes),
+        TABLE_TEST(pages_follow_the_tokens),
+        cmocka_unit_test(pages_for_does_not_wrap),
+        TABLE_TEST(short_reserve_changes_nothing),
+        TABLE_TEST(reserved_tokens_wait_to_be_written),
+        TABLE_TEST(clear_gives_every_page_back),
+        TABLE_TEST(first_writer_copies_the_shared_page),
+        TABLE_TEST(fork_at_an_edge_copies_nothing),
+        TABLE_TEST(copy_needs_a_page),
+        TABLE_TEST(adopted_pages_are_shared),
+        TABLE_TEST(adopted_table_may_begin_with_holes),
+        TABLE_TEST(pages_before_a_token_leave_holes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -269,79 +269,265 @@ static void released_page_is_its_readers(void **state)
     tree_close(&f);
 }
 
-/* Goal: with windows a page that a sequence let go is evicted though others hang below it: those
- * leave the tree with it, a cached one becomes free, one that is read stays its reader's, and
- * what the reader computes after that does not enter.
- * Method: a sequence of 4 pages reads the last two; another text hangs below its first one. */
-static void page_before_a_window_takes_the_rest_along(void **state)
+/* What is matched, when of a text's pages only some are there: by trying every length. */
+static uint32_t longest(uint32_t window, const bool *there, uint32_t tokens_n)
+{
+    for (uint32_t n = tokens_n; n > 0; n--) {
+        uint32_t first = n < window ? 0 : (n - window + 1) / PAGE, last = (n - 1) / PAGE;
+        uint32_t i = first;
+        if (first > 0 && first >= n / PAGE) i = n / PAGE - 1; /* the last full one, always */
+        while (i <= last && there[i])
+            i++;
+        if (i > last) return n;
+    }
+    return 0;
+}
+
+/* Goal: with a window a hit needs the pages that its next token sees, and no other: whatever pages
+ * are gone, the longest text is found whose pages are there; the table has holes before them.
+ * Method: a text of 8 pages and a half, windows below, at and above a page's tokens and all of it;
+ * its pages are evicted one by one, and after each every length is asked for. */
+static void hit_needs_no_more_than_its_window(void **state)
+{
+    static const uint32_t windows[] = {1, 5, 16, 17, 31, 32, 33, 64, 100, 200};
+    enum { TEXT = 8 * PAGE + 8, ALL = 9 };
+
+    (void)state;
+    for (uint32_t w = 0; w < sizeof windows / sizeof windows[0]; w++) {
+        struct tree_fixture f;
+        struct tree_seq a;
+        qr_page_id pages[TABLE_MAX], ids[ALL];
+        bool there[ALL];
+        uint32_t evicted_n = 0;
+
+        tree_open_windowed(&f, 12, 12, windows[w]);
+        seq_text(&a, TEXT, 0);
+        seq_run(&f, &a);
+        for (qr_node_id id = 0; id < ALL; id++)
+            ids[id] = f.tree.nodes[id].page; /* nodes count up with the pages that entered */
+        do {
+            for (uint32_t i = 0; i < ALL; i++)
+                there[i] = qr_page_pool_kept(&f.pool, ids[i]);
+            for (uint32_t n = 1; n <= TEXT; n++) {
+                uint32_t found_n = qr_prefix_tree_match(&f.tree, a.salt, a.tokens, n, pages);
+                uint32_t first = qr_prefix_tree_first(&f.tree, found_n);
+                assert_int_equal(found_n, longest(windows[w], there, n));
+                for (uint32_t i = 0; i < qr_pages_for(found_n, PAGE); i++)
+                    assert_int_equal(pages[i], i < first ? QR_PAGE_NONE : ids[i]);
+            }
+            evicted_n++;
+            tree_check(&f);
+        } while (qr_prefix_tree_evict(&f.tree));
+        assert_int_equal(evicted_n, ALL + 1);
+        assert_int_equal(f.tree.live_n, 0);
+        tree_close(&f);
+    }
+}
+
+/* Goal: pages behind every window go first, the last of a text before its first ones; then those
+ * that full hits need, the coldest text's last page first.  So every full hit stays whole until
+ * nothing else is left, be it of all tokens or of all but the last.
+ * Method: two texts of 6 pages with a window of 32; the order of all evictions. */
+static void pages_behind_every_window_go_first(void **state)
+{
+    struct tree_fixture f;
+    struct tree_seq a, b;
+    qr_page_id pages[TABLE_MAX], order[12];
+    uint32_t n = 0;
+
+    (void)state;
+    tree_open_windowed(&f, 12, 12, 2 * PAGE);
+    seq_text(&a, 6 * PAGE, 0);
+    seq_run(&f, &a);
+    seq_text(&b, 6 * PAGE, 1000);
+    seq_run(&f, &b);
+    /* Nodes count up with the pages that entered.  A text of 96 tokens is found again, but for its
+     * last one, by what is from token 95 - 31 on: pages 4 and 5. */
+    for (qr_node_id first = 0; first < 12; first += 6)
+        for (uint32_t i = 4; i-- > 0;)
+            order[n++] = f.tree.nodes[first + i].page;
+    for (qr_node_id first = 0; first < 12; first += 6)
+        for (uint32_t i = 6; i-- > 4;)
+            order[n++] = f.tree.nodes[first + i].page;
+    for (uint32_t i = 0; i < 12; i++) {
+        assert_int_equal(qr_page_pool_coldest(&f.pool), order[i]);
+        assert_int_equal(qr_prefix_tree_match(&f.tree, a.salt, a.tokens, 6 * PAGE, pages),
+                         i <= 8 ? 6 * PAGE : 0);
+        assert_int_equal(qr_prefix_tree_match(&f.tree, b.salt, b.tokens, 6 * PAGE, pages),
+                         i <= 10 ? 6 * PAGE : 0);
+        assert_true(qr_prefix_tree_evict(&f.tree));
+        tree_check(&f);
+    }
+    tree_close(&f);
+}
+
+/* Goal: of a text whose length puts the window's begin at a page's edge, the page before is kept
+ * too: the same text again is found but for its last token, which reads it.
+ * Method: texts of each length up to 5 pages; all that nobody sought is evicted. */
+static void all_but_the_last_token_is_found_again(void **state)
+{
+    (void)state;
+    for (uint32_t n = 2; n <= 5 * PAGE; n++) {
+        struct tree_fixture f;
+        struct tree_seq a;
+        qr_page_id pages[TABLE_MAX];
+
+        tree_open_windowed(&f, 8, 8, 20);
+        seq_text(&a, n, 0);
+        seq_run(&f, &a);
+        while (f.pool.cached[0].coldest != QR_PAGE_NONE)
+            assert_true(qr_prefix_tree_evict(&f.tree));
+        assert_int_equal(qr_prefix_tree_match(&f.tree, a.salt, a.tokens, n, pages), n);
+        assert_int_equal(qr_prefix_tree_match(&f.tree, a.salt, a.tokens, n - 1, pages), n - 1);
+        tree_close(&f);
+    }
+}
+
+/* Goal: the pages that a text was found by go after those that nobody asked for.
+ * Method: a long text; a second one that goes on from its middle, token 80, and reads from token 49
+ * on; all others evicted.  Both 79 tokens and 80 read pages 3 and 4. */
+static void found_pages_are_sought(void **state)
 {
     struct tree_fixture f;
     struct tree_seq a, b;
     qr_page_id pages[TABLE_MAX];
 
     (void)state;
-    tree_open(&f, 8);
-    qr_prefix_tree_set_windowed(&f.tree, true);
-    seq_text(&a, 6 * PAGE, 0);
-    seq_begin(&f, &a);
-    seq_compute(&f, &a, 4 * PAGE);
-    assert_int_equal(qr_page_table_drop_before(&a.table, &f.pool, PAGE, 2 * PAGE), 2);
+    tree_open_windowed(&f, 24, 40, 2 * PAGE);
+    seq_text(&a, 10 * PAGE, 0);
+    seq_run(&f, &a);
+    seq_text(&b, 10 * PAGE, 0);
+    for (uint32_t i = 5 * PAGE; i < 10 * PAGE; i++)
+        b.tokens[i] = -1;
+    assert_int_equal(seq_run(&f, &b), 5 * PAGE);
+    while (f.pool.cached[0].coldest != QR_PAGE_NONE)
+        assert_true(qr_prefix_tree_evict(&f.tree));
     tree_check(&f);
-    assert_int_equal(f.pool.cached_n, 2);
-    seq_text(&b, 2 * PAGE, 0);
-    b.tokens[PAGE] = -1;
-    assert_int_equal(seq_run(&f, &b), PAGE);
-    assert_int_equal(f.pool.cached_n, 3);
-
-    /* Of a's the second page is the coldest: the first has been read since. */
-    assert_true(qr_prefix_tree_evict(&f.tree));
-    tree_check(&f);
-    assert_int_equal(f.tree.evictions, 1);
-    assert_int_equal(f.pool.cached_n, 2);
-    assert_int_equal(qr_page_pool_held_n(&f.pool), 2);
-    assert_false(qr_page_pool_kept(&f.pool, a.pages[3]));
-    assert_int_equal(qr_prefix_tree_match(&f.tree, a.salt, a.tokens, 4 * PAGE, pages), PAGE);
-    assert_int_equal(qr_prefix_tree_match(&f.tree, b.salt, b.tokens, 2 * PAGE, pages), 2 * PAGE);
-
-    uint32_t copied, full_n;
-    assert_true(qr_page_table_reserve(&a.table, &f.pool, &f.store, PAGE + 3, &copied));
-    qr_page_table_advance(&a.table, PAGE, PAGE + 3);
-    full_n = qr_prefix_tree_add(&f.tree, a.salt, &a.table, a.tokens, a.kept_n);
-    assert_int_equal(full_n, 5);
-    qr_prefix_tree_add_last(&f.tree, a.salt, &a.table, a.tokens, full_n);
-    qr_page_table_clear(&a.table, &f.pool);
-    tree_check(&f);
-    assert_int_equal(f.pool.cached_n, 2);
+    for (uint32_t n = 0; n <= 5 * PAGE; n++)
+        assert_int_equal(qr_prefix_tree_match(&f.tree, a.salt, a.tokens, n, pages),
+                         n + 1 >= 5 * PAGE ? n : 0);
     tree_close(&f);
 }
 
-/* Goal: pages before a window are as warm as those behind it once these are let go, and warmer than
- * theirs: the leaf goes first.
- * Method: a sequence lets its first pages go, then another text comes and goes, then it ends. */
-static void pages_before_a_window_are_warmed(void **state)
+/* Goal: a node outlives its page, and a page that is computed again for its tokens takes the place;
+ * what ends in the middle of such a page does not enter.
+ * Method: a text's first pages are evicted, then a part of it runs, to a page's edge and beyond. */
+static void page_comes_again_for_its_node(void **state)
 {
     struct tree_fixture f;
-    struct tree_seq a, b;
-    qr_page_id pages[TABLE_MAX], last;
+    struct tree_seq a;
+    qr_page_id pages[TABLE_MAX];
 
     (void)state;
-    tree_open(&f, 6);
-    qr_prefix_tree_set_windowed(&f.tree, true);
-    seq_text(&a, 4 * PAGE, 0);
-    seq_begin(&f, &a);
-    seq_compute(&f, &a, 4 * PAGE);
-    qr_page_table_drop_before(&a.table, &f.pool, PAGE, 3 * PAGE);
-    seq_text(&b, PAGE, 1000);
-    seq_run(&f, &b);
-    last = a.pages[3];
-    seq_end(&f, &a);
-    qr_prefix_tree_warm(&f.tree, last);
-    tree_check(&f);
-    for (uint32_t left_n = 4; left_n > 0; left_n--) {
-        assert_true(qr_prefix_tree_evict(&f.tree)); /* b's first, then a's from the last on */
-        assert_int_equal(qr_prefix_tree_match(&f.tree, a.salt, a.tokens, 4 * PAGE, pages),
-                         left_n * PAGE);
+    tree_open_windowed(&f, 16, 16, 2 * PAGE);
+    seq_text(&a, 6 * PAGE, 0);
+    seq_run(&f, &a);
+    while (f.pool.cached[0].coldest != QR_PAGE_NONE)
+        assert_true(qr_prefix_tree_evict(&f.tree));
+    assert_int_equal(f.tree.live_n, 6);
+    assert_int_equal(f.pool.cached_n, 2);
+    seq_text(&a, 2 * PAGE + 5, 0);
+    assert_int_equal(seq_run(&f, &a), 0);
+    assert_int_equal(f.tree.live_n, 6);
+    assert_int_equal(f.pool.cached_n, 4);
+    assert_int_equal(qr_prefix_tree_match(&f.tree, a.salt, a.tokens, 2 * PAGE + 5, pages),
+                     2 * PAGE);
+    tree_close(&f);
+}
+
+/* Goal: where the text's own page is gone another's that has some of its tokens is taken, the one
+ * with the most, however many others are between.
+ * Method: 40 texts that part from each other inside their second page, each at a token of its own;
+ * the pages of most are evicted, but the nodes stay. */
+static void nearest_page_stands_in(void **state)
+{
+    enum { MANY = 40 };
+    struct tree_fixture f;
+    struct tree_seq a;
+    qr_page_id pages[TABLE_MAX];
+    qr_node_id parent;
+
+    (void)state;
+    tree_open_windowed(&f, 200, 400, 2 * PAGE);
+    for (uint32_t i = 0; i < MANY; i++) {
+        seq_text(&a, 5 * PAGE, 0);
+        for (uint32_t t = PAGE + 3 + i % 13; t < 5 * PAGE; t++)
+            a.tokens[t] = (int32_t)(1000 + i);
+        seq_run(&f, &a);
     }
+    parent = f.tree.children;
+    while (f.pool.cached_n > 0) {
+        for (uint32_t i = 0; i < MANY; i++) {
+            uint32_t best_n = 0;
+            seq_text(&a, 2 * PAGE, 0);
+            for (uint32_t t = PAGE + 3 + i % 13; t < 2 * PAGE; t++)
+                a.tokens[t] = (int32_t)(1000 + i);
+            for (qr_node_id id = 0; id < f.tree.used_n; id++) {
+                uint32_t n = 0;
+                if (f.tree.nodes[id].tokens_n == 0 || f.tree.nodes[id].parent != parent ||
+                    f.tree.nodes[id].page == QR_PAGE_NONE)
+                    continue;
+                while (n < PAGE && f.tree.tokens[id * PAGE + n] == a.tokens[PAGE + n])
+                    n++;
+                if (n > best_n) best_n = n;
+            }
+            if (f.tree.nodes[parent].page != QR_PAGE_NONE) /* or it is read in vain */
+                assert_int_equal(
+                    qr_prefix_tree_match(&f.tree, a.salt, a.tokens, 2 * PAGE - 1, pages),
+                    PAGE + (best_n < PAGE ? best_n : PAGE - 1));
+        }
+        assert_true(qr_prefix_tree_evict(&f.tree));
+        tree_check(&f);
+    }
+    tree_close(&f);
+}
+
+/* Goal: where nodes run out the coldest text goes, with all its nodes, and the others stay.
+ * Method: texts of 15 pages that leave 3 each, with nodes for 3 of them. */
+static void coldest_text_goes_when_nodes_run_out(void **state)
+{
+    struct tree_fixture f;
+    struct tree_seq texts[6];
+    qr_page_id pages[TABLE_MAX];
+
+    (void)state;
+    tree_open_windowed(&f, 24, 48, 2 * PAGE);
+    for (uint32_t i = 0; i < 6; i++) {
+        seq_text(&texts[i], 15 * PAGE, (int32_t)(1000 * i));
+        seq_run(&f, &texts[i]);
+        assert_true(f.tree.live_n <= 48);
+        for (uint32_t k = 0; k <= i; k++)
+            assert_int_equal(
+                qr_prefix_tree_match(&f.tree, texts[k].salt, texts[k].tokens, 15 * PAGE, pages),
+                k + 3 > i ? 15 * PAGE : 0);
+    }
+    tree_close(&f);
+}
+
+/* Goal: pages that nobody sought do not go for a node, which they would not free.
+ * Method: a text that has kept its last pages only, and one that has all of its; nodes run out in a
+ * third, pages do not. */
+static void pages_that_free_no_node_stay(void **state)
+{
+    struct tree_fixture f;
+    struct tree_seq a, b, c;
+    qr_page_id pages[TABLE_MAX];
+
+    (void)state;
+    tree_open_windowed(&f, 34, 34, 2 * PAGE);
+    seq_text(&a, 15 * PAGE, 0);
+    seq_run(&f, &a);
+    while (f.pool.cached[0].coldest != QR_PAGE_NONE)
+        assert_true(qr_prefix_tree_evict(&f.tree));
+    assert_int_equal(f.tree.evictions, 13);
+    seq_text(&b, 15 * PAGE, 1000);
+    seq_run(&f, &b);
+    seq_text(&c, 10 * PAGE, 2000);
+    seq_run(&f, &c);
+    assert_int_equal(f.tree.evictions, 13 + 2);
+    assert_int_equal(qr_prefix_tree_match(&f.tree, a.salt, a.tokens, 15 * PAGE, pages), 0);
+    for (uint32_t n = 1; n <= 15 * PAGE; n++)
+        assert_int_equal(qr_prefix_tree_match(&f.tree, b.salt, b.tokens, n, pages), n);
     tree_close(&f);
 }
 
@@ -358,8 +544,14 @@ int main(void)
         cmocka_unit_test(near_twins_stay_balanced),
         cmocka_unit_test(tree_may_hold_every_page),
         cmocka_unit_test(released_page_is_its_readers),
-        cmocka_unit_test(page_before_a_window_takes_the_rest_along),
-        cmocka_unit_test(pages_before_a_window_are_warmed),
+        cmocka_unit_test(hit_needs_no_more_than_its_window),
+        cmocka_unit_test(pages_behind_every_window_go_first),
+        cmocka_unit_test(all_but_the_last_token_is_found_again),
+        cmocka_unit_test(found_pages_are_sought),
+        cmocka_unit_test(page_comes_again_for_its_node),
+        cmocka_unit_test(nearest_page_stands_in),
+        cmocka_unit_test(coldest_text_goes_when_nodes_run_out),
+        cmocka_unit_test(pages_that_free_no_node_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,20 +39,27 @@ struct tree_seq {
     struct qr_page_table table;
 };
 
-static UNUSED void tree_open(struct tree_fixture *f, uint32_t pages_n)
+static UNUSED void tree_open_windowed(struct tree_fixture *f, uint32_t pages_n, uint32_t nodes_n,
+                                      uint32_t window)
 {
+    const struct qr_prefix_limits limits = {nodes_n, PAGE, window};
     const struct qr_kv_shape shape = {QR_KV_F32, 1, 1, 8, PAGE};
     size_t page_bytes;
 
     assert_true(qr_kv_shape_page_bytes(&shape, &page_bytes));
     f->pool_memory = malloc(qr_page_pool_bytes(pages_n));
-    f->tree_memory = malloc(qr_prefix_tree_bytes(pages_n, PAGE));
+    f->tree_memory = malloc(qr_prefix_tree_bytes(&limits, pages_n));
     void *base = aligned_alloc(64, pages_n * page_bytes);
     assert_true(f->pool_memory != NULL && f->tree_memory != NULL && base != NULL);
     memset(base, 0xff, pages_n * page_bytes);
     qr_page_pool_init(&f->pool, f->pool_memory, pages_n);
     qr_kv_store_init(&f->store, &shape, base, pages_n);
-    qr_prefix_tree_init(&f->tree, f->tree_memory, &f->pool, PAGE);
+    qr_prefix_tree_init(&f->tree, f->tree_memory, &f->pool, &limits);
+}
+
+static UNUSED void tree_open(struct tree_fixture *f, uint32_t pages_n)
+{
+    tree_open_windowed(f, pages_n, pages_n, 0);
 }
 
 static UNUSED void tree_check(const struct tree_fixture *f)
@@ -95,10 +102,10 @@ static UNUSED void seq_begin(struct tree_fixture *f, struct tree_seq *seq)
     qr_page_table_init(&seq->table, seq->pages, TABLE_MAX);
     seq->matched_n =
         qr_prefix_tree_match(&f->tree, seq->salt, seq->tokens, seq->tokens_n - 1, pages);
-    qr_page_table_adopt(&seq->table, &f->pool, pages, PAGE, seq->matched_n);
+    qr_prefix_tree_adopt(&f->tree, &seq->table, pages, seq->matched_n);
     seq->kept_n = seq->matched_n / PAGE;
     seq->copied_n = 0;
-    for (uint32_t i = 0; i < seq->matched_n; i++)
+    for (uint32_t i = seq->table.first * PAGE; i < seq->matched_n; i++)
         assert_int_equal(*tree_slot(f, seq, i), tree_stamp(seq, i));
 }
 
@@ -116,14 +123,20 @@ static UNUSED void seq_compute(struct tree_fixture *f, struct tree_seq *seq, uin
         *tree_slot(f, seq, i) = tree_stamp(seq, i);
     qr_page_table_advance(&seq->table, PAGE, end - begin);
     seq->kept_n = qr_prefix_tree_add(&f->tree, seq->salt, &seq->table, seq->tokens, seq->kept_n);
-    for (uint32_t i = 0; i < end; i++)
+    for (uint32_t i = seq->table.first * PAGE; i < end; i++)
         assert_int_equal(*tree_slot(f, seq, i), tree_stamp(seq, i));
+}
+
+/* Lets go what no token to come sees. */
+static UNUSED void seq_leave(struct tree_fixture *f, struct tree_seq *seq)
+{
+    qr_page_table_drop_before(&seq->table, &f->pool, PAGE,
+                              qr_prefix_tree_first(&f->tree, seq->table.length) * PAGE);
 }
 
 static UNUSED void seq_end(struct tree_fixture *f, struct tree_seq *seq)
 {
-    qr_prefix_tree_add_last(&f->tree, seq->salt, &seq->table, seq->tokens, seq->kept_n);
-    qr_page_table_clear(&seq->table, &f->pool);
+    qr_prefix_tree_end(&f->tree, seq->salt, &seq->table, seq->tokens, seq->kept_n);
 }
 
 /* Tokens first, first + 1 ... */
@@ -139,7 +152,11 @@ static UNUSED void seq_text(struct tree_seq *seq, uint32_t tokens_n, int32_t fir
 static UNUSED uint32_t seq_run(struct tree_fixture *f, struct tree_seq *seq)
 {
     seq_begin(f, seq);
-    seq_compute(f, seq, seq->tokens_n);
+    while (seq->table.length < seq->tokens_n) { /* page by page, so that windows need few */
+        uint32_t end = seq->table.length + PAGE;
+        seq_compute(f, seq, end < seq->tokens_n ? end : seq->tokens_n);
+        seq_leave(f, seq);
+    }
     seq_end(f, seq);
     tree_check(f);
     return seq->matched_n;

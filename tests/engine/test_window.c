@@ -5,7 +5,8 @@
 
 #define WINDOWED QUIRE_TEST_DATA "/mistral-tiny.f16.gguf"
 
-enum { VOCAB = 1024, LONG = 1100, MANY = 900, HELD_MAX = 6, CROWD = 12, PREFIX = 260 };
+/* ONE: pages that a sequence holds at once at most. */
+enum { VOCAB = 1024, LONG = 1100, MANY = 900, HELD_MAX = 6, ONE = 5, CROWD = 12, PREFIX = 260 };
 
 static int32_t prompts[CROWD][LONG];
 
@@ -36,15 +37,18 @@ static struct quire_engine_settings settings_for(bool cached)
 }
 
 /* Goal: 2,000 tokens with a window of 64 hold at most 6 pages of 32 tokens, as the figures tell it
- * at every token, with and without a prefix cache; and the bits are the same.  What is left behind
- * is cached, and found again. Method: a prompt of 1,100 tokens and an answer of 900; again, from
- * the cache. */
+ * at every token, with and without a prefix cache, in a pool of 63 pages and in one of 5; and the
+ * bits are the same.  What is left behind is cached, and found again, in the small pool by the
+ * pages of the window alone. Method: a prompt of 1,100 tokens and an answer of 900; again, from the
+ * cache. */
 static void long_answers_hold_few_pages(void **state)
 {
     struct answer *first = NULL;
+    uint64_t page_bytes = 0;
 
-    for (uint32_t cached = 0; cached < 2; cached++) {
-        struct quire_engine_settings settings = settings_for(cached);
+    for (uint32_t way = 0; way < 4; way++) {
+        struct quire_engine_settings settings = settings_for(way % 2);
+        if (way >= 2) settings.kv_memory_bytes = ONE * page_bytes;
         quire_engine *engine = start_with(&settings, *state);
         struct quire_request request = greedy(prompts[0], LONG, MANY);
         struct quire_event event;
@@ -57,15 +61,27 @@ static void long_answers_hold_few_pages(void **state)
         }
         assert_int_equal(answer->ids_n, MANY);
         if (first) assert_same(answer, first);
-        if (cached) {
-            assert_int_equal(stats_of(engine).pages_cached, (LONG + MANY - 1 + 31) / 32);
+        page_bytes = stats_of(engine).page_bytes;
+        if (way == 1) assert_int_equal(stats_of(engine).pages_cached, (LONG + MANY - 1 + 31) / 32);
+        if (way % 2) {
             struct answer *again = run(engine, request);
-            assert_int_equal(again->usage.cached_tokens, LONG - 1);
+            if (way == 1) assert_int_equal(again->usage.cached_tokens, LONG - 1);
             assert_same(again, first);
             free(again);
-            free(answer);
         }
-        if (!first) first = answer;
+        if (way == 3) { /* what the answer ends with is found by its window's pages */
+            static int32_t whole[LONG + MANY];
+            memcpy(whole, prompts[0], LONG * sizeof whole[0]);
+            for (uint32_t i = 0; i < MANY; i++)
+                whole[LONG + i] = first->ids[i].token;
+            struct answer *last = run(engine, greedy(whole, LONG + MANY, 1));
+            assert_int_equal(last->usage.cached_tokens, LONG + MANY - 1);
+            free(last);
+        }
+        if (!first)
+            first = answer;
+        else
+            free(answer);
         stop_and_free(engine);
     }
     free(first);
@@ -82,6 +98,71 @@ static struct quire_request request_of(uint32_t i)
     if (i % 3 == 1) request.temperature = 1;
     if (i % 4 == 1) request.n = 3;
     return request;
+}
+
+static struct answer *fork_of(quire_engine *engine, const struct answer *parent, uint64_t seed)
+{
+    struct quire_request request = greedy(NULL, 0, 150);
+    struct answer *child = calloc(1, sizeof *child);
+    struct quire_error error;
+
+    request.temperature = 1;
+    request.seed = seed;
+    request.flags |= QUIRE_REQUEST_SEEDED;
+    request.logprobs = 2;
+    request.user = child;
+    if (quire_fork(engine, parent->id, 0, &request, &child->id, &error)) fail_msg("%s", error.text);
+    return child;
+}
+
+/* Goal: a fork in the middle of an answer that has left most of its pages is the request that the
+ * tokens known by then would be; and its parent does not notice.
+ * Method: forks of a long answer in a pool of 20 pages, with a cache and without; each again alone
+ * in an engine that shares nothing. */
+static void forks_are_requests_alone(void **state)
+{
+    struct quire_engine_settings settings = settings_for(false);
+    quire_engine *own = start_with(&settings, *state);
+    struct quire_request request = greedy(prompts[0], 300, MANY);
+    struct answer *expected = run(own, request);
+    uint64_t page_bytes = stats_of(own).page_bytes;
+
+    for (uint32_t cached = 0; cached < 2; cached++) {
+        struct answer *parent, *children[3];
+        settings = settings_for(cached);
+        settings.kv_memory_bytes = 20 * page_bytes;
+        quire_engine *engine = start_with(&settings, *state);
+        parent = submit(engine, request);
+        for (uint32_t i = 0; i < 3; i++) {
+            uint64_t steps = stats_of(engine).steps;
+            while (stats_of(engine).steps < steps + 50)
+                usleep(100);
+            children[i] = fork_of(engine, parent, i);
+        }
+        gather(engine, 4);
+        assert_same(parent, expected);
+        for (uint32_t i = 0; i < 3; i++) {
+            static int32_t ids[300 + MANY];
+            uint32_t known_n = children[i]->usage.prompt_tokens;
+            struct quire_request as = greedy(ids, known_n, 150);
+            assert_in_range(known_n, 300, 300 + MANY);
+            memcpy(ids, prompts[0], 300 * sizeof ids[0]);
+            for (uint32_t k = 0; 300 + k < known_n; k++)
+                ids[300 + k] = parent->ids[k].token;
+            as.temperature = 1;
+            as.seed = i;
+            as.flags |= QUIRE_REQUEST_SEEDED;
+            as.logprobs = 2;
+            struct answer *alone = run(own, as);
+            assert_same(children[i], alone);
+            free(alone);
+            free(children[i]);
+        }
+        free(parent);
+        stop_and_free(engine);
+    }
+    free(expected);
+    stop_and_free(own);
 }
 
 /* Goal: alone and cold, in a crowd, from the cache, chunked, evicted, preempted and as one of
@@ -110,7 +191,7 @@ static void same_bits_whatever_is_let_go(void **state)
         uint32_t choices_n = 0;
         settings = settings_for(way != 1);
         if (way == 2) settings.prefill_chunk = 19;
-        if (way) settings.kv_memory_bytes = page_bytes * 25; /* the longest request's, and one */
+        if (way) settings.kv_memory_bytes = page_bytes * (way == 3 ? 8 : 25);
         quire_engine *engine = start_with(&settings, *state);
         for (uint32_t i = 0; i < CROWD; i++) {
             answers[i] = submit(engine, request_of(i));
@@ -150,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_answers_hold_few_pages),
         cmocka_unit_test(same_bits_whatever_is_let_go),
+        cmocka_unit_test(forks_are_requests_alone),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

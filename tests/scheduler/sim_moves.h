@@ -6,6 +6,7 @@
 
 #include "sim_pages.h"
 #include "sim_requests.h"
+#include "sim_tree.h"
 
 /* Of two that were admitted: which comes first. */
 static bool sim_before(const struct sim_seq *a, const struct sim_seq *b)
@@ -43,37 +44,22 @@ static struct sim_seq *sim_next(struct sim *sim)
     return returning->priority <= fresh->priority ? returning : fresh;
 }
 
-/* Whoever begins has at least the full pages of it that a running sequence has computed, and never
- * its last token. */
+/* Whoever begins has what the tree had of it, and never its last token. */
 static void sim_begin(struct sim *sim, const struct qr_plan_item *item)
 {
     struct sim_seq *seq = &sim->seqs[item->seq];
-    uint32_t least_n = 0, cut_n = 0;
 
     SIM_CHECK(sim, seq->computed_n == 0);
     seq->computed_n = item->position;
     sim->n.hits += seq->computed_n;
     sim->n.readmissions += seq->preemptions_n > 0;
     sim->n.resumed += seq->preemptions_n > 0 && seq->computed_n > 0;
+    sim->n.oversized += sim_pages_for(sim, seq->known_n) > sim->pages_n;
     SIM_CHECK(sim, seq->computed_n < seq->known_n);
-    if (!sim->has_tree || seq->text->fresh) {
+    if (!sim->has_tree || seq->text->fresh)
         SIM_CHECK(sim, seq->computed_n == 0);
-        return;
-    }
-    for (uint32_t i = 0; i < SIM_SEQS_MAX; i++) {
-        const struct sim_seq *other = &sim->seqs[i];
-        uint32_t common_n;
-        if (!sim_runs(sim, i) || !other->was_running) continue;
-        common_n = sim_common(seq, other);
-        if (common_n > other->computed_n) common_n = other->computed_n;
-        if (common_n > seq->known_n - 1) common_n = seq->known_n - 1;
-        cut_n = other->computed_n - other->computed_n % sim->page_tokens;
-        if (common_n > cut_n) common_n = cut_n;
-        common_n -= common_n % sim->page_tokens;
-        if (common_n > least_n) least_n = common_n;
-    }
-    /* With a window, what others let go may have been evicted, with all that was below it. */
-    if (sim->window == 0) SIM_CHECK(sim, seq->computed_n >= least_n);
+    else
+        sim_check_taken(sim, seq, item->position);
 }
 
 /* How often a sequence may be preempted, told when it is first admitted or forked: it counts by how

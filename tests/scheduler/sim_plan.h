@@ -86,10 +86,20 @@ static void sim_check_head(struct sim *sim, const struct sim_seq *head, uint32_t
 {
     uint32_t running_n = qr_scheduler_running_n(sim->world.scheduler), slots_n = running_n, first;
     uint32_t attached_n = sim_attached_n(sim, (uint32_t)(head - sim->seqs), &first);
-    uint32_t wants_n = sim_pages_for(sim, head->known_n);
+    uint32_t wants_n = sim_pages_for(sim, head->known_n), leaving_n = 0, shared_n = 0;
 
-    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++)
-        if (sim_runs(sim, id)) slots_n += sim_attached_n(sim, id, &first);
+    if (wants_n > sim_held_max(sim)) wants_n = sim_held_max(sim);
+    for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
+        const struct sim_seq *seq = &sim->seqs[id];
+        if (!sim_runs(sim, id)) continue;
+        slots_n += sim_attached_n(sim, id, &first);
+        shared_n += sim_held_n(sim, seq->computed_n, seq->planned_n);
+        if (sim->window > 0 && seq->known_n - seq->computed_n > 1)
+            leaving_n += sim_leaving_n(sim, seq->computed_n, seq->known_n);
+    }
+    /* What those at their prompts let go while others read it is not free. */
+    shared_n -= qr_page_pool_held_n(&sim->world.pool);
+    wants_n += leaving_n < shared_n ? leaving_n : shared_n;
     if (head->preemptions_n > 0 && running_n > 0) wants_n += slots_n + 1;
     if (running_n > 0) wants_n += attached_n;
     if (slots_n + attached_n >= sim->limits.running_max || wants_n > unpromised_n) return;
@@ -154,11 +164,14 @@ static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
         const struct sim_seq *seq = &sim->seqs[id];
         uint32_t left_n = seq->known_n - seq->computed_n;
-        uint32_t pages_n = sim_pages_for(sim, seq->computed_n + seq->planned_n);
+        uint32_t pages_n = sim_pages_for(sim, seq->computed_n + seq->planned_n), lacks_n;
+        uint32_t own_n = sim_held_n(sim, seq->computed_n, seq->planned_n);
         if (!seq->live) continue;
         if (!sim_runs(sim, id)) continue;
-        held_n += pages_n - sim_left_n(sim, seq->computed_n);
-        promised_n += sim_pages_for(sim, seq->known_n) - pages_n;
+        SIM_CHECK(sim, own_n <= sim_held_max(sim));
+        held_n += own_n;
+        lacks_n = sim_pages_for(sim, seq->known_n) - pages_n;
+        promised_n += lacks_n < sim_held_max(sim) - own_n ? lacks_n : sim_held_max(sim) - own_n;
         if (seq->was_running && left_n == 1) {
             SIM_CHECK(sim, seq->planned_n == 1);
             decodes_n++;

@@ -103,7 +103,8 @@ static void sim_submit(struct sim *sim)
 {
     uint32_t longest = qr_scheduler_tokens_max(sim->world.scheduler);
     uint32_t tokens_max = 1 + sim_choose(sim, longest);
-    uint32_t prompt_max = sim_choose(sim, 4) != 0 && tokens_max > 16 ? 16 : tokens_max;
+    bool is_short = sim_choose(sim, 4) > (sim->window > 0 ? 2 : 0); /* windows want long ones */
+    uint32_t prompt_max = is_short && tokens_max > 16 ? 16 : tokens_max;
     uint32_t prompt_n = sim->group_left > 0 ? tokens_max - sim_choose(sim, tokens_max / 2 + 1)
                                             : 1 + sim_choose(sim, prompt_max);
     uint32_t n = sim_choose(sim, 3) == 1 ? 1 + sim_choose(sim, sim->limits.running_max) : 1;

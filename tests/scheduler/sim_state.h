@@ -38,6 +38,7 @@ struct sim_seq {
     uint32_t known_n;
     uint32_t computed_n;
     uint32_t planned_n; /* tokens of this step */
+    uint32_t most_n;    /* of a waiting one: what the tree had of it before the plan */
     uint32_t ends_at;   /* ends when so many tokens are computed */
     uint32_t tokens_max;
     uint32_t preemptions_n;
@@ -60,6 +61,7 @@ struct sim_counts {
     uint64_t steps, submitted, refused, cancelled, finished, preemptions, readmissions, promised;
     uint64_t hits, resumed, copies, evictions, waits, takeovers, backlogged, cut;
     uint64_t groups, attached_ends, promoted, forks, queued_forks, fork_copies, left;
+    uint64_t exact, exact_holes, oversized;
 };
 
 enum { SIM_SKIP_CALLS = 1, SIM_SKIP_STEP = 2 };

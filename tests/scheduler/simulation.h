@@ -10,6 +10,7 @@
  *     sim_texts.h     texts that have much in common
  *     sim_requests.h  submits, groups, cancels, ends
  *     sim_model.h     the fake model, which sees a page in wrong hands
+ *     sim_tree.h      what the tree has of a text
  *     sim_moves.h     admissions and preemptions
  *     sim_forks.h     forks
  *     sim_plan.h      what a plan must be
@@ -93,6 +94,8 @@ static void sim_step(struct sim *sim)
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
         sim->seqs[id].was_running = sim_runs(sim, id);
         live_n += sim->seqs[id].live;
+        if (sim->has_tree && sim->seqs[id].live && !sim->seqs[id].was_running)
+            sim->seqs[id].most_n = sim_longest(sim, &sim->seqs[id], sim->seqs[id].known_n - 1);
     }
     qr_scheduler_set_budget(sim->world.scheduler, &sim->budget);
     if (sim->has_twin) qr_scheduler_set_budget(sim->twin.scheduler, &sim->budget);

@@ -2,18 +2,23 @@
 /* Sequences whose tokens see only the last ones: the pages before these are let go. */
 #include "fixture.h"
 
-enum { PAGE = 32, WINDOW = 64, TOKENS = 2000, PAGES = 80, HELD_MAX = 6 };
+/* A sequence holds at most ONE pages at once: ceil((2 * 64 - 2) / 32) + 1. */
+enum { PAGE = 32, WINDOW = 64, TOKENS = 2000, PAGES = 80, HELD_MAX = 6, ONE = 5, TEXTS = 4 };
+
+static const struct qr_prefix_salt no_salt = {{0, 0}};
 
 struct texts {
-    int32_t tokens[2][TOKENS];
-    const int32_t *first[2];
+    int32_t tokens[TEXTS][TOKENS];
+    const int32_t *first[TEXTS];
 };
 
-static void open_windowed(struct fixture *f, uint32_t window, uint32_t pages_n, bool has_tree)
+static void open_stepping(struct fixture *f, uint32_t window, uint32_t pages_n, bool has_tree,
+                          uint32_t step_tokens, uint32_t prefill_chunk)
 {
     const struct qr_scheduler_limits limits = {.running_max = 4,
                                                .waiting_max = 4,
-                                               .step_tokens = 256,
+                                               .step_tokens = step_tokens,
+                                               .prefill_chunk = prefill_chunk,
                                                .context_max = TOKENS,
                                                .window = window};
 
@@ -23,10 +28,15 @@ static void open_windowed(struct fixture *f, uint32_t window, uint32_t pages_n, 
         fixture_open(f, limits, pages_n, PAGE);
 }
 
-/* Two texts that part at a token. */
+static void open_windowed(struct fixture *f, uint32_t window, uint32_t pages_n, bool has_tree)
+{
+    open_stepping(f, window, pages_n, has_tree, 256, 0);
+}
+
+/* Texts that part at a token. */
 static void write_texts(struct texts *t, uint32_t part_at)
 {
-    for (uint32_t which = 0; which < 2; which++) {
+    for (uint32_t which = 0; which < TEXTS; which++) {
         for (uint32_t i = 0; i < TOKENS; i++)
             t->tokens[which][i] = (int32_t)(i < part_at ? i : 10000 * (which + 1) + i);
         t->first[which] = t->tokens[which];
@@ -135,10 +145,36 @@ static void pages_that_are_left_are_found_again(void **state)
     fixture_close(&f);
 }
 
-/* Goal: of a sequence that has ended the last pages are evicted first, not those that it left
- * first. Method: 1,000 tokens that end; another text takes 10 pages of a pool of 40, 32 of them
- * cached. */
-static void what_was_left_first_stays_longest(void **state)
+/* Goal: pages that no full hit needs give way first, the last of them before the first ones, and
+ * the text is found as a whole until they are all gone; then the text's own, the last one first.
+ * Method: 1,000 tokens that end, then evictions.  Of 32 pages a hit of 999 tokens reads the last 3;
+ * one of 500 reads pages 13 to 15. */
+static void what_no_full_hit_needs_goes_first(void **state)
+{
+    static struct texts t;
+    struct fixture f;
+    qr_page_id pages[TOKENS / PAGE + 1];
+
+    (void)state;
+    write_texts(&t, 0);
+    open_windowed(&f, WINDOW, 40, true);
+    run_alone(&f, submit_text(&f, &t, 0, 1000, 1000), 1000);
+    for (uint32_t evicted_n = 0; evicted_n <= 32; evicted_n++) {
+        uint32_t all = evicted_n < 30 ? 999 : evicted_n == 30 ? 31 * PAGE : 0;
+        assert_int_equal(qr_prefix_tree_match(&f.world.tree, no_salt, t.tokens[0], 999, pages),
+                         all);
+        if (evicted_n <= 13) /* page 15 is the fourteenth to go */
+            assert_int_equal(qr_prefix_tree_match(&f.world.tree, no_salt, t.tokens[0], 500, pages),
+                             500);
+        assert_int_equal(qr_prefix_tree_evict(&f.world.tree), evicted_n < 32);
+    }
+    fixture_close(&f);
+}
+
+/* Goal: what comes again is taken from its window's pages alone, and what is before them is not
+ * held: most of a pool may be evicted meanwhile.
+ * Method: 1,000 tokens that end, all that no full hit needs evicted, then the same text. */
+static void text_is_found_by_its_window(void **state)
 {
     static struct texts t;
     struct fixture f;
@@ -148,13 +184,214 @@ static void what_was_left_first_stays_longest(void **state)
     write_texts(&t, 0);
     open_windowed(&f, WINDOW, 40, true);
     run_alone(&f, submit_text(&f, &t, 0, 1000, 1000), 1000);
-    run_alone(&f, submit_text(&f, &t, 1, 10 * PAGE, 10 * PAGE), 10 * PAGE);
+    for (uint32_t i = 0; i < 29; i++)
+        assert_true(qr_prefix_tree_evict(&f.world.tree));
+    qr_seq_id id = submit_text(&f, &t, 0, 1000, 1100);
+    fixture_plan(&f);
+    assert_item(&f, 0, id, 999, 1, true);
+    for (uint32_t i = 0; i < 29; i++)
+        assert_int_equal(f.items[0].pages[i], QR_PAGE_NONE);
+    assert_int_equal(qr_page_pool_held_n(&f.world.pool), 3);
+    fixture_commit(&f, QR_SEQ_NONE);
+    fixture_steps(&f, 99);
+    fixture_plan(&f);
+    fixture_commit(&f, id);
     qr_scheduler_stats(f.s, &stats);
-    assert_int_equal(stats.evictions, 2);
-    run_alone(&f, submit_text(&f, &t, 0, 1000, 1000), 1000);
-    qr_scheduler_stats(f.s, &stats);
-    assert_int_equal(stats.prefix_hits, 30 * PAGE);
+    assert_int_equal(stats.prefix_hits, 999);
+    assert_int_equal(stats.computed_tokens, 1000 + 101);
     fixture_close(&f);
+}
+
+/* Goal: long sequences run side by side in a pool that could not hold the tokens of one of them,
+ * each promised what it can hold at once, and nobody is preempted; a pool of less holds fewer.
+ * Method: four prompts of 1,500 tokens that grow to 2,000, 63 pages each, in 20 pages, and in 19.
+ */
+static void many_long_sequences_share_few_pages(void **state)
+{
+    static struct texts t;
+
+    (void)state;
+    write_texts(&t, 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct fixture f;
+        struct qr_scheduler_stats stats;
+        uint32_t most_n = 0, first_at = 0;
+        open_windowed(&f, WINDOW, i / 2 == 0 ? TEXTS * ONE : TEXTS * ONE - 1, i % 2);
+        for (uint32_t k = 0; k < TEXTS; k++)
+            submit_text(&f, &t, k, 1500, TOKENS);
+        while (qr_scheduler_running_n(f.s) > 0 || qr_scheduler_waiting_n(f.s) > 0) {
+            struct qr_result results[TEXTS] = {{0}};
+            fixture_plan(&f);
+            if (qr_scheduler_running_n(f.s) > most_n) most_n = qr_scheduler_running_n(f.s);
+            if (f.plan.items_n == TEXTS && first_at == 0) first_at = f.items[0].position + 1;
+            for (uint32_t k = 0; k < f.plan.items_n; k++)
+                results[k].finished = f.items[k].position + f.items[k].tokens_n == TOKENS;
+            qr_scheduler_commit(f.s, results, f.plan.items_n);
+            qr_scheduler_check(f.s);
+        }
+        /* With a page less the last one waits until the others are at their last chunk. */
+        assert_int_equal(first_at, i / 2 == 0 ? 1 : 1500 / 64 * 64 + 1);
+        qr_scheduler_stats(f.s, &stats);
+        assert_int_equal(most_n, TEXTS);
+        assert_int_equal(stats.preemptions, 0);
+        assert_int_equal(stats.recomputed_tokens, 0);
+        fixture_close(&f);
+    }
+}
+
+/* Goal: a sequence of any length fits where what it holds at once does; where that does not, one of
+ * no more tokens than there are pages for.
+ * Method: pools of 5 and 4 pages; alone in 5 pages one runs to its 2,000th token, and from the tree
+ * again, a part of a page included, for which there is no room. */
+static void any_length_fits_in_a_windows_pages(void **state)
+{
+    static struct texts t;
+    struct fixture f;
+
+    (void)state;
+    write_texts(&t, 0);
+    open_windowed(&f, WINDOW, ONE - 1, true);
+    assert_true(qr_scheduler_fits(f.s, (ONE - 1) * PAGE));
+    assert_false(qr_scheduler_fits(f.s, (ONE - 1) * PAGE + 1));
+    fixture_close(&f);
+    for (uint32_t has_tree = 0; has_tree < 2; has_tree++) {
+        open_windowed(&f, WINDOW, ONE, has_tree);
+        assert_true(qr_scheduler_fits(f.s, TOKENS));
+        assert_false(qr_scheduler_fits(f.s, TOKENS + 1));
+        for (uint32_t i = 0; i < 2; i++)
+            assert_in_range(run_alone(&f, submit_text(&f, &t, 0, 1990, TOKENS), TOKENS), 1, ONE);
+        fixture_close(&f);
+    }
+}
+
+/* Goal: with windows too, a prompt that two have is computed once, though its first pages are gone
+ * by the time the second may have the rest.
+ * Method: two prompts of 500 tokens in a pool of 12 pages. */
+static void prefix_is_computed_once(void **state)
+{
+    static struct texts t;
+    struct fixture f;
+    struct qr_scheduler_stats stats;
+
+    (void)state;
+    write_texts(&t, TOKENS);
+    open_windowed(&f, WINDOW, 12, true);
+    qr_seq_id a = submit_text(&f, &t, 0, 500, 600), b = submit_text(&f, &t, 1, 500, 600);
+    while (qr_scheduler_running_n(f.s) < 2)
+        fixture_step(&f);
+    qr_scheduler_stats(f.s, &stats);
+    assert_int_equal(stats.waits, 8); /* once for each chunk of 64 tokens */
+    assert_int_equal(stats.prefix_hits, 480);
+    fixture_cancel(&f, a);
+    fixture_cancel(&f, b);
+    fixture_close(&f);
+}
+
+/* Goal: a sequence at its prompt is promised again what it let go, though another still reads that:
+ * who comes to read it is admitted only where there are pages for both, and then nobody is
+ * preempted.
+ * Method: a text of 1,500 tokens, and one that has its first two pages in common and is computed a
+ * token a step, in pools of 9 pages and of 10: the first drops the two while the second has them.
+ */
+static void who_shares_leaves_pages_for_both(void **state)
+{
+    static struct texts t;
+
+    (void)state;
+    write_texts(&t, WINDOW);
+    for (uint32_t pages_n = 2 * ONE - 1; pages_n <= 2 * ONE; pages_n++) {
+        struct fixture f;
+        struct qr_scheduler_stats stats;
+        open_stepping(&f, WINDOW, pages_n, true, WINDOW + 1, 0);
+        qr_seq_id a = submit_text(&f, &t, 0, 1500, TOKENS);
+        fixture_step(&f);
+        qr_seq_id b = submit_text(&f, &t, 1, 1500, TOKENS);
+        fixture_plan(&f);
+        assert_item(&f, 0, a, WINDOW, WINDOW, false);
+        assert_int_equal(f.plan.items_n, pages_n == 2 * ONE ? 2 : 1);
+        if (f.plan.items_n == 2) assert_item(&f, 1, b, WINDOW, 1, false);
+        fixture_commit(&f, QR_SEQ_NONE);
+        fixture_steps(&f, 30);
+        qr_scheduler_stats(f.s, &stats);
+        assert_int_equal(stats.preemptions, 0);
+        fixture_cancel(&f, a);
+        fixture_cancel(&f, b);
+        fixture_close(&f);
+    }
+}
+
+/* Goal: a third one that shares nothing is admitted only where there are pages for what the other
+ * two will let go one after the other, too. Method: the same two in chunks of 16 tokens, so that
+ * one holds 4 pages, then a third, in pools of 11 pages and of 12. */
+static void what_others_share_counts_for_a_third(void **state)
+{
+    static struct texts t;
+
+    (void)state;
+    write_texts(&t, WINDOW);
+    for (uint32_t i = 0; i < TOKENS; i++) /* a text of its own */
+        t.tokens[2][i] = (int32_t)(50000 + i);
+    for (uint32_t pages_n = 11; pages_n <= 12; pages_n++) {
+        struct fixture f;
+        struct qr_scheduler_stats stats;
+        open_stepping(&f, WINDOW, pages_n, true, 64, 16);
+        qr_seq_id a = submit_text(&f, &t, 0, 1500, TOKENS);
+        fixture_steps(&f, 4);
+        qr_seq_id b = submit_text(&f, &t, 1, 1500, TOKENS);
+        fixture_step(&f); /* both at 80 */
+        qr_seq_id c = submit_text(&f, &t, 2, 1500, TOKENS);
+        fixture_plan(&f);
+        assert_int_equal(f.plan.items_n, pages_n == 12 ? 3 : 2);
+        fixture_commit(&f, QR_SEQ_NONE);
+        fixture_steps(&f, 30);
+        qr_scheduler_stats(f.s, &stats);
+        assert_int_equal(stats.preemptions, 0);
+        fixture_cancel(&f, a);
+        fixture_cancel(&f, b);
+        fixture_cancel(&f, c);
+        fixture_close(&f);
+    }
+}
+
+/* Goal: where the pages for a promise to be renewed are gone, as a third one has grown into them,
+ * the latest is preempted, and the others go on in the same step.
+ * Method: the same in chunks of 16 tokens, so that one holds 4 pages, beside one that generates: 9
+ * pages for all three.  It takes a second page, or not, before the first has left both pages that
+ * the second reads. */
+static void promise_is_renewed_before_the_latest_runs(void **state)
+{
+    static struct texts t;
+
+    (void)state;
+    write_texts(&t, WINDOW);
+    for (uint32_t i = 0; i < TOKENS; i++) /* a text of its own */
+        t.tokens[2][i] = (int32_t)(50000 + i);
+    for (uint32_t grows = 0; grows < 2; grows++) {
+        struct fixture f;
+        open_stepping(&f, WINDOW, 9, true, 20, 16);
+        qr_seq_id c = submit_text(&f, &t, 2, grows ? 26 : 10, 1000);
+        fixture_steps(&f, 2);
+        qr_seq_id a = submit_text(&f, &t, 0, 1500, TOKENS);
+        fixture_steps(&f, 4);
+        qr_seq_id b = submit_text(&f, &t, 1, 1500, TOKENS);
+        fixture_plan(&f);
+        assert_int_equal(f.plan.items_n, 3);
+        assert_item(&f, 1, a, WINDOW, 16, false);
+        assert_item(&f, 2, b, WINDOW, 3, false);
+        fixture_commit(&f, QR_SEQ_NONE);
+        fixture_steps(&f, 3);
+        fixture_plan(&f);
+        assert_int_equal(f.plan.preempted_n, grows);
+        assert_int_equal(f.plan.items_n, 3 - grows);
+        assert_int_equal(f.items[0].seq, c);
+        assert_item(&f, 1, a, 2 * WINDOW, 16, false);
+        assert_state(&f, b, grows ? QR_SEQ_WAITING : QR_SEQ_RUNNING);
+        fixture_commit(&f, QR_SEQ_NONE);
+        fixture_cancel(&f, a);
+        fixture_cancel(&f, b);
+        fixture_cancel(&f, c);
+        fixture_close(&f);
+    }
 }
 
 /* Goal: nobody waits for a page that a running sequence has left and that was evicted since.
@@ -194,7 +431,14 @@ int main(void)
         cmocka_unit_test(sequence_holds_no_more_than_its_window),
         cmocka_unit_test(pages_that_are_left_serve_others),
         cmocka_unit_test(pages_that_are_left_are_found_again),
-        cmocka_unit_test(what_was_left_first_stays_longest),
+        cmocka_unit_test(what_no_full_hit_needs_goes_first),
+        cmocka_unit_test(text_is_found_by_its_window),
+        cmocka_unit_test(many_long_sequences_share_few_pages),
+        cmocka_unit_test(any_length_fits_in_a_windows_pages),
+        cmocka_unit_test(prefix_is_computed_once),
+        cmocka_unit_test(who_shares_leaves_pages_for_both),
+        cmocka_unit_test(what_others_share_counts_for_a_third),
+        cmocka_unit_test(promise_is_renewed_before_the_latest_runs),
         cmocka_unit_test(nobody_waits_for_what_was_left),
     };
 

@@ -39,14 +39,19 @@ static inline void world_open(struct world *w, const struct qr_scheduler_limits 
     assert(valid);
     base = aligned_alloc(64, pages_n * page_bytes);
     w->pool_memory = malloc(qr_page_pool_bytes(pages_n));
-    w->tree_memory = has_tree ? malloc(qr_prefix_tree_bytes(pages_n, page_tokens)) : NULL;
+    const struct qr_prefix_limits of_tree = {
+        .nodes_n = qr_scheduler_nodes_for(limits, pages_n, page_tokens),
+        .page_tokens = page_tokens,
+        .window = limits->window,
+    };
+    w->tree_memory = has_tree ? malloc(qr_prefix_tree_bytes(&of_tree, pages_n)) : NULL;
     assert(!has_tree || w->tree_memory != NULL);
     w->scheduler_memory = malloc(qr_scheduler_bytes(limits, pages_n, page_tokens));
     assert(base != NULL && w->pool_memory != NULL && w->scheduler_memory != NULL);
     memset(base, 0xff, pages_n * page_bytes);
     qr_page_pool_init(&w->pool, w->pool_memory, pages_n);
     qr_kv_store_init(&w->store, &shape, base, pages_n);
-    if (has_tree) qr_prefix_tree_init(&w->tree, w->tree_memory, &w->pool, page_tokens);
+    if (has_tree) qr_prefix_tree_init(&w->tree, w->tree_memory, &w->pool, &of_tree);
     w->scheduler = qr_scheduler_init(w->scheduler_memory, limits, &w->pool, &w->store,
                                      has_tree ? &w->tree : NULL);
 }
