@@ -252,6 +252,19 @@ static QR_ATTEND_MERGE_FN(attend_merge_scalar)
     }
 }
 
+const uint8_t *qr_attention_written(const struct qr_kv_view *kv, uint32_t position)
+{
+    return qr_kv_panel(kv, position / QR_KV_PANEL);
+}
+
+uint32_t qr_attention_first(const struct qr_kv_view *kv, uint32_t position, uint32_t window,
+                            const uint8_t **panels, uint32_t panels_n)
+{
+    const struct qr_attention_rows row = {.position = position, .window = window};
+
+    return qr_attention_panels(kv, qr_attention_begin(&row, 0), position + 1, panels, panels_n);
+}
+
 #if defined(__x86_64__)
 #include "kernels/x86/attention.h"
 #endif

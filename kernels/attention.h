@@ -68,8 +68,19 @@ struct qr_attention_rows {
     uint32_t group_n; /* at most QR_GROUP_MAX */
     uint32_t window;  /* 0: none */
     void *scratch;
+    /* [QR_ATTENTION_AHEAD] panels that will be read after these rows', for a hint to the memory
+     * while the last of these are worked on.  NULL: not known. */
+    const uint8_t *const *next;
 };
 #define QR_ATTENTION_ROWS_MAX 32u
+#define QR_ATTENTION_AHEAD    8u /* panels between the one that is called for and the one in use */
+
+/* The panel into which put writes the key at `position`. */
+const uint8_t *qr_attention_written(const struct qr_kv_view *kv, uint32_t position);
+/* The panels, at most panels_n, that a row at `position` reads first, in the order in which attend
+ * reads them; returns how many they are. */
+uint32_t qr_attention_first(const struct qr_kv_view *kv, uint32_t position, uint32_t window,
+                            const uint8_t **panels, uint32_t panels_n);
 size_t qr_attention_scratch_bytes(void);
 
 #define QR_ATTEND_FN(name) void name(const struct qr_kv_view *kv, const struct qr_attention_rows *a)

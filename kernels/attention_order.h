@@ -71,6 +71,26 @@ static inline uint8_t *qr_kv_panel(const struct qr_kv_view *kv, uint32_t panel)
            panel % panels_n * qr_kv_panel_bytes(kv->type, kv->head_dim);
 }
 
+/* The panels of the keys [begin, end), at most panels_n, in the order in which they are read: each
+ * block's keys, then its values. */
+static inline uint32_t qr_attention_panels(const struct qr_kv_view *kv, uint32_t begin,
+                                           uint32_t end, const uint8_t **panels, uint32_t panels_n)
+{
+    const uint32_t block_panels = QR_KV_BLOCK / QR_KV_PANEL;
+    uint32_t at = begin / QR_KV_PANEL, last = (end + QR_KV_PANEL - 1) / QR_KV_PANEL, n = 0;
+
+    while (at < last && n < panels_n) {
+        uint32_t stop = (at / block_panels + 1) * block_panels;
+        if (stop > last) stop = last;
+        for (uint32_t i = at; i < stop && n < panels_n; i++)
+            panels[n++] = qr_kv_panel(kv, i);
+        for (uint32_t i = at; i < stop && n < panels_n; i++)
+            panels[n++] = qr_kv_panel(kv, i) + kv->v_offset;
+        at = stop;
+    }
+    return n;
+}
+
 /* The first key that row r sees. */
 static inline uint32_t qr_attention_begin(const struct qr_attention_rows *a, uint32_t r)
 {

@@ -31,7 +31,7 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
         const size_t at = d * 2 * half;
 
         UNROLL
-        for (uint32_t j = 0; j < TILE_PANELS; j++) {
+        for (uint32_t j = 0; j < TILE_PANELS && j < pn; j++) {
             _mm_prefetch((const char *)ahead[j] + at, _MM_HINT_T1);
             if (half == 32) _mm_prefetch((const char *)ahead[j] + at + 64, _MM_HINT_T1);
         }

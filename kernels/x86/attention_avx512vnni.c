@@ -34,7 +34,7 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
         __m512i k[4];
 
         UNROLL
-        for (uint32_t j = 0; j < TILE_PANELS; j++)
+        for (uint32_t j = 0; j < 4 && j < pn; j++)
             _mm_prefetch((const char *)ahead[j] + at, _MM_HINT_T1);
         LOADS_STAY;
         UNROLL
@@ -52,7 +52,7 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
         }
     }
     UNROLL
-    for (uint32_t j = 0; j < TILE_PANELS; j++)
+    for (uint32_t j = 0; j < 4 && j < pn; j++)
         _mm_prefetch((const char *)ahead[j] + scales_at, _MM_HINT_T1);
     UNROLL
     for (uint32_t j = 0; j < 4 && j < pn; j++) {

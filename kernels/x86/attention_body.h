@@ -13,8 +13,11 @@
  *
  * A query is one head of one row.  Up to QR_ATTENTION_QUERIES go over a block together: for each
  * group of four panels all tiles, so that keys and values come from memory once and then from the
- * first-level cache.  While a group is worked on, the one that is needed next is prefetched into
- * the second-level cache: keys of the block, its values, keys of the next block.
+ * first-level cache.  While a panel is worked on, the one QR_ATTENTION_AHEAD behind it in the order
+ * of use is prefetched into the second-level cache: keys of the block, its values, the next block,
+ * and in the end what the caller says is read next.  So a thread asks for lines without a pause: a
+ * core has places for some twenty at once, and memory that stands in pieces of a few KB keeps it
+ * waiting for these, not for bytes.
  *
  * Keys that only some rows of a tile see (at its diagonal and at a window's edge) get their scores
  * with the others, which softmax_row leaves out; their values are added for each query alone, so
@@ -74,18 +77,19 @@ struct pass {
     uint32_t rows_n;
     uint32_t group_n;
     uint32_t window;
+    const uint8_t *const *next; /* read after the pass; NULL: not known */
     uint32_t queries_n;
     uint32_t tile_n; /* queries in a tile, at most TILE_QUERIES */
 };
 
-/* One block's panels that any row of the pass sees, and behind them the first ones of the next
- * block. */
+/* One block's panels that any row of the pass sees, as they are read. */
 struct block {
     uint32_t index;
     uint32_t begin; /* panels of the block */
     uint32_t end;
-    uint32_t ahead_n; /* panels known past end */
-    const uint8_t *keys[BLOCK_PANELS + GROUP_PANELS];
+    const uint8_t *keys[BLOCK_PANELS]; /* by place in the block */
+    /* keys, values, and what is read next; the last group may look past these */
+    const uint8_t *order[2 * BLOCK_PANELS + QR_ATTENTION_AHEAD + GROUP_PANELS];
     /* the keys that each query sees, as places in the block; none: equal */
     uint16_t query_begin[QR_ATTENTION_QUERIES];
     uint16_t query_end[QR_ATTENTION_QUERIES];
@@ -103,6 +107,7 @@ static struct pass pass_make(const struct qr_kv_view *kv, const struct qr_attent
                          .rows_n = rows_n,
                          .group_n = a->group_n,
                          .window = a->window,
+                         .next = a->next,
                          .queries_n = queries_n,
                          .tile_n = (queries_n + tiles_n - 1) / tiles_n};
 }
@@ -120,13 +125,21 @@ static uint32_t in_block(uint32_t key, uint32_t b)
     return key - b * QR_KV_BLOCK < QR_KV_BLOCK ? key - b * QR_KV_BLOCK : QR_KV_BLOCK;
 }
 
+/* What is read after the block's n panels of keys and of values. */
+static void block_next(struct block *b, const struct pass *s, uint32_t n)
+{
+    const uint8_t **next = b->order + 2 * n;
+    uint32_t known = qr_attention_panels(s->kv, (b->index + 1) * QR_KV_BLOCK,
+                                         s->position + s->rows_n, next, QR_ATTENTION_AHEAD);
+
+    for (uint32_t i = 0; known + i < QR_ATTENTION_AHEAD + GROUP_PANELS; i++)
+        next[known + i] = s->next && i < QR_ATTENTION_AHEAD ? s->next[i] : next[-1];
+}
+
 static void block_find(struct block *b, const struct pass *s, uint32_t index)
 {
     uint32_t last_end = s->position + s->rows_n;
-    uint32_t page_panels = s->kv->page_tokens / QR_KV_PANEL;
-    size_t panel_bytes = qr_kv_panel_bytes(s->kv->type, s->kv->head_dim);
-    uint32_t panel, page, known_n;
-    uint32_t q = 0;
+    uint32_t n, q = 0;
 
     for (uint32_t end = s->position + 1; end <= last_end; end++) {
         for (uint32_t h = 0; h < s->group_n; h++, q++) {
@@ -137,43 +150,23 @@ static void block_find(struct block *b, const struct pass *s, uint32_t index)
     b->index = index;
     b->begin = b->query_begin[0] / QR_KV_PANEL;
     b->end = (b->query_end[q - 1] + QR_KV_PANEL - 1) / QR_KV_PANEL;
-    known_n = (last_end - index * QR_KV_BLOCK + QR_KV_PANEL - 1) / QR_KV_PANEL;
-    if (known_n > BLOCK_PANELS + GROUP_PANELS) known_n = BLOCK_PANELS + GROUP_PANELS;
-    b->ahead_n = known_n - b->end;
-    panel = index * BLOCK_PANELS + b->begin;
-    page = panel / page_panels;
-    panel %= page_panels;
-    for (uint32_t i = b->begin; i < known_n; i++) {
-        b->keys[i] = s->kv->base + s->kv->pages[page] * s->kv->page_bytes + panel * panel_bytes;
-        if (++panel < page_panels) continue;
-        panel = 0;
-        page++;
-    }
+    n = qr_attention_panels(s->kv, (index * BLOCK_PANELS + b->begin) * QR_KV_PANEL,
+                            (index * BLOCK_PANELS + b->end) * QR_KV_PANEL, b->order,
+                            2 * BLOCK_PANELS) /
+        2;
+    memcpy(b->keys + b->begin, b->order, n * sizeof b->keys[0]);
+    block_next(b, s, n);
 }
 
-/* Four panels from `at`, at the offset of keys (0) or values; the last one again where there are
- * no more. */
-static void group_panels(const uint8_t *group[GROUP_PANELS], const struct block *b, uint32_t at,
-                         uint32_t end, size_t offset)
+/* Where the panel at place `at` stands in the order of use. */
+static const uint8_t *const *keys_at(const struct block *b, uint32_t at)
 {
-    for (uint32_t i = 0; i < GROUP_PANELS; i++)
-        group[i] = b->keys[at + i < end ? at + i : end - 1] + offset;
+    return b->order + (at - b->begin);
 }
 
-/* The group that is needed after the one at `at`. */
-static void group_ahead(const uint8_t *group[GROUP_PANELS], const struct pass *s,
-                        const struct block *b, uint32_t at, bool values)
+static const uint8_t *const *values_at(const struct block *b, uint32_t at)
 {
-    size_t offset = values ? s->kv->v_offset : 0;
-
-    if (at + GROUP_PANELS < b->end)
-        group_panels(group, b, at + GROUP_PANELS, b->end, offset);
-    else if (!values)
-        group_panels(group, b, b->begin, b->end, s->kv->v_offset);
-    else if (b->ahead_n > 0)
-        group_panels(group, b, b->end, b->end + b->ahead_n, 0);
-    else
-        group_panels(group, b, at, b->end, offset);
+    return b->order + (b->end - b->begin) + (at - b->begin);
 }
 
 static struct qr_attention_queries queries_of(const struct pass *s, uint32_t q)
@@ -189,12 +182,9 @@ static struct qr_attention_queries queries_of(const struct pass *s, uint32_t q)
 static void block_scores(const struct pass *s, const struct block *b)
 {
     struct qr_attention_queries queries;
-    const uint8_t *keys[GROUP_PANELS];
-    const uint8_t *ahead[GROUP_PANELS];
 
     for (uint32_t at = b->begin; at < b->end; at += GROUP_PANELS) {
-        group_panels(keys, b, at, b->end, 0);
-        group_ahead(ahead, s, b, at, false);
+        const uint8_t *const *keys = keys_at(b, at), *const *ahead = keys + QR_ATTENTION_AHEAD;
         for (uint32_t q = 0; q < s->queries_n; q += s->tile_n) {
             uint32_t n = s->queries_n - q < s->tile_n ? s->queries_n - q : s->tile_n;
             uint32_t end = (b->query_end[q + n - 1] + QR_KV_PANEL - 1) / QR_KV_PANEL;
@@ -204,7 +194,7 @@ static void block_scores(const struct pass *s, const struct block *b)
             scores_tile(s->kv->type, n, end - at < GROUP_PANELS ? end - at : GROUP_PANELS, keys,
                         ahead, &queries, s->kv->head_dim,
                         s->s->p + q * QR_ATTENTION_SCORES + at * QR_KV_PANEL);
-            memcpy(ahead, keys, sizeof ahead);
+            ahead = keys; /* called for once */
         }
     }
 }
@@ -257,17 +247,14 @@ static void tile_values(const struct pass *s, const struct block *b, uint32_t q,
 
 static void block_values(const struct pass *s, const struct block *b)
 {
-    const uint8_t *values[GROUP_PANELS];
-    const uint8_t *ahead[GROUP_PANELS];
-
     memset(s->s->o_block, 0, s->queries_n * s->kv->head_dim * sizeof(float));
     for (uint32_t at = b->begin; at < b->end; at += GROUP_PANELS) {
-        group_panels(values, b, at, b->end, s->kv->v_offset);
-        group_ahead(ahead, s, b, at, true);
+        const uint8_t *const *values = values_at(b, at), *const *ahead =
+                                                             values + QR_ATTENTION_AHEAD;
         for (uint32_t q = 0; q < s->queries_n; q += s->tile_n) {
             tile_values(s, b, q, s->queries_n - q < s->tile_n ? s->queries_n - q : s->tile_n, at,
                         values, ahead);
-            memcpy(ahead, values, sizeof ahead);
+            ahead = values;
         }
     }
 }

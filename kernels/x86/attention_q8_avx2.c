@@ -36,7 +36,7 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
         const size_t at = (size_t)d * QR_KV_PANEL;
 
         UNROLL
-        for (uint32_t j = 0; j < TILE_PANELS; j++)
+        for (uint32_t j = 0; j < TILE_PANELS && j < pn; j++)
             _mm_prefetch((const char *)ahead[j] + at, _MM_HINT_T1);
         LOADS_STAY;
         UNROLL
@@ -57,7 +57,7 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
         }
     }
     UNROLL
-    for (uint32_t j = 0; j < TILE_PANELS; j++)
+    for (uint32_t j = 0; j < TILE_PANELS && j < pn; j++)
         _mm_prefetch((const char *)ahead[j] + scales_at, _MM_HINT_T1);
     UNROLL
     for (uint32_t j = 0; j < 4 && j < vn; j++) {

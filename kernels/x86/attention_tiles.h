@@ -9,8 +9,7 @@ INLINE void scores_panels(const enum qr_kv_type type, const uint32_t qn, uint32_
                           const struct qr_attention_queries *q, uint32_t head_dim, float *p)
 {
     for (uint32_t done = 0, n; done < pn; done += n) {
-        /* a tile prefetches TILE_PANELS panels, whatever it takes */
-        const uint8_t *const *next = done % TILE_PANELS ? keys : ahead + done;
+        const uint8_t *const *next = ahead + done;
 
         n = pn - done;
         if (n >= 4 && TILE_PANELS >= 4) {

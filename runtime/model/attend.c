@@ -169,15 +169,38 @@ static void store_items(void *work, uint32_t begin, uint32_t end, uint32_t threa
         store_item(work, item);
 }
 
+/* The panels that items from `item` on read first: into which they put, then as they attend.  Most
+ * likely they are this thread's too; a hint costs little where they are not.  False: no more items.
+ */
+static bool panels_of(const struct attend_work *w, uint32_t item,
+                      const uint8_t *panels[QR_ATTENTION_AHEAD])
+{
+    const uint32_t window = w->p->model->shape.sliding_window;
+    uint32_t n = 0;
+    uint32_t head;
+
+    for (; item < items_n(w->p) && n < QR_ATTENTION_AHEAD; item++) {
+        const struct qr_tile *tile = tile_of(w->p, item, &head);
+        struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
+        if (w->store) panels[n++] = qr_attention_written(&view, tile->position);
+        n += qr_attention_first(&view, tile->position, window, panels + n, QR_ATTENTION_AHEAD - n);
+    }
+    for (uint32_t i = n; i > 0 && i < QR_ATTENTION_AHEAD; i++)
+        panels[i] = panels[i - 1];
+    return n > 0;
+}
+
 static void attend_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     const struct attend_work *w = work;
+    const uint8_t *next[QR_ATTENTION_AHEAD];
     uint32_t head;
 
     for (uint32_t item = begin; item < end; item++) {
         const struct qr_tile *tile = tile_of(w->p, item, &head);
         struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
         struct qr_attention_rows rows = rows_of(w->p, tile, head, thread);
+        if (panels_of(w, item + 1, next)) rows.next = next;
         if (w->store) store_item(w, item);
         w->p->model->kernels->attention.attend(&view, &rows);
         if (w->quantize) quantize_item(w, tile, head);

@@ -580,6 +580,45 @@ static void q8_queries_that_are_not_finite_give_nan(void **state)
     }
 }
 
+/* Goal: what is said to be read first is what attend reads: a block's keys, its values, then the
+ * next block, from the first panel that the window reaches.
+ * Method: pages in a known order; a row without a window and one whose window begins in a block's
+ * middle; short lists are the long one's beginning. */
+static void panels_are_listed_in_the_order_of_use(void **state)
+{
+    struct qr_attention_kernels k;
+    const uint8_t *all[64], *some[QR_ATTENTION_AHEAD];
+    const struct {
+        uint32_t position, window, first, panels_n;
+    } rows[] = {{0, 0, 0, 1}, {299, 0, 0, 19}, {255, 0, 0, 16}, {256, 0, 0, 17}, {299, 120, 11, 8}};
+
+    (void)state;
+    qr_attention_init(&k, 0);
+    struct sequence s = make(&k, QR_KV_F16, 64, 1, 300, 32, 5);
+    const struct qr_kv_view *view = &s.pages.view;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint32_t n = 0, last = rows[i].first + rows[i].panels_n;
+        assert_int_equal(qr_attention_first(view, rows[i].position, rows[i].window, all, 64),
+                         2 * rows[i].panels_n);
+        for (uint32_t block = rows[i].first / 16; block <= (last - 1) / 16; block++) {
+            uint32_t from = block * 16 > rows[i].first ? block * 16 : rows[i].first;
+            uint32_t stop = block * 16 + 16 < last ? block * 16 + 16 : last;
+            for (uint32_t p = from; p < stop; p++)
+                assert_ptr_equal(all[n++], qr_attention_written(view, p * QR_KV_PANEL));
+            for (uint32_t p = from; p < stop; p++)
+                assert_ptr_equal(all[n++],
+                                 qr_attention_written(view, p * QR_KV_PANEL + 15) + view->v_offset);
+        }
+        for (uint32_t most = 1; most <= QR_ATTENTION_AHEAD; most++) {
+            uint32_t want = most < n ? most : n;
+            assert_int_equal(qr_attention_first(view, rows[i].position, rows[i].window, some, most),
+                             want);
+            assert_memory_equal(some, all, want * sizeof some[0]);
+        }
+    }
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -592,6 +631,7 @@ int main(void)
         cmocka_unit_test(what_is_not_seen_is_harmless),
         cmocka_unit_test(pages_before_the_window_may_be_gone),
         cmocka_unit_test(blocks_apart_equal_the_whole),
+        cmocka_unit_test(panels_are_listed_in_the_order_of_use),
         cmocka_unit_test(storing_rounds_to_nearest_even),
         cmocka_unit_test(q8_stores_quants_and_a_scale),
         cmocka_unit_test(q8_queries_that_are_not_finite_give_nan),
