@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+/* quantize in AVX2: four blocks at once, as one block's steps wait for one another. */
 #include <immintrin.h>
 
 #include "kernels/gemm_layout.h"
 #include "kernels/x86/gemm.h"
 #include "kernels/x86/unroll.h"
 
-/* qr_act_scale in all lanes. */
+#define LANES 4u /* blocks at once, a lane each */
+
+/* qr_act_scale of four blocks. */
 struct scales {
     __m128 d, inverse, unit;
     __m128i usable; /* all ones or none */
@@ -33,64 +36,120 @@ INLINE struct scales scales_of(__m128 amax)
     };
 }
 
-INLINE __m128 greatest(__m256 v)
+/* The greatest magnitude of 32; NaN is passed over. What of it is in each lane is still apart. */
+INLINE __m128 greatest_of(const float *x)
 {
-    __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    m = _mm_max_ps(m, _mm_shuffle_ps(m, m, 0x4e));
-    return _mm_max_ps(m, _mm_shuffle_ps(m, m, 0xb1));
+    const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+    __m256 most = _mm256_setzero_ps();
+    UNROLL
+    for (uint32_t j = 0; j < 4; j++)
+        most = _mm256_max_ps(_mm256_and_ps(_mm256_loadu_ps(x + 8 * j), magnitude), most);
+    return _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
 }
 
-/* What follows from the sums of q's halves. */
-INLINE void store_sums(struct qr_act_row *a, __m256i bytes, const struct scales *s)
+/* The greatest of each of four vectors, in a lane each. */
+INLINE __m128 greatest_lanes(const __m128 v[LANES])
 {
-    /* as unsigned, which one instruction sums by eights: two of each half */
-    __m256i raised = _mm256_xor_si256(bytes, _mm256_set1_epi8((char)0x80));
-    __m256i eights = _mm256_sad_epu8(raised, _mm256_setzero_si256());
-    __m128i low = _mm256_castsi256_si128(eights), high = _mm256_extracti128_si256(eights, 1);
-    __m128i halves =
-        _mm_sub_epi32(_mm_add_epi32(_mm_unpacklo_epi32(low, high), _mm_unpackhi_epi32(low, high)),
-                      _mm_set1_epi32(16 * 128)); /* first, second, -, - */
-    __m128i total = _mm_add_epi32(halves, _mm_shuffle_epi32(halves, 0xb1));
-    __m128i sums = _mm_unpacklo_epi64(total, halves); /* total, total, first, second */
-    __m128 times_d = _mm_mul_ps(_mm_cvtepi32_ps(sums), s->d);
-    __m128 total_d_unit = _mm_unpacklo_ps(s->d, s->unit);
+    __m128 ab = _mm_max_ps(_mm_unpacklo_ps(v[0], v[1]), _mm_unpackhi_ps(v[0], v[1]));
+    __m128 cd = _mm_max_ps(_mm_unpacklo_ps(v[2], v[3]), _mm_unpackhi_ps(v[2], v[3]));
+    return _mm_max_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
+}
 
-    _mm_storeu_ps(&a->d, _mm_movelh_ps(total_d_unit, times_d));
-    a->start_8 = -8 * _mm_cvtsi128_si32(sums);
-    _mm_storeu_si128(
-        (__m128i *)a->start_32,
-        _mm_castps_si128(_mm_shuffle_ps(
-            _mm_castsi128_ps(_mm_slli_epi32(_mm_sub_epi32(_mm_setzero_si128(), sums), 5)), times_d,
-            0xee)));
+INLINE __m256i quants_of(const float *x, __m256 inverse)
+{
+    /* packing works in 128-bit lanes: dwords back into their order */
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    __m256i q[4];
+    UNROLL
+    for (uint32_t j = 0; j < 4; j++)
+        q[j] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * j), inverse));
+    return _mm256_permutevar8x32_epi32(
+        _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3])), order);
+}
+
+/* The sums of four blocks' first halves, and of their second ones, from sums of eight quants. */
+INLINE void half_sums_of(const __m256i eights[LANES], __m128i sums[2])
+{
+    const __m256i raised = _mm256_set1_epi32(16 * 128);
+    __m256i ab = _mm256_or_si256(eights[0], _mm256_slli_epi64(eights[1], 32));
+    __m256i cd = _mm256_or_si256(eights[2], _mm256_slli_epi64(eights[3], 32));
+    __m256i both = _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+    both = _mm256_sub_epi32(both, raised);
+    sums[0] = _mm256_castsi256_si128(both);
+    sums[1] = _mm256_extracti128_si256(both, 1);
+}
+
+INLINE __m128 minus_times(__m128i sums, int shift)
+{
+    return _mm_castsi128_ps(
+        _mm_sub_epi32(_mm_setzero_si128(), _mm_sll_epi32(sums, _mm_cvtsi32_si128(shift))));
+}
+
+/* What stands beside the quants: computed lane by lane, stored block by block. */
+INLINE void store_numbers(uint8_t *to, uint32_t blocks_n, const struct scales *s,
+                          const __m128i sums[2])
+{
+    __m128i total = _mm_add_epi32(sums[0], sums[1]);
+    __m128 first[LANES] = {s->d, s->unit, _mm_mul_ps(_mm_cvtepi32_ps(total), s->d),
+                           minus_times(total, 3)};
+    __m128 second[LANES] = {minus_times(sums[0], 5), minus_times(sums[1], 5),
+                            _mm_mul_ps(_mm_cvtepi32_ps(sums[0]), s->d),
+                            _mm_mul_ps(_mm_cvtepi32_ps(sums[1]), s->d)};
+    _MM_TRANSPOSE4_PS(first[0], first[1], first[2], first[3]);
+    _MM_TRANSPOSE4_PS(second[0], second[1], second[2], second[3]);
+    UNROLL
+    for (uint32_t b = 0; b < LANES && b < blocks_n; b++) {
+        struct qr_act_row *a = (struct qr_act_row *)(to + b * QR_ACT_BLOCK_BYTES);
+        _mm_store_ps(&a->d, first[b]);
+        _mm_store_ps((float *)(void *)a->start_32, second[b]);
+    }
+}
+
+/* blocks_n (1 to 4) blocks of a row, QR_ACT_BLOCK_BYTES apart. */
+INLINE void quantize_blocks(uint8_t *to, const float *x, uint32_t blocks_n)
+{
+    __m128 most[LANES], lanes[LANES];
+    __m256i eights[LANES];
+    __m128i sums[2];
+
+    UNROLL
+    for (uint32_t b = 0; b < LANES; b++)
+        most[b] = b < blocks_n ? greatest_of(x + b * QR_ACT_BLOCK) : _mm_setzero_ps();
+    const struct scales s = scales_of(greatest_lanes(most));
+    lanes[0] = s.inverse;
+    lanes[1] = _mm_shuffle_ps(s.inverse, s.inverse, 0x55);
+    lanes[2] = _mm_shuffle_ps(s.inverse, s.inverse, 0xaa);
+    lanes[3] = _mm_shuffle_ps(s.inverse, s.inverse, 0xff);
+    const int usable = _mm_movemask_ps(_mm_castsi128_ps(s.usable));
+    UNROLL
+    for (uint32_t b = 0; b < LANES; b++) {
+        eights[b] = _mm256_setzero_si256();
+        if (b >= blocks_n) continue;
+        __m256i q = quants_of(x + b * QR_ACT_BLOCK, _mm256_broadcastss_ps(lanes[b]));
+        if (!(usable >> b & 1)) q = _mm256_setzero_si256(); /* infinity times 0 is not 0 */
+        _mm256_store_si256((__m256i *)(to + b * QR_ACT_BLOCK_BYTES), q);
+        /* as unsigned, which one instruction sums by eights */
+        eights[b] = _mm256_sad_epu8(_mm256_xor_si256(q, _mm256_set1_epi8((char)0x80)),
+                                    _mm256_setzero_si256());
+    }
+    half_sums_of(eights, sums);
+    store_numbers(to, blocks_n, &s, sums);
 }
 
 QR_QUANTIZE_FN(qr_quantize_avx2)
 {
-    const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
-    /* packing works in 128-bit lanes: dwords back into their order */
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    uint8_t *to = (uint8_t *)qr_act_row(acts, row, k0 / QR_ACT_BLOCK);
+    uint32_t left = n / QR_ACT_BLOCK;
 
     assert(k0 % QR_ACT_BLOCK == 0 && n % QR_ACT_BLOCK == 0 && k0 + n <= acts->k);
-    for (uint32_t i = 0; i < n; i += QR_ACT_BLOCK) {
-        struct qr_act_row *a = qr_act_row(acts, row, (k0 + i) / QR_ACT_BLOCK);
-        __m256 v[4], most = _mm256_setzero_ps();
-        __m256i q[4];
-        UNROLL
-        for (uint32_t j = 0; j < 4; j++) {
-            v[j] = _mm256_loadu_ps(x + i + 8 * j);
-            most = _mm256_max_ps(_mm256_and_ps(v[j], magnitude), most); /* passes over NaN */
-        }
-        const struct scales s = scales_of(greatest(most));
-        const __m256 inverse = _mm256_set_m128(s.inverse, s.inverse);
-        UNROLL
-        for (uint32_t j = 0; j < 4; j++)
-            q[j] = _mm256_cvtps_epi32(_mm256_mul_ps(v[j], inverse));
-        __m256i bytes =
-            _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
-        bytes = _mm256_permutevar8x32_epi32(bytes, order);
-        /* infinity times 0 is not 0 */
-        bytes = _mm256_and_si256(bytes, _mm256_set_m128i(s.usable, s.usable));
-        _mm256_store_si256((__m256i *)a->q, bytes);
-        store_sums(a, bytes, &s);
+    for (; left >= LANES; left -= LANES) {
+        quantize_blocks(to, x, LANES);
+        to += LANES * QR_ACT_BLOCK_BYTES;
+        x += LANES * QR_ACT_BLOCK;
+    }
+    for (; left > 0; left--) {
+        quantize_blocks(to, x, 1);
+        to += QR_ACT_BLOCK_BYTES;
+        x += QR_ACT_BLOCK;
     }
 }
