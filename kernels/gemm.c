@@ -64,6 +64,7 @@ struct block {
     int8_t q[QR_PANEL_N][QR_ACT_BLOCK]; /* offset taken off */
     int32_t scale[2][QR_PANEL_N];       /* of the first and last 16 k; 1 where there is none */
     float d[QR_PANEL_N];
+    bool halves;            /* each half's scaled sum is added by itself */
     float m[2][QR_PANEL_N]; /* what is added once for each k: of all 32, or of each half */
     uint32_t m_n;           /* 0: nothing, 1: m[0] for all, 2 */
 };
@@ -249,6 +250,7 @@ static void decode_q6_k(struct block *out, const uint8_t *group, uint32_t b)
     }
     decode_int8_scales(out, group + QR_Q6_K_SCALE(b));
     decode_f16(out->d, group + QR_Q6_K_D);
+    out->halves = true;
 }
 
 static void decode_iq4_xs(struct block *out, const uint8_t *group, uint32_t b)
@@ -269,8 +271,13 @@ static void add_block(float acc[QR_PANEL_N], const struct block *w, const struct
             isum[0] += w->q[c][k] * a->q[k];
             isum[1] += w->q[c][16 + k] * a->q[16 + k];
         }
-        int32_t sum = w->scale[0][c] * isum[0] + w->scale[1][c] * isum[1];
-        acc[c] = fmaf(w->d[c] * a->d, (float)sum, acc[c]);
+        if (w->halves) { /* d * scale * a->d has at most 21 bits */
+            for (uint32_t h = 0; h < 2; h++)
+                acc[c] = fmaf(w->d[c] * (float)w->scale[h][c] * a->d, (float)isum[h], acc[c]);
+        } else {
+            int32_t sum = w->scale[0][c] * isum[0] + w->scale[1][c] * isum[1];
+            acc[c] = fmaf(w->d[c] * a->d, (float)sum, acc[c]);
+        }
         if (w->m_n == 1) acc[c] = fmaf(w->m[0][c], a->s, acc[c]);
         if (w->m_n == 2) {
             acc[c] = fmaf(w->m[0][c], a->half_s[0], acc[c]);
@@ -293,7 +300,7 @@ static void gemm_scalar(decode_fn *decode, const struct qr_matrix *m, uint32_t p
             float acc[QR_TILE_ROWS][QR_PANEL_N] = {0};
             uint32_t rows_n = row_end - row < QR_TILE_ROWS ? row_end - row : QR_TILE_ROWS;
             for (uint32_t b = 0; b < m->k / QR_ACT_BLOCK; b++) {
-                struct block w;
+                struct block w = {.halves = false};
                 decode(&w,
                        m->data + panel * m->panel_stride +
                            (size_t)(b / layout.blocks_n) * layout.group_bytes,

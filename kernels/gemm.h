@@ -11,9 +11,10 @@
  * each row, output and block (qr_act_scale in gemm_layout.h).  Beside the quants stand the scale
  * and the block's sums, which bring in the weights' offsets and minima.  See struct qr_acts.
  *
- * Order: an output is one chain over k, acc = fma(dw * da, (float)isum, acc), block after block,
- * whatever the number of rows or threads.  Integer sums are exact.  So every variant equals scalar
- * bit for bit, and a row's bits do not depend on its neighbours.
+ * Order: an output is one chain over k, acc = fma(dw * da, (float)isum, acc), block after block (in
+ * Q6_K each block's first 16 k, then the others), whatever the number of rows or threads.  Integer
+ * sums are exact.  So every variant equals scalar bit for bit, and a row's bits do not depend on
+ * its neighbours.
  *
  * Thread: any; panels and rows can be spread at will.   Memory: the caller's, 64-byte aligned. */
 #ifndef QR_KERNELS_GEMM_H

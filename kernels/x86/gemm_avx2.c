@@ -21,7 +21,8 @@
 
 /* What comes out of a row's integer arithmetic, before its float chain. */
 struct sums {
-    __m256i sum[4]; /* of up to 4 rows */
+    __m256i sum[4];    /* of up to 4 rows */
+    __m256i second[4]; /* of the last 16 k, where these have a scale of their own */
 };
 
 INLINE __m256i load(const uint8_t *p)
@@ -205,22 +206,13 @@ INLINE __m256i pair_i16(__m256i low, __m256i high)
 }
 
 INLINE void sum_6_bits(struct sums *out, uint32_t rows_n, const uint8_t *block,
-                       const uint8_t *scales, const struct qr_act_row *a)
+                       const struct qr_act_row *a)
 {
-    const __m256i both_scales[2] = {load_i8(scales), load_i8(scales + 16)};
-    const __m256i halves = pair_i16(both_scales[0], both_scales[1]);
-    UNROLL
-    for (uint32_t r = 0; r < rows_n; r++) {
-        /* The starts are too wide for 16 bits, but multiples of 32: both halves' in one product. */
-        int32_t starts = (a[r].start_32[0] >> 5 & 0xffff) |
-                         (int32_t)((uint32_t)a[r].start_32[1] << 11 & 0xffff0000u);
-        __m256i start = _mm256_madd_epi16(halves, _mm256_set1_epi32(starts));
-        out->sum[r] = _mm256_slli_epi32(start, 5);
-    }
+    const __m256i ones = _mm256_set1_epi16(1);
     UNROLL
     for (uint32_t half = 0; half < 2; half++) {
+        __m256i *sum = half ? out->second : out->sum;
         __m256i bits = load(block + QR_NIBBLE_BLOCK + 64 * half);
-        __m256i scale = pair_i16(both_scales[half], both_scales[half]);
         UNROLL
         for (uint32_t t = 0; t < 4; t += 2) {
             __m256i w[2];
@@ -235,8 +227,9 @@ INLINE void sum_6_bits(struct sums *out, uint32_t rows_n, const uint8_t *block,
                 __m256i pairs =
                     _mm256_add_epi16(_mm256_maddubs_epi16(w[0], four_k(a + r, 4 * half + t)),
                                      _mm256_maddubs_epi16(w[1], four_k(a + r, 4 * half + t + 1)));
-                out->sum[r] = _mm256_add_epi32(out->sum[r], _mm256_madd_epi16(pairs, scale));
-                KEEP(out->sum[r]);
+                sum[r] = _mm256_add_epi32(t ? sum[r] : _mm256_set1_epi32(a[r].start_32[half]),
+                                          _mm256_madd_epi16(pairs, ones));
+                KEEP(sum[r]);
             }
         }
     }
@@ -283,9 +276,10 @@ INLINE void sum_pairs(struct sums *out, enum qr_type type, uint32_t rows_n, cons
     }
 }
 
-/* What does not depend on the row: half h's scale and minima. */
+/* What does not depend on the row: half h's scales and minima. */
 struct scales {
-    __m256 d, m[2];
+    __m256 d, second; /* the latter of the last 16 k, in Q6_K */
+    __m256 m[2];
 };
 
 INLINE __m256 f16_times(const uint8_t *f16, __m256i integers)
@@ -296,7 +290,8 @@ INLINE __m256 f16_times(const uint8_t *f16, __m256i integers)
 INLINE struct scales load_scales(enum qr_type type, const uint8_t *group, uint32_t b, uint32_t h)
 {
     const uint8_t *f16 = group + 16 * h, *bytes = group + HALF_N * h;
-    struct scales s = {_mm256_setzero_ps(), {_mm256_setzero_ps(), _mm256_setzero_ps()}};
+    const __m256 none = _mm256_setzero_ps();
+    struct scales s = {none, none, {none, none}};
     switch (type) {
     case QR_TYPE_Q4_0: s.d = load_f16(f16 + QR_Q4_0_D(b)); break;
     case QR_TYPE_Q4_1:
@@ -327,7 +322,10 @@ INLINE struct scales load_scales(enum qr_type type, const uint8_t *group, uint32
         s.d = f16_times(f16 + QR_Q5_K_D, load_u8(bytes + QR_Q5_K_SCALE(b)));
         s.m[0] = f16_times(f16 + QR_Q5_K_DMIN, load_u8(bytes + QR_Q5_K_MIN(b)));
         break;
-    case QR_TYPE_Q6_K: s.d = load_f16(f16 + QR_Q6_K_D); break;
+    case QR_TYPE_Q6_K:
+        s.d = f16_times(f16 + QR_Q6_K_D, load_i8(bytes + QR_Q6_K_SCALE(b)));
+        s.second = f16_times(f16 + QR_Q6_K_D, load_i8(bytes + QR_Q6_K_SCALE(b) + 16));
+        break;
     case QR_TYPE_IQ4_XS:
         s.d = f16_times(f16 + QR_IQ4_XS_D, load_i8(bytes + QR_IQ4_XS_SCALE(b)));
         break;
@@ -354,9 +352,7 @@ INLINE void sum_rows(struct sums *out, enum qr_type type, uint32_t rows_n, const
     case QR_TYPE_Q3_K:
         sum_pairs(out, type, rows_n, lines + QR_Q3_K_BLOCK * b, bytes + QR_Q3_K_SCALE(b), a);
         break;
-    case QR_TYPE_Q6_K:
-        sum_6_bits(out, rows_n, lines + QR_Q6_K_BLOCK * b, bytes + QR_Q6_K_SCALE(b), a);
-        break;
+    case QR_TYPE_Q6_K: sum_6_bits(out, rows_n, lines + QR_Q6_K_BLOCK * b, a); break;
     default: sum_nibbles(out, type, rows_n, lines + QR_NIBBLE_BLOCK * b, a); break;
     }
 }
@@ -373,6 +369,10 @@ INLINE void add_rows(float (*acc)[QR_PANEL_N], enum qr_type type, uint32_t rows_
         __m256 to = _mm256_load_ps(acc[r] + HALF_N * h);
         __m256 d = _mm256_mul_ps(scales.d, _mm256_set1_ps(a[r].d));
         to = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(s.sum[r]), to);
+        if (type == QR_TYPE_Q6_K) {
+            d = _mm256_mul_ps(scales.second, _mm256_set1_ps(a[r].d));
+            to = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(s.second[r]), to);
+        }
         if (adds_minimum(type)) to = _mm256_fmadd_ps(scales.m[0], _mm256_set1_ps(a[r].s), to);
         if (takes_minimum(type)) to = _mm256_fnmadd_ps(scales.m[0], _mm256_set1_ps(a[r].s), to);
         if (type == QR_TYPE_Q2_K) {

@@ -24,20 +24,28 @@ INLINE __m512i add_dots(__m512i sum, __m512i weights, const struct qr_act_row *a
     return sum;
 }
 
-INLINE __m512 add_sum(enum qr_type type, const struct block *w, const struct qr_act_row *a,
-                      const struct products *p, __m512i sum, __m512 acc)
+/* A sum of products, scaled: half h's where the halves have scales of their own.  p: those times
+ * any activation's, and the sum began with a->unit; NULL: it did not. */
+INLINE __m512 add_scaled(const struct block *w, const struct products *p, uint32_t h,
+                         const struct qr_act_row *a, __m512i sum, __m512 acc)
 {
     __m512 scale, value;
     if (p) {
         uint32_t at;
         memcpy(&at, &a->unit, sizeof at);
-        scale = _mm512_load_ps((const float *)((const char *)p->d + (at & 0xff)));
+        scale = _mm512_load_ps((const float *)((const char *)p->d[h] + (at & 0xff)));
         value = _mm512_sub_ps(_mm512_castsi512_ps(sum), _mm512_set1_ps(a->unit));
     } else {
-        scale = _mm512_mul_ps(w->d, _mm512_set1_ps(a->d));
+        scale = _mm512_mul_ps(w->d[h], _mm512_set1_ps(a->d));
         value = _mm512_cvtepi32_ps(sum);
     }
-    acc = _mm512_fmadd_ps(scale, value, acc);
+    return _mm512_fmadd_ps(scale, value, acc);
+}
+
+INLINE __m512 add_sum(enum qr_type type, const struct block *w, const struct qr_act_row *a,
+                      const struct products *p, __m512i sum, __m512 acc)
+{
+    acc = add_scaled(w, p, 0, a, sum, acc);
     if (adds_minimum(type)) acc = _mm512_fmadd_ps(w->m[0], _mm512_set1_ps(a->s), acc);
     if (takes_minimum(type)) acc = _mm512_fnmadd_ps(w->m[0], _mm512_set1_ps(a->s), acc);
     if (type == QR_TYPE_Q2_K) {
@@ -72,22 +80,42 @@ INLINE void add_rows(__m512 *acc, enum qr_type type, uint32_t rows_n, const stru
 #undef ADD
 }
 
-INLINE __m512i half_sum(enum qr_type type, const struct block *w, const struct qr_act_row *a,
-                        uint32_t half)
-{
-    __m512i sum = half_start_of(type, a, half);
-    UNROLL
-    for (uint32_t t = 4 * half; t < 4 * half + 4; t++)
-        sum = add_dots(sum, w->w[t], a, t);
-    return _mm512_mullo_epi32(sum, w->scale[half]);
-}
-
-/* The same a row at a time, where each half has a sum and an integer scale of its own. */
+/* A row at a time, where each half has a sum and an integer scale of its own. */
 INLINE void add_row_halves(__m512 *acc, enum qr_type type, const struct block *w,
                            const struct qr_act_row *a)
 {
-    __m512i sum = _mm512_add_epi32(half_sum(type, w, a, 0), half_sum(type, w, a, 1));
-    *acc = add_sum(type, w, a, NULL, sum, *acc);
+    __m512i sum[2];
+    UNROLL
+    for (uint32_t half = 0; half < 2; half++) {
+        sum[half] = half_start_of(type, false, a, half);
+        UNROLL
+        for (uint32_t t = 4 * half; t < 4 * half + 4; t++)
+            sum[half] = add_dots(sum[half], w->w[t], a, t);
+        sum[half] = _mm512_mullo_epi32(sum[half], w->scale[half]);
+    }
+    *acc = add_sum(type, w, a, NULL, _mm512_add_epi32(sum[0], sum[1]), *acc);
+}
+
+/* One or two rows, where each half has a sum and a float scale of its own. */
+INLINE void add_rows_twice(__m512 *acc, enum qr_type type, uint32_t rows_n, const struct block *w,
+                           const struct products *p, const struct qr_act_row *a)
+{
+    const uint32_t last = rows_n - 1; /* of one row the second is the first, and not added */
+    __m512i sum0 = half_start_of(type, p != NULL, a, 0);
+    __m512i sum1 = half_start_of(type, p != NULL, a, 1);
+    __m512i sum2 = half_start_of(type, p != NULL, a + last, 0);
+    __m512i sum3 = half_start_of(type, p != NULL, a + last, 1);
+    UNROLL
+    for (uint32_t t = 0; t < 4; t++) {
+        sum0 = add_dots(sum0, w->w[t], a, t);
+        sum1 = add_dots(sum1, w->w[4 + t], a, 4 + t);
+        if (rows_n < 2) continue;
+        sum2 = add_dots(sum2, w->w[t], a + 1, t);
+        sum3 = add_dots(sum3, w->w[4 + t], a + 1, 4 + t);
+    }
+    acc[0] = add_scaled(w, p, 1, a, sum1, add_scaled(w, p, 0, a, sum0, acc[0]));
+    if (rows_n < 2) return;
+    acc[1] = add_scaled(w, p, 1, a + 1, sum3, add_scaled(w, p, 0, a + 1, sum2, acc[1]));
 }
 
 /* ---- one panel with up to 16 rows ----------------------------------------------------------- */
@@ -108,7 +136,8 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
 {
     const bool half_sums = scales_half_sums(type, rows_n);
     const bool tabled = !half_sums && rows_n >= TABLED_ROWS_MIN;
-    const uint32_t step = half_sums ? 1 : 4;
+    const bool two_scales = has_two_scales(type);
+    const uint32_t step = half_sums ? 1 : two_scales ? 2 : 4;
     const uint32_t group_blocks = group_blocks_of(type), group_bytes = group_bytes_of(type);
     const uint32_t block_bytes = group_bytes / group_blocks;
     const uint8_t *group = tile->weights, *acts = (const uint8_t *)tile->acts;
@@ -127,14 +156,18 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
             struct products products;
             if (rows_n >= PREFETCH_ROWS_MIN) prefetch_block(ahead, block_bytes);
             load_block(&w, type, rows_n, group, b);
-            if (tabled) multiply_scales(&products, w.d);
+            if (tabled) multiply_scales(products.d[0], w.d[0]);
+            if (tabled && two_scales) multiply_scales(products.d[1], w.d[1]);
             UNROLL
             for (uint32_t r = 0; r < QR_TILE_ROWS && r < rows_n; r += step) {
                 uint32_t some = rows_n - r < step ? rows_n - r : step;
+                const struct products *p = tabled ? &products : NULL;
                 if (half_sums)
                     add_row_halves(acc + r, type, &w, a + r);
+                else if (two_scales)
+                    add_rows_twice(acc + r, type, some, &w, p, a + r);
                 else
-                    add_rows(acc + r, type, some, &w, tabled ? &products : NULL, a + r);
+                    add_rows(acc + r, type, some, &w, p, a + r);
             }
         }
     }

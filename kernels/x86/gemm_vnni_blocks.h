@@ -5,7 +5,7 @@
  * Dots, products and fma share one issue slot, while loads, shifts, logic, shuffles and additions
  * are free beside it.  So a codebook is a shuffle, and where a quant times its half's integer scale
  * fits a byte (Q2_K, Q3_K) that product is a shuffle too, made once for all rows; with few rows it
- * is cheaper to scale each row's two half sums, as Q6_K must.
+ * is cheaper to scale each row's two half sums.  Q6_K's halves have float scales each.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_GEMM_VNNI_BLOCKS_H
@@ -20,13 +20,13 @@
 struct block {
     __m512i w[8];     /* byte 4 c + j of w[t]: column c's k = 4 t + j, unsigned */
     __m512i scale[2]; /* the halves' integer scales, where they are not in w */
-    __m512 d;
-    __m512 m[2]; /* the minima: one for all k, or one for each half */
+    __m512 d[2];      /* of all k, or of each half */
+    __m512 m[2];      /* the minima: one for all k, or one for each half */
 };
 
 /* The block's scales times any activation's, its power of two apart. */
 struct products {
-    float d[QR_ACT_SCALES][QR_PANEL_N] __attribute__((aligned(64)));
+    float d[2][QR_ACT_SCALES][QR_PANEL_N] __attribute__((aligned(64)));
 };
 
 /* With so many rows and fewer, scaling half sums is cheaper than unpacking weights with scales. */
@@ -153,8 +153,13 @@ INLINE void load_pairs_through(__m512i w[4], const uint8_t *p, __m512i table)
 /* Whether the tile scales a row's half sums, or the weights have their scales in them. */
 INLINE bool scales_half_sums(enum qr_type type, uint32_t rows_n)
 {
-    return type == QR_TYPE_Q6_K ||
-           ((type == QR_TYPE_Q2_K || type == QR_TYPE_Q3_K) && rows_n <= FEW_ROWS);
+    return (type == QR_TYPE_Q2_K || type == QR_TYPE_Q3_K) && rows_n <= FEW_ROWS;
+}
+
+/* Whether each half is scaled by itself, as a float. */
+INLINE bool has_two_scales(enum qr_type type)
+{
+    return type == QR_TYPE_Q6_K;
 }
 
 /* Weights are q, or scale * q, 0 to 45. */
@@ -172,7 +177,7 @@ INLINE void load_q2_k(struct block *out, const uint8_t *group, uint32_t b, bool 
                                multiples_of(four_times(out->scale[half])));
         out->m[half] = f16_times(group + QR_Q2_K_DMIN, _mm512_srli_epi32(both, 4));
     }
-    out->d = load_f16(group + QR_Q2_K_D);
+    out->d[0] = load_f16(group + QR_Q2_K_D);
 }
 
 /* The third bits of Q3_K joined to the pairs. */
@@ -229,7 +234,7 @@ INLINE void load_q3_k(struct block *out, const uint8_t *group, uint32_t b, bool 
         add_third_bits(out->w, plane);
     else
         add_where_third_bit(out->w, plane, four);
-    out->d = load_f16(group + QR_Q3_K_D);
+    out->d[0] = load_f16(group + QR_Q3_K_D);
 }
 
 INLINE void load_q6_k(struct block *out, const uint8_t *group, uint32_t b)
@@ -238,9 +243,8 @@ INLINE void load_q6_k(struct block *out, const uint8_t *group, uint32_t b)
     load_nibbles(out->w, block);
     add_bits(out->w, _mm512_load_si512(block + QR_NIBBLE_BLOCK));
     add_bits(out->w + 4, _mm512_load_si512(block + QR_NIBBLE_BLOCK + 64));
-    out->scale[0] = load_i8(group + QR_Q6_K_SCALE(b));
-    out->scale[1] = load_i8(group + QR_Q6_K_SCALE(b) + 16);
-    out->d = load_f16(group + QR_Q6_K_D);
+    out->d[0] = f16_times(group + QR_Q6_K_D, load_i8(group + QR_Q6_K_SCALE(b)));
+    out->d[1] = f16_times(group + QR_Q6_K_D, load_i8(group + QR_Q6_K_SCALE(b) + 16));
 }
 
 /* ---- any type ------------------------------------------------------------------------------- */
@@ -259,46 +263,46 @@ INLINE void load_block(struct block *out, enum qr_type type, uint32_t rows_n, co
     switch (type) {
     case QR_TYPE_Q4_0:
         load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
-        out->d = load_f16(group + QR_Q4_0_D(b));
+        out->d[0] = load_f16(group + QR_Q4_0_D(b));
         break;
     case QR_TYPE_Q4_1:
         load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
-        out->d = load_f16(group + QR_Q4_1_D(b));
+        out->d[0] = load_f16(group + QR_Q4_1_D(b));
         out->m[0] = load_f16(group + QR_Q4_1_M(b));
         break;
     case QR_TYPE_Q5_0:
         load_5_bits(out->w, group + QR_Q5_BLOCK * b);
-        out->d = load_f16(group + QR_Q5_0_D(b));
+        out->d[0] = load_f16(group + QR_Q5_0_D(b));
         break;
     case QR_TYPE_Q5_1:
         load_5_bits(out->w, group + QR_Q5_BLOCK * b);
-        out->d = load_f16(group + QR_Q5_1_D(b));
+        out->d[0] = load_f16(group + QR_Q5_1_D(b));
         out->m[0] = load_f16(group + QR_Q5_1_M(b));
         break;
     case QR_TYPE_Q8_0:
         load_bytes(out->w, group + QR_BYTE_BLOCK * b);
-        out->d = load_f16(group + QR_Q8_0_D(b));
+        out->d[0] = load_f16(group + QR_Q8_0_D(b));
         break;
     case QR_TYPE_IQ4_NL:
         load_values(out->w, group + QR_NIBBLE_BLOCK * b);
-        out->d = load_f16(group + QR_IQ4_NL_D(b));
+        out->d[0] = load_f16(group + QR_IQ4_NL_D(b));
         break;
     case QR_TYPE_Q2_K: load_q2_k(out, group, b, half_sums); break;
     case QR_TYPE_Q3_K: load_q3_k(out, group, b, half_sums); break;
     case QR_TYPE_Q4_K:
         load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
-        out->d = f16_times(group + QR_Q4_K_D, load_u8(group + QR_Q4_K_SCALE(b)));
+        out->d[0] = f16_times(group + QR_Q4_K_D, load_u8(group + QR_Q4_K_SCALE(b)));
         out->m[0] = f16_times(group + QR_Q4_K_DMIN, load_u8(group + QR_Q4_K_MIN(b)));
         break;
     case QR_TYPE_Q5_K:
         load_5_bits(out->w, group + QR_Q5_BLOCK * b);
-        out->d = f16_times(group + QR_Q5_K_D, load_u8(group + QR_Q5_K_SCALE(b)));
+        out->d[0] = f16_times(group + QR_Q5_K_D, load_u8(group + QR_Q5_K_SCALE(b)));
         out->m[0] = f16_times(group + QR_Q5_K_DMIN, load_u8(group + QR_Q5_K_MIN(b)));
         break;
     case QR_TYPE_Q6_K: load_q6_k(out, group, b); break;
     case QR_TYPE_IQ4_XS:
         load_values(out->w, group + QR_NIBBLE_BLOCK * b);
-        out->d = f16_times(group + QR_IQ4_XS_D, load_i8(group + QR_IQ4_XS_SCALE(b)));
+        out->d[0] = f16_times(group + QR_IQ4_XS_D, load_i8(group + QR_IQ4_XS_SCALE(b)));
         break;
     default: __builtin_unreachable(); /* no GEMM is made of other types */
     }
@@ -306,12 +310,12 @@ INLINE void load_block(struct block *out, enum qr_type type, uint32_t rows_n, co
 
 /* The products with any activation's scale, its power of two apart: 11 bits, 17 in K-quants, times
  * 3, so they are exact. */
-INLINE void multiply_scales(struct products *out, __m512 d)
+INLINE void multiply_scales(float out[QR_ACT_SCALES][QR_PANEL_N], __m512 d)
 {
-    _mm512_store_ps(out->d[0], d);
-    _mm512_store_ps(out->d[1], _mm512_mul_ps(d, _mm512_set1_ps(1.25f)));
-    _mm512_store_ps(out->d[2], _mm512_mul_ps(d, _mm512_set1_ps(1.5f)));
-    _mm512_store_ps(out->d[3], _mm512_mul_ps(d, _mm512_set1_ps(1.75f)));
+    _mm512_store_ps(out[0], d);
+    _mm512_store_ps(out[1], _mm512_mul_ps(d, _mm512_set1_ps(1.25f)));
+    _mm512_store_ps(out[2], _mm512_mul_ps(d, _mm512_set1_ps(1.5f)));
+    _mm512_store_ps(out[3], _mm512_mul_ps(d, _mm512_set1_ps(1.75f)));
 }
 
 /* What takes the weights' unsigned offset off a sum. */
@@ -344,12 +348,14 @@ INLINE __m512i start_of(enum qr_type type, bool tabled, const struct qr_act_row 
     return has_offset(type) ? _mm512_add_epi32(unit, offset_of(type, a)) : unit;
 }
 
-/* The offset of a half's sum. */
-INLINE __m512i half_start_of(enum qr_type type, const struct qr_act_row *a, uint32_t half)
+/* The same for a half's sum. */
+INLINE __m512i half_start_of(enum qr_type type, bool tabled, const struct qr_act_row *a,
+                             uint32_t half)
 {
-    __m512i start_32 = _mm512_set1_epi32(a->start_32[half]);
+    __m512i start = _mm512_set1_epi32(a->start_32[half]);
     if (type == QR_TYPE_Q2_K) return _mm512_setzero_si512();
-    return type == QR_TYPE_Q3_K ? _mm512_srai_epi32(start_32, 3) : start_32;
+    if (type == QR_TYPE_Q3_K) return _mm512_srai_epi32(start, 3);
+    return tabled ? _mm512_add_epi32(start, _mm512_castps_si512(_mm512_set1_ps(a->unit))) : start;
 }
 
 #endif
