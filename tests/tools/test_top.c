@@ -213,7 +213,7 @@ static void the_frame_says_what_is_known(void **state)
 }
 
 /* Goal: the batch's row has a cell for each who runs and who waits, and where they are more than
- * columns is in proportion; who is there is seen.
+ * columns is in proportion; who is there is seen; figures that count nobody whole do no harm.
  * Method: crowds of every kind in 80 cells. */
 static void the_batch_is_drawn(void **state)
 {
@@ -221,7 +221,8 @@ static void the_batch_is_drawn(void **state)
         double running, waiting;
         int cells[2];
     } cases[] = {{0, 0, {0, 0}},     {1, 0, {1, 0}},        {0, 2, {0, 2}},    {50, 30, {50, 30}},
-                 {60, 60, {40, 40}}, {256, 1024, {16, 64}}, {1, 1e5, {1, 79}}, {1000, 1, {79, 1}}};
+                 {60, 60, {40, 40}}, {256, 1024, {16, 64}}, {1, 1e5, {1, 79}}, {1000, 1, {79, 1}},
+                 {0.3, 0, {0, 0}},   {0.3, 0.4, {0, 0}},    {0.5, 0.5, {0, 1}}};
     static struct qr_top_frame frame;
     (void)state;
     frame.columns = 82;

@@ -155,8 +155,8 @@ static void draw_batch(struct qr_top_frame *frame, const struct qr_top_sample *s
     uint32_t width = width_of(frame), cells_n = all < width ? (uint32_t)all : width;
     uint32_t running_n = all > 0 ? (uint32_t)(s->running / all * cells_n + 0.5) : 0;
     uint32_t line = frame->lines_n;
-    if (running_n == 0 && s->running > 0) running_n = 1;
-    if (running_n == cells_n && s->waiting > 0) running_n--;
+    if (cells_n && running_n == 0 && s->running > 0) running_n = 1;
+    if (cells_n && running_n == cells_n && s->waiting > 0) running_n--;
     memset(row, RUNNING, running_n);
     memset(row + running_n, WAITING, cells_n - running_n);
     row[cells_n] = 0;
