@@ -7,6 +7,8 @@ import pathlib
 import random
 import subprocess
 import sys
+import tempfile
+import types
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -18,6 +20,7 @@ sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tools" / "peers")]
 import bfloat16  # noqa: E402
 import table  # noqa: E402
 import worker  # noqa: E402
+from process import Failed, Peer  # noqa: E402
 from rows import ROWS, Row, Shape, Times, figure  # noqa: E402
 
 
@@ -80,8 +83,32 @@ class Runs(unittest.TestCase):
         self.assertEqual(list(json.loads(done.stdout)["not_asleep"]), ["llama"])
         self.assertEqual(done.returncode, 0)
 
+    def test_wrong_words_are_named(self):
+        """Goal: a misspelt row is not left out in silence, and a file that is no model is told.
+        Method: a row that there is and one that there is not; a file with a tokenizer only."""
+        done = compare("--peers", "llama", "--rows", "decode_1,prefil_1")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("no such row: prefil_1;", done.stderr)
+        done = compare("--peers", "llama", model=MODEL.with_name("gpt2-tiny-tokenizer.gguf"))
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"^compare: .*it is no model\n$")
+
 
 class Parts(unittest.TestCase):
+    def test_a_cut_answer_is_an_end(self):
+        """Goal: a peer that dies while it answers has failed, and its last words are told.
+        Method: one that writes half a line, and an error that is no UTF-8."""
+        with tempfile.TemporaryDirectory() as folder:
+            python = pathlib.Path(folder) / "python"
+            python.write_text("#!/bin/sh\nread line\nprintf '{\"val'\nprintf 'killed \\377\\n' >&2\n")
+            python.chmod(0o700)
+            options = types.SimpleNamespace(model="m", cache="c", vocab=1, context=1, threads=1,
+                                            batched_tokens=1, timeout=20)
+            peer = Peer("llama", str(python), options)
+            with self.assertRaisesRegex(Failed, "it ended: killed \ufffd$"):
+                peer.ask("version")
+            self.assertFalse(peer.alive())
+
     def test_figures_have_one_definition(self):
         """Goal: wall, prefill and decode as tools/quire/bench.h defines them.
         Method: a batch's times, by hand."""

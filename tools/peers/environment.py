@@ -66,7 +66,7 @@ def python_of(peer):
         return str(python)
     print(f"compare: installing {' '.join(wanted)} into {folder}", file=sys.stderr, flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if not python.exists():
+    if not python.with_name("pip").exists():  # not made, or left half made
         run(sys.executable, "-m", "venv", folder)
     install(peer, python)
     stamp.write_text(json.dumps(wanted))

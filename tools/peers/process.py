@@ -21,7 +21,7 @@ class Peer:
 
     def __init__(self, name, python, options):
         self.name = name
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+", errors="replace")
         self.timeout_s = options.timeout
         self.process = subprocess.Popen(
             [python, str(WORKER), name, "--model", os.path.abspath(options.model), "--cache",
@@ -43,7 +43,7 @@ class Peer:
                 raise Failed(f"no answer within {self.timeout_s} s")
         except (BrokenPipeError, ValueError):
             pass  # it has ended: what it said last tells why
-        if not line:
+        if not line.endswith(b"\n"):  # nothing, or the beginning of an answer
             self.stop()
             raise Failed(f"it ended: {self.last_words()}")
         reply = json.loads(line)

@@ -49,7 +49,6 @@ def tokens_of(row):
     return row.shape.prompt + row.shape.generate if row.shape else COMMON_N
 
 
-
 def chosen(words):
     """The rows of these keys, or whose keys begin with a word that is no key; all if there are none."""
     keys = {row.key for row in ROWS}
