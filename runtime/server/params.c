@@ -9,6 +9,8 @@
 
 #include "runtime/server/limits.h"
 
+#define KEY_SHOWN_MAX 32u /* bytes of a wrong key that its error quotes */
+
 static bool wrong_type(struct qr_failure *failure, const char *name, const char *expected,
                        const struct qr_json *value)
 {
@@ -93,7 +95,7 @@ static bool read_sampling(const struct qr_json *body, struct qr_params *p, struc
     return true;
 }
 
-/* "17": a token of the vocabulary. */
+/* "17": a token of the vocabulary; not "017", so that no token has two keys. */
 static bool token_of(struct quire_text key, uint32_t vocab_n, int32_t *token)
 {
     uint64_t id = 0;
@@ -103,7 +105,7 @@ static bool token_of(struct quire_text key, uint32_t vocab_n, int32_t *token)
         if (id >= vocab_n) return false;
     }
     *token = (int32_t)id;
-    return key.n > 0;
+    return key.n == 1 || (key.n > 0 && key.data[0] != '0');
 }
 
 /* {"17": -100, ...}; what is past OpenAI's range is taken as its end, as vLLM does. */
@@ -125,8 +127,10 @@ static bool read_bias(const struct qr_json *body, const struct qr_model_limits *
         double value;
         if (!token_of(member.key, limits->vocab_n, &bias->token)) {
             return qr_fail_field(f, "logit_bias",
-                                 "a key of logit_bias must be a token id from 0 to %u",
-                                 limits->vocab_n - 1);
+                                 "a key of logit_bias must be a token id from 0 to %u, not '%.*s'",
+                                 limits->vocab_n - 1,
+                                 (int)(member.key.n < KEY_SHOWN_MAX ? member.key.n : KEY_SHOWN_MAX),
+                                 member.key.data);
         }
         if (!qr_json_number(member.value, &value)) {
             return qr_fail_field(f, "logit_bias",

@@ -185,7 +185,8 @@ static void wrong_fields_are_named(void **state)
         {"{\"logit_bias\":{\"99999999999999999999\":1}}", "logit_bias", "from 0 to 999"},
         {"{\"logit_bias\":{\"-1\":1}}", "logit_bias", "from 0 to 999"},
         {"{\"logit_bias\":{\"\":1}}", "logit_bias", "from 0 to 999"},
-        {"{\"logit_bias\":{\"cat\":1}}", "logit_bias", "from 0 to 999"},
+        {"{\"logit_bias\":{\"5\":1,\"05\":1}}", "logit_bias", "from 0 to 999, not '05'"},
+        {"{\"logit_bias\":{\"cat\":1}}", "logit_bias", "from 0 to 999, not 'cat'"},
     };
     for (size_t i = 0; i < sizeof both / sizeof both[0]; i++) {
         assert_refused(both[i].body, QR_COMPLETIONS, both[i].param, both[i].words);
