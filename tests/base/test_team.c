@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -204,12 +206,46 @@ static void waiting_is_counted(void **state)
     qr_team_destroy(team);
 }
 
+/* Goal: a signal for the process never interrupts a helper: it is the host's.
+ * Method: a helper's own mask, asked within a run; the host's is as it was. */
+static void note_mask(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    sigset_t *masks = work;
+
+    (void)begin;
+    (void)end;
+    if (thread == 0) /* the caller leaves the other piece to the helper */
+        (void)nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &masks[thread]);
+}
+
+static void helpers_take_no_signals(void **state)
+{
+    static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGCHLD, SIGALRM, SIGPIPE};
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+    struct qr_team *team = qr_team_create(&a, 2);
+    sigset_t masks[2];
+
+    (void)state;
+    assert_non_null(team);
+    (void)sigemptyset(&masks[0]);
+    (void)sigemptyset(&masks[1]);
+    for (int i = 0; i < 20 && !sigismember(&masks[1], SIGTERM); i++)
+        qr_team_run(team, note_mask, masks, 2, 1);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        assert_true(sigismember(&masks[1], signals[i]));
+        assert_false(sigismember(&masks[0], signals[i]));
+    }
+    qr_team_destroy(team);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_piece_is_done_once), cmocka_unit_test(ranges_keep_their_bound),
         cmocka_unit_test(runs_do_not_mix),         cmocka_unit_test(sleepers_wake),
         cmocka_unit_test(threads_begin_at_home),   cmocka_unit_test(waiting_is_counted),
+        cmocka_unit_test(helpers_take_no_signals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
