@@ -38,6 +38,7 @@ struct inspect {
     struct type_sum types[TYPES_MAX];
     size_t types_n;
     json_t *unsupported; /* sentences */
+    json_t *noted;       /* the same as keys: a file may give one for each of 65,536 tensors */
     bool loaded, has_tokenizer, has_template;
     char cpu_level[32];
     uint64_t weights_bytes;
@@ -56,12 +57,8 @@ static void note(void *context, const char *sentence)
     for (char *c = text; !json && *c; c++)
         if (*c & 0x80) *c = '?';
     if (!json) json = json_string(text);
-    for (size_t i = 0; i < json_array_size(in->unsupported); i++)
-        if (json_equal(json_array_get(in->unsupported, i), json)) {
-            json_decref(json);
-            return;
-        }
-    json_array_append_new(in->unsupported, json);
+    if (!json_object_get(in->noted, text)) json_array_append(in->unsupported, json);
+    json_object_set_new(in->noted, text, json);
 }
 
 static json_t *text_json(struct quire_text text)
@@ -307,6 +304,7 @@ static void collect(struct inspect *in)
     snprintf(in->architecture, sizeof in->architecture, "%.*s", (int)text.n, text.data);
     in->out = json_object();
     in->unsupported = json_array();
+    in->noted = json_object();
     json_object_set_new(in->out, "file", json_string(in->path));
     json_object_set_new(in->out, "file_bytes", json_integer((json_int_t)in->file.all_bytes_n));
     json_object_set_new(in->out, "gguf_version", json_integer(in->file.version));
@@ -475,6 +473,7 @@ int qr_command_inspect(int argc, char **argv)
         print(&in);
     }
     json_decref(in.out);
+    json_decref(in.noted);
     qr_gguf_close(&in.file);
     free(arguments);
     return QR_EXIT_FINE;
