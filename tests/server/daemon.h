@@ -43,7 +43,9 @@ struct daemon {
     char folder[64];
     char socket[96];
     char log[96];
-    char ready[160]; /* the line on standard output */
+    char ready[160];      /* the line on standard output */
+    int handed;           /* a listening socket that it gets, as from systemd; 0: none */
+    const char *notified; /* a socket's path that it tells how it is; NULL: none */
 };
 
 /* SmolLM2's file, or NULL and a printed reason. */
@@ -75,6 +77,17 @@ static UNUSED void daemon_folder(struct daemon *d)
     (void)snprintf(d->log, sizeof d->log, "%s/log", d->folder);
 }
 
+/* In the child: what it is handed is descriptor 3, and the environment says so. */
+static UNUSED void daemon_hand_over(const struct daemon *d)
+{
+    char pid[32];
+    (void)snprintf(pid, sizeof pid, "%d", (int)getpid());
+    (void)setenv("LISTEN_PID", pid, 1);
+    (void)setenv("LISTEN_FDS", "1", 1);
+    if (d->notified) (void)setenv("NOTIFY_SOCKET", d->notified, 1);
+    if (d->handed != 3) (void)dup2(d->handed, 3);
+}
+
 /* Runs quired with these arguments (NULL at the end); *out is its standard output. */
 static UNUSED void daemon_spawn(struct daemon *d, const char *const *args, int *out)
 {
@@ -95,11 +108,26 @@ static UNUSED void daemon_spawn(struct daemon *d, const char *const *args, int *
         (void)dup2(ends[1], STDOUT_FILENO);
         (void)dup2(log, STDERR_FILENO);
         (void)close(ends[0]);
+        if (d->handed) daemon_hand_over(d);
         (void)execv(argv[0], (char *const *)(uintptr_t)argv);
         _exit(127);
     }
     (void)close(ends[1]);
     *out = ends[0];
+}
+
+/* Waits for the line that says so, on its standard output, which is closed. */
+static UNUSED void daemon_await_ready(struct daemon *d, int out)
+{
+    size_t got = 0;
+    while (got < sizeof d->ready - 1 && !memchr(d->ready, '\n', got)) {
+        struct pollfd wait = {.fd = out, .events = POLLIN};
+        assert_int_equal(poll(&wait, 1, WAIT_MS), 1);
+        ssize_t n_read = read(out, d->ready + got, sizeof d->ready - 1 - got);
+        if (n_read <= 0) fail_msg("quired has ended; see %s", d->log);
+        got += (size_t)n_read;
+    }
+    (void)close(out);
 }
 
 /* Starts a server on the folder's socket and waits until it is ready. */
@@ -111,15 +139,7 @@ static UNUSED void daemon_start_in(struct daemon *d, const char *model, const ch
         args[n++] = *more;
     }
     daemon_spawn(d, args, &out);
-    size_t got = 0;
-    while (got < sizeof d->ready - 1 && !memchr(d->ready, '\n', got)) {
-        struct pollfd wait = {.fd = out, .events = POLLIN};
-        assert_int_equal(poll(&wait, 1, WAIT_MS), 1);
-        ssize_t n_read = read(out, d->ready + got, sizeof d->ready - 1 - got);
-        if (n_read <= 0) fail_msg("quired has ended; see %s", d->log);
-        got += (size_t)n_read;
-    }
-    (void)close(out);
+    daemon_await_ready(d, out);
 }
 
 static UNUSED void daemon_start(struct daemon *d, const char *model, const char *const *more)

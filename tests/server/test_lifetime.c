@@ -231,7 +231,9 @@ static void sigterm_does_not_wait_for_idle_clients(void **state)
 static void a_socket_of_the_manager_is_served(void **state)
 {
     (void)state;
+    static const char *const args[] = {"--model", TINY, "--kv-memory", "16M", NULL};
     struct daemon d;
+    int out;
     char told[64] = "", notify_path[96];
     daemon_folder(&d);
     (void)snprintf(notify_path, sizeof notify_path, "%s/n", d.folder);
@@ -242,29 +244,16 @@ static void a_socket_of_the_manager_is_served(void **state)
     assert_int_equal(bind(served, (struct sockaddr *)&at_socket, sizeof at_socket), 0);
     assert_int_equal(listen(served, 8), 0);
     assert_int_equal(bind(notified, (struct sockaddr *)&at_notify, sizeof at_notify), 0);
-    d.pid = fork();
-    assert_true(d.pid >= 0);
-    if (d.pid == 0) {
-        char pid[32];
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)snprintf(pid, sizeof pid, "%d", (int)getpid());
-        (void)setenv("LISTEN_PID", pid, 1);
-        (void)setenv("LISTEN_FDS", "1", 1);
-        (void)setenv("NOTIFY_SOCKET", notify_path, 1);
-        int log = open(d.log, O_CREAT | O_WRONLY, 0600);
-        if (served != 3) (void)dup2(served, 3);
-        (void)dup2(log, STDERR_FILENO);
-        (void)dup2(log, STDOUT_FILENO);
-        (void)execl(QUIRE_BUILD_DIR "/quired", "quired", "--model", TINY, "--kv-memory", "16M",
-                    (char *)NULL);
-        _exit(127);
-    }
+    d.handed = served;
+    d.notified = notify_path;
+    daemon_spawn(&d, args, &out);
+    daemon_await_ready(&d, out);
+    assert_non_null(strstr(d.ready, d.socket));
     struct pollfd wait = {.fd = notified, .events = POLLIN};
     assert_int_equal(poll(&wait, 1, WAIT_MS), 1);
     assert_true(recv(notified, told, sizeof told - 1, 0) > 0);
     assert_string_equal(told, "READY=1");
     json_decref(ask_json(&d, "/version", NULL, 200));
-    assert_true(daemon_log_has(&d, d.socket));
     assert_int_equal(kill(d.pid, SIGTERM), 0);
     assert_int_equal(daemon_wait(&d), 0);
     memset(told, 0, sizeof told);

@@ -214,29 +214,19 @@ static void users_share_nothing(void **state)
  * Method: the program with a TCP socket of the manager's in place of --socket. */
 static void a_tcp_socket_handed_over_is_refused(void **state)
 {
+    static const char *const args[] = {"--model", TINY, "--cache-scope", "uid", NULL};
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     struct daemon d;
+    int out;
 
     (void)state;
     daemon_folder(&d);
     int served = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(bind(served, (struct sockaddr *)&at, sizeof at), 0);
     assert_int_equal(listen(served, 8), 0);
-    d.pid = fork();
-    assert_true(d.pid >= 0);
-    if (d.pid == 0) {
-        char pid[32];
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)snprintf(pid, sizeof pid, "%d", (int)getpid());
-        (void)setenv("LISTEN_PID", pid, 1);
-        (void)setenv("LISTEN_FDS", "1", 1);
-        int log = open(d.log, O_CREAT | O_WRONLY, 0600);
-        if (served != 3) (void)dup2(served, 3);
-        (void)dup2(log, STDERR_FILENO);
-        (void)execl(QUIRE_BUILD_DIR "/quired", "quired", "--model", TINY, "--cache-scope", "uid",
-                    (char *)NULL);
-        _exit(127);
-    }
+    d.handed = served;
+    daemon_spawn(&d, args, &out);
+    (void)close(out);
     assert_int_equal(daemon_wait(&d), 2);
     assert_true(daemon_log_has(&d, "--cache-scope uid"));
     (void)close(served);

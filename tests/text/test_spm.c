@@ -10,9 +10,9 @@
 
 #include <math.h>
 
-#include "failing.h"
 #include "runtime/base/memory.h"
 #include "runtime/text/spm.h"
+#include "text/out_of_memory.h"
 #include "text/spm_vocabulary.h"
 
 static const struct quire_allocator use_malloc = {NULL, NULL};
@@ -383,35 +383,12 @@ static void every_failed_allocation_is_an_error(void **state)
 {
     (void)state;
     struct spm_vocabulary v;
-    struct failing f = {0, 0};
-    const struct quire_allocator allocator = {failing_resize, &f};
-    struct qr_tokenizer *t = NULL;
-    struct quire_error error;
     char text[200];
-    size_t n;
-    long tries;
 
     spm_vocabulary_init(&v);
     spm_add(&v, "xyx", QR_TOKEN_NORMAL, 0);
-    for (tries = 0; !t; tries++) {
-        f.left = tries;
-        int status = qr_tokenizer_create(&t, &v.source, &allocator, NULL, &error);
-        assert_int_equal(status, t ? QUIRE_OK : QUIRE_NO_MEMORY);
-        if (!t) assert_int_equal(f.held, 0);
-    }
-    assert_true(tries > 8);
-    long created = f.held;
     memset(text, 'a', sizeof(text));
-    int status = QUIRE_NO_MEMORY;
-    for (tries = 0; status == QUIRE_NO_MEMORY; tries++) {
-        f.left = tries;
-        status = qr_tokenizer_encode(t, text, sizeof(text), 0, NULL, 0, &n);
-        assert_int_equal(f.held, created);
-    }
-    assert_int_equal(status, QUIRE_BUFFER_SMALL);
-    assert_true(tries > 2);
-    qr_tokenizer_destroy(t);
-    assert_int_equal(f.held, 0);
+    every_allocation_may_fail(&v.source, text, sizeof(text), 8, 2);
 }
 
 int main(void)

@@ -10,8 +10,8 @@
 #include <cmocka.h>
 #include <pthread.h>
 
-#include "failing.h"
 #include "runtime/text/tokenizer.h"
+#include "text/out_of_memory.h"
 #include "text/tiny_vocabulary.h"
 
 static const struct quire_allocator use_malloc = {NULL, NULL};
@@ -399,35 +399,12 @@ static void every_failed_allocation_is_an_error(void **state)
 {
     (void)state;
     struct tiny_vocabulary v;
-    struct failing f = {0, 0};
-    const struct quire_allocator allocator = {failing_resize, &f};
-    struct qr_tokenizer *t = NULL;
-    struct quire_error error;
     char text[200];
-    size_t n;
-    long tries;
 
     tiny_vocabulary_init(&v, "qwen2");
-    for (tries = 0; !t; tries++) {
-        f.left = tries;
-        int status = qr_tokenizer_create(&t, &v.source, &allocator, NULL, &error);
-        assert_int_equal(status, t ? QUIRE_OK : QUIRE_NO_MEMORY);
-        if (!t) assert_int_equal(f.held, 0);
-    }
-    assert_true(tries > 5);
-    long created = f.held;
     memset(text, 'a', sizeof(text));
     memcpy(text, "\xff\xed\xa0\x80", 4);
-    int status = QUIRE_NO_MEMORY;
-    for (tries = 0; status == QUIRE_NO_MEMORY; tries++) {
-        f.left = tries;
-        status = qr_tokenizer_encode(t, text, sizeof(text), 0, NULL, 0, &n);
-        assert_int_equal(f.held, created);
-    }
-    assert_int_equal(status, QUIRE_BUFFER_SMALL);
-    assert_true(tries > 6);
-    qr_tokenizer_destroy(t);
-    assert_int_equal(f.held, 0);
+    every_allocation_may_fail(&v.source, text, sizeof(text), 5, 6);
 }
 
 /* Goal: Qwen 2's text is composed, what stands between special tokens each for itself; by other
