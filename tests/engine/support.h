@@ -90,6 +90,19 @@ static UNUSED quire_model *open_model(const char *path)
     return model;
 }
 
+/* For a group of tests whose state is a model. */
+static UNUSED int open_tiny(void **state)
+{
+    *state = open_model(TINY);
+    return 0;
+}
+
+static UNUSED int close_model(void **state)
+{
+    quire_model_close(*state);
+    return 0;
+}
+
 /* TINY with a tokenizer that no one knows: it serves token ids only. */
 static UNUSED quire_model *open_model_without_text(void)
 {

@@ -472,18 +472,11 @@ static void smollm2_choices_are_requests_alone(void **state)
     quire_model_close(model);
 }
 
-static int open_tiny(void **state)
+static int setup(void **state)
 {
     for (uint32_t i = 0; i < ANSWER_MAX; i++)
         prompt[i] = (int32_t)(3 + (i * 37 + i / 7) % 250);
-    *state = open_model(TINY);
-    return 0;
-}
-
-static int close_tiny(void **state)
-{
-    quire_model_close(*state);
-    return 0;
+    return open_tiny(state);
 }
 
 int main(void)
@@ -502,5 +495,5 @@ int main(void)
         cmocka_unit_test(smollm2_choices_are_requests_alone),
     };
 
-    return cmocka_run_group_tests(tests, open_tiny, close_tiny);
+    return cmocka_run_group_tests(tests, setup, close_model);
 }

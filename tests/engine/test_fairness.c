@@ -109,23 +109,11 @@ static void no_name_is_a_name(void **state)
     assert_memory_equal(order, expected, sizeof expected);
 }
 
-static int open_tiny(void **state)
-{
-    *state = open_model(TINY);
-    return 0;
-}
-
-static int close_tiny(void **state)
-{
-    quire_model_close(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(order_is_by_priority_client_and_user),
         cmocka_unit_test(no_name_is_a_name),
     };
-    return cmocka_run_group_tests(tests, open_tiny, close_tiny);
+    return cmocka_run_group_tests(tests, open_tiny, close_model);
 }

@@ -7,18 +7,6 @@
 
 static const int32_t one[] = {1};
 
-static int make(void **state)
-{
-    *state = open_model(TINY);
-    return 0;
-}
-
-static int drop(void **state)
-{
-    quire_model_close(*state);
-    return 0;
-}
-
 /* ---- validation --------------------------------------------------------------------------- */
 
 static void refused(quire_engine *engine, const struct quire_request *request, int status,
@@ -498,5 +486,5 @@ int main(void)
         cmocka_unit_test(a_stop_among_submitters_loses_nothing),
     };
 
-    return cmocka_run_group_tests(tests, make, drop);
+    return cmocka_run_group_tests(tests, open_tiny, close_model);
 }

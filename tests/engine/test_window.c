@@ -220,12 +220,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    quire_model_close(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,5 +228,5 @@ int main(void)
         cmocka_unit_test(forks_are_requests_alone),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, close_model);
 }
