@@ -78,6 +78,11 @@ def sources(*suffixes):
     return [n for n in names if n.endswith(suffixes) and (SOURCE / n).is_file()]
 
 
+def scripts():
+    """Programs without a suffix: tools/check and the like."""
+    return [n for n in sources("") if n.startswith("tools/") and "." not in n.rsplit("/", 1)[1]]
+
+
 def layer_of(name):
     return next((l for l in sorted(MAY, key=len, reverse=True) if name.startswith(l + "/")), None)
 
@@ -88,7 +93,7 @@ def check_file(name):
     text = (SOURCE / name).read_text(encoding="utf-8")
     lines = text.splitlines()
     layer = layer_of(name)
-    if name.endswith((".c", ".h", ".py", ".sh")) and not any(
+    if not name.endswith((".txt", ".in")) and not any(
             "SPDX-License-Identifier: MIT" in l for l in lines[:2]):
         breach(name, 1, "no SPDX licence line")
     for number, line in enumerate(lines, 1):
@@ -116,12 +121,15 @@ def check_build_files():
         for number, line in enumerate((SOURCE / name).read_text().splitlines(), 1):
             if re.search(r"march=native|mtune=native|NDEBUG", line):
                 breach(name, number, "a flag for this machine only, or one that ends assertions")
+    checked += 1
+    if "-DNDEBUG" in (BUILD / "compile_commands.json").read_text():
+        breach("CMakeLists.txt", 0, "this build has no assertions")
 
 
 def check_readmes():
     global checked
     for folder in ("kernels", "cache", "scheduler", "runtime", "runtime/base", "runtime/text",
-                   "runtime/model", "runtime/engine", "runtime/server", "tools", "tests"):
+                   "runtime/template", "runtime/model", "runtime/engine", "runtime/server", "tools", "tests"):
         if not (SOURCE / folder).is_dir():
             continue
         checked += 1
@@ -171,7 +179,7 @@ def check_builds():
                 breach("CMakeLists.txt", 0, f"{layer} sees {header}")
 
 
-for source in sources(".c", ".h", ".py", ".sh", ".txt", ".in"):
+for source in sources(".c", ".h", ".py", ".sh", ".txt", ".in") + scripts():
     if not source.startswith("tests/data/"):
         check_file(source)
 check_build_files()
