@@ -7,6 +7,7 @@ start_server() {
     server_dir=$(mktemp -d)
     socket="$server_dir/quire.sock"
     server=
+    : >"$server_dir/out" # it is looked at before quired has been started
     trap stop_server EXIT
     trap 'exit 130' INT TERM
     "$quire_root/build/quired" --model "$QUIRE_MODEL" --socket "$socket" "$@" \
