@@ -9,7 +9,7 @@ Rules:
   direction  a file includes only what its layer may see (ARCHITECTURE.md, "Who may include whom")
   builds     an include against the direction does not compile: tried with each layer's own include
              folders, for every pair of layers
-  homes      one library has one home (cblas, jemalloc, PCRE2, libuv, jansson, http_parser)
+  homes      one library has one home (cblas, jemalloc, PCRE2, utf8proc, libuv, jansson, http_parser)
   spdx       every source begins with its licence line
   width      no line of C over 100 columns
   done       nothing is left undone by its own words
