@@ -73,7 +73,7 @@ struct qr_attention_rows {
     const uint8_t *const *next;
 };
 #define QR_ATTENTION_ROWS_MAX 32u
-#define QR_ATTENTION_AHEAD    8u /* panels between the one that is called for and the one in use */
+#define QR_ATTENTION_AHEAD    16u /* panels between the one that is called for and the one in use */
 
 /* The panel into which put writes the key at `position`. */
 const uint8_t *qr_attention_written(const struct qr_kv_view *kv, uint32_t position);
