@@ -146,6 +146,9 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
     for (uint32_t r = 0; r < QR_TILE_ROWS && r < rows_n; r++)
         acc[r] = _mm512_setzero_ps();
 
+    /* lines that are written at the end come meanwhile: rows of a wide output are far apart */
+    for (uint32_t r = 0; r < rows_n; r++)
+        __builtin_prefetch(tile->out + r * tile->out_stride, 1, 3);
     for (uint32_t left = tile->blocks_n; left; group += group_bytes) {
         uint32_t n = left < group_blocks ? left : group_blocks;
         left -= n;
