@@ -14,7 +14,7 @@ Rules:
   width      no line of C over 100 columns
   done       nothing is left undone by its own words
   portable   no build flag for this machine only, none that switches assertions off
-  readme     every folder says what it does
+  readme     every folder says what it does, the server every field of a request
 """
 import pathlib
 import re
@@ -137,6 +137,19 @@ def check_readmes():
             breach(folder, 0, "no README.md")
 
 
+def check_fields():
+    """The server's README names every field that a body is asked for."""
+    global checked
+    readme = (SOURCE / "runtime/server/README.md").read_text()
+    for source in sources(".c"):
+        if not source.startswith("runtime/server/"):
+            continue
+        for field in set(re.findall(r'\bbody, "(\w+)"', (SOURCE / source).read_text())):
+            checked += 1
+            if not re.search(rf"`{field}[`.]", readme):
+                breach("runtime/server/README.md", 0, f"does not name the field {field}")
+
+
 def include_dirs(layer, seen=None):
     seen = set() if seen is None else seen
     seen.add(layer)
@@ -184,6 +197,7 @@ for source in sources(".c", ".h", ".py", ".sh", ".txt", ".in") + scripts():
         check_file(source)
 check_build_files()
 check_readmes()
+check_fields()
 check_builds()
 for b in breaches:
     print(b)
