@@ -60,8 +60,8 @@ size_t qr_acts_bytes(uint32_t rows_max, uint32_t k);
 void qr_acts_init(struct qr_acts *acts, void *memory, uint32_t k);
 
 /* x[0..n) of row `row`, starting at k = k0 (both multiples of 32), into acts.
- * Rounding is to nearest even; a block whose amax is 0 has scale 0.  NaN or infinity in x gives
- * unspecified values but nothing worse. */
+ * Rounding is to nearest even.  A block whose amax is under 2^-60 or above 2^100 is all zero, one
+ * with an infinity too; what NaN becomes is unspecified. */
 #define QR_QUANTIZE_FN(name)                                                                       \
     void name(struct qr_acts *acts, uint32_t row, uint32_t k0, const float *x, uint32_t n)
 typedef QR_QUANTIZE_FN(qr_quantize_fn);

@@ -8,8 +8,8 @@
 #define ROWS_N 19u
 #define K      576u
 
-/* Rows of many sizes: ordinary, all equal, halves (ties of rounding), zero, tiny, subnormal, huge.
- */
+/* Rows of many sizes: ordinary, all equal, halves (ties of rounding), zero, tiny, subnormal, huge;
+ * and one whose blocks are of all these sizes by turns, or infinite. */
 static void fill_row(float *x, uint32_t row, struct kc_random *r)
 {
     static const float scales[] = {1.0f, 1e-3f, 1e4f, 1e-37f, 1e-42f, 1e37f, 0.0f};
@@ -21,6 +21,7 @@ static void fill_row(float *x, uint32_t row, struct kc_random *r)
             x[i] *= scales[row % 8 % 7];
         if (row == 8) x[i] = 0.25f;
         if (row == 9) x[i] = copysignf(x[i], -1.0f);
+        if (row == 10) x[i] *= i / 32 % 8 < 7 ? scales[i / 32 % 8] : INFINITY;
     }
 }
 
