@@ -117,8 +117,8 @@ static_assert(sizeof(struct qr_act_row) == 64, "a row's block is a cache line");
 
 #define QR_ACT_BLOCK_BYTES (64u * (QR_TILE_ROWS + 1))
 
-/* A block whose amax is outside this is all zero: weight scales (2^-24 to 2^17) times what is
- * inside neither overflow nor lose bits. */
+/* A block whose amax is outside this is all zero: weight scales (2^-24 to 2^16, in K-quants times
+ * up to 128) times what is inside neither overflow nor lose bits. */
 #define QR_ACT_AMAX_MIN 0x1p-60f
 #define QR_ACT_AMAX_MAX 0x1p100f
 

@@ -308,8 +308,8 @@ INLINE void load_block(struct block *out, enum qr_type type, uint32_t rows_n, co
     }
 }
 
-/* The products with any activation's scale, its power of two apart: 11 bits, 17 in K-quants, times
- * 3, so they are exact. */
+/* The products with any activation's scale, its power of two apart: 11 bits, up to 18 in K-quants,
+ * times 3, so they are exact. */
 INLINE void multiply_scales(float out[QR_ACT_SCALES][QR_PANEL_N], __m512 d)
 {
     _mm512_store_ps(out[0], d);
