@@ -13,10 +13,14 @@ static uint32_t remaining_n(const struct qr_scheduler *s, const struct qr_seq *s
     return seq->known_n - qr_seq_table(s, seq)->length;
 }
 
-/* Positions that n tokens from `position` on read. */
-static uint64_t reads_of(uint32_t position, uint32_t n)
+/* Positions that n tokens from `position` on read: each all up to itself, or its window. */
+static uint64_t reads_of(const struct qr_scheduler *s, uint32_t position, uint32_t n)
 {
-    return (uint64_t)n * position + (uint64_t)n * (n + 1) / 2;
+    uint32_t window = s->limits.window, all_n = n; /* tokens that read all up to themselves */
+
+    if (window != 0) all_n = position < window ? least(n, window - position) : 0;
+    return (uint64_t)all_n * position + (uint64_t)all_n * (all_n + 1) / 2 +
+           (uint64_t)(n - all_n) * window;
 }
 
 static uint64_t cost_of(const struct qr_scheduler *s, uint64_t tokens_n, uint64_t reads_n)
@@ -35,7 +39,7 @@ static uint32_t affordable_n(const struct qr_scheduler *s, uint32_t position, ui
     while (least_n < most_n) { /* least_n is affordable, or must be; more than most_n is not */
         uint32_t middle_n = least_n + (most_n - least_n + 1) / 2;
         if (cost_of(s, (uint64_t)s->plan.tokens_n + middle_n,
-                    s->plan.reads_n + reads_of(position, middle_n)) <= s->budget.cost_max)
+                    s->plan.reads_n + reads_of(s, position, middle_n)) <= s->budget.cost_max)
             least_n = middle_n;
         else
             most_n = middle_n - 1;
@@ -57,7 +61,7 @@ static void add_item(struct qr_scheduler *s, qr_seq_id id, uint32_t tokens_n)
         .pages = table->pages,
     };
     s->plan.tokens_n += tokens_n;
-    s->plan.reads_n += reads_of(table->length, tokens_n);
+    s->plan.reads_n += reads_of(s, table->length, tokens_n);
 }
 
 /* Sequences with one token left, in order.  Whoever is preempted for one comes after it, so it has

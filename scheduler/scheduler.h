@@ -109,7 +109,7 @@ struct qr_plan {
     const struct qr_plan_item *items;
     uint32_t items_n;
     uint32_t tokens_n;   /* in all */
-    uint64_t reads_n;    /* positions that they read, in all */
+    uint64_t reads_n;    /* positions that they read, in all; none more than its window */
     uint32_t admitted_n; /* of waiting sequences, in this step; preempted ones that resume too */
     uint32_t preempted_n;
 };

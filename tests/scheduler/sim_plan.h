@@ -124,6 +124,12 @@ static void sim_check_takeover(struct sim *sim)
     sim->waited = false;
 }
 
+/* Positions that the token at `position` reads. */
+static uint64_t sim_reads(const struct sim *sim, uint32_t position)
+{
+    return sim->window > 0 && position >= sim->window ? sim->window : position + 1;
+}
+
 /* Where a sequence decodes and the step has a budget, it is kept but for QR_PREFILL_MIN tokens and
  * the first of whoever is admitted; and one token more would not be in it.  Whether it is full. */
 static bool sim_check_budget(struct sim *sim, const struct qr_plan *plan, uint32_t decodes_n,
@@ -135,15 +141,15 @@ static bool sim_check_budget(struct sim *sim, const struct qr_plan *plan, uint32
 
     for (uint32_t i = 0; i < plan->items_n; i++)
         for (uint32_t k = 0; k < plan->items[i].tokens_n; k++)
-            reads_n += plan->items[i].position + k + 1;
+            reads_n += sim_reads(sim, plan->items[i].position + k);
     SIM_CHECK(sim, reads_n == plan->reads_n);
     cost = plan->tokens_n * of->token_cost + reads_n * of->read_cost;
     if (decodes_n == 0 || (of->token_cost == 0 && of->read_cost == 0)) return false;
     if (cost > of->cost_max && prefill_n > QR_PREFILL_MIN) {
         const struct qr_plan_item *last = &plan->items[plan->items_n - 1];
         SIM_CHECK(sim, plan->admitted_n > 0 && last->tokens_n == 1);
-        SIM_CHECK(sim,
-                  cost - of->token_cost - (last->position + 1) * of->read_cost <= of->cost_max);
+        SIM_CHECK(sim, cost - of->token_cost - sim_reads(sim, last->position) * of->read_cost <=
+                           of->cost_max);
     }
     SIM_CHECK(sim, prefill_n >= (wanted_n < QR_PREFILL_MIN ? wanted_n : QR_PREFILL_MIN));
     if (prefill_n < wanted_n && plan->tokens_n < sim->limits.step_tokens) {

@@ -258,7 +258,8 @@ static void items_carry_their_pages(void **state)
 /* Goal: where a sequence decodes, prefill takes of a step what the budget leaves, to the token; the
  * tokens and what they read have their prices.
  * Method: one decodes at 20 tokens, a prompt of 100 beside it: at 10 a token and 1 a read, chunks
- * of 20 and then 20 more cost 10 + 20 + 200 + 210, and 10 + 21 + 200 + 610. */
+ * of 20 and then 20 more cost 10 + 20 + 200 + 210, and 10 + 21 + 200 + 610; a third one of 20 would
+ * cost 10 + 22 + 200 + 1010, which is 1 more than there is. */
 static void budget_cuts_prefill(void **state)
 {
     struct qr_step_budget budget = {10 + 20 + 200 + 210, 10, 1};
@@ -279,7 +280,10 @@ static void budget_cuts_prefill(void **state)
     qr_scheduler_set_budget(f.s, &budget);
     fixture_step(&f);
     assert_item(&f, 1, b, 20, 20, false);
-    budget.cost_max--;
+    budget.cost_max = 10 + 22 + 200 + 1010 - 1;
+    qr_scheduler_set_budget(f.s, &budget);
+    fixture_step(&f);
+    assert_item(&f, 1, b, 40, 19, false);
     fixture_cancel(&f, a);
     fixture_cancel(&f, b);
     fixture_close(&f);

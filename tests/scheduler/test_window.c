@@ -98,6 +98,40 @@ static void sequence_holds_no_more_than_its_window(void **state)
     }
 }
 
+/* Goal: a step costs what its tokens read, and none reads more than its window.
+ * Method: one decodes at 201 tokens, a prompt beside it, at 1 a read and a window of 64: the
+ * prompt's first 64 tokens read 64 * 65 / 2, which is 1 more than there is, and each from the last
+ * of them on 64. */
+static void tokens_read_their_window(void **state)
+{
+    static struct texts t;
+    struct qr_step_budget budget = {0, 0, 1};
+
+    (void)state;
+    write_texts(&t, 0);
+    for (uint32_t has_tree = 0; has_tree < 2; has_tree++) {
+        struct fixture f;
+        open_windowed(&f, WINDOW, PAGES, has_tree);
+        qr_seq_id a = submit_text(&f, &t, 0, 200, TOKENS);
+        fixture_steps(&f, 4);
+        qr_seq_id b = submit_text(&f, &t, 1, 200, TOKENS);
+        budget.cost_max = 64 + 2080 - 1;
+        qr_scheduler_set_budget(f.s, &budget);
+        fixture_step(&f);
+        assert_item(&f, 0, a, 200, 1, true);
+        assert_item(&f, 1, b, 0, 63, false);
+        assert_int_equal(f.plan.reads_n, 64 + 63 * 64 / 2);
+        budget.cost_max = 64 + 30 * 64 + 63;
+        qr_scheduler_set_budget(f.s, &budget);
+        fixture_step(&f);
+        assert_item(&f, 1, b, 63, 30, false);
+        assert_int_equal(f.plan.reads_n, 64 + 30 * 64);
+        fixture_cancel(&f, a);
+        fixture_cancel(&f, b);
+        fixture_close(&f);
+    }
+}
+
 /* Goal: what the window has left is free for others: two sequences that together have more tokens
  * than there are pages for run to their ends, and nobody is preempted.
  * Method: a pool of 63 pages, two sequences that grow to 2,000 tokens. */
@@ -429,6 +463,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sequence_holds_no_more_than_its_window),
+        cmocka_unit_test(tokens_read_their_window),
         cmocka_unit_test(pages_that_are_left_serve_others),
         cmocka_unit_test(pages_that_are_left_are_found_again),
         cmocka_unit_test(what_no_full_hit_needs_goes_first),
