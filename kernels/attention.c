@@ -199,7 +199,7 @@ static QR_ATTEND_FN(attend_scalar)
     qr_attention_check(kv, a);
     for (uint32_t r = 0; r < a->rows_n; r++) {
         uint32_t end = a->position + r + 1;
-        uint32_t begin = qr_attention_begin(a, r);
+        uint32_t begin = qr_attention_begin(a->window, end);
 
         for (uint32_t h = 0; h < a->group_n; h++) {
             query_take(s, kv, a->q + r * a->q_stride + h * kv->head_dim);
@@ -219,7 +219,7 @@ static QR_ATTEND_BLOCKS_FN(attend_blocks_scalar)
 {
     struct qr_attention_scratch *s = a->scratch;
     uint32_t end = a->position + 1;
-    uint32_t begin = qr_attention_begin(a, 0);
+    uint32_t begin = qr_attention_begin(a->window, end);
 
     qr_attention_check(kv, a);
     assert(a->rows_n == 1 && block_end <= a->position / QR_KV_BLOCK + 1);
@@ -240,7 +240,7 @@ static QR_ATTEND_MERGE_FN(attend_merge_scalar)
 {
     struct qr_attention_scratch *s = a->scratch;
     struct qr_attention_state sum = {&s->m[0], &s->l[0], s->o};
-    uint32_t first = qr_attention_begin(a, 0) / QR_KV_BLOCK;
+    uint32_t first = qr_attention_begin(a->window, a->position + 1) / QR_KV_BLOCK;
 
     qr_attention_check(kv, a);
     assert(a->rows_n == 1 && blocks_n == a->position / QR_KV_BLOCK + 1);
@@ -260,9 +260,9 @@ const uint8_t *qr_attention_written(const struct qr_kv_view *kv, uint32_t positi
 uint32_t qr_attention_first(const struct qr_kv_view *kv, uint32_t position, uint32_t window,
                             const uint8_t **panels, uint32_t panels_n)
 {
-    const struct qr_attention_rows row = {.position = position, .window = window};
+    const uint32_t end = position + 1;
 
-    return qr_attention_panels(kv, qr_attention_begin(&row, 0), position + 1, panels, panels_n);
+    return qr_attention_panels(kv, qr_attention_begin(window, end), end, panels, panels_n);
 }
 
 #if defined(__x86_64__)

@@ -91,12 +91,10 @@ static inline uint32_t qr_attention_panels(const struct qr_kv_view *kv, uint32_t
     return n;
 }
 
-/* The first key that row r sees. */
-static inline uint32_t qr_attention_begin(const struct qr_attention_rows *a, uint32_t r)
+/* The first key that a row sees which sees none from `end` on. */
+static inline uint32_t qr_attention_begin(uint32_t window, uint32_t end)
 {
-    uint32_t end = a->position + r + 1;
-
-    return a->window && end > a->window ? end - a->window : 0;
+    return window && end > window ? end - window : 0;
 }
 
 static inline float qr_attention_scale(uint32_t head_dim)

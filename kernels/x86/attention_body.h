@@ -112,10 +112,9 @@ static struct pass pass_make(const struct qr_kv_view *kv, const struct qr_attent
                          .tile_n = (queries_n + tiles_n - 1) / tiles_n};
 }
 
-/* The first key that a row sees which sees none from `end` on. */
 static uint32_t row_begin(const struct pass *s, uint32_t end)
 {
-    return s->window && end > s->window ? end - s->window : 0;
+    return qr_attention_begin(s->window, end);
 }
 
 /* key as a place in block b: 0 before it, QR_KV_BLOCK past it. */
