@@ -158,12 +158,14 @@ static void check_node(const struct qr_prefix_tree *tree, qr_node_id id)
     }
 }
 
-/* A cached page is colder than the one above it: so the coldest is a leaf. */
+/* A cached page is colder than the one above it, and none goes after the others because it is
+ * sought: so the coldest is a leaf. */
 static void check_order(const struct qr_prefix_tree *tree)
 {
     const struct qr_page_list *cached = &tree->pool->cached[0];
     uint32_t n = 0;
 
+    assert(tree->pool->cached[1].coldest == QR_PAGE_NONE);
     for (qr_page_id page = 0; page < tree->pool->pages_n; page++)
         tree->marks[page] = 0;
     for (qr_page_id page = cached->coldest; page != QR_PAGE_NONE; page = tree->pool->warmer[page])

@@ -531,6 +531,37 @@ static void pages_that_free_no_node_stay(void **state)
     tree_close(&f);
 }
 
+/* Goal: the sibling beside which a text was to stand may be the one that goes for its node.
+ * Method: the last node goes to a short text, which is then the coldest; one that stands right
+ * before or right behind it comes. */
+static void neighbour_may_go_for_the_node(void **state)
+{
+    static const int32_t beside[] = {500, 2000};
+    qr_page_id pages[TABLE_MAX];
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct tree_fixture f;
+        struct tree_seq a, b, c;
+        tree_open_windowed(&f, 8, 8, 2 * PAGE);
+        seq_text(&a, 7 * PAGE, 0);
+        seq_run(&f, &a);
+        while (f.pool.cached[0].coldest != QR_PAGE_NONE)
+            assert_true(qr_prefix_tree_evict(&f.tree));
+        seq_text(&b, PAGE, 1000);
+        seq_run(&f, &b);
+        assert_int_equal(f.tree.live_n, 8);
+        assert_int_equal(seq_run(&f, &a), 7 * PAGE - 1);
+        seq_text(&c, PAGE, beside[i]);
+        seq_run(&f, &c);
+        assert_int_equal(qr_prefix_tree_match(&f.tree, a.salt, a.tokens, 7 * PAGE, pages),
+                         7 * PAGE);
+        assert_int_equal(qr_prefix_tree_match(&f.tree, b.salt, b.tokens, PAGE, pages), 0);
+        assert_int_equal(qr_prefix_tree_match(&f.tree, c.salt, c.tokens, PAGE, pages), PAGE);
+        tree_close(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -552,6 +583,7 @@ int main(void)
         cmocka_unit_test(nearest_page_stands_in),
         cmocka_unit_test(coldest_text_goes_when_nodes_run_out),
         cmocka_unit_test(pages_that_free_no_node_stay),
+        cmocka_unit_test(neighbour_may_go_for_the_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
