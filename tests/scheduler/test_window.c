@@ -387,6 +387,40 @@ static void what_others_share_counts_for_a_third(void **state)
     }
 }
 
+/* Goal: what is shared counts from the admission on, for a third one in the same plan too.
+ * Method: a text that ended has left the two pages that the first two begin with; the third has
+ * nothing in common with them.  It lacks 4 pages, and 2 stand for what the others share: pools of
+ * 11 pages and of 12. */
+static void shared_pages_count_in_the_same_plan(void **state)
+{
+    static struct texts t;
+
+    (void)state;
+    write_texts(&t, WINDOW);
+    for (uint32_t i = 0; i < TOKENS; i++) /* a text of its own */
+        t.tokens[3][i] = (int32_t)(50000 + i);
+    for (uint32_t pages_n = 11; pages_n <= 12; pages_n++) {
+        struct fixture f;
+        struct qr_scheduler_stats stats;
+        qr_seq_id ids[3];
+        open_stepping(&f, WINDOW, pages_n, true, 64, 16);
+        run_alone(&f, submit_text(&f, &t, 0, WINDOW + 1, WINDOW + 1), WINDOW + 1);
+        for (uint32_t i = 0; i < 3; i++)
+            ids[i] = submit_text(&f, &t, i + 1, 1500, TOKENS);
+        fixture_plan(&f);
+        assert_item(&f, 0, ids[0], WINDOW, 16, false);
+        assert_item(&f, 1, ids[1], WINDOW, 16, false);
+        assert_int_equal(f.plan.items_n, pages_n == 12 ? 3 : 2);
+        fixture_commit(&f, QR_SEQ_NONE);
+        fixture_steps(&f, 30);
+        qr_scheduler_stats(f.s, &stats);
+        assert_int_equal(stats.preemptions, 0);
+        for (uint32_t i = 0; i < 3; i++)
+            fixture_cancel(&f, ids[i]);
+        fixture_close(&f);
+    }
+}
+
 /* Goal: where the pages for a promise to be renewed are gone, as a third one has grown into them,
  * the latest is preempted, and the others go on in the same step.
  * Method: the same in chunks of 16 tokens, so that one holds 4 pages, beside one that generates: 9
@@ -473,6 +507,7 @@ int main(void)
         cmocka_unit_test(prefix_is_computed_once),
         cmocka_unit_test(who_shares_leaves_pages_for_both),
         cmocka_unit_test(what_others_share_counts_for_a_third),
+        cmocka_unit_test(shared_pages_count_in_the_same_plan),
         cmocka_unit_test(promise_is_renewed_before_the_latest_runs),
         cmocka_unit_test(nobody_waits_for_what_was_left),
     };
