@@ -168,9 +168,9 @@ uint32_t qr_scheduler_nodes_for(const struct qr_scheduler_limits *limits, uint32
 size_t qr_scheduler_bytes(const struct qr_scheduler_limits *limits, uint32_t pages_n,
                           uint32_t page_tokens);
 /* pool and store have the same pages, all free, and tree, NULL or empty, is over that pool, with
- * the limits' window and nodes; they stay the caller's and are used by nobody else meanwhile.  tree
- * NULL: nothing is shared.  limits is copied.  There is no deinit: the memory may go when the caller
- * is done. */
+ * the limits' window and nodes; they stay the caller's and are used by nobody else meanwhile.
+ * tree NULL: nothing is shared.  limits is copied.  There is no deinit: the memory may go when the
+ * caller is done. */
 struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_limits *limits,
                                        struct qr_page_pool *pool, struct qr_kv_store *store,
                                        struct qr_prefix_tree *tree);
