@@ -12,6 +12,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/text/spm.h"
+#include "text/ids.h"
 #include "text/out_of_memory.h"
 #include "text/spm_vocabulary.h"
 
@@ -37,20 +38,6 @@ static int32_t id_of(const struct qr_tokenizer *t, const char *text)
     return id;
 }
 
-static void assert_ids(const struct qr_tokenizer *t, const char *text, unsigned flags,
-                       const int32_t *expected, size_t expected_n)
-{
-    int32_t ids[64];
-    size_t n;
-
-    assert_int_equal(qr_tokenizer_encode(t, text, strlen(text), flags, ids, 64, &n), QUIRE_OK);
-    assert_int_equal(n, expected_n);
-    assert_memory_equal(ids, expected, n * sizeof(ids[0]));
-}
-
-#define ASSERT_IDS(t, text, flags, ...)                                                            \
-    assert_ids(t, text, flags, (const int32_t[]){__VA_ARGS__},                                     \
-               sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
 #define BYTE(b) (SPM_BYTES + (b))
 
 static void assert_text(const struct qr_tokenizer *t, const int32_t *ids, size_t n, unsigned flags,

@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "runtime/text/tokenizer.h"
+#include "text/ids.h"
 #include "text/out_of_memory.h"
 #include "text/tiny_vocabulary.h"
 
@@ -41,21 +42,6 @@ static void assert_refused(const struct tiny_vocabulary *v, int status, const ch
         fail();
     }
 }
-
-static void assert_ids(const struct qr_tokenizer *t, const char *text, unsigned flags,
-                       const int32_t *expected, size_t expected_n)
-{
-    int32_t ids[64];
-    size_t n;
-
-    assert_int_equal(qr_tokenizer_encode(t, text, strlen(text), flags, ids, 64, &n), QUIRE_OK);
-    assert_int_equal(n, expected_n);
-    assert_memory_equal(ids, expected, n * sizeof(ids[0]));
-}
-
-#define ASSERT_IDS(t, text, flags, ...)                                                            \
-    assert_ids(t, text, flags, (const int32_t[]){__VA_ARGS__},                                     \
-               sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
 
 static int32_t id_of(const struct qr_tokenizer *t, const char *text)
 {
