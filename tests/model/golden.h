@@ -224,4 +224,22 @@ static inline void golden_check(struct rig *r, const json_t *root,
     }
 }
 
+/* The largest difference of the last logits of a case, run on a rig of its own; NaN is one. */
+static inline double golden_worst_with(const struct rig_settings *settings, const json_t *golden)
+{
+    struct rig r;
+    uint32_t ids_n;
+    int32_t *ids = golden_ids(json_object_get(golden, "prompt"), &ids_n);
+
+    rig_open(&r, settings);
+    float *logits = malloc((size_t)ids_n * r.vocab_n * sizeof(float));
+    assert_non_null(logits);
+    rig_run(&r, 0, ids, ids_n, 0, ids_n, logits);
+    double worst = golden_worst(golden, logits + (size_t)(ids_n - 1) * r.vocab_n, r.vocab_n);
+    free(logits);
+    free(ids);
+    rig_close(&r);
+    return worst;
+}
+
 #endif

@@ -46,19 +46,8 @@ static void beyond_the_window_meets_its_reference(void **state)
 /* How far the last logits of a case are from the reference's with a window set by the caller. */
 static double worst_with_window(const json_t *golden, uint32_t window)
 {
-    struct rig r;
-    uint32_t ids_n;
-    int32_t *ids = golden_ids(json_object_get(golden, "prompt"), &ids_n);
-
-    rig_open(&r, &(struct rig_settings){.path = MISTRAL, .kv_type = QR_KV_F32, .window = window});
-    float *logits = malloc((size_t)ids_n * r.vocab_n * sizeof(float));
-    assert_non_null(logits);
-    rig_run(&r, 0, ids, ids_n, 0, ids_n, logits);
-    double worst = golden_worst(golden, logits + (size_t)(ids_n - 1) * r.vocab_n, r.vocab_n);
-    free(logits);
-    free(ids);
-    rig_close(&r);
-    return worst;
+    return golden_worst_with(
+        &(struct rig_settings){.path = MISTRAL, .kv_type = QR_KV_F32, .window = window}, golden);
 }
 
 /* Goal: the check above would catch a window of one key more or fewer, or none.

@@ -165,24 +165,6 @@ static void lose(uint8_t *bytes, const struct qr_gguf *g, enum qr_type type, siz
     }
 }
 
-/* The largest change of the last logits; NaN is one. */
-static double worst_of(const uint8_t *bytes, size_t n, const json_t *golden)
-{
-    struct rig r;
-    uint32_t ids_n;
-    int32_t *ids = golden_ids(json_object_get(golden, "prompt"), &ids_n);
-
-    rig_open(&r, &(struct rig_settings){.bytes = bytes, .bytes_n = n, .kv_type = QR_KV_F32});
-    float *logits = malloc((size_t)ids_n * r.vocab_n * sizeof(float));
-    assert_non_null(logits);
-    rig_run(&r, 0, ids, ids_n, 0, ids_n, logits);
-    double worst = golden_worst(golden, logits + (size_t)(ids_n - 1) * r.vocab_n, r.vocab_n);
-    free(logits);
-    rig_close(&r);
-    free(ids);
-    return worst;
-}
-
 /* Goal: the limits for 8-bit activations would catch any part of a block that is read wrongly.
  * Method: zeros in each eighth of every block in turn; the logits change by more than the limit. */
 static void every_part_of_a_block_counts(void **state)
@@ -203,7 +185,9 @@ static void every_part_of_a_block_counts(void **state)
         assert_int_equal(qr_gguf_parse(&g, w.file.data, n, m->name, &allocator, &error), 0);
         lose(w.file.data, &g, m->type, i % 8);
         qr_gguf_close(&g);
-        double worst = worst_of(w.file.data, n, json_array_get(json_object_get(root, "cases"), 1));
+        double worst = golden_worst_with(
+            &(struct rig_settings){.bytes = w.file.data, .bytes_n = n, .kv_type = QR_KV_F32},
+            json_array_get(json_object_get(root, "cases"), 1));
         if (worst <= quantised_limits.max_abs)
             fail_msg("%s without eighth %zu of a block: %g", m->name, i % 8, worst);
         gguf_writer_free(&w);
