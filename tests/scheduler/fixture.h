@@ -126,4 +126,12 @@ static inline void assert_state(const struct fixture *f, qr_seq_id seq, enum qr_
     assert_int_equal(qr_scheduler_state(f->s, seq), state);
 }
 
+static inline struct qr_scheduler_stats fixture_stats(const struct fixture *f)
+{
+    struct qr_scheduler_stats stats;
+
+    qr_scheduler_stats(f->s, &stats);
+    return stats;
+}
+
 #endif

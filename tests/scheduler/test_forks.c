@@ -36,14 +36,6 @@ static qr_seq_id fork_of(struct fixture *f, qr_seq_id parent, uint32_t known_n, 
     return id;
 }
 
-static struct qr_scheduler_stats stats_of(const struct fixture *f)
-{
-    struct qr_scheduler_stats stats;
-
-    qr_scheduler_stats(f->s, &stats);
-    return stats;
-}
-
 static void cancel_all(struct fixture *f, const qr_seq_id *ids, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
@@ -72,9 +64,9 @@ static void prompt_is_computed_once(void **state)
         fixture_plan(&f);
         for (uint32_t i = 0; i < 4; i++)
             assert_item(&f, i, ids[i], prompt_n, 1, true);
-        assert_int_equal(stats_of(&f).page_copies, prompt_n % PAGE == 0 ? 0 : 3);
+        assert_int_equal(fixture_stats(&f).page_copies, prompt_n % PAGE == 0 ? 0 : 3);
         assert_int_equal(f.world.pool.shared_n, prompt_n / PAGE);
-        assert_int_equal(stats_of(&f).forks, 3);
+        assert_int_equal(fixture_stats(&f).forks, 3);
         fixture_commit(&f, QR_SEQ_NONE);
         cancel_all(&f, ids, 4);
         fixture_close(&f);
@@ -181,7 +173,7 @@ static void group_parts_as_pages_allow(void **state)
         qr_scheduler_commit(f.s, results, f.plan.items_n);
         qr_scheduler_check(f.s);
     }
-    assert_true(stats_of(&f).preemptions > 0);
+    assert_true(fixture_stats(&f).preemptions > 0);
     fixture_close(&f);
 }
 
@@ -210,7 +202,7 @@ static void next_takes_the_leaders_place(void **state)
     fixture_plan(&f);
     assert_item(&f, 1, group[4], 40, 20, true);
     fixture_commit(&f, QR_SEQ_NONE);
-    assert_int_equal(stats_of(&f).computed_tokens, 60 + 4 + 2);
+    assert_int_equal(fixture_stats(&f).computed_tokens, 60 + 4 + 2);
     assert_int_equal(qr_scheduler_attached_n(f.s), 0);
     cancel_all(&f, (qr_seq_id[]){group[4], later}, 2);
     fixture_close(&f);
@@ -234,7 +226,7 @@ static void first_token_may_be_the_last(void **state)
     fixture_plan(&f);
     assert_int_equal(f.plan.items_n, 1);
     assert_item(&f, 0, group[2], 20, 1, true);
-    assert_int_equal(stats_of(&f).page_copies, 0);
+    assert_int_equal(fixture_stats(&f).page_copies, 0);
     fixture_commit(&f, group[2]);
     fixture_close(&f);
 }
@@ -275,7 +267,7 @@ static void fork_shares_what_was_computed(void **state)
         fixture_plan(&f);
         assert_item(&f, 0, a, 20 + generated_n, 1, true);
         assert_item(&f, 1, b, 20 + generated_n, 1, true);
-        assert_int_equal(stats_of(&f).page_copies, (20 + generated_n) % PAGE != 0);
+        assert_int_equal(fixture_stats(&f).page_copies, (20 + generated_n) % PAGE != 0);
         fixture_commit(&f, a);
         fixture_step(&f);
         fixture_cancel(&f, b);
@@ -330,7 +322,7 @@ static void last_page_is_taken_back_from_the_tree(void **state)
     fixture_cancel(&f, a);
     fixture_plan(&f);
     assert_item(&f, 0, b, 6, 1, true);
-    assert_int_equal(stats_of(&f).preemptions, 0);
+    assert_int_equal(fixture_stats(&f).preemptions, 0);
     fixture_commit(&f, b);
     fixture_close(&f);
 }

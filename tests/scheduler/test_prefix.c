@@ -34,14 +34,6 @@ static qr_seq_id submit_text(struct fixture *f, const struct texts *t, uint32_t 
     return id;
 }
 
-static struct qr_scheduler_stats stats_of(const struct fixture *f)
-{
-    struct qr_scheduler_stats stats;
-
-    qr_scheduler_stats(f->s, &stats);
-    return stats;
-}
-
 /* Runs a prompt of a text alone, and ends it after so many steps. */
 static void run_text(struct fixture *f, const struct texts *t, uint32_t which, uint32_t prompt_n,
                      uint32_t steps_n)
@@ -72,9 +64,9 @@ static void reuse_is_exact_to_the_token(void **state)
         submit_text(&f, &t, 1, 64, 80);
         fixture_plan(&f);
         assert_item(&f, 0, 0, cut < 49 ? cut : 49, 64 - (cut < 49 ? cut : 49), true);
-        assert_int_equal(stats_of(&f).page_copies, cut < 49 ? cut % PAGE != 0 : 1);
-        assert_int_equal(stats_of(&f).prefix_queries, 40 + 64);
-        assert_int_equal(stats_of(&f).prefix_hits, cut < 49 ? cut : 49);
+        assert_int_equal(fixture_stats(&f).page_copies, cut < 49 ? cut % PAGE != 0 : 1);
+        assert_int_equal(fixture_stats(&f).prefix_queries, 40 + 64);
+        assert_int_equal(fixture_stats(&f).prefix_hits, cut < 49 ? cut : 49);
         fixture_commit(&f, 0);
         fixture_close(&f);
     }
@@ -142,7 +134,7 @@ static void fresh_computes_every_token(void **state)
         fixture_commit(&f, id);
         assert_int_equal(f.world.pool.cached_n, 3);
     }
-    assert_int_equal(stats_of(&f).prefix_queries, 0);
+    assert_int_equal(fixture_stats(&f).prefix_queries, 0);
     submit_text(&f, &t, 0, 40, 41);
     fixture_plan(&f);
     assert_item(&f, 0, 0, 39, 1, true);
@@ -191,7 +183,7 @@ static void eviction_comes_before_preemption(void **state)
     assert_int_equal(f.world.pool.free_n, 0);
     fixture_step(&f);
     assert_int_equal(f.plan.preempted_n, 0);
-    assert_int_equal(stats_of(&f).evictions, 2);
+    assert_int_equal(fixture_stats(&f).evictions, 2);
     assert_int_equal(f.world.pool.cached_n, 2);
     fixture_cancel(&f, a);
     fixture_cancel(&f, b);
@@ -225,7 +217,7 @@ static void preempted_resumes_without_recomputing(void **state)
     fixture_cancel(&f, a);
     fixture_step(&f);
     assert_item(&f, 0, b, 16, 12, true);
-    assert_int_equal(stats_of(&f).recomputed_tokens, 11);
+    assert_int_equal(fixture_stats(&f).recomputed_tokens, 11);
     fixture_cancel(&f, b);
     fixture_close(&f);
 
@@ -238,7 +230,7 @@ static void preempted_resumes_without_recomputing(void **state)
     fixture_cancel(&f, a);
     fixture_step(&f);
     assert_item(&f, 0, b, 32, 1, true);
-    assert_int_equal(stats_of(&f).recomputed_tokens, 0);
+    assert_int_equal(fixture_stats(&f).recomputed_tokens, 0);
     fixture_cancel(&f, b);
     fixture_close(&f);
 }
@@ -258,7 +250,7 @@ static void no_room_for_the_copy(void **state)
     submit_text(&f, &t, 0, 44, 48);
     fixture_plan(&f);
     assert_item(&f, 0, 0, 32, 12, true);
-    assert_int_equal(stats_of(&f).page_copies, 0);
+    assert_int_equal(fixture_stats(&f).page_copies, 0);
     fixture_commit(&f, 0);
     fixture_close(&f);
 }
@@ -283,12 +275,12 @@ static void prefix_is_computed_once(void **state)
         assert_int_equal(qr_scheduler_running_n(f.s), 1);
         assert_int_equal(qr_page_pool_held_n(&f.world.pool), step == 2 ? 8 : 3 * (step + 1));
     }
-    assert_int_equal(stats_of(&f).waits, 3);
+    assert_int_equal(fixture_stats(&f).waits, 3);
     fixture_step(&f);
     assert_int_equal(f.plan.items_n, 8);
     for (uint32_t i = 1; i < 8; i++)
         assert_item(&f, i, i, 106, 14, true);
-    assert_int_equal(stats_of(&f).computed_tokens, 120 + 1 + 7 * 14);
+    assert_int_equal(fixture_stats(&f).computed_tokens, 120 + 1 + 7 * 14);
     for (qr_seq_id id = 0; id < 8; id++)
         fixture_cancel(&f, id);
     fixture_close(&f);

@@ -143,7 +143,6 @@ static void pages_that_are_left_serve_others(void **state)
     write_texts(&t, 0);
     for (uint32_t has_tree = 0; has_tree < 2; has_tree++) {
         struct fixture f;
-        struct qr_scheduler_stats stats;
         open_windowed(&f, WINDOW, 63, has_tree);
         qr_seq_id a = submit_text(&f, &t, 0, 1, TOKENS), b = submit_text(&f, &t, 1, 1, TOKENS);
         for (uint32_t i = 0; i < TOKENS - 1; i++) {
@@ -152,9 +151,8 @@ static void pages_that_are_left_serve_others(void **state)
         }
         fixture_cancel(&f, a);
         fixture_cancel(&f, b);
-        qr_scheduler_stats(f.s, &stats);
-        assert_int_equal(stats.preemptions, 0);
-        assert_int_equal(stats.computed_tokens, 2 * (TOKENS - 1));
+        assert_int_equal(fixture_stats(&f).preemptions, 0);
+        assert_int_equal(fixture_stats(&f).computed_tokens, 2 * (TOKENS - 1));
         fixture_close(&f);
     }
 }
@@ -335,7 +333,6 @@ static void who_shares_leaves_pages_for_both(void **state)
     write_texts(&t, WINDOW);
     for (uint32_t pages_n = 2 * ONE - 1; pages_n <= 2 * ONE; pages_n++) {
         struct fixture f;
-        struct qr_scheduler_stats stats;
         open_stepping(&f, WINDOW, pages_n, true, WINDOW + 1, 0);
         qr_seq_id a = submit_text(&f, &t, 0, 1500, TOKENS);
         fixture_step(&f);
@@ -346,8 +343,7 @@ static void who_shares_leaves_pages_for_both(void **state)
         if (f.plan.items_n == 2) assert_item(&f, 1, b, WINDOW, 1, false);
         fixture_commit(&f, QR_SEQ_NONE);
         fixture_steps(&f, 30);
-        qr_scheduler_stats(f.s, &stats);
-        assert_int_equal(stats.preemptions, 0);
+        assert_int_equal(fixture_stats(&f).preemptions, 0);
         fixture_cancel(&f, a);
         fixture_cancel(&f, b);
         fixture_close(&f);
@@ -367,7 +363,6 @@ static void what_others_share_counts_for_a_third(void **state)
         t.tokens[2][i] = (int32_t)(50000 + i);
     for (uint32_t pages_n = 11; pages_n <= 12; pages_n++) {
         struct fixture f;
-        struct qr_scheduler_stats stats;
         open_stepping(&f, WINDOW, pages_n, true, 64, 16);
         qr_seq_id a = submit_text(&f, &t, 0, 1500, TOKENS);
         fixture_steps(&f, 4);
@@ -378,8 +373,7 @@ static void what_others_share_counts_for_a_third(void **state)
         assert_int_equal(f.plan.items_n, pages_n == 12 ? 3 : 2);
         fixture_commit(&f, QR_SEQ_NONE);
         fixture_steps(&f, 30);
-        qr_scheduler_stats(f.s, &stats);
-        assert_int_equal(stats.preemptions, 0);
+        assert_int_equal(fixture_stats(&f).preemptions, 0);
         fixture_cancel(&f, a);
         fixture_cancel(&f, b);
         fixture_cancel(&f, c);
@@ -401,7 +395,6 @@ static void shared_pages_count_in_the_same_plan(void **state)
         t.tokens[3][i] = (int32_t)(50000 + i);
     for (uint32_t pages_n = 11; pages_n <= 12; pages_n++) {
         struct fixture f;
-        struct qr_scheduler_stats stats;
         qr_seq_id ids[3];
         open_stepping(&f, WINDOW, pages_n, true, 64, 16);
         run_alone(&f, submit_text(&f, &t, 0, WINDOW + 1, WINDOW + 1), WINDOW + 1);
@@ -413,8 +406,7 @@ static void shared_pages_count_in_the_same_plan(void **state)
         assert_int_equal(f.plan.items_n, pages_n == 12 ? 3 : 2);
         fixture_commit(&f, QR_SEQ_NONE);
         fixture_steps(&f, 30);
-        qr_scheduler_stats(f.s, &stats);
-        assert_int_equal(stats.preemptions, 0);
+        assert_int_equal(fixture_stats(&f).preemptions, 0);
         for (uint32_t i = 0; i < 3; i++)
             fixture_cancel(&f, ids[i]);
         fixture_close(&f);
