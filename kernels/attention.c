@@ -201,16 +201,40 @@ static QR_ATTEND_FN(attend_scalar)
         uint32_t end = a->position + r + 1;
         uint32_t begin = qr_attention_begin(a->window, end);
 
+        uint32_t first = a->summed_n ? a->summed_n : begin / QR_KV_BLOCK;
+
         for (uint32_t h = 0; h < a->group_n; h++) {
             query_take(s, kv, a->q + r * a->q_stride + h * kv->head_dim);
-            for (uint32_t b = begin / QR_KV_BLOCK; b * QR_KV_BLOCK < end; b++) {
+            if (a->summed_n)
+                merge_scalar(
+                    sum, qr_attention_partial((void *)a->partial, 0, h, a->group_n, kv->head_dim),
+                    true, kv->head_dim);
+            for (uint32_t b = first; b * QR_KV_BLOCK < end; b++) {
                 uint32_t from = b * QR_KV_BLOCK > begin ? b * QR_KV_BLOCK : begin;
                 uint32_t to = (b + 1) * QR_KV_BLOCK < end ? (b + 1) * QR_KV_BLOCK : end;
 
                 block_scalar(s, kv, from, to, block);
-                merge_scalar(sum, block, b == begin / QR_KV_BLOCK, kv->head_dim);
+                merge_scalar(sum, block, !a->summed_n && b == first, kv->head_dim);
             }
             finish_scalar(a->out + r * a->out_stride + h * kv->head_dim, sum, kv->head_dim);
+        }
+    }
+}
+
+static QR_ATTEND_SHARED_FN(attend_shared_scalar)
+{
+    struct qr_attention_scratch *s = a->scratch;
+    struct qr_attention_state block = {&s->m[1], &s->l[1], s->o + QR_HEAD_DIM_MAX};
+
+    qr_attention_shared_check(kv, a, block_begin, block_end);
+    for (uint32_t r = 0; r < a->rows_n; r++) {
+        for (uint32_t h = 0; h < a->group_n; h++) {
+            query_take(s, kv, a->q[r] + (size_t)h * kv->head_dim);
+            for (uint32_t b = block_begin; b < block_end; b++) {
+                block_scalar(s, kv, b * QR_KV_BLOCK, (b + 1) * QR_KV_BLOCK, block);
+                merge_scalar(qr_attention_partial(a->partials[r], 0, h, a->group_n, kv->head_dim),
+                             block, b == 0, kv->head_dim);
+            }
         }
     }
 }
@@ -258,11 +282,12 @@ const uint8_t *qr_attention_written(const struct qr_kv_view *kv, uint32_t positi
 }
 
 uint32_t qr_attention_first(const struct qr_kv_view *kv, uint32_t position, uint32_t window,
-                            const uint8_t **panels, uint32_t panels_n)
+                            uint32_t summed_n, const uint8_t **panels, uint32_t panels_n)
 {
     const uint32_t end = position + 1;
+    const uint32_t begin = summed_n ? summed_n * QR_KV_BLOCK : qr_attention_begin(window, end);
 
-    return qr_attention_panels(kv, qr_attention_begin(window, end), end, panels, panels_n);
+    return qr_attention_panels(kv, begin, end, panels, panels_n);
 }
 
 #if defined(__x86_64__)
@@ -273,6 +298,7 @@ void qr_attention_init(struct qr_attention_kernels *k, unsigned cpu_flags)
 {
     k->put = put_scalar;
     k->attend = attend_scalar;
+    k->attend_shared = attend_shared_scalar;
     k->attend_blocks = attend_blocks_scalar;
     k->attend_merge = attend_merge_scalar;
 #if defined(__x86_64__)

@@ -29,6 +29,9 @@
 #define QR_KV_BLOCK     256u /* tokens in a softmax block */
 #define QR_HEAD_DIM_MAX 256u
 #define QR_GROUP_MAX    16u /* query heads to a KV head */
+/* Queries (rows times heads) that go over a block together.  The scores of 64 and their sums
+ * stay in the second-level cache beside the block's keys and values. */
+#define QR_ATTENTION_QUERIES 64u
 
 enum qr_kv_type { QR_KV_F32, QR_KV_F16, QR_KV_BF16, QR_KV_Q8 };
 #define QR_KV_TYPES_N 4
@@ -68,6 +71,10 @@ struct qr_attention_rows {
     uint32_t group_n; /* at most QR_GROUP_MAX */
     uint32_t window;  /* 0: none */
     void *scratch;
+    /* Where summed_n > 0 (one row, no window): the row's first summed_n blocks stand summed in
+     * partial, and attend goes on behind them. */
+    uint32_t summed_n;
+    const void *partial;
     /* [QR_ATTENTION_AHEAD] panels that will be read after these rows', for a hint to the memory
      * while the last of these are worked on.  NULL: not known. */
     const uint8_t *const *next;
@@ -77,10 +84,10 @@ struct qr_attention_rows {
 
 /* The panel into which put writes the key at `position`. */
 const uint8_t *qr_attention_written(const struct qr_kv_view *kv, uint32_t position);
-/* The panels, at most panels_n, that a row at `position` reads first, in the order in which attend
- * reads them; returns how many they are. */
+/* The panels, at most panels_n, that a row at `position` reads first, behind its first summed_n
+ * blocks, in the order in which attend reads them; returns how many they are. */
 uint32_t qr_attention_first(const struct qr_kv_view *kv, uint32_t position, uint32_t window,
-                            const uint8_t **panels, uint32_t panels_n);
+                            uint32_t summed_n, const uint8_t **panels, uint32_t panels_n);
 size_t qr_attention_scratch_bytes(void);
 
 #define QR_ATTEND_FN(name) void name(const struct qr_kv_view *kv, const struct qr_attention_rows *a)
@@ -100,9 +107,27 @@ typedef QR_ATTEND_BLOCKS_FN(qr_attend_blocks_fn);
               const void *partial)
 typedef QR_ATTEND_MERGE_FN(qr_attend_merge_fn);
 
+/* Rows of several sequences, a token of each, over whole blocks that are the same pages for all of
+ * them and that each sees whole ("cascade"): keys and values are loaded and converted once for all.
+ * Row r's blocks [block_begin, block_end) are merged in order onto partials[r], which holds its
+ * first block_begin blocks (nothing, if that is 0), one block's place; attend goes on from there.
+ * Equal, bit for bit, to each row by itself. */
+struct qr_attention_shared {
+    const float *const *q; /* [rows_n]: [group_n][head_dim], rotated, not yet scaled */
+    void *const *partials; /* [rows_n]: each qr_attention_partial_bytes() */
+    uint32_t rows_n;       /* rows_n * group_n is at most QR_ATTENTION_QUERIES */
+    uint32_t group_n;
+    void *scratch;
+};
+#define QR_ATTEND_SHARED_FN(name)                                                                  \
+    void name(const struct qr_kv_view *kv, const struct qr_attention_shared *a,                    \
+              uint32_t block_begin, uint32_t block_end)
+typedef QR_ATTEND_SHARED_FN(qr_attend_shared_fn);
+
 struct qr_attention_kernels {
     qr_kv_put_fn *put;
     qr_attend_fn *attend;
+    qr_attend_shared_fn *attend_shared;
     qr_attend_blocks_fn *attend_blocks;
     qr_attend_merge_fn *attend_merge;
 };

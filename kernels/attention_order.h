@@ -13,10 +13,6 @@
 
 #include "kernels/attention.h"
 
-/* Queries (rows times heads) that go over a block together.  The scores of 64 and their sums
- * stay in the second-level cache beside the block's keys and values. */
-#define QR_ATTENTION_QUERIES 64u
-
 /* A row of scores: 64 bytes past a power of two, so that the rows of a tile fall into different
  * sets of the first-level cache. */
 #define QR_ATTENTION_SCORES (QR_KV_BLOCK + 16u)
@@ -109,6 +105,18 @@ static inline void qr_attention_check(const struct qr_kv_view *kv,
     assert(kv->page_tokens % QR_KV_PANEL == 0 && kv->page_tokens > 0);
     assert(a->rows_n > 0 && a->rows_n <= QR_ATTENTION_ROWS_MAX);
     assert(a->group_n > 0 && a->group_n <= QR_GROUP_MAX);
+    assert(a->summed_n == 0 || (a->rows_n == 1 && a->window == 0 && a->partial &&
+                                a->summed_n <= a->position / QR_KV_BLOCK));
+}
+
+static inline void qr_attention_shared_check(const struct qr_kv_view *kv,
+                                             const struct qr_attention_shared *a,
+                                             uint32_t block_begin, uint32_t block_end)
+{
+    assert(kv->head_dim % 8 == 0 && kv->head_dim > 0 && kv->head_dim <= QR_HEAD_DIM_MAX);
+    assert(kv->page_tokens % QR_KV_PANEL == 0 && kv->page_tokens > 0);
+    assert(a->rows_n > 0 && a->group_n > 0 && a->rows_n <= QR_ATTENTION_QUERIES / a->group_n);
+    assert(block_begin < block_end);
 }
 
 #endif

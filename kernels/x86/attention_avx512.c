@@ -72,6 +72,14 @@ QR_ATTEND_FN(qr_attend_avx512)
         attend(kv, a);
 }
 
+QR_ATTEND_SHARED_FN(qr_attend_shared_avx512)
+{
+    if (kv->type == QR_KV_Q8)
+        qr_attend_shared_avx2(kv, a, block_begin, block_end);
+    else
+        attend_shared(kv, a, block_begin, block_end);
+}
+
 QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx512)
 {
     if (kv->type == QR_KV_Q8)

@@ -91,6 +91,14 @@ QR_ATTEND_FN(qr_attend_avx512vnni)
         qr_attend_avx512(kv, a);
 }
 
+QR_ATTEND_SHARED_FN(qr_attend_shared_avx512vnni)
+{
+    if (kv->type == QR_KV_Q8)
+        attend_shared(kv, a, block_begin, block_end);
+    else
+        qr_attend_shared_avx512(kv, a, block_begin, block_end);
+}
+
 QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx512vnni)
 {
     if (kv->type == QR_KV_Q8)

@@ -69,12 +69,14 @@ static void finish_row(float *out, struct qr_attention_state sum, uint32_t head_
 
 /* ---- blocks ---------------------------------------------------------------------------- */
 
-/* Rows of one sequence that go over the blocks together. */
+/* Rows that go over the blocks together: of one sequence, or of several that see whole blocks which
+ * they share. */
 struct pass {
     const struct qr_kv_view *kv;
     struct qr_attention_scratch *s;
-    uint32_t position; /* of the first row */
+    uint32_t position; /* of the first row; rows of several sequences: the blocks' last key */
     uint32_t rows_n;
+    uint32_t end; /* behind the last key that any row sees here */
     uint32_t group_n;
     uint32_t window;
     const uint8_t *const *next; /* read after the pass; NULL: not known */
@@ -95,21 +97,29 @@ struct block {
     uint16_t query_end[QR_ATTENTION_QUERIES];
 };
 
+/* As few tiles as can be, and as even. */
+static uint32_t tile_queries(uint32_t queries_n)
+{
+    uint32_t tiles_n = (queries_n + TILE_QUERIES - 1) / TILE_QUERIES;
+
+    return (queries_n + tiles_n - 1) / tiles_n;
+}
+
 static struct pass pass_make(const struct qr_kv_view *kv, const struct qr_attention_rows *a,
                              uint32_t row, uint32_t rows_n)
 {
     uint32_t queries_n = rows_n * a->group_n;
-    uint32_t tiles_n = (queries_n + TILE_QUERIES - 1) / TILE_QUERIES;
 
     return (struct pass){.kv = kv,
                          .s = a->scratch,
                          .position = a->position + row,
                          .rows_n = rows_n,
+                         .end = a->position + row + rows_n,
                          .group_n = a->group_n,
                          .window = a->window,
                          .next = a->next,
                          .queries_n = queries_n,
-                         .tile_n = (queries_n + tiles_n - 1) / tiles_n};
+                         .tile_n = tile_queries(queries_n)};
 }
 
 static uint32_t row_begin(const struct pass *s, uint32_t end)
@@ -128,8 +138,8 @@ static uint32_t in_block(uint32_t key, uint32_t b)
 static void block_next(struct block *b, const struct pass *s, uint32_t n)
 {
     const uint8_t **next = b->order + 2 * n;
-    uint32_t known = qr_attention_panels(s->kv, (b->index + 1) * QR_KV_BLOCK,
-                                         s->position + s->rows_n, next, QR_ATTENTION_AHEAD);
+    uint32_t known =
+        qr_attention_panels(s->kv, (b->index + 1) * QR_KV_BLOCK, s->end, next, QR_ATTENTION_AHEAD);
 
     for (uint32_t i = 0; known + i < QR_ATTENTION_AHEAD + GROUP_PANELS; i++)
         next[known + i] = s->next && i < QR_ATTENTION_AHEAD ? s->next[i] : next[-1];
@@ -279,17 +289,32 @@ static struct qr_attention_state sum_state(const struct pass *s, uint32_t q)
     return (struct qr_attention_state){&s->s->m[q], &s->s->l[q], s->s->o + q * s->kv->head_dim};
 }
 
-static void pass_scale(const struct pass *s, const float *q, size_t q_stride)
+/* Row r's queries. */
+static void pass_take(const struct pass *s, uint32_t r, const float *q)
 {
     const uint32_t n = s->group_n * s->kv->head_dim;
-    const float scale = qr_attention_scale(s->kv->head_dim);
 
-    for (uint32_t r = 0; r < s->rows_n; r++)
-        scale_row(s->s->q + r * n, q + r * q_stride, n, scale);
+    scale_row(s->s->q + r * n, q, n, qr_attention_scale(s->kv->head_dim));
 #if TILE_Q8
-    for (uint32_t i = 0; i < s->queries_n; i++)
+    for (uint32_t i = r * s->group_n; i < (r + 1) * s->group_n; i++)
         query_quantize(s->s, i, s->kv->head_dim);
 #endif
+}
+
+/* A row's sum so far, from where it was left or to there. */
+static void pass_load(const struct pass *s, uint32_t r, const void *partial)
+{
+    for (uint32_t h = 0; h < s->group_n; h++)
+        merge_row(sum_state(s, r * s->group_n + h),
+                  qr_attention_partial((void *)partial, 0, h, s->group_n, s->kv->head_dim), true,
+                  s->kv->head_dim);
+}
+
+static void pass_store(const struct pass *s, uint32_t r, void *partial)
+{
+    for (uint32_t h = 0; h < s->group_n; h++)
+        merge_row(qr_attention_partial(partial, 0, h, s->group_n, s->kv->head_dim),
+                  sum_state(s, r * s->group_n + h), true, s->kv->head_dim);
 }
 
 /* The results' lines, for writing: wanted at the end, fetched while the last block is worked on. */
@@ -300,22 +325,29 @@ static void pass_prefetch(const struct pass *s, const float *out, size_t out_str
             __builtin_prefetch(out + r * out_stride + i, 1, 2);
 }
 
-static void pass_run(const struct pass *s, const float *q, size_t q_stride, float *out,
-                     size_t out_stride)
+/* Block `index` onto the sums of those that see some of it. */
+static void pass_block(const struct pass *s, struct block *b, uint32_t index, bool summed)
+{
+    block_run(s, b, index);
+    for (uint32_t q = 0; q < s->queries_n; q++) {
+        uint32_t first = row_begin(s, s->position + q / s->group_n + 1) / QR_KV_BLOCK;
+
+        if (b->query_begin[q] < b->query_end[q])
+            merge_row(sum_state(s, q), block_state(s, q), !summed && index == first,
+                      s->kv->head_dim);
+    }
+}
+
+static void pass_run(const struct pass *s, uint32_t summed_n, float *out, size_t out_stride)
 {
     const uint32_t head_dim = s->kv->head_dim;
-    const uint32_t blocks_end = (s->position + s->rows_n - 1) / QR_KV_BLOCK + 1;
+    const uint32_t blocks_end = (s->end - 1) / QR_KV_BLOCK + 1;
     struct block b;
 
-    pass_scale(s, q, q_stride);
-    for (uint32_t i = row_begin(s, s->position + 1) / QR_KV_BLOCK; i < blocks_end; i++) {
+    for (uint32_t i = summed_n ? summed_n : row_begin(s, s->position + 1) / QR_KV_BLOCK;
+         i < blocks_end; i++) {
         if (i + 1 == blocks_end && s->rows_n > 1) pass_prefetch(s, out, out_stride);
-        block_run(s, &b, i);
-        for (uint32_t j = 0; j < s->queries_n; j++)
-            if (b.query_begin[j] < b.query_end[j])
-                merge_row(sum_state(s, j), block_state(s, j),
-                          row_begin(s, s->position + j / s->group_n + 1) / QR_KV_BLOCK == i,
-                          head_dim);
+        pass_block(s, &b, i, summed_n > 0);
     }
     for (uint32_t r = 0; r < s->rows_n; r++)
         for (uint32_t h = 0; h < s->group_n; h++)
@@ -334,9 +366,36 @@ static void attend(const struct qr_kv_view *kv, const struct qr_attention_rows *
     for (uint32_t row = 0; row < a->rows_n; row += rows_n) {
         struct pass s = pass_make(kv, a, row, a->rows_n - row < rows_n ? a->rows_n - row : rows_n);
 
-        pass_run(&s, a->q + row * a->q_stride, a->q_stride, a->out + row * a->out_stride,
-                 a->out_stride);
+        for (uint32_t r = 0; r < s.rows_n; r++)
+            pass_take(&s, r, a->q + (row + r) * a->q_stride);
+        if (a->summed_n) pass_load(&s, 0, a->partial);
+        pass_run(&s, a->summed_n, a->out + row * a->out_stride, a->out_stride);
     }
+}
+
+static void attend_shared(const struct qr_kv_view *kv, const struct qr_attention_shared *a,
+                          uint32_t block_begin, uint32_t block_end)
+{
+    const uint32_t end = block_end * QR_KV_BLOCK;
+    const struct pass s = {.kv = kv,
+                           .s = a->scratch,
+                           .position = end - 1,
+                           .rows_n = a->rows_n,
+                           .end = end,
+                           .group_n = a->group_n,
+                           .queries_n = a->rows_n * a->group_n,
+                           .tile_n = tile_queries(a->rows_n * a->group_n)};
+    struct block b;
+
+    qr_attention_shared_check(kv, a, block_begin, block_end);
+    for (uint32_t r = 0; r < s.rows_n; r++) {
+        pass_take(&s, r, a->q[r]);
+        if (block_begin > 0) pass_load(&s, r, a->partials[r]);
+    }
+    for (uint32_t i = block_begin; i < block_end; i++)
+        pass_block(&s, &b, i, block_begin > 0);
+    for (uint32_t r = 0; r < s.rows_n; r++)
+        pass_store(&s, r, a->partials[r]);
 }
 
 static void attend_blocks(const struct qr_kv_view *kv, const struct qr_attention_rows *a,
@@ -348,7 +407,7 @@ static void attend_blocks(const struct qr_kv_view *kv, const struct qr_attention
 
     qr_attention_check(kv, a);
     assert(a->rows_n == 1 && block_end <= a->position / QR_KV_BLOCK + 1);
-    pass_scale(&s, a->q, a->q_stride);
+    pass_take(&s, 0, a->q);
     for (uint32_t i = block_begin > first ? block_begin : first; i < block_end; i++) {
         block_run(&s, &b, i);
         for (uint32_t q = 0; q < s.queries_n; q++)

@@ -92,6 +92,11 @@ QR_ATTEND_FN(qr_attend_q8_avx2)
     attend(kv, a);
 }
 
+QR_ATTEND_SHARED_FN(qr_attend_shared_q8_avx2)
+{
+    attend_shared(kv, a, block_begin, block_end);
+}
+
 QR_ATTEND_BLOCKS_FN(qr_attend_blocks_q8_avx2)
 {
     attend_blocks(kv, a, block_begin, block_end, partial);

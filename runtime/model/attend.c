@@ -6,6 +6,8 @@
  * one tile nothing else is needed before it attends, so one pass does all (decode).  Where a
  * sequence has several tiles, all keys are put before any tile attends.
  *
+ * Rows that share their first blocks go over these together first (cascade.c).
+ *
  * A few long sequences, fewer items than would keep the threads busy, are spread by their blocks
  * of 256 keys; the kernel's partial results merge to the same bits (kernels/attention.h).
  *
@@ -49,6 +51,28 @@ static const struct qr_tile *tile_of(const struct qr_pass *p, uint32_t item, uin
     return &p->tiles[p->tiled ? p->tiles_n - 1 - tile : tile];
 }
 
+static bool is_spread(const struct qr_pass *p)
+{
+    uint32_t most = 0;
+
+    if (p->threads_n == 1 || items_n(p) >= qr_pass_spread_items(p)) return false;
+    if (p->model->shape.sliding_window && p->model->shape.sliding_window <= SPREAD_CONTEXT_MIN)
+        return false;
+    for (uint32_t i = 0; i < p->tiles_n; i++) {
+        if (p->tiles[i].rows_n != 1) return false;
+        if (p->tiles[i].position > most) most = p->tiles[i].position;
+    }
+    return most >= SPREAD_CONTEXT_MIN;
+}
+
+/* How the tiles attend. */
+static void arrange(struct qr_pass *p)
+{
+    p->spread = is_spread(p);
+    p->shared.chunks_n = 0;
+    if (!p->spread) qr_pass_share(p);
+}
+
 void qr_pass_tile(struct qr_pass *p)
 {
     const struct qr_step *step = p->step;
@@ -70,6 +94,7 @@ void qr_pass_tile(struct qr_pass *p)
         }
         if (seq->rows_n > QR_ATTENTION_ROWS_MAX) p->tiled = true;
     }
+    arrange(p);
 }
 
 /* Keeps only the rows that are asked for. */
@@ -94,6 +119,7 @@ static void select_rows(struct qr_pass *p)
             qr_row(&p->x, i)[j] = qr_row(&p->x, row)[j];
     }
     p->rows_n = p->outputs_n;
+    arrange(p);
 }
 
 /* ---- an item's parts --------------------------------------------------------------------------
@@ -105,13 +131,11 @@ static struct qr_kv_view view_of(const struct qr_pass *p, uint32_t layer, uint32
     return qr_kv_store_view(p->kv, layer, head, p->step->seqs[tile->seq].pages);
 }
 
-static void store_item(const struct attend_work *w, uint32_t item)
+static void store_tile(const struct attend_work *w, const struct qr_tile *tile, uint32_t head)
 {
     struct qr_pass *p = w->p;
     const struct qr_model_shape *s = &p->model->shape;
     const uint32_t group = group_n(s);
-    uint32_t head;
-    const struct qr_tile *tile = tile_of(p, item, &head);
     struct qr_kv_view view = view_of(p, w->layer, head, tile);
 
     for (uint32_t i = 0; i < tile->rows_n; i++) {
@@ -127,6 +151,21 @@ static void store_item(const struct attend_work *w, uint32_t item)
     }
 }
 
+static const float *queries_of(const struct qr_pass *p, const struct qr_tile *tile, uint32_t head)
+{
+    const struct qr_model_shape *s = &p->model->shape;
+
+    return qr_row(&p->qkv, tile->row) + (size_t)head * group_n(s) * s->head_dim;
+}
+
+/* Where a tile's row leaves the sum of the blocks that it shares. */
+static void *shared_partial(const struct qr_pass *p, const struct qr_tile *tile, uint32_t head)
+{
+    size_t place = (size_t)tile->partial * p->model->shape.kv_heads_n + head;
+
+    return p->shared.partials + place * p->partial_bytes;
+}
+
 static struct qr_attention_rows rows_of(const struct qr_pass *p, const struct qr_tile *tile,
                                         uint32_t head, uint32_t thread)
 {
@@ -134,7 +173,7 @@ static struct qr_attention_rows rows_of(const struct qr_pass *p, const struct qr
     const size_t column = (size_t)head * group_n(s) * s->head_dim;
 
     return (struct qr_attention_rows){
-        .q = qr_row(&p->qkv, tile->row) + column,
+        .q = queries_of(p, tile, head),
         .q_stride = p->qkv.stride,
         .out = p->attended.floats + tile->out_row * p->attended.stride + column,
         .out_stride = p->attended.stride,
@@ -143,6 +182,8 @@ static struct qr_attention_rows rows_of(const struct qr_pass *p, const struct qr
         .group_n = group_n(s),
         .window = s->sliding_window,
         .scratch = qr_pass_scratch(p, thread),
+        .summed_n = tile->summed_n,
+        .partial = tile->summed_n ? shared_partial(p, tile, head) : NULL,
     };
 }
 
@@ -164,9 +205,53 @@ static void quantize_item(const struct attend_work *w, const struct qr_tile *til
 
 static void store_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
+    const struct attend_work *w = work;
+    uint32_t head;
+
     (void)thread;
+    for (uint32_t item = begin; item < end; item++) {
+        const struct qr_tile *tile = tile_of(w->p, item, &head);
+        store_tile(w, tile, head);
+    }
+}
+
+/* An item is (chunk, KV head).  Its rows share ever fewer blocks: after those that the last ones
+ * share too these leave, and the others go on. */
+static void attend_shared(const struct attend_work *w, const struct qr_chunk *chunk, uint32_t head,
+                          uint32_t thread)
+{
+    const struct qr_pass *p = w->p;
+    const uint32_t *order = p->shared.order + chunk->first;
+    const float *q[QR_ATTENTION_QUERIES];
+    void *partials[QR_ATTENTION_QUERIES];
+    struct qr_attention_shared a = {.q = q,
+                                    .partials = partials,
+                                    .rows_n = chunk->rows_n,
+                                    .group_n = group_n(&p->model->shape),
+                                    .scratch = qr_pass_scratch(p, thread)};
+    struct qr_kv_view view = view_of(p, w->layer, head, &p->tiles[order[0]]);
+
+    for (uint32_t i = 0; i < chunk->rows_n; i++) {
+        const struct qr_tile *tile = &p->tiles[order[i]];
+        if (w->store) store_tile(w, tile, head);
+        q[i] = queries_of(p, tile, head);
+        partials[i] = shared_partial(p, tile, head);
+    }
+    for (uint32_t begin = 0, end; a.rows_n > 0; begin = end) {
+        end = p->tiles[order[a.rows_n - 1]].summed_n;
+        p->model->kernels->attention.attend_shared(&view, &a, begin, end);
+        while (a.rows_n > 0 && p->tiles[order[a.rows_n - 1]].summed_n == end)
+            a.rows_n--;
+    }
+}
+
+static void attend_shared_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    const struct attend_work *w = work;
+    const uint32_t heads_n = w->p->model->shape.kv_heads_n;
+
     for (uint32_t item = begin; item < end; item++)
-        store_item(work, item);
+        attend_shared(w, &w->p->shared.chunks[item / heads_n], item % heads_n, thread);
 }
 
 /* The panels that items from `item` on read first: into which they put, then as they attend.  Most
@@ -182,8 +267,9 @@ static bool panels_of(const struct attend_work *w, uint32_t item,
     for (; item < items_n(w->p) && n < QR_ATTENTION_AHEAD; item++) {
         const struct qr_tile *tile = tile_of(w->p, item, &head);
         struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
-        if (w->store) panels[n++] = qr_attention_written(&view, tile->position);
-        n += qr_attention_first(&view, tile->position, window, panels + n, QR_ATTENTION_AHEAD - n);
+        if (w->store && !tile->summed_n) panels[n++] = qr_attention_written(&view, tile->position);
+        n += qr_attention_first(&view, tile->position, window, tile->summed_n, panels + n,
+                                QR_ATTENTION_AHEAD - n);
     }
     for (uint32_t i = n; i > 0 && i < QR_ATTENTION_AHEAD; i++)
         panels[i] = panels[i - 1];
@@ -201,7 +287,7 @@ static void attend_items(void *work, uint32_t begin, uint32_t end, uint32_t thre
         struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
         struct qr_attention_rows rows = rows_of(w->p, tile, head, thread);
         if (panels_of(w, item + 1, next)) rows.next = next;
-        if (w->store) store_item(w, item);
+        if (w->store && !tile->summed_n) store_tile(w, tile, head);
         w->p->model->kernels->attention.attend(&view, &rows);
         if (w->quantize) quantize_item(w, tile, head);
     }
@@ -251,20 +337,6 @@ static void attend_blocks(void *work, uint32_t begin, uint32_t end, uint32_t thr
                                                    partials_of(p, item));
         begin = stop;
     }
-}
-
-static bool is_spread(const struct qr_pass *p)
-{
-    uint32_t most = 0;
-
-    if (p->threads_n == 1 || items_n(p) >= qr_pass_spread_items(p)) return false;
-    if (p->model->shape.sliding_window && p->model->shape.sliding_window <= SPREAD_CONTEXT_MIN)
-        return false;
-    for (uint32_t i = 0; i < p->tiles_n; i++) {
-        if (p->tiles[i].rows_n != 1) return false;
-        if (p->tiles[i].position > most) most = p->tiles[i].position;
-    }
-    return most >= SPREAD_CONTEXT_MIN;
 }
 
 static void attend_spread(struct attend_work *w, uint64_t cost)
@@ -336,9 +408,11 @@ void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store_first, unsigne
         w.store = false;
     }
     qr_pass_enter(p, QR_PHASE_ATTEND);
-    if (is_spread(p)) {
+    if (p->spread) {
         attend_spread(&w, cost);
     } else {
+        if (p->shared.chunks_n)
+            qr_pass_run(p, attend_shared_items, &w, p->shared.chunks_n * s->kv_heads_n, 1, cost);
         uint32_t range = items_n(p) / (8 * p->threads_n);
         qr_pass_run(p, attend_items, &w, items_n(p), range ? range : 1, cost);
     }

@@ -105,6 +105,9 @@ static void lay_out(struct qr_pass *p, struct layout *l)
     p->tiles = place(l, 2 * rows_n, sizeof(p->tiles[0]));
     p->blocks = place(l, qr_pass_spread_items(p) + 1, sizeof(p->blocks[0]));
     p->partials = place(l, 1, qr_pass_partials_bytes(p));
+    p->shared.order = place(l, rows_n, sizeof(p->shared.order[0]));
+    p->shared.chunks = place(l, rows_n / 2 + 1, sizeof(p->shared.chunks[0]));
+    p->shared.partials = place(l, rows_n, s->kv_heads_n * p->partial_bytes);
     p->scratch = place(l, p->threads_n, p->scratch_bytes);
 }
 

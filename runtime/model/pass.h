@@ -28,6 +28,21 @@ struct qr_tile {
     uint32_t out_row;  /* where its results go */
     uint32_t rows_n;   /* at most QR_ATTENTION_ROWS_MAX */
     uint32_t position; /* of its first row */
+    uint32_t summed_n; /* blocks that its row sees together with others' */
+    uint32_t partial;  /* then: its place among the partial results of shared blocks */
+};
+
+/* Rows that go over shared blocks together: a stretch of qr_shared.order. */
+struct qr_chunk {
+    uint32_t first;
+    uint32_t rows_n; /* at least 2; each shares no more blocks than the one before it */
+};
+
+struct qr_shared {
+    uint32_t *order;         /* [rows_max]: tiles, those alike side by side */
+    struct qr_chunk *chunks; /* [rows_max / 2] */
+    uint32_t chunks_n;
+    uint8_t *partials; /* [rows_max][kv_heads_n][partial_bytes] */
 };
 
 struct qr_pass {
@@ -53,6 +68,7 @@ struct qr_pass {
     uint32_t *blocks;      /* [items + 1]: each item's first block among all, when spread */
     uint8_t *partials;     /* a place for every block of every item, when spread */
     size_t partial_bytes;
+    struct qr_shared shared;
     uint8_t *scratch; /* [threads_n][scratch_bytes] */
     size_t scratch_bytes;
 
@@ -60,7 +76,8 @@ struct qr_pass {
     const struct qr_step *step;
     uint32_t rows_n; /* of the step; in its last layer those that are asked for */
     uint32_t tiles_n;
-    bool tiled; /* some sequence has more than one tile */
+    bool tiled;  /* some sequence has more than one tile */
+    bool spread; /* few long sequences: by blocks */
     uint32_t outputs_n;
 };
 
@@ -125,7 +142,7 @@ void qr_pass_up(struct qr_pass *p, const struct qr_layer *layer);
 /* logits of rows_n rows of in. */
 void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n);
 
-/* ---- attend.c ---- */
+/* ---- attend.c, cascade.c ---- */
 
 /* Cuts the step's rows into tiles. */
 void qr_pass_tile(struct qr_pass *p);
@@ -136,6 +153,8 @@ bool qr_pass_narrow(struct qr_pass *p, uint32_t layer);
 /* attended = attention, in the forms wanted.  store: rotates queries and keys and puts keys and
  * values into the pages first, in the same piece of work where the tiles allow it. */
 void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store, unsigned wants);
+/* Finds the rows that go over blocks together, of the tiles that are one row. */
+void qr_pass_share(struct qr_pass *p);
 /* The most items that are spread by blocks, and the bytes that their partial results take. */
 uint32_t qr_pass_spread_items(const struct qr_pass *p);
 size_t qr_pass_partials_bytes(const struct qr_pass *p);

@@ -43,6 +43,54 @@ static void by_blocks(const struct qr_kernels *k, const struct qr_kv_view *view,
     kc_memory_free(partial);
 }
 
+/* rows_n sequences whose pages are the same, each at the position: all blocks before the last one
+ * together, in two calls where there are several, then each row from there on. */
+static void by_shared_blocks(const struct qr_kernels *k, const struct qr_kv_view *view,
+                             const struct qr_attention_rows *a, uint32_t rows_n)
+{
+    const uint32_t blocks_n = a->position / QR_KV_BLOCK;
+    const size_t bytes = qr_attention_partial_bytes(a->group_n, view->head_dim);
+    uint8_t *partial = kc_memory(rows_n * bytes);
+    const float *q[QR_ATTENTION_ROWS_MAX];
+    void *partials[QR_ATTENTION_ROWS_MAX];
+    struct qr_attention_shared shared = {.q = q,
+                                         .partials = partials,
+                                         .rows_n = rows_n,
+                                         .group_n = a->group_n,
+                                         .scratch = a->scratch};
+
+    for (uint32_t r = 0; r < rows_n; r++) {
+        q[r] = a->q + r * a->q_stride;
+        partials[r] = partial + r * bytes;
+    }
+    k->attention.attend_shared(view, &shared, 0, 1);
+    if (blocks_n > 1) k->attention.attend_shared(view, &shared, 1, blocks_n);
+    for (uint32_t r = 0; r < rows_n; r++) {
+        struct qr_attention_rows row = *a;
+
+        row.q = q[r];
+        row.out = a->out + r * a->out_stride;
+        row.rows_n = 1;
+        row.summed_n = blocks_n;
+        row.partial = partials[r];
+        k->attention.attend(view, &row);
+    }
+    kc_memory_free(partial);
+}
+
+static void each_alone(const struct qr_kernels *k, const struct qr_kv_view *view,
+                       const struct qr_attention_rows *a, uint32_t rows_n)
+{
+    for (uint32_t r = 0; r < rows_n; r++) {
+        struct qr_attention_rows row = *a;
+
+        row.q = a->q + r * a->q_stride;
+        row.out = a->out + r * a->out_stride;
+        row.rows_n = 1;
+        k->attention.attend(view, &row);
+    }
+}
+
 static bool check_shape(const struct shape *s, const struct qr_kernels *k,
                         const struct qr_kernels *scalar, uint64_t seed, char *message, size_t size)
 {
@@ -87,6 +135,14 @@ static bool check_shape(const struct shape *s, const struct qr_kernels *k,
         a.out = got;
         by_blocks(k, &got_kv.view, &a);
         ok = kc_equal_bits(got, want, 1, row, row, what, message, size);
+    }
+    if (ok && s->window == 0 && s->position >= QR_KV_BLOCK &&
+        s->rows_n * s->group_n <= QR_ATTENTION_QUERIES) {
+        a.out = got;
+        by_shared_blocks(k, &got_kv.view, &a, s->rows_n);
+        a.out = want;
+        each_alone(scalar, &want_kv.view, &a, s->rows_n);
+        ok = kc_equal_bits(got, want, s->rows_n, row, row, what, message, size);
     }
     kc_memory_free(a.scratch);
     kc_memory_free(want);

@@ -468,6 +468,57 @@ static void blocks_apart_equal_the_whole(void **state)
     }
 }
 
+/* Goal: rows of several sequences over blocks that they share have the bits of each by itself.
+ * Method: seven rows whose pages are the same and that see the first three blocks whole; all over
+ * the first block together, five over the other two, and then each alone from where it stands;
+ * every level and type, groups that fill no tile, one and several. */
+static void rows_over_shared_blocks_equal_each_alone(void **state)
+{
+    static const uint32_t positions[] = {768, 769, 1000, 1279, 1023, 300, 257};
+    static const uint32_t groups[] = {3, 1, 8};
+    struct qr_attention_kernels k;
+
+    (void)state;
+    for (uint32_t i = 0; i < LEVELS_N * QR_KV_TYPES_N; i++) {
+        const uint32_t group_n = groups[i % 3];
+        struct sequence s;
+        const float *q[7];
+        void *partials[7];
+
+        if (!take_level(i / QR_KV_TYPES_N, &k)) continue;
+        s = make(&k, (enum qr_kv_type)(i % QR_KV_TYPES_N), 40, group_n, 1280, 64, 6);
+        put(&s, 0, 1280);
+        float *want = memory(1280 * row_floats(&s) * sizeof *want);
+        float *got = memory(1280 * row_floats(&s) * sizeof *got);
+        for (uint32_t r = 0; r < 7; r++) {
+            struct qr_attention_rows a = rows_at(&s, positions[r], 1, want);
+
+            k.attend(&s.pages.view, &a);
+            q[r] = a.q;
+            partials[r] = memory(qr_attention_partial_bytes(group_n, 40));
+            memset(partials[r], 0xff, qr_attention_partial_bytes(group_n, 40));
+        }
+        struct qr_attention_shared shared = {
+            .q = q, .partials = partials, .rows_n = 7, .group_n = group_n, .scratch = s.scratch};
+        k.attend_shared(&s.pages.view, &shared, 0, 1);
+        shared.rows_n = 5;
+        k.attend_shared(&s.pages.view, &shared, 1, 3);
+        for (uint32_t r = 0; r < 7; r++) {
+            struct qr_attention_rows a = rows_at(&s, positions[r], 1, got);
+
+            a.summed_n = r < 5 ? 3 : 1;
+            a.partial = partials[r];
+            k.attend(&s.pages.view, &a);
+            assert_memory_equal(a.out, want + positions[r] * row_floats(&s),
+                                row_floats(&s) * sizeof *want);
+            free(partials[r]);
+        }
+        free(got);
+        free(want);
+        end(&s);
+    }
+}
+
 /* Goal: values are stored rounded to the nearest, ties to even, at every level.
  * Method: values between two f16 and between two bf16, read back where the layout says. */
 static void storing_rounds_to_nearest_even(void **state)
@@ -582,15 +633,16 @@ static void q8_queries_that_are_not_finite_give_nan(void **state)
 
 /* Goal: what is said to be read first is what attend reads: a block's keys, its values, then the
  * next block, from the first panel that the window reaches.
- * Method: pages in a known order; a row without a window and one whose window begins in a block's
- * middle; short lists are the long one's beginning. */
+ * Method: pages in a known order; a row without a window, one whose window begins in a block's
+ * middle and one whose first block is summed already; short lists are the long one's beginning. */
 static void panels_are_listed_in_the_order_of_use(void **state)
 {
     struct qr_attention_kernels k;
     const uint8_t *all[64], *some[QR_ATTENTION_AHEAD];
     const struct {
-        uint32_t position, window, first, panels_n;
-    } rows[] = {{0, 0, 0, 1}, {299, 0, 0, 19}, {255, 0, 0, 16}, {256, 0, 0, 17}, {299, 120, 11, 8}};
+        uint32_t position, window, summed_n, first, panels_n;
+    } rows[] = {{0, 0, 0, 0, 1},    {299, 0, 0, 0, 19},   {255, 0, 0, 0, 16},
+                {256, 0, 0, 0, 17}, {299, 120, 0, 11, 8}, {299, 0, 1, 16, 3}};
 
     (void)state;
     qr_attention_init(&k, 0);
@@ -598,8 +650,9 @@ static void panels_are_listed_in_the_order_of_use(void **state)
     const struct qr_kv_view *view = &s.pages.view;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         uint32_t n = 0, last = rows[i].first + rows[i].panels_n;
-        assert_int_equal(qr_attention_first(view, rows[i].position, rows[i].window, all, 64),
-                         2 * rows[i].panels_n);
+        assert_int_equal(
+            qr_attention_first(view, rows[i].position, rows[i].window, rows[i].summed_n, all, 64),
+            2 * rows[i].panels_n);
         for (uint32_t block = rows[i].first / 16; block <= (last - 1) / 16; block++) {
             uint32_t from = block * 16 > rows[i].first ? block * 16 : rows[i].first;
             uint32_t stop = block * 16 + 16 < last ? block * 16 + 16 : last;
@@ -611,7 +664,8 @@ static void panels_are_listed_in_the_order_of_use(void **state)
         }
         for (uint32_t most = 1; most <= QR_ATTENTION_AHEAD; most++) {
             uint32_t want = most < n ? most : n;
-            assert_int_equal(qr_attention_first(view, rows[i].position, rows[i].window, some, most),
+            assert_int_equal(qr_attention_first(view, rows[i].position, rows[i].window,
+                                                rows[i].summed_n, some, most),
                              want);
             assert_memory_equal(some, all, want * sizeof some[0]);
         }
@@ -631,6 +685,7 @@ int main(void)
         cmocka_unit_test(what_is_not_seen_is_harmless),
         cmocka_unit_test(pages_before_the_window_may_be_gone),
         cmocka_unit_test(blocks_apart_equal_the_whole),
+        cmocka_unit_test(rows_over_shared_blocks_equal_each_alone),
         cmocka_unit_test(panels_are_listed_in_the_order_of_use),
         cmocka_unit_test(storing_rounds_to_nearest_even),
         cmocka_unit_test(q8_stores_quants_and_a_scale),

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows of sequences that begin alike go over the blocks that they share together, and each has the
+ * bits that it has alone. */
+#include "among.h"
+#include "runtime/model/pass.h"
+
+#define TINY     QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
+#define SEQS     9u
+#define BLOCKS   2u
+#define PREFILL  40u /* rows of one more sequence, more than a tile */
+#define CONTEXT  800u
+#define CHUNK    200u
+#define ROWS_MAX 256u
+
+/* Which text a sequence's blocks are, after those before; the position of its last token. */
+static const struct {
+    uint8_t text[BLOCKS];
+    uint16_t position;
+} seqs[SEQS] = {
+    {{0, 0}, 520}, {{0, 0}, 770}, {{0, 2}, 526}, {{0, 1}, 530}, {{0, 0}, 512},
+    {{0, 1}, 540}, {{1, 0}, 525}, {{1, 0}, 527}, {{0, 0}, 300},
+};
+
+static uint32_t whole_blocks(uint32_t seq)
+{
+    uint32_t n = seqs[seq].position / QR_KV_BLOCK;
+
+    return n < BLOCKS ? n : BLOCKS;
+}
+
+/* Blocks that two sequences have in common. */
+static uint32_t common(uint32_t a, uint32_t b)
+{
+    uint32_t n = 0;
+
+    while (n < whole_blocks(a) && n < whole_blocks(b) && seqs[a].text[n] == seqs[b].text[n])
+        n++;
+    return n;
+}
+
+static int32_t token_at(uint32_t seq, uint32_t position, uint32_t vocab_n)
+{
+    uint32_t text = 1, block = position / QR_KV_BLOCK;
+
+    if (block >= whole_blocks(seq)) return among_token(1000 + seq, position, vocab_n);
+    for (uint32_t b = 0; b <= block; b++)
+        text = text * 3 + seqs[seq].text[b];
+    return among_token(text, position, vocab_n);
+}
+
+/* Each sequence's pages for what it has in common with one before it are that one's. */
+static void share_pages(struct rig *r)
+{
+    uint32_t block_pages = QR_KV_BLOCK / r->settings.page_tokens;
+
+    for (uint32_t i = 0; i < SEQS; i++)
+        for (uint32_t j = 0; j < i; j++)
+            for (uint32_t page = 0; page < common(i, j) * block_pages; page++)
+                r->pages[i * r->pages_n + page] = r->pages[j * r->pages_n + page];
+}
+
+/* All tokens but each sequence's last; those on pages of one before it stand there already. */
+static void fill(struct rig *r)
+{
+    int32_t tokens[CHUNK];
+
+    for (uint32_t seq = 0; seq < SEQS; seq++) {
+        uint32_t done = 0;
+        for (uint32_t j = 0; j < seq; j++)
+            if (rig_pages(r, seq)[0] == rig_pages(r, j)[0] && common(seq, j) * QR_KV_BLOCK > done)
+                done = common(seq, j) * QR_KV_BLOCK;
+        for (uint32_t n; done < seqs[seq].position; done += n) {
+            n = seqs[seq].position - done < CHUNK ? seqs[seq].position - done : CHUNK;
+            for (uint32_t i = 0; i < n; i++)
+                tokens[i] = token_at(seq, done + i, r->vocab_n);
+            struct qr_step_seq s = {.rows_n = n, .position = done, .pages = rig_pages(r, seq)};
+            struct qr_step step = {.tokens = tokens, .rows_n = n, .seqs = &s, .seqs_n = 1};
+            qr_pass_forward(r->pass, &step);
+        }
+    }
+}
+
+/* The last token of each, alone on its own pages. */
+static float *alone(struct rig_settings settings)
+{
+    struct rig r;
+
+    settings.threads_n = 1;
+    rig_open(&r, &settings);
+    fill(&r);
+    float *logits = malloc((size_t)SEQS * r.vocab_n * sizeof *logits);
+    assert_non_null(logits);
+    for (uint32_t seq = 0; seq < SEQS; seq++) {
+        int32_t token = token_at(seq, seqs[seq].position, r.vocab_n);
+        rig_run(&r, seq, &token, 1, seqs[seq].position, 1, logits + (size_t)seq * r.vocab_n);
+        assert_int_equal(r.pass->shared.chunks_n, 0);
+    }
+    rig_close(&r);
+    return logits;
+}
+
+/* One step with every sequence's last token and, with prefill, the first tokens of another between
+ * them; every `every`th of the single rows' logits is asked for. */
+static void expect_together(struct rig *r, bool prefill, uint32_t every, const float *expected)
+{
+    struct qr_step_seq step_seqs[SEQS + 1];
+    int32_t tokens[SEQS + PREFILL];
+    uint32_t outputs[SEQS], asked[SEQS], seqs_n = 0, outputs_n = 0, row = 0;
+    float *logits = malloc((size_t)SEQS * r->vocab_n * sizeof *logits);
+
+    assert_non_null(logits);
+    for (uint32_t seq = 0; seq < SEQS; seq++) {
+        if (prefill && seq == SEQS / 2) {
+            step_seqs[seqs_n++] =
+                (struct qr_step_seq){.row = row, .rows_n = PREFILL, .pages = rig_pages(r, SEQS)};
+            for (uint32_t i = 0; i < PREFILL; i++)
+                tokens[row++] = among_token(77, i, r->vocab_n);
+        }
+        step_seqs[seqs_n++] = (struct qr_step_seq){
+            .row = row, .rows_n = 1, .position = seqs[seq].position, .pages = rig_pages(r, seq)};
+        if (seq % every == 0) {
+            asked[outputs_n] = seq;
+            outputs[outputs_n++] = row;
+        }
+        tokens[row++] = token_at(seq, seqs[seq].position, r->vocab_n);
+    }
+    struct qr_step step = {.tokens = tokens,
+                           .rows_n = row,
+                           .seqs = step_seqs,
+                           .seqs_n = seqs_n,
+                           .outputs = outputs,
+                           .outputs_n = outputs_n};
+    qr_pass_forward(r->pass, &step);
+    assert_true(r->pass->shared.chunks_n > 0);
+    rig_take_logits(r, outputs_n, logits);
+    for (uint32_t i = 0; i < outputs_n; i++)
+        among_expect_same(expected + (size_t)asked[i] * r->vocab_n, logits + (size_t)i * r->vocab_n,
+                          1, r->vocab_n, "over shared blocks");
+    free(logits);
+}
+
+static void expect_same_bits(struct rig_settings settings, uint32_t threads_max)
+{
+    settings.path = TINY;
+    settings.seqs_n = SEQS + 1;
+    settings.rows_max = ROWS_MAX;
+    settings.context_max = CONTEXT;
+    float *expected = alone(settings);
+    for (settings.threads_n = 1; settings.threads_n <= threads_max; settings.threads_n++) {
+        struct rig r;
+        rig_open(&r, &settings);
+        share_pages(&r);
+        fill(&r);
+        expect_together(&r, false, 1, expected);
+        expect_together(&r, false, 3, expected);
+        expect_together(&r, true, 1, expected);
+        rig_close(&r);
+    }
+    free(expected);
+}
+
+/* Goal: rows that go over shared blocks together have the bits that they have alone.
+ * Method: nine sequences that share none to two blocks, as a tree, of which one ends on a block's
+ * edge and one within the second: alone on pages of their own, and in one step on shared
+ * pages; also with a prompt in the same step, and where few rows of the last layer go on; one to
+ * three threads, each type of keys, two sizes of pages. */
+static void same_bits_over_shared_blocks(void **state)
+{
+    (void)state;
+    for (unsigned type = 0; type < QR_KV_TYPES_N; type++)
+        expect_same_bits((struct rig_settings){.kv_type = (enum qr_kv_type)type,
+                                               .page_tokens = type % 2 ? 128 : 32},
+                         3);
+}
+
+/* Goal: at other levels too (kernels/attention holds scalar to it).
+ * Method: force each that this machine has. */
+static void same_bits_at_each_level(void **state)
+{
+    static const char *const levels[] = {"avx2", "avx512"};
+    unsigned flags;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        assert_true(qr_cpu_level_flags(levels[i], &flags));
+        if ((flags & qr_cpu_flags()) != flags) {
+            print_message("  %s: not on this machine\n", levels[i]);
+            continue;
+        }
+        expect_same_bits(
+            (struct rig_settings){.kv_type = i ? QR_KV_F16 : QR_KV_Q8, .cpu_level = levels[i]}, 1);
+    }
+}
+
+/* ---- which rows share -------------------------------------------------------------------------
+ */
+
+/* A pass of which only the tiles count; each row of `texts` is a sequence's first pages. */
+struct fake {
+    struct qr_model model;
+    struct qr_kv_store kv;
+    struct qr_step step;
+    struct qr_step_seq seqs[8];
+    struct qr_tile tiles[8];
+    uint32_t order[8];
+    struct qr_chunk chunks[4];
+    qr_page_id pages[8][6];
+    struct qr_pass pass;
+};
+
+/* Pages of 128 tokens: two a block. */
+static void fake_make(struct fake *f, uint32_t threads_n)
+{
+    *f = (struct fake){.model.shape = {.heads_n = 9, .kv_heads_n = 3, .head_dim = 64},
+                       .kv.shape.page_tokens = 128};
+    f->step.seqs = f->seqs;
+    f->pass = (struct qr_pass){.model = &f->model,
+                               .kv = &f->kv,
+                               .step = &f->step,
+                               .tiles = f->tiles,
+                               .threads_n = threads_n,
+                               .shared = {.order = f->order, .chunks = f->chunks}};
+}
+
+static void fake_add(struct fake *f, uint32_t position, uint32_t rows_n, const qr_page_id pages[6])
+{
+    uint32_t i = f->pass.tiles_n++;
+
+    memcpy(f->pages[i], pages, sizeof f->pages[i]);
+    f->seqs[i].pages = f->pages[i];
+    f->tiles[i] = (struct qr_tile){.seq = i, .rows_n = rows_n, .position = position};
+}
+
+/* Goal: a chunk is rows that begin alike; each is summed as far as it shares with the first, and no
+ * further than its own whole blocks.
+ * Method: two texts mixed with each other, a row before its first whole block's end, a tile of
+ * several rows, a row that nobody shares with. */
+static void chunks_are_rows_that_begin_alike(void **state)
+{
+    struct fake f;
+
+    (void)state;
+    fake_make(&f, 1);
+    fake_add(&f, 700, 1, (const qr_page_id[6]){1, 2, 3, 4, 5, 6});
+    fake_add(&f, 700, 1, (const qr_page_id[6]){11, 12, 13, 14, 15, 16});
+    fake_add(&f, 512, 1, (const qr_page_id[6]){1, 2, 3, 4, 0, 0});
+    fake_add(&f, 600, 1, (const qr_page_id[6]){11, 12, 13, 20, 0, 0});
+    fake_add(&f, 255, 1, (const qr_page_id[6]){1, 2, 0, 0, 0, 0});
+    fake_add(&f, 600, 4, (const qr_page_id[6]){1, 2, 3, 4, 0, 0});
+    fake_add(&f, 600, 1, (const qr_page_id[6]){1, 30, 3, 4, 0, 0});
+    qr_pass_share(&f.pass);
+    assert_int_equal(f.pass.shared.chunks_n, 2);
+    for (uint32_t i = 0; i < 2; i++)
+        assert_int_equal(f.chunks[i].rows_n, 2);
+    static const uint32_t summed[7] = {2, 1, 2, 1, 0, 0, 0};
+    for (uint32_t i = 0; i < 7; i++)
+        assert_int_equal(f.tiles[i].summed_n, summed[i]);
+    /* rows of a chunk are alike, and each has a place of its own */
+    for (uint32_t i = 0; i < 2; i++) {
+        const uint32_t *rows = f.order + f.chunks[i].first;
+        assert_int_equal(f.pages[rows[0]][0], f.pages[rows[1]][0]);
+        assert_int_not_equal(f.tiles[rows[0]].partial, f.tiles[rows[1]].partial);
+    }
+}
+
+/* Goal: a row goes with those that it shares the most with; rows that share more leave later.
+ * Method: three that share one block, of which two share three. */
+static void rows_go_with_those_most_alike(void **state)
+{
+    struct fake f;
+
+    (void)state;
+    fake_make(&f, 1);
+    fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 3, 4, 5, 6});
+    fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 7, 8, 9, 10});
+    fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 7, 8, 9, 10});
+    qr_pass_share(&f.pass);
+    assert_int_equal(f.pass.shared.chunks_n, 1);
+    assert_int_equal(f.tiles[0].summed_n, 0);
+    assert_int_equal(f.tiles[1].summed_n, 3);
+    assert_int_equal(f.tiles[2].summed_n, 3);
+}
+
+/* Goal: a row that shares less leaves its chunk earlier, and a short one does not shorten the
+ * others. Method: four that share one block, of which three share two, and one of these has no
+ * more. */
+static void rows_leave_where_they_share_no_more(void **state)
+{
+    struct fake f;
+
+    (void)state;
+    fake_make(&f, 1);
+    f.model.shape.kv_heads_n = 9; /* so that all are one chunk */
+    fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 7, 8, 9, 10});
+    fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 3, 4, 5, 6});
+    fake_add(&f, 512, 1, (const qr_page_id[6]){1, 2, 3, 4, 0, 0});
+    fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 3, 4, 5, 6});
+    qr_pass_share(&f.pass);
+    assert_int_equal(f.pass.shared.chunks_n, 1);
+    assert_int_equal(f.chunks[0].rows_n, 4);
+    static const uint32_t tiles[4] = {1, 3, 2, 0}, summed[4] = {3, 3, 2, 1};
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(f.order[i], tiles[i]);
+        assert_int_equal(f.tiles[tiles[i]].summed_n, summed[i]);
+    }
+}
+
+/* Goal: many rows are cut into chunks for every thread; with a window, nothing is shared.
+ * Method: eight alike for one thread and for two. */
+static void many_rows_are_several_chunks(void **state)
+{
+    struct fake f;
+
+    (void)state;
+    for (uint32_t threads_n = 1; threads_n <= 2; threads_n++) {
+        fake_make(&f, threads_n);
+        for (uint32_t i = 0; i < 8; i++)
+            fake_add(&f, 256 + i, 1, (const qr_page_id[6]){1, 2});
+        qr_pass_share(&f.pass);
+        assert_int_equal(f.pass.shared.chunks_n, threads_n == 1 ? 2 : 4);
+        uint32_t rows_n = 0;
+        for (uint32_t i = 0; i < f.pass.shared.chunks_n; i++)
+            rows_n += f.chunks[i].rows_n;
+        assert_int_equal(rows_n, 8);
+    }
+    f.model.shape.sliding_window = 4096;
+    qr_pass_share(&f.pass);
+    assert_int_equal(f.pass.shared.chunks_n, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_bits_over_shared_blocks),
+        cmocka_unit_test(same_bits_at_each_level),
+        cmocka_unit_test(chunks_are_rows_that_begin_alike),
+        cmocka_unit_test(rows_go_with_those_most_alike),
+        cmocka_unit_test(rows_leave_where_they_share_no_more),
+        cmocka_unit_test(many_rows_are_several_chunks),
+    };
+
+    return cmocka_run_group_tests_name("model/cascade", tests, NULL, NULL);
+}
