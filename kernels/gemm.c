@@ -35,26 +35,30 @@ static float block_amax(const float *x)
     return amax;
 }
 
+static void quantize_block(struct qr_act_row *a, const float *x)
+{
+    struct qr_act_scale scale = qr_act_scale(block_amax(x));
+    int32_t sums[2] = {0, 0};
+    for (uint32_t j = 0; j < QR_ACT_BLOCK; j++) {
+        a->q[j] = scale.d != 0.0f ? (int8_t)lrintf(x[j] * scale.inverse) : 0;
+        sums[j / 16] += a->q[j];
+    }
+    a->d = scale.d;
+    a->unit = scale.unit;
+    a->s = a->d * (float)(sums[0] + sums[1]);
+    a->start_8 = -8 * (sums[0] + sums[1]);
+    a->start_32[0] = -32 * sums[0];
+    a->start_32[1] = -32 * sums[1];
+    a->half_s[0] = a->d * (float)sums[0];
+    a->half_s[1] = a->d * (float)sums[1];
+}
+
 static QR_QUANTIZE_FN(quantize_scalar)
 {
     assert(k0 % QR_ACT_BLOCK == 0 && n % QR_ACT_BLOCK == 0 && k0 + n <= acts->k);
-    for (uint32_t i = 0; i < n; i += QR_ACT_BLOCK) {
-        struct qr_act_row *a = qr_act_row(acts, row, (k0 + i) / QR_ACT_BLOCK);
-        struct qr_act_scale scale = qr_act_scale(block_amax(x + i));
-        int32_t sums[2] = {0, 0};
-        for (uint32_t j = 0; j < QR_ACT_BLOCK; j++) {
-            a->q[j] = scale.d != 0.0f ? (int8_t)lrintf(x[i + j] * scale.inverse) : 0;
-            sums[j / 16] += a->q[j];
-        }
-        a->d = scale.d;
-        a->unit = scale.unit;
-        a->s = a->d * (float)(sums[0] + sums[1]);
-        a->start_8 = -8 * (sums[0] + sums[1]);
-        a->start_32[0] = -32 * sums[0];
-        a->start_32[1] = -32 * sums[1];
-        a->half_s[0] = a->d * (float)sums[0];
-        a->half_s[1] = a->d * (float)sums[1];
-    }
+    for (uint32_t row = row_begin; row < row_end; row++, x += x_stride)
+        for (uint32_t i = 0; i < n; i += QR_ACT_BLOCK)
+            quantize_block(qr_act_row(acts, row, (k0 + i) / QR_ACT_BLOCK), x + i);
 }
 
 /* ---- the scalar product -------------------------------------------------------------------- */

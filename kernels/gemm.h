@@ -59,11 +59,13 @@ struct qr_acts {
 size_t qr_acts_bytes(uint32_t rows_max, uint32_t k);
 void qr_acts_init(struct qr_acts *acts, void *memory, uint32_t k);
 
-/* x[0..n) of row `row`, starting at k = k0 (both multiples of 32), into acts.
+/* Rows [row_begin, row_end) of n values each, x_stride apart from x on, into acts from k0 on (n and
+ * k0 multiples of 32).
  * Rounding is to nearest even.  A block whose amax is under 2^-60 or above 2^100 is all zero, one
  * with an infinity too; what NaN becomes is unspecified. */
 #define QR_QUANTIZE_FN(name)                                                                       \
-    void name(struct qr_acts *acts, uint32_t row, uint32_t k0, const float *x, uint32_t n)
+    void name(struct qr_acts *acts, uint32_t row_begin, uint32_t row_end, uint32_t k0,             \
+              const float *x, size_t x_stride, uint32_t n)
 typedef QR_QUANTIZE_FN(qr_quantize_fn);
 
 /* out[r * out_stride + 16 * (p - panel_begin) + c] for rows [row_begin, row_end), r counted from

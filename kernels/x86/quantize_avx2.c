@@ -86,7 +86,7 @@ INLINE __m128 minus_times(__m128i sums, int shift)
 }
 
 /* What stands beside the quants: computed lane by lane, stored block by block. */
-INLINE void store_numbers(uint8_t *to, uint32_t blocks_n, const struct scales *s,
+INLINE void store_numbers(uint8_t *to, size_t stride, uint32_t blocks_n, const struct scales *s,
                           const __m128i sums[2])
 {
     __m128i total = _mm_add_epi32(sums[0], sums[1]);
@@ -99,14 +99,15 @@ INLINE void store_numbers(uint8_t *to, uint32_t blocks_n, const struct scales *s
     _MM_TRANSPOSE4_PS(second[0], second[1], second[2], second[3]);
     UNROLL
     for (uint32_t b = 0; b < LANES && b < blocks_n; b++) {
-        struct qr_act_row *a = (struct qr_act_row *)(to + b * QR_ACT_BLOCK_BYTES);
+        struct qr_act_row *a = (struct qr_act_row *)(to + b * stride);
         _mm_store_ps(&a->d, first[b]);
         _mm_store_ps((float *)(void *)a->start_32, second[b]);
     }
 }
 
-/* blocks_n (1 to 4) blocks of a row, QR_ACT_BLOCK_BYTES apart. */
-INLINE void quantize_blocks(uint8_t *to, const float *x, uint32_t blocks_n)
+/* blocks_n (1 to 4) blocks: of a row or of a column, as the strides say. */
+INLINE void quantize_blocks(uint8_t *to, size_t to_stride, const float *x, size_t x_stride,
+                            uint32_t blocks_n)
 {
     __m128 most[LANES], lanes[LANES];
     __m256i eights[LANES];
@@ -114,7 +115,7 @@ INLINE void quantize_blocks(uint8_t *to, const float *x, uint32_t blocks_n)
 
     UNROLL
     for (uint32_t b = 0; b < LANES; b++)
-        most[b] = b < blocks_n ? greatest_of(x + b * QR_ACT_BLOCK) : _mm_setzero_ps();
+        most[b] = b < blocks_n ? greatest_of(x + b * x_stride) : _mm_setzero_ps();
     const struct scales s = scales_of(greatest_lanes(most));
     lanes[0] = s.inverse;
     lanes[1] = _mm_shuffle_ps(s.inverse, s.inverse, 0x55);
@@ -125,31 +126,55 @@ INLINE void quantize_blocks(uint8_t *to, const float *x, uint32_t blocks_n)
     for (uint32_t b = 0; b < LANES; b++) {
         eights[b] = _mm256_setzero_si256();
         if (b >= blocks_n) continue;
-        __m256i q = quants_of(x + b * QR_ACT_BLOCK, _mm256_broadcastss_ps(lanes[b]));
+        __m256i q = quants_of(x + b * x_stride, _mm256_broadcastss_ps(lanes[b]));
         if (!(usable >> b & 1)) q = _mm256_setzero_si256(); /* infinity times 0 is not 0 */
-        _mm256_store_si256((__m256i *)(to + b * QR_ACT_BLOCK_BYTES), q);
+        _mm256_store_si256((__m256i *)(to + b * to_stride), q);
         /* as unsigned, which one instruction sums by eights */
         eights[b] = _mm256_sad_epu8(_mm256_xor_si256(q, _mm256_set1_epi8((char)0x80)),
                                     _mm256_setzero_si256());
     }
     half_sums_of(eights, sums);
-    store_numbers(to, blocks_n, &s, sums);
+    store_numbers(to, to_stride, blocks_n, &s, sums);
 }
 
-QR_QUANTIZE_FN(qr_quantize_avx2)
+/* blocks_n blocks of a row, whole fours. */
+INLINE void quantize_row(uint8_t *to, const float *x, uint32_t blocks_n)
 {
-    uint8_t *to = (uint8_t *)qr_act_row(acts, row, k0 / QR_ACT_BLOCK);
-    uint32_t left = n / QR_ACT_BLOCK;
-
-    assert(k0 % QR_ACT_BLOCK == 0 && n % QR_ACT_BLOCK == 0 && k0 + n <= acts->k);
-    for (; left >= LANES; left -= LANES) {
-        quantize_blocks(to, x, LANES);
+    for (; blocks_n > 0; blocks_n -= LANES) {
+        quantize_blocks(to, QR_ACT_BLOCK_BYTES, x, QR_ACT_BLOCK, LANES);
         to += LANES * QR_ACT_BLOCK_BYTES;
         x += LANES * QR_ACT_BLOCK;
     }
-    for (; left > 0; left--) {
-        quantize_blocks(to, x, 1);
-        to += QR_ACT_BLOCK_BYTES;
-        x += QR_ACT_BLOCK;
+}
+
+/* One block of each row, by fours where they are of one tile. */
+INLINE void quantize_column(struct qr_acts *acts, uint32_t row, uint32_t row_end, uint32_t block,
+                            const float *x, size_t x_stride)
+{
+    while (row < row_end) {
+        uint8_t *to = (uint8_t *)qr_act_row(acts, row, block);
+        if (row_end - row >= LANES && row % QR_TILE_ROWS <= QR_TILE_ROWS - LANES) {
+            quantize_blocks(to, sizeof(struct qr_act_row), x, x_stride, LANES);
+            row += LANES;
+            x += LANES * x_stride;
+        } else {
+            quantize_blocks(to, 0, x, 0, 1);
+            row++;
+            x += x_stride;
+        }
     }
+}
+
+/* What a row has over whole fours goes with the same blocks of the rows below. */
+QR_QUANTIZE_FN(qr_quantize_avx2)
+{
+    uint32_t whole = n / QR_ACT_BLOCK / LANES * LANES;
+
+    assert(k0 % QR_ACT_BLOCK == 0 && n % QR_ACT_BLOCK == 0 && k0 + n <= acts->k);
+    for (uint32_t row = row_begin; row < row_end; row++)
+        quantize_row((uint8_t *)qr_act_row(acts, row, k0 / QR_ACT_BLOCK),
+                     x + (row - row_begin) * x_stride, whole);
+    for (uint32_t block = whole; block < n / QR_ACT_BLOCK; block++)
+        quantize_column(acts, row_begin, row_end, k0 / QR_ACT_BLOCK + block,
+                        x + block * QR_ACT_BLOCK, x_stride);
 }

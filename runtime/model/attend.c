@@ -193,11 +193,9 @@ static void quantize_item(const struct attend_work *w, const struct qr_tile *til
     const struct qr_model_shape *s = &w->p->model->shape;
     const uint32_t n = group_n(s) * s->head_dim;
 
-    for (uint32_t i = 0; i < tile->rows_n; i++) {
-        uint32_t row = tile->out_row + i;
-        w->p->model->kernels->gemm.quantize(&in->acts, row, head * n,
-                                            in->floats + row * in->stride + (size_t)head * n, n);
-    }
+    w->p->model->kernels->gemm.quantize(
+        &in->acts, tile->out_row, tile->out_row + tile->rows_n, head * n,
+        in->floats + tile->out_row * in->stride + (size_t)head * n, in->stride, n);
 }
 
 /* ---- passes -----------------------------------------------------------------------------------

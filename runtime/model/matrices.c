@@ -162,17 +162,19 @@ struct gate_work {
     uint32_t first;   /* 0: gate and up; 1: up alone */
 };
 
-/* n activations of a row into the form that down wants. */
-static void keep(const struct gate_work *w, uint32_t row, uint32_t column, uint32_t n,
-                 const float *from)
+/* n activations of each row, QR_GATE_N apart, into the form that down wants. */
+static void keep(const struct gate_work *w, uint32_t row_begin, uint32_t row_end, uint32_t column,
+                 uint32_t n, const float *from)
 {
     struct qr_inputs *hidden = &w->p->hidden;
 
     if (!w->layer->down.is_float) {
-        w->p->model->kernels->gemm.quantize(&hidden->acts, row, column, from, n);
+        w->p->model->kernels->gemm.quantize(&hidden->acts, row_begin, row_end, column, from,
+                                            QR_GATE_N, n);
         return;
     }
-    memcpy(hidden->floats + row * hidden->stride + column, from, n * sizeof(float));
+    for (uint32_t row = row_begin; row < row_end; row++, from += QR_GATE_N)
+        memcpy(hidden->floats + row * hidden->stride + column, from, n * sizeof(float));
 }
 
 /* n values of what gate and up (or up alone) have made, into the activations between the matrices.
@@ -210,10 +212,9 @@ static void gate_unit(const struct gate_work *w, uint32_t unit, uint32_t row_beg
                                     outs[i] + at, QR_GATE_N, false);
             }
         }
-        /* All rows at once, then each by itself: rows do not wait for one another's last steps. */
+        /* All rows at once, in both: rows do not wait for one another's last steps. */
         activate(w, gate, up, (stop - row) * QR_GATE_N);
-        for (uint32_t r = 0; r < stop - row; r++)
-            keep(w, row + r, column, n, gate + r * QR_GATE_N);
+        keep(w, row, stop, column, n, gate);
     }
 }
 

@@ -99,7 +99,8 @@ static void norm_row(const struct norm_work *w, uint32_t row, uint32_t thread)
     }
     if (w->wants & QR_WANTS_FLOATS) out = in->floats + row * in->stride;
     norm_floats(m, w->norm, qr_row(&p->x, row), out);
-    if (w->wants & QR_WANTS_ACTS) m->kernels->gemm.quantize(&in->acts, row, 0, out, m->shape.width);
+    if (w->wants & QR_WANTS_ACTS)
+        m->kernels->gemm.quantize(&in->acts, row, row + 1, 0, out, 0, m->shape.width);
 }
 
 static void norm_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
@@ -155,13 +156,14 @@ struct quantize_work {
 static void quantize_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     const struct quantize_work *w = work;
+    uint32_t row = begin * w->piece_rows;
     uint32_t stop = end * w->piece_rows;
 
     (void)thread;
     if (stop > w->rows_n) stop = w->rows_n;
-    for (uint32_t row = begin * w->piece_rows; row < stop; row++)
-        w->p->model->kernels->gemm.quantize(&w->in->acts, row, 0,
-                                            w->in->floats + row * w->in->stride, w->in->acts.k);
+    w->p->model->kernels->gemm.quantize(&w->in->acts, row, stop, 0,
+                                        w->in->floats + row * w->in->stride, w->in->stride,
+                                        w->in->acts.k);
 }
 
 void qr_pass_quantize(struct qr_pass *p, struct qr_inputs *in, uint32_t rows_n)

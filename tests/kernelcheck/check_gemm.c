@@ -69,7 +69,7 @@ static void fill_acts(struct problem *p, const struct qr_gemm_kernels *k, struct
             if (row % 5 == 3) x[i] = x[i] < 0 ? -MOST : MOST; /* all quants +-127 */
             if (row % 5 == 4) x[i] = row % 2 ? -MOST : MOST;  /* all on one side */
         }
-        k->quantize(&p->acts, row, 0, x, p->m.k);
+        k->quantize(&p->acts, row, row + 1, 0, x, 0, p->m.k);
     }
     kc_memory_free(x);
 }

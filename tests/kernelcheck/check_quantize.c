@@ -30,26 +30,50 @@ static bool same(const struct qr_kernels *a, const struct qr_kernels *b)
     return a->gemm.quantize == b->gemm.quantize;
 }
 
+/* Rows one by one, each in two pieces. */
+static void pieces(const struct qr_kernels *k, struct qr_acts *acts, const float *x)
+{
+    for (uint32_t row = 0; row < ROWS_N; row++, x += K) {
+        uint32_t cut = row % 18 * 32;
+        k->gemm.quantize(acts, row, row + 1, 0, x, K, cut);
+        k->gemm.quantize(acts, row, row + 1, cut, x + cut, K, K - cut);
+    }
+}
+
+/* Ranges of rows, of every length and from every place in a tile, of from 1 to 7 blocks. */
+static void ranges(const struct qr_kernels *k, struct qr_acts *acts, const float *x)
+{
+    for (uint32_t k0 = 0, blocks = 1; k0 < K; k0 += blocks * 32, blocks = blocks % 7 + 1) {
+        uint32_t n = K - k0 < blocks * 32 ? K - k0 : blocks * 32;
+        for (uint32_t row = 0, rows = blocks; row < ROWS_N; row += rows, rows += 3) {
+            if (rows > ROWS_N - row) rows = ROWS_N - row;
+            k->gemm.quantize(acts, row, row + rows, k0, x + row * K + k0, K, n);
+        }
+    }
+}
+
 static bool check(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
                   size_t size)
 {
     size_t bytes = qr_acts_bytes(ROWS_N, K);
     struct kc_random r = {.state = 11};
     struct qr_acts got, want;
-    float *x = kc_memory(K * sizeof *x);
-    bool ok = true;
+    float *x = kc_memory(ROWS_N * K * sizeof *x);
+    bool ok;
 
     qr_acts_init(&got, kc_memory(bytes), K);
     qr_acts_init(&want, kc_memory(bytes), K);
-    for (uint32_t row = 0; ok && row < ROWS_N; row++) {
-        fill_row(x, row, &r);
-        /* in two pieces of one row */
-        uint32_t cut = row % 18 * 32;
-        k->gemm.quantize(&got, row, 0, x, cut);
-        k->gemm.quantize(&got, row, cut, x + cut, K - cut);
-        scalar->gemm.quantize(&want, row, 0, x, K);
+    for (uint32_t row = 0; row < ROWS_N; row++)
+        fill_row(x + row * K, row, &r);
+    scalar->gemm.quantize(&want, 0, ROWS_N, 0, x, K, K);
+    pieces(k, &got, x);
+    ok = memcmp(got.data, want.data, bytes) == 0;
+    if (!ok) snprintf(message, size, "rows in pieces differ");
+    if (ok) {
+        memset(got.data, 0, bytes); /* as kc_memory has it */
+        ranges(k, &got, x);
         ok = memcmp(got.data, want.data, bytes) == 0;
-        if (!ok) snprintf(message, size, "row %u differs", row);
+        if (!ok) snprintf(message, size, "ranges of rows differ");
     }
     kc_memory_free(got.data);
     kc_memory_free(want.data);
@@ -60,6 +84,7 @@ static bool check(const struct qr_kernels *k, const struct qr_kernels *scalar, c
 struct bench_work {
     struct qr_acts acts;
     const float *x;
+    uint32_t n; /* values of a row: all, or those of one block */
     qr_quantize_fn *fn;
 };
 
@@ -67,18 +92,16 @@ static void run(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     struct bench_work *w = work;
     (void)thread;
-    for (uint32_t row = begin; row < end; row++) {
-        w->fn(&w->acts, row, 0, w->x + (size_t)row * w->acts.k, w->acts.k);
-    }
+    w->fn(&w->acts, begin, end, 0, w->x + (size_t)begin * w->n, w->n, w->n);
 }
 
 static void bench(struct kc_bench *b)
 {
-    static const uint32_t rows[] = {1, 8, 64, 512}, inputs[] = {576, 2048};
+    static const uint32_t rows[] = {1, 8, 64, 512}, inputs[] = {32, 576, 2048};
     struct kc_random r = {.state = 5};
-    for (size_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 12; i++) {
         uint32_t m = rows[i % 4], k = inputs[i / 4];
-        struct bench_work w = {.fn = b->kernels->gemm.quantize};
+        struct bench_work w = {.n = k, .fn = b->kernels->gemm.quantize};
         char shape[64];
         float *x = kc_memory((size_t)m * k * sizeof *x);
         for (size_t j = 0; j < (size_t)m * k; j++)

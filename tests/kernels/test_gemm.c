@@ -90,7 +90,7 @@ static bool take_level(const char *level, struct qr_gemm_kernels *k)
 static void quantize_all(struct problem *p, const struct qr_gemm_kernels *k)
 {
     for (uint32_t r = 0; r < ROWS_N; r++) {
-        k->quantize(&p->acts, r, 0, p->x + (size_t)r * p->m.k, p->m.k);
+        k->quantize(&p->acts, r, r + 1, 0, p->x + (size_t)r * p->m.k, 0, p->m.k);
     }
 }
 
@@ -175,7 +175,7 @@ static void a_row_alone_has_the_same_bits(void **state)
         product(&p, &k, all);
         qr_acts_init(&alone, aligned_alloc(64, qr_acts_bytes(1, p.m.k)), p.m.k);
         for (uint32_t r = 0; r < ROWS_N; r++) {
-            k.quantize(&alone, 0, 0, p.x + (size_t)r * p.m.k, p.m.k);
+            k.quantize(&alone, 0, 1, 0, p.x + (size_t)r * p.m.k, 0, p.m.k);
             qr_gemm_for(&k, p.m.type)(&p.m, 0, p.m.panels_n, &alone, 0, 1, one, N, false);
             assert_memory_equal(one, all + r * N, sizeof one);
         }
@@ -230,7 +230,7 @@ static void slabs_leave_no_seam(void **state)
     for (uint32_t r = 0; r < rows_n; r++) {
         for (uint32_t i = 0; i < k_n; i++)
             x[i] = (float)((i * (r + 3)) % 101) - 50.0f;
-        k.quantize(&acts, r, 0, x, k_n);
+        k.quantize(&acts, r, r + 1, 0, x, 0, k_n);
     }
     k.q4_0(&m, 0, 1, &acts, 0, rows_n, whole, 16, false);
     for (uint32_t r = 0; r < rows_n; r += 16) {

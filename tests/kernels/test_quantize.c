@@ -128,7 +128,7 @@ static void fields_say_what_they_are(void **state)
         for (uint32_t row = 0; row < ROWS_N; row++) {
             float x[K];
             random_row(x, K, row + 1);
-            quantize(&f->acts, row, 0, x, K);
+            quantize(&f->acts, row, row + 1, 0, x, 0, K);
             for (uint32_t b = 0; b < K / 32; b++) {
                 const struct qr_act_row *a = qr_act_row(&f->acts, row, b);
                 int32_t sums[2] = {0, 0}, most = 0;
@@ -163,7 +163,7 @@ static void halves_round_to_even(void **state)
         if (!quantize) continue;
         float x[32] = {127.0f, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 126.5f};
         const int8_t want[8] = {127, 0, 2, 2, 0, -2, -2, 126};
-        quantize(&f->acts, 0, 0, x, 32);
+        quantize(&f->acts, 0, 1, 0, x, 0, 32);
         assert_memory_equal(qr_act_row(&f->acts, 0, 0)->q, want, sizeof want);
     }
 }
@@ -187,15 +187,43 @@ static void blocks_outside_are_zero(void **state)
             float x[K];
             memset(f->acts.data, 0x55, f->bytes);
             random_row(x, K, 9);
-            quantize(&f->acts, 2, 0, x, K);
+            quantize(&f->acts, 2, 3, 0, x, 0, K);
             for (uint32_t j = 0; j < 32; j++)
                 x[place * 32 + j] = kinds[i / (K / 32)];
-            quantize(&f->acts, 3, 0, x, K);
+            quantize(&f->acts, 3, 4, 0, x, 0, K);
             for (uint32_t b = 0; b < K / 32; b++)
                 assert_memory_equal(qr_act_row(&f->acts, 3, b),
                                     b == place ? &zero : qr_act_row(&f->acts, 2, b), sizeof zero);
         }
     }
+}
+
+/* Goal: a range of rows is its rows one by one, wherever it begins and ends.
+ * Method: every range within two tiles, of one block to all, over dirty memory: equal memory. */
+static void a_range_is_its_rows(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *one_by_one = malloc(f->bytes);
+    float x[ROWS_N][K];
+    for (uint32_t row = 0; row < ROWS_N; row++)
+        random_row(x[row], K, row + 1);
+    for (size_t l = 0; l < 3; l++) {
+        qr_quantize_fn *quantize = kernel_of(levels[l]);
+        if (!quantize) continue;
+        for (uint32_t i = 0; i < ROWS_N * (ROWS_N + 1) * K / 32; i++) {
+            uint32_t begin = i % ROWS_N, end = i / ROWS_N % (ROWS_N + 1);
+            uint32_t n = i / ROWS_N / (ROWS_N + 1) * 32 + 32;
+            if (end <= begin) continue;
+            memset(f->acts.data, 0x55, f->bytes);
+            for (uint32_t row = begin; row < end; row++)
+                quantize(&f->acts, row, row + 1, K - n, x[row], K, n);
+            memcpy(one_by_one, f->acts.data, f->bytes);
+            memset(f->acts.data, 0x55, f->bytes);
+            quantize(&f->acts, begin, end, K - n, x[begin], K, n);
+            assert_memory_equal(one_by_one, f->acts.data, f->bytes);
+        }
+    }
+    free(one_by_one);
 }
 
 /* Goal: a row can be written in any pieces, in any order, without touching another.
@@ -211,15 +239,15 @@ static void pieces_and_order_do_not_matter(void **state)
         memset(f->acts.data, 0x55, f->bytes);
         for (uint32_t row = 0; row < ROWS_N; row++) {
             random_row(x, K, row + 1);
-            quantize(&f->acts, row, 0, x, K);
+            quantize(&f->acts, row, row + 1, 0, x, 0, K);
         }
         memcpy(first, f->acts.data, f->bytes);
         memset(f->acts.data, 0x55, f->bytes);
         for (uint32_t row = ROWS_N; row-- > 0;) {
             random_row(x, K, row + 1);
-            quantize(&f->acts, row, K - 32, x + K - 32, 32);
-            quantize(&f->acts, row, 32, x + 32, K - 64);
-            quantize(&f->acts, row, 0, x, 32);
+            quantize(&f->acts, row, row + 1, K - 32, x + K - 32, 0, 32);
+            quantize(&f->acts, row, row + 1, 32, x + 32, 0, K - 64);
+            quantize(&f->acts, row, row + 1, 0, x, 0, 32);
         }
         assert_memory_equal(first, f->acts.data, f->bytes);
     }
@@ -238,13 +266,13 @@ static void not_finite_harms_its_own_block_only(void **state)
         if (!quantize) continue;
         random_row(x, K, 5);
         for (uint32_t row = 0; row < 3; row++)
-            quantize(&f->acts, row, 0, x, K);
+            quantize(&f->acts, row, row + 1, 0, x, 0, K);
         before[0] = *qr_act_row(&f->acts, 0, 1);
         before[1] = *qr_act_row(&f->acts, 1, 0);
         before[2] = *qr_act_row(&f->acts, 2, 1);
         x[32] = NAN;
         x[40] = -INFINITY;
-        quantize(&f->acts, 1, 0, x, K);
+        quantize(&f->acts, 1, 2, 0, x, 0, K);
         assert_memory_equal(qr_act_row(&f->acts, 0, 1), &before[0], sizeof before[0]);
         assert_memory_equal(qr_act_row(&f->acts, 1, 0), &before[1], sizeof before[0]);
         assert_memory_equal(qr_act_row(&f->acts, 2, 1), &before[2], sizeof before[0]);
@@ -260,6 +288,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(fields_say_what_they_are, setup, teardown),
         cmocka_unit_test_setup_teardown(halves_round_to_even, setup, teardown),
         cmocka_unit_test_setup_teardown(blocks_outside_are_zero, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_range_is_its_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(pieces_and_order_do_not_matter, setup, teardown),
         cmocka_unit_test_setup_teardown(not_finite_harms_its_own_block_only, setup, teardown),
     };
