@@ -105,6 +105,13 @@ static QR_ARGMAX_FN(argmax_scalar)
     return best;
 }
 
+static QR_BEST_FN(best_scalar)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (x[i] > best->value || (x[i] == best->value && first + i < best->index))
+            *best = (struct qr_scored){x[i], first + i};
+}
+
 static QR_LOGSUMEXP_FN(logsumexp_scalar)
 {
     double lanes[LANES] = {0};
@@ -144,6 +151,7 @@ void qr_rows_init(struct qr_row_kernels *k, unsigned cpu_flags)
     k->gelu = gelu_scalar;
     k->add = add_scalar;
     k->argmax = argmax_scalar;
+    k->best = best_scalar;
     k->logsumexp = logsumexp_scalar;
     k->topk = topk_scalar;
 #if defined(__x86_64__)

@@ -9,6 +9,7 @@
 #ifndef QR_KERNELS_ROWS_H
 #define QR_KERNELS_ROWS_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,9 +49,22 @@ typedef QR_GELU_FN(qr_gelu_fn);
 #define QR_ADD_FN(name) void name(float *out, const float *x, uint32_t n)
 typedef QR_ADD_FN(qr_add_fn);
 
+struct qr_scored {
+    float value;
+    uint32_t index;
+};
+
 /* The index of the greatest value, the lowest of equals; NaN never wins (all NaN: 0). */
 #define QR_ARGMAX_FN(name) uint32_t name(const float *x, uint32_t n)
 typedef QR_ARGMAX_FN(qr_argmax_fn);
+
+/* Folds a piece of a row, its values [first, first + n), into the row's best so far.  Of pieces
+ * that make the row, in any order, the best is argmax's: a best that begins as QR_BEST_NONE, and
+ * still is it after nothing but NaN.  Two bests meet as a piece of one value.  n > 0 is any. */
+#define QR_BEST_FN(name)                                                                           \
+    void name(struct qr_scored *best, const float *x, uint32_t n, uint32_t first)
+typedef QR_BEST_FN(qr_best_fn);
+#define QR_BEST_NONE ((struct qr_scored){-INFINITY, UINT32_MAX})
 
 /* log(sum(exp(x))), in double after one f32 pass of exp(x - max) in lanes.  n is any. */
 #define QR_LOGSUMEXP_FN(name) float name(const float *x, uint32_t n)
@@ -58,10 +72,6 @@ typedef QR_LOGSUMEXP_FN(qr_logsumexp_fn);
 
 /* The k greatest values in descending order, equals by ascending index: their indices.  k <= n.
  * No sort of the whole row. heap: k pairs of scratch are inside out. */
-struct qr_scored {
-    float value;
-    uint32_t index;
-};
 #define QR_TOPK_FN(name) void name(const float *x, uint32_t n, uint32_t k, struct qr_scored *out)
 typedef QR_TOPK_FN(qr_topk_fn);
 
@@ -74,6 +84,7 @@ struct qr_row_kernels {
     qr_gelu_fn *gelu;
     qr_add_fn *add;
     qr_argmax_fn *argmax;
+    qr_best_fn *best;
     qr_logsumexp_fn *logsumexp;
     qr_topk_fn *topk;
 };

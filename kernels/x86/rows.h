@@ -16,6 +16,7 @@ QR_SWIGLU_FN(qr_swiglu_avx2);
 QR_GELU_FN(qr_gelu_avx2);
 QR_ADD_FN(qr_add_avx2);
 QR_ARGMAX_FN(qr_argmax_avx2);
+QR_BEST_FN(qr_best_avx2);
 QR_LOGSUMEXP_FN(qr_logsumexp_avx2);
 QR_TOPK_FN(qr_topk_avx2);
 
@@ -27,6 +28,7 @@ QR_SWIGLU_FN(qr_swiglu_avx512);
 QR_GELU_FN(qr_gelu_avx512);
 QR_ADD_FN(qr_add_avx512);
 QR_ARGMAX_FN(qr_argmax_avx512);
+QR_BEST_FN(qr_best_avx512);
 QR_LOGSUMEXP_FN(qr_logsumexp_avx512);
 QR_TOPK_FN(qr_topk_avx512);
 
@@ -41,6 +43,7 @@ static inline void rows_init_x86(struct qr_row_kernels *k, unsigned flags)
     k->gelu = qr_gelu_avx2;
     k->add = qr_add_avx2;
     k->argmax = qr_argmax_avx2;
+    k->best = qr_best_avx2;
     k->logsumexp = qr_logsumexp_avx2;
     k->topk = qr_topk_avx2;
 
@@ -53,6 +56,7 @@ static inline void rows_init_x86(struct qr_row_kernels *k, unsigned flags)
     k->gelu = qr_gelu_avx512;
     k->add = qr_add_avx512;
     k->argmax = qr_argmax_avx512;
+    k->best = qr_best_avx512;
     k->logsumexp = qr_logsumexp_avx512;
     k->topk = qr_topk_avx512;
 }

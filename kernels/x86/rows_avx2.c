@@ -210,6 +210,26 @@ QR_ARGMAX_FN(qr_argmax_avx2)
     return 0;
 }
 
+/* Nearly every piece ends at the first compares: a row of random order finds a better one in its
+ * n-th piece once in n. */
+QR_BEST_FN(qr_best_avx2)
+{
+    const __m256 value = _mm256_set1_ps(best->value);
+    __m256 reach = _mm256_setzero_ps();
+    uint32_t i = 0;
+    uint32_t at;
+
+    for (; i + VECTOR <= n; i += VECTOR)
+        reach = _mm256_or_ps(reach, _mm256_cmp_ps(_mm256_loadu_ps(x + i), value, _CMP_GE_OQ));
+    bool any = _mm256_movemask_ps(reach) != 0;
+    for (; i < n; i++)
+        any |= x[i] >= best->value;
+    if (!any) return;
+    at = qr_argmax_avx2(x, n);
+    if (x[at] > best->value || first + at < best->index)
+        *best = (struct qr_scored){x[at], first + at};
+}
+
 INLINE void add_exps(__m256d sum[4], const float *x, float max)
 {
     for (uint32_t j = 0; j < 2; j++) {

@@ -208,6 +208,26 @@ QR_ARGMAX_FN(qr_argmax_avx512)
     return 0;
 }
 
+/* Nearly every piece ends at the first compares: a row of random order finds a better one in its
+ * n-th piece once in n. */
+QR_BEST_FN(qr_best_avx512)
+{
+    const __m512 value = _mm512_set1_ps(best->value);
+    __mmask16 reach = 0;
+    uint32_t at;
+
+    for (uint32_t i = 0; i < n; i += LANES) {
+        const __mmask16 left = lanes_left(i, n);
+
+        reach |=
+            _mm512_mask_cmp_ps_mask(left, _mm512_maskz_loadu_ps(left, x + i), value, _CMP_GE_OQ);
+    }
+    if (!reach) return;
+    at = qr_argmax_avx512(x, n);
+    if (x[at] > best->value || first + at < best->index)
+        *best = (struct qr_scored){x[at], first + at};
+}
+
 QR_LOGSUMEXP_FN(qr_logsumexp_avx512)
 {
     const float max = row_max(x, n);

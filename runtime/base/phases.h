@@ -5,6 +5,9 @@
  * one. Of a phase's time the part spent waiting for other threads' pieces is counted by itself:
  * what that is more than nothing is work badly shared out, or a core that was lost.
  *
+ * The best token of a plainly greedy row is found in the output head's phase, where its logits are;
+ * sampling is what is done with rows of logits that were written.
+ *
  * Off until asked for: a clock read a phase is half a percent of a step of one row.
  *
  * Thread: the engine's.   Memory: the caller's. */

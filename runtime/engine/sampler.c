@@ -325,6 +325,22 @@ void qr_sample(const struct qr_row_kernels *kernels, const struct qr_sampler_scr
     add_logprobs(kernels, scratch, sampling, logits, vocab_n, choice);
 }
 
+bool qr_sample_plainly_greedy(const struct qr_sampling *sampling, const struct qr_banned *banned,
+                              uint32_t banned_n)
+{
+    for (uint32_t b = 0; b < banned_n; b++)
+        if (banned[b].ids_n) return false;
+    return sampling->temperature < QR_GREEDY_BELOW && sampling->logprobs < 0 &&
+           !qr_penalties_any(&sampling->penalties);
+}
+
+void qr_sample_best(uint32_t best, struct qr_choice *choice)
+{
+    choice->token = (int32_t)best;
+    choice->logprob = NAN;
+    choice->top_n = 0;
+}
+
 void qr_score(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
               const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
               int32_t token, struct qr_choice *choice)

@@ -11,6 +11,11 @@
  * All three keep a beginning of the tokens in descending order; it is selected, not sorted.
  * Logprobs are the model's own: the log-softmax of the row as it came (vLLM's raw_logprobs).
  *
+ * A row is plainly greedy when its token is the greatest logit of the row as it came and no logprob
+ * is asked for.  Such a row's logits need not exist: who computes them asks
+ * qr_sample_plainly_greedy first, and may then keep the best token alone and give it to
+ * qr_sample_best.
+ *
  * The draw comes from a counter (Philox4x32-10, Salmon et al. 2011) keyed by the seed and the
  * token's index, never from a shared state; a row's result depends on that row and its request
  * alone.
@@ -19,6 +24,7 @@
 #ifndef QR_ENGINE_SAMPLER_H
 #define QR_ENGINE_SAMPLER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -66,6 +72,14 @@ void qr_sample(const struct qr_row_kernels *kernels, const struct qr_sampler_scr
                const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
                const struct qr_known *known, const struct qr_banned *banned, uint32_t banned_n,
                struct qr_choice *choice);
+
+/* Whether nothing but the best of the row's logits can matter to qr_sample: no penalty, no ban, no
+ * draw and no logprob. */
+bool qr_sample_plainly_greedy(const struct qr_sampling *sampling, const struct qr_banned *banned,
+                              uint32_t banned_n);
+
+/* What qr_sample makes of such a row, from argmax over its logits. */
+void qr_sample_best(uint32_t best, struct qr_choice *choice);
 
 /* Logprobs of a token that is given: a prompt's. */
 void qr_score(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,

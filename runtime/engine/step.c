@@ -9,8 +9,7 @@
 /* Rows of a step, while the team samples them. */
 struct sampling {
     quire_engine *e;
-    const float *logits;
-    size_t stride;
+    struct qr_logits_row rows[QR_LOGITS_ROWS];
 };
 
 static bool scores_prompt(const struct qr_request *r)
@@ -67,37 +66,54 @@ static uint32_t banned_now(const quire_engine *e, const struct qr_request *r,
     return 2;
 }
 
+/* Whether of the row that the draw is made of only the best token is wanted. */
+static bool wants_best_only(const quire_engine *e, const struct qr_step_draw *draw)
+{
+    const struct qr_request *r = draw->request;
+    struct qr_banned banned[2];
+
+    if (draw->prompt_index) return false;
+    uint32_t banned_n = banned_now(e, r, banned);
+    return qr_sample_plainly_greedy(&r->sampling, banned, banned_n);
+}
+
+static void sample_row(const quire_engine *e, const struct qr_sampler_scratch *scratch,
+                       const struct qr_logits_row *row, struct qr_step_draw *draw)
+{
+    const struct qr_row_kernels *kernels = &e->model->kernels.rows;
+    const struct qr_request *r = draw->request;
+    uint32_t vocab_n = qr_model_shape(e->model->weights)->vocab_n;
+    struct qr_sampling sampling = r->sampling;
+    struct qr_banned banned[2];
+
+    if (row->best_only) {
+        qr_sample_best(row->best, &draw->choice);
+    } else if (draw->prompt_index) {
+        if (sampling.logprobs < 0) sampling.logprobs = 0;
+        qr_score(kernels, scratch, &sampling, row->logits, vocab_n, r->prompt[draw->prompt_index],
+                 &draw->choice);
+    } else {
+        const struct qr_known known = {r->prompt, r->prompt_n, r->prompt_n + r->generated_n};
+        uint32_t banned_n = banned_now(e, r, banned);
+        qr_sample(kernels, scratch, &sampling, row->logits, vocab_n, &known, banned, banned_n,
+                  &draw->choice);
+    }
+}
+
 static void sample_rows(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     const struct sampling *s = work;
-    quire_engine *e = s->e;
-    const struct qr_row_kernels *kernels = &e->model->kernels.rows;
-    const struct qr_sampler_scratch *scratch = &e->scratch[thread];
-    uint32_t vocab_n = qr_model_shape(e->model->weights)->vocab_n;
 
     for (uint32_t i = begin; i < end; i++) {
-        struct qr_step_draw *draw = &e->step.draws[i];
-        const struct qr_request *r = draw->request;
-        const float *logits = s->logits + draw->output * s->stride;
-        struct qr_sampling sampling = r->sampling;
-        struct qr_banned banned[2];
-
-        if (draw->prompt_index) {
-            if (sampling.logprobs < 0) sampling.logprobs = 0;
-            qr_score(kernels, scratch, &sampling, logits, vocab_n, r->prompt[draw->prompt_index],
-                     &draw->choice);
-        } else {
-            const struct qr_known known = {r->prompt, r->prompt_n, r->prompt_n + r->generated_n};
-            uint32_t banned_n = banned_now(e, r, banned);
-            qr_sample(kernels, scratch, &sampling, logits, vocab_n, &known, banned, banned_n,
-                      &draw->choice);
-        }
+        struct qr_step_draw *draw = &s->e->step.draws[i];
+        sample_row(s->e, &s->e->scratch[thread], &s->rows[draw->output], draw);
     }
 }
 
 /* The choices to be made of a group of rows.  A score is the same for all that share the prompt; a
- * token is drawn for each, and from then on they go different ways. */
-static uint32_t list_draws(quire_engine *e, uint32_t first, uint32_t n)
+ * token is drawn for each, and from then on they go different ways.  A row's logits are asked for
+ * where one of them needs more than its best token. */
+static uint32_t list_draws(quire_engine *e, uint32_t first, uint32_t n, struct qr_logits_row *rows)
 {
     uint32_t draws_n = 0;
 
@@ -105,15 +121,31 @@ static uint32_t list_draws(quire_engine *e, uint32_t first, uint32_t n)
         const struct qr_output *output = &e->step.meaning[first + i];
         struct qr_request *r = output->request;
 
+        rows[i].best_only = true;
         do {
             assert(draws_n < QR_LOGITS_ROWS + e->limits.running_max);
-            e->step.draws[draws_n].request = r;
-            e->step.draws[draws_n].output = i;
-            e->step.draws[draws_n++].prompt_index = output->prompt_index;
+            struct qr_step_draw *draw = &e->step.draws[draws_n++];
+            draw->request = r;
+            draw->output = i;
+            draw->prompt_index = output->prompt_index;
+            rows[i].best_only &= wants_best_only(e, draw);
             r = r->attached;
         } while (r && !output->prompt_index);
     }
     return draws_n;
+}
+
+/* Rows that are copied out of a thread's cache cost more than rows that go straight to memory, so a
+ * few plainly greedy ones among others go there too: what they are asked for changes no bit. */
+static void spare_logits(struct qr_logits_row *rows, uint32_t n)
+{
+    uint32_t best_n = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        best_n += rows[i].best_only;
+    if (4 * best_n >= 3 * n) return;
+    for (uint32_t i = 0; i < n; i++)
+        rows[i].best_only = false;
 }
 
 /* An attached sequence that has ended is forked no more. */
@@ -176,10 +208,11 @@ static void compute(quire_engine *e, const struct qr_step *step)
     for (uint32_t first = 0; first < step->outputs_n; first += QR_LOGITS_ROWS) {
         uint32_t left = step->outputs_n - first;
         uint32_t n = left < QR_LOGITS_ROWS ? left : QR_LOGITS_ROWS;
-        uint32_t draws_n = list_draws(e, first, n);
         struct sampling s = {.e = e};
+        uint32_t draws_n = list_draws(e, first, n, s.rows);
 
-        s.logits = qr_pass_logits(e->pass, first, n, &s.stride);
+        spare_logits(s.rows, n);
+        qr_pass_logits(e->pass, first, n, s.rows);
         e->now_ns = qr_clock_ns();
         e->times.model_ns += e->now_ns - begin;
         qr_phases_enter(&e->phases, QR_PHASE_SAMPLE);

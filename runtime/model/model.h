@@ -98,8 +98,15 @@ void qr_pass_destroy(struct qr_pass *pass); /* NULL is allowed */
  * each output row. */
 void qr_pass_forward(struct qr_pass *pass, const struct qr_step *step);
 
-/* Logits of outputs [first, first + n) of the last forward, n at most QR_LOGITS_ROWS:
- * [n][vocab_n] with stride *stride, good until the next call into the pass. */
-float *qr_pass_logits(struct qr_pass *pass, uint32_t first, uint32_t n, size_t *stride);
+/* What is asked of an output row, and what came of it. */
+struct qr_logits_row {
+    bool best_only;      /* asked: which is the greatest, so that the others never reach memory */
+    uint32_t best;       /* of such a row: what argmax over its logits gives */
+    const float *logits; /* of any other: [vocab_n], good until the next call into the pass */
+};
+
+/* Runs the head over outputs [first, first + n) of the last forward, n at most QR_LOGITS_ROWS.  A
+ * row's bits do not depend on what is asked of it or of the others. */
+void qr_pass_logits(struct qr_pass *pass, uint32_t first, uint32_t n, struct qr_logits_row *rows);
 
 #endif

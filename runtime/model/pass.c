@@ -76,8 +76,9 @@ static size_t scratch_bytes(const struct qr_pass *p)
 {
     const struct qr_model_shape *s = &p->model->shape;
     size_t bytes = s->width * sizeof(float);
-    size_t other[2] = {qr_attention_scratch_bytes(),
-                       2 * (size_t)QR_GATE_ROWS * QR_GATE_N * sizeof(float)};
+    size_t other[3] = {qr_attention_scratch_bytes(),
+                       2 * (size_t)QR_GATE_ROWS * QR_GATE_N * sizeof(float),
+                       (size_t)QR_LOGITS_ROWS * QR_HEAD_STRIDE * sizeof(float)};
 
     for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++)
         if (other[i] > bytes) bytes = other[i];
@@ -102,6 +103,7 @@ static void lay_out(struct qr_pass *p, struct layout *l)
     p->sines = place_rows(l, rows_n, s->rotary_n / 2);
     p->states = place_rows(l, rows_n, s->width);
     p->logits = place_rows(l, QR_LOGITS_ROWS, s->vocab_n);
+    p->bests = place(l, (size_t)p->threads_n * QR_LOGITS_ROWS, sizeof(p->bests[0]));
     p->tiles = place(l, 2 * rows_n, sizeof(p->tiles[0]));
     p->blocks = place(l, qr_pass_spread_items(p) + 1, sizeof(p->blocks[0]));
     p->partials = place(l, 1, qr_pass_partials_bytes(p));
@@ -185,16 +187,22 @@ void qr_pass_forward(struct qr_pass *p, const struct qr_step *step)
     p->step = NULL;
 }
 
-float *qr_pass_logits(struct qr_pass *p, uint32_t first, uint32_t n, size_t *stride)
+void qr_pass_logits(struct qr_pass *p, uint32_t first, uint32_t n, struct qr_logits_row *rows)
 {
     struct qr_inputs in = p->normed;
+    uint32_t best_n = 0;
 
     assert(n > 0 && n <= QR_LOGITS_ROWS);
     assert(first < p->outputs_n && n <= p->outputs_n - first);
     in.floats = qr_row(&p->states, first);
     in.stride = p->states.stride;
     if (!p->model->head.is_float) qr_pass_quantize(p, &in, n);
-    qr_pass_head(p, &in, n);
-    *stride = p->logits.stride;
-    return p->logits.data;
+    for (uint32_t i = 0; i < n; i++) {
+        best_n += rows[i].best_only;
+        rows[i].logits = rows[i].best_only ? NULL : qr_row(&p->logits, i);
+    }
+    if (best_n)
+        qr_pass_head_best(p, &in, n, rows);
+    else
+        qr_pass_head(p, &in, n);
 }

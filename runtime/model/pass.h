@@ -62,11 +62,12 @@ struct qr_pass {
     struct qr_inputs hidden;   /* [rows_max][ffn_width] */
     struct qr_rows cosines;    /* [rows_max][rotary_n / 2], each row at its own position */
     struct qr_rows sines;
-    struct qr_rows states; /* [rows_max][width]: the last forward's outputs, normed */
-    struct qr_rows logits; /* [QR_LOGITS_ROWS][vocab_n] */
-    struct qr_tile *tiles; /* [2 * rows_max] */
-    uint32_t *blocks;      /* [items + 1]: each item's first block among all, when spread */
-    uint8_t *partials;     /* a place for every block of every item, when spread */
+    struct qr_rows states;   /* [rows_max][width]: the last forward's outputs, normed */
+    struct qr_rows logits;   /* [QR_LOGITS_ROWS][vocab_n] */
+    struct qr_scored *bests; /* [threads_n][QR_LOGITS_ROWS]: of what each thread saw of a row */
+    struct qr_tile *tiles;   /* [2 * rows_max] */
+    uint32_t *blocks;        /* [items + 1]: each item's first block among all, when spread */
+    uint8_t *partials;       /* a place for every block of every item, when spread */
     size_t partial_bytes;
     struct qr_shared shared;
     uint8_t *scratch; /* [threads_n][scratch_bytes] */
@@ -85,6 +86,11 @@ struct qr_pass {
  * activations: 128 rows of 2 x 32 are 32 KB, about a first-level cache. */
 #define QR_GATE_ROWS 128u
 #define QR_GATE_N    32u
+
+/* Outputs of the head that a thread holds of all rows before they are looked at: 64 rows of
+ * QR_HEAD_N are 32 KB.  The stride is an odd number of cache lines, as a row's. */
+#define QR_HEAD_N      128u
+#define QR_HEAD_STRIDE (QR_HEAD_N + 16u)
 
 static inline float *qr_row(const struct qr_rows *rows, uint32_t row)
 {
@@ -141,6 +147,12 @@ void qr_pass_gate_up(struct qr_pass *p, const struct qr_layer *layer);
 void qr_pass_up(struct qr_pass *p, const struct qr_layer *layer);
 /* logits of rows_n rows of in. */
 void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n);
+
+/* ---- head.c ---- */
+
+/* The same, but that rows whose best token is all that is asked for get that and no logits. */
+void qr_pass_head_best(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n,
+                       struct qr_logits_row *rows);
 
 /* ---- attend.c, cascade.c ---- */
 

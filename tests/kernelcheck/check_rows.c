@@ -166,6 +166,39 @@ static bool argmax_is_equal(const struct row_case *c)
     return false;
 }
 
+/* Pieces of any lengths in a random order of their own: from its middle to the end, then the rest.
+ */
+static void best_of_pieces(const struct qr_row_kernels *k, const struct row_case *c, uint32_t seed,
+                           struct qr_scored *best)
+{
+    struct kc_random r = {.state = seed};
+    uint32_t turn = kc_random_u32(&r) % c->n;
+
+    *best = QR_BEST_NONE;
+    for (uint32_t done = 0, n; done < c->n; done += n) {
+        uint32_t at = (turn + done) % c->n, left = at < turn ? turn - at : c->n - at;
+
+        n = 1 + kc_random_u32(&r) % 150;
+        if (n > left) n = left;
+        k->best(best, c->b->x + at, n, at);
+    }
+}
+
+static bool best_is_equal(const struct row_case *c)
+{
+    struct qr_scored got, want;
+    uint32_t argmax = c->scalar->argmax(c->b->x, c->n);
+
+    best_of_pieces(c->k, c, c->round, &got);
+    best_of_pieces(c->scalar, c, c->round, &want);
+    if (got.index == want.index && memcmp(&got.value, &want.value, sizeof got.value) == 0 &&
+        (want.index == argmax || (want.index == QR_BEST_NONE.index && argmax == 0)))
+        return true;
+    snprintf(c->message, c->size, "best: n %u: %u (%.9g), scalar %u (%.9g), argmax %u", c->n,
+             got.index, (double)got.value, want.index, (double)want.value, argmax);
+    return false;
+}
+
 static bool logsumexp_is_equal(const struct row_case *c)
 {
     c->b->got[0] = c->k->logsumexp(c->b->x, c->n);
@@ -204,6 +237,7 @@ ROW_CHECK(swiglu, ROW_LENGTHS(4))
 ROW_CHECK(gelu, ROW_LENGTHS(4))
 ROW_CHECK(add, ROW_LENGTHS(4))
 ROW_CHECK(argmax, ANY_LENGTHS(40))
+ROW_CHECK(best, ANY_LENGTHS(40))
 ROW_CHECK(logsumexp, ANY_LENGTHS(8))
 ROW_CHECK(topk, ANY_LENGTHS(16))
 
@@ -328,6 +362,20 @@ static void run_argmax(void *work, uint32_t begin, uint32_t end, uint32_t thread
         w->out[r] = (float)w->k->rows.argmax(w->x + r * w->n, w->n);
 }
 
+/* In the pieces in which the head makes a row. */
+static void run_best(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct row_work *w = work;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++) {
+        struct qr_scored best = QR_BEST_NONE;
+        for (uint32_t at = 0; at < w->n; at += 128)
+            w->k->rows.best(&best, w->x + r * w->n + at, 128, at);
+        w->out[r] = (float)best.index;
+    }
+}
+
 static void run_logsumexp(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     struct row_work *w = work;
@@ -426,6 +474,11 @@ static void bench_argmax(struct kc_bench *b)
     time_rows(b, "argmax", run_argmax, 49152, 0, 1);
 }
 
+static void bench_best(struct kc_bench *b)
+{
+    time_rows(b, "best", run_best, 49152, 0, 1);
+}
+
 static void bench_logsumexp(struct kc_bench *b)
 {
     time_rows(b, "logsumexp", run_logsumexp, 49152, 0, 1);
@@ -455,5 +508,6 @@ ROW_SUITE(swiglu);
 ROW_SUITE(gelu);
 ROW_SUITE(add);
 ROW_SUITE(argmax);
+ROW_SUITE(best);
 ROW_SUITE(logsumexp);
 ROW_SUITE(topk);

@@ -69,6 +69,6 @@ extern const struct kc_suite kc_gemm_q4_0, kc_gemm_q4_1, kc_gemm_q5_0, kc_gemm_q
     kc_gemm_iq4_xs;
 extern const struct kc_suite kc_attention, kc_gemm_float;
 extern const struct kc_suite kc_rms_norm, kc_layer_norm, kc_rope, kc_rope_halves, kc_swiglu,
-    kc_gelu, kc_add, kc_argmax, kc_logsumexp, kc_topk;
+    kc_gelu, kc_add, kc_argmax, kc_best, kc_logsumexp, kc_topk;
 
 #endif

@@ -15,11 +15,11 @@
 #include "runtime/base/memory.h"
 
 static const struct kc_suite *const suites[] = {
-    &kc_quantize,  &kc_gemm_q4_0,   &kc_gemm_q4_1,   &kc_gemm_q5_0,   &kc_gemm_q5_1,
-    &kc_gemm_q8_0, &kc_gemm_iq4_nl, &kc_gemm_q2_k,   &kc_gemm_q3_k,   &kc_gemm_q4_k,
-    &kc_gemm_q5_k, &kc_gemm_q6_k,   &kc_gemm_iq4_xs, &kc_attention,   &kc_gemm_float,
-    &kc_rms_norm,  &kc_layer_norm,  &kc_rope,        &kc_rope_halves, &kc_swiglu,
-    &kc_gelu,      &kc_add,         &kc_argmax,      &kc_logsumexp,   &kc_topk,
+    &kc_quantize,    &kc_gemm_q4_0, &kc_gemm_q4_1,  &kc_gemm_q5_0, &kc_gemm_q5_1,  &kc_gemm_q8_0,
+    &kc_gemm_iq4_nl, &kc_gemm_q2_k, &kc_gemm_q3_k,  &kc_gemm_q4_k, &kc_gemm_q5_k,  &kc_gemm_q6_k,
+    &kc_gemm_iq4_xs, &kc_attention, &kc_gemm_float, &kc_rms_norm,  &kc_layer_norm, &kc_rope,
+    &kc_rope_halves, &kc_swiglu,    &kc_gelu,       &kc_add,       &kc_argmax,     &kc_best,
+    &kc_logsumexp,   &kc_topk,
 };
 #define SUITES_N (sizeof suites / sizeof suites[0])
 

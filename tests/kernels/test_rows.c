@@ -307,6 +307,59 @@ static void argmax_takes_the_first_of_equals(void **state)
     }
 }
 
+/* The best of x's pieces of `piece` values, forwards or backwards. */
+static struct qr_scored best_of(const struct qr_row_kernels *k, const float *x, uint32_t n,
+                                uint32_t piece, bool backwards)
+{
+    struct qr_scored best = QR_BEST_NONE;
+    uint32_t pieces_n = (n + piece - 1) / piece;
+
+    for (uint32_t i = 0; i < pieces_n; i++) {
+        uint32_t at = (backwards ? pieces_n - 1 - i : i) * piece;
+        k->best(&best, x + at, n - at < piece ? n - at : piece, at);
+    }
+    return best;
+}
+
+/* Goal: best is argmax by pieces, in any order: the first of equals, never NaN.
+ * Method: the greatest at each place of rows of many lengths, once more behind it, NaN around; rows
+ * of NaN, of -infinity and of both zeros by name. */
+static void best_is_argmax_by_pieces(void **state)
+{
+    static const uint32_t pieces[] = {1, 7, 8, 16, 33, 128};
+    float x[70];
+    struct qr_row_kernels k;
+
+    (void)state;
+    for (size_t i = 0; i < 12 * LEVELS_N; i++) {
+        uint32_t piece = pieces[i % 6];
+        bool backwards = i / 6 % 2;
+
+        if (!take_level(i / 12, &k)) continue;
+        for (uint32_t n = 1; n <= 70; n++) {
+            for (uint32_t at = 0; at < n; at++) {
+                for (uint32_t j = 0; j < n; j++)
+                    x[j] = j % 5 == 1 ? NAN : -2.0f;
+                x[at] = -1.0f;
+                x[n - 1] = -1.0f;
+                struct qr_scored best = best_of(&k, x, n, piece, backwards);
+                assert_int_equal(best.index, at);
+                assert_true(best.value == -1.0f);
+            }
+        }
+        for (uint32_t j = 0; j < 70; j++)
+            x[j] = NAN;
+        assert_int_equal(best_of(&k, x, 70, piece, backwards).index, UINT32_MAX);
+        x[33] = x[65] = -INFINITY;
+        assert_int_equal(best_of(&k, x, 70, piece, backwards).index, 33);
+        x[21] = 0.0f;
+        x[20] = x[60] = -0.0f;
+        assert_int_equal(best_of(&k, x, 70, piece, backwards).index, 20);
+        x[66] = INFINITY;
+        assert_int_equal(best_of(&k, x, 70, piece, backwards).index, 66);
+    }
+}
+
 /* Goal: logsumexp is exact to a float's rounding, for logits of any size.
  * Method: against double, shifted far up and down, every kind of end. */
 static void logsumexp_is_what_it_says(void **state)
@@ -396,6 +449,7 @@ int main(void)
         cmocka_unit_test(gelu_is_the_tanh_form),
         cmocka_unit_test(add_adds),
         cmocka_unit_test(argmax_takes_the_first_of_equals),
+        cmocka_unit_test(best_is_argmax_by_pieces),
         cmocka_unit_test(logsumexp_is_what_it_says),
         cmocka_unit_test(topk_is_the_head_of_a_sort),
     };

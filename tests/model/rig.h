@@ -134,10 +134,10 @@ static inline void rig_take_logits(struct rig *r, uint32_t n, float *logits)
 {
     for (uint32_t first = 0; first < n; first += QR_LOGITS_ROWS) {
         uint32_t some = n - first < QR_LOGITS_ROWS ? n - first : QR_LOGITS_ROWS;
-        size_t stride;
-        const float *from = qr_pass_logits(r->pass, first, some, &stride);
+        struct qr_logits_row rows[QR_LOGITS_ROWS] = {0};
+        qr_pass_logits(r->pass, first, some, rows);
         for (uint32_t i = 0; i < some; i++)
-            memcpy(logits + (size_t)(first + i) * r->vocab_n, from + i * stride,
+            memcpy(logits + (size_t)(first + i) * r->vocab_n, rows[i].logits,
                    r->vocab_n * sizeof(float));
     }
 }

@@ -130,7 +130,7 @@ static void same_bits_where_few_rows_are_asked_for(void **state)
     const struct rig_settings settings = {.path = TINY, .threads_n = 2, .kv_type = QR_KV_F16};
     const uint32_t outputs[2] = {3, 29};
     struct rig r;
-    size_t stride;
+    struct qr_logits_row rows[2] = {0};
 
     (void)state;
     rig_open(&r, &settings);
@@ -147,11 +147,11 @@ static void same_bits_where_few_rows_are_asked_for(void **state)
                            .outputs = outputs,
                            .outputs_n = 2};
     qr_pass_forward(r.pass, &step);
-    const float *logits = qr_pass_logits(r.pass, 0, 2, &stride);
-    among_expect_same(expected + 3 * r.vocab_n, logits, 1, r.vocab_n, "row 3 of two");
-    among_expect_same(expected + 29 * r.vocab_n, logits + stride, 1, r.vocab_n, "row 29 of two");
-    logits = qr_pass_logits(r.pass, 1, 1, &stride);
-    among_expect_same(expected + 29 * r.vocab_n, logits, 1, r.vocab_n, "row 29 by itself");
+    qr_pass_logits(r.pass, 0, 2, rows);
+    among_expect_same(expected + 3 * r.vocab_n, rows[0].logits, 1, r.vocab_n, "row 3 of two");
+    among_expect_same(expected + 29 * r.vocab_n, rows[1].logits, 1, r.vocab_n, "row 29 of two");
+    qr_pass_logits(r.pass, 1, 1, rows);
+    among_expect_same(expected + 29 * r.vocab_n, rows[0].logits, 1, r.vocab_n, "row 29 by itself");
 
     seq = (struct qr_step_seq){.rows_n = TOKENS - 41, .position = 40, .pages = rig_pages(&r, 0)};
     step =

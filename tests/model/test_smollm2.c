@@ -89,7 +89,6 @@ static void logprobs_in_one_pass(struct rig *r, const int32_t *ids, uint32_t n, 
     struct qr_step_seq seq = {.rows_n = n, .pages = rig_pages(r, 0)};
     struct qr_step step = {
         .tokens = ids, .rows_n = n, .seqs = &seq, .seqs_n = 1, .outputs = outputs, .outputs_n = n};
-    size_t stride;
 
     assert_non_null(outputs);
     for (uint32_t i = 0; i < n; i++)
@@ -97,9 +96,10 @@ static void logprobs_in_one_pass(struct rig *r, const int32_t *ids, uint32_t n, 
     qr_pass_forward(r->pass, &step);
     for (uint32_t first = 0; first < n; first += QR_LOGITS_ROWS) {
         uint32_t some = n - first < QR_LOGITS_ROWS ? n - first : QR_LOGITS_ROWS;
-        const float *logits = qr_pass_logits(r->pass, first, some, &stride);
+        struct qr_logits_row rows[QR_LOGITS_ROWS] = {0};
+        qr_pass_logits(r->pass, first, some, rows);
         for (uint32_t i = 0; i < some && first + i + 1 < n; i++) {
-            const float *row = logits + i * stride;
+            const float *row = rows[i].logits;
             logprobs[first + i + 1] =
                 (double)row[ids[first + i + 1]] - golden_logsumexp(row, r->vocab_n);
         }
