@@ -118,6 +118,7 @@ struct qr_attention_shared {
     uint32_t rows_n;       /* rows_n * group_n is at most QR_ATTENTION_QUERIES */
     uint32_t group_n;
     void *scratch;
+    const uint8_t *const *next; /* as in qr_attention_rows */
 };
 #define QR_ATTEND_SHARED_FN(name)                                                                  \
     void name(const struct qr_kv_view *kv, const struct qr_attention_shared *a,                    \

@@ -383,6 +383,7 @@ static void attend_shared(const struct qr_kv_view *kv, const struct qr_attention
                            .rows_n = a->rows_n,
                            .end = end,
                            .group_n = a->group_n,
+                           .next = a->next,
                            .queries_n = a->rows_n * a->group_n,
                            .tile_n = tile_queries(a->rows_n * a->group_n)};
     struct block b;

@@ -71,6 +71,25 @@ static void arrange(struct qr_pass *p)
     p->spread = is_spread(p);
     p->shared.chunks_n = 0;
     if (!p->spread) qr_pass_share(p);
+    p->shared.alone_n = 0;
+    for (uint32_t i = 0; i < p->tiles_n; i++) {
+        uint32_t tile = p->tiled ? p->tiles_n - 1 - i : i;
+        if (p->tiles[tile].summed_n == 0) p->shared.alone[p->shared.alone_n++] = tile;
+    }
+}
+
+/* Items of tiles that are in no chunk. */
+static uint32_t alone_items(const struct qr_pass *p)
+{
+    return p->shared.alone_n * p->model->shape.kv_heads_n;
+}
+
+static const struct qr_tile *alone_of(const struct qr_pass *p, uint32_t item, uint32_t *head)
+{
+    const uint32_t heads_n = p->model->shape.kv_heads_n;
+
+    *head = item % heads_n;
+    return &p->tiles[p->shared.alone[item / heads_n]];
 }
 
 void qr_pass_tile(struct qr_pass *p)
@@ -158,12 +177,10 @@ static const float *queries_of(const struct qr_pass *p, const struct qr_tile *ti
     return qr_row(&p->qkv, tile->row) + (size_t)head * group_n(s) * s->head_dim;
 }
 
-/* Where a tile's row leaves the sum of the blocks that it shares. */
-static void *shared_partial(const struct qr_pass *p, const struct qr_tile *tile, uint32_t head)
+/* Where a thread leaves the sum of the blocks that row i of its chunk shares. */
+static void *shared_partial(const struct qr_pass *p, uint32_t thread, uint32_t i)
 {
-    size_t place = (size_t)tile->partial * p->model->shape.kv_heads_n + head;
-
-    return p->shared.partials + place * p->partial_bytes;
+    return p->shared.partials + ((size_t)thread * qr_pass_chunk_rows(p) + i) * p->partial_bytes;
 }
 
 static struct qr_attention_rows rows_of(const struct qr_pass *p, const struct qr_tile *tile,
@@ -182,8 +199,6 @@ static struct qr_attention_rows rows_of(const struct qr_pass *p, const struct qr
         .group_n = group_n(s),
         .window = s->sliding_window,
         .scratch = qr_pass_scratch(p, thread),
-        .summed_n = tile->summed_n,
-        .partial = tile->summed_n ? shared_partial(p, tile, head) : NULL,
     };
 }
 
@@ -213,8 +228,65 @@ static void store_items(void *work, uint32_t begin, uint32_t end, uint32_t threa
     }
 }
 
-/* An item is (chunk, KV head).  Its rows share ever fewer blocks: after those that the last ones
- * share too these leave, and the others go on. */
+/* The last of n panels again, to the end of the list.  False: there is none. */
+static bool fill_up(const uint8_t *panels[QR_ATTENTION_AHEAD], uint32_t n)
+{
+    for (uint32_t i = n; i > 0 && i < QR_ATTENTION_AHEAD; i++)
+        panels[i] = panels[i - 1];
+    return n > 0;
+}
+
+/* The panels that items of tiles from `item` on read first: into which they put, then as they
+ * attend.  Most likely they are this thread's too; a hint costs little where they are not.  False:
+ * no more items. */
+static bool panels_of(const struct attend_work *w, uint32_t item,
+                      const uint8_t *panels[QR_ATTENTION_AHEAD])
+{
+    const uint32_t window = w->p->model->shape.sliding_window;
+    uint32_t n = 0;
+    uint32_t head;
+
+    for (; item < alone_items(w->p) && n < QR_ATTENTION_AHEAD; item++) {
+        const struct qr_tile *tile = alone_of(w->p, item, &head);
+        struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
+        if (w->store) panels[n++] = qr_attention_written(&view, tile->position);
+        n += qr_attention_first(&view, tile->position, window, 0, panels + n,
+                                QR_ATTENTION_AHEAD - n);
+    }
+    return fill_up(panels, n);
+}
+
+static void attend_alone(const struct attend_work *w, uint32_t item, uint32_t thread)
+{
+    const uint8_t *next[QR_ATTENTION_AHEAD];
+    uint32_t head;
+    const struct qr_tile *tile = alone_of(w->p, item, &head);
+    struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
+    struct qr_attention_rows rows = rows_of(w->p, tile, head, thread);
+
+    if (panels_of(w, item + 1, next)) rows.next = next;
+    if (w->store) store_tile(w, tile, head);
+    w->p->model->kernels->attention.attend(&view, &rows);
+    if (w->quantize) quantize_item(w, tile, head);
+}
+
+/* The panels that a chunk's rows from `row` on read by themselves. */
+static bool panels_of_rows(const struct attend_work *w, const struct qr_chunk *chunk, uint32_t head,
+                           uint32_t row, const uint8_t *panels[QR_ATTENTION_AHEAD])
+{
+    uint32_t n = 0;
+
+    for (; row < chunk->rows_n && n < QR_ATTENTION_AHEAD; row++) {
+        const struct qr_tile *tile = &w->p->tiles[w->p->shared.order[chunk->first + row]];
+        struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
+        n += qr_attention_first(&view, tile->position, 0, tile->summed_n, panels + n,
+                                QR_ATTENTION_AHEAD - n);
+    }
+    return fill_up(panels, n);
+}
+
+/* A chunk's rows share ever fewer blocks: after those that the last ones share too these leave, and
+ * the others go on. */
 static void attend_shared(const struct attend_work *w, const struct qr_chunk *chunk, uint32_t head,
                           uint32_t thread)
 {
@@ -222,6 +294,7 @@ static void attend_shared(const struct attend_work *w, const struct qr_chunk *ch
     const uint32_t *order = p->shared.order + chunk->first;
     const float *q[QR_ATTENTION_QUERIES];
     void *partials[QR_ATTENTION_QUERIES];
+    const uint8_t *next[QR_ATTENTION_AHEAD];
     struct qr_attention_shared a = {.q = q,
                                     .partials = partials,
                                     .rows_n = chunk->rows_n,
@@ -233,8 +306,9 @@ static void attend_shared(const struct attend_work *w, const struct qr_chunk *ch
         const struct qr_tile *tile = &p->tiles[order[i]];
         if (w->store) store_tile(w, tile, head);
         q[i] = queries_of(p, tile, head);
-        partials[i] = shared_partial(p, tile, head);
+        partials[i] = shared_partial(p, thread, i);
     }
+    if (panels_of_rows(w, chunk, head, 0, next)) a.next = next;
     for (uint32_t begin = 0, end; a.rows_n > 0; begin = end) {
         end = p->tiles[order[a.rows_n - 1]].summed_n;
         p->model->kernels->attention.attend_shared(&view, &a, begin, end);
@@ -243,51 +317,38 @@ static void attend_shared(const struct attend_work *w, const struct qr_chunk *ch
     }
 }
 
-static void attend_shared_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+/* The shared blocks, then each row by itself from there on. */
+static void attend_chunk(const struct attend_work *w, const struct qr_chunk *chunk, uint32_t head,
+                         uint32_t thread)
 {
-    const struct attend_work *w = work;
-    const uint32_t heads_n = w->p->model->shape.kv_heads_n;
+    const struct qr_pass *p = w->p;
+    const uint8_t *next[QR_ATTENTION_AHEAD];
 
-    for (uint32_t item = begin; item < end; item++)
-        attend_shared(w, &w->p->shared.chunks[item / heads_n], item % heads_n, thread);
-}
-
-/* The panels that items from `item` on read first: into which they put, then as they attend.  Most
- * likely they are this thread's too; a hint costs little where they are not.  False: no more items.
- */
-static bool panels_of(const struct attend_work *w, uint32_t item,
-                      const uint8_t *panels[QR_ATTENTION_AHEAD])
-{
-    const uint32_t window = w->p->model->shape.sliding_window;
-    uint32_t n = 0;
-    uint32_t head;
-
-    for (; item < items_n(w->p) && n < QR_ATTENTION_AHEAD; item++) {
-        const struct qr_tile *tile = tile_of(w->p, item, &head);
-        struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
-        if (w->store && !tile->summed_n) panels[n++] = qr_attention_written(&view, tile->position);
-        n += qr_attention_first(&view, tile->position, window, tile->summed_n, panels + n,
-                                QR_ATTENTION_AHEAD - n);
+    attend_shared(w, chunk, head, thread);
+    for (uint32_t i = 0; i < chunk->rows_n; i++) {
+        const struct qr_tile *tile = &p->tiles[p->shared.order[chunk->first + i]];
+        struct qr_kv_view view = view_of(p, w->layer, head, tile);
+        struct qr_attention_rows rows = rows_of(p, tile, head, thread);
+        rows.summed_n = tile->summed_n;
+        rows.partial = shared_partial(p, thread, i);
+        if (panels_of_rows(w, chunk, head, i + 1, next)) rows.next = next;
+        p->model->kernels->attention.attend(&view, &rows);
+        if (w->quantize) quantize_item(w, tile, head);
     }
-    for (uint32_t i = n; i > 0 && i < QR_ATTENTION_AHEAD; i++)
-        panels[i] = panels[i - 1];
-    return n > 0;
 }
 
+/* An item is (chunk, KV head), then (tile that is in none, KV head). */
 static void attend_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     const struct attend_work *w = work;
-    const uint8_t *next[QR_ATTENTION_AHEAD];
-    uint32_t head;
+    const uint32_t heads_n = w->p->model->shape.kv_heads_n;
+    const uint32_t chunk_items = w->p->shared.chunks_n * heads_n;
 
     for (uint32_t item = begin; item < end; item++) {
-        const struct qr_tile *tile = tile_of(w->p, item, &head);
-        struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
-        struct qr_attention_rows rows = rows_of(w->p, tile, head, thread);
-        if (panels_of(w, item + 1, next)) rows.next = next;
-        if (w->store && !tile->summed_n) store_tile(w, tile, head);
-        w->p->model->kernels->attention.attend(&view, &rows);
-        if (w->quantize) quantize_item(w, tile, head);
+        if (item < chunk_items)
+            attend_chunk(w, &w->p->shared.chunks[item / heads_n], item % heads_n, thread);
+        else
+            attend_alone(w, item - chunk_items, thread);
     }
 }
 
@@ -409,10 +470,9 @@ void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store_first, unsigne
     if (p->spread) {
         attend_spread(&w, cost);
     } else {
-        if (p->shared.chunks_n)
-            qr_pass_run(p, attend_shared_items, &w, p->shared.chunks_n * s->kv_heads_n, 1, cost);
-        uint32_t range = items_n(p) / (8 * p->threads_n);
-        qr_pass_run(p, attend_items, &w, items_n(p), range ? range : 1, cost);
+        uint32_t chunk_items = p->shared.chunks_n * s->kv_heads_n;
+        uint32_t range = chunk_items ? 1 : alone_items(p) / (8 * p->threads_n);
+        qr_pass_run(p, attend_items, &w, chunk_items + alone_items(p), range ? range : 1, cost);
     }
     if ((wants & QR_WANTS_ACTS) && !whole_blocks) qr_pass_quantize(p, &p->attended, p->rows_n);
 }

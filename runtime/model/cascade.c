@@ -4,7 +4,7 @@
  * Sequences that begin alike have the same pages there.  Their rows are sorted by these, so that
  * those with the most in common stand side by side, and cut into chunks: a chunk's rows see the
  * first blocks of its first row together, each as many as it shares with that one.  An item is
- * (chunk, KV head), and leaves each row's sum so far, from which the row's own item goes on.
+ * (chunk, KV head): it goes over the shared blocks, and then on with each row by itself.
  *
  * Only whole blocks before a row's own key are shared, so none of their pages is written in this
  * step.  With a sliding window nothing is: rows see the same keys only where they are as far. */
@@ -80,6 +80,11 @@ static uint32_t sort_rows(struct qr_pass *p)
     return n;
 }
 
+uint32_t qr_pass_chunk_rows(const struct qr_pass *p)
+{
+    return QR_ATTENTION_QUERIES / (p->model->shape.heads_n / p->model->shape.kv_heads_n);
+}
+
 static uint32_t chunk_rows(const struct qr_pass *p, uint32_t rows_n)
 {
     const struct qr_model_shape *s = &p->model->shape;
@@ -89,7 +94,7 @@ static uint32_t chunk_rows(const struct qr_pass *p, uint32_t rows_n)
 
     if (n < least) n = least;
     if (n < 2) n = 2;
-    return n < QR_ATTENTION_QUERIES / group_n ? n : QR_ATTENTION_QUERIES / group_n;
+    return n < qr_pass_chunk_rows(p) ? n : qr_pass_chunk_rows(p);
 }
 
 /* How many rows from the one at `first` of the order on are a chunk.  A row that has more in common
@@ -123,7 +128,5 @@ void qr_pass_share(struct qr_pass *p)
         p->tiles[shared->order[first]].summed_n = p->tiles[shared->order[first + 1]].summed_n;
         shared->chunks[shared->chunks_n++] =
             (struct qr_chunk){.first = first, .rows_n = end - first};
-        for (uint32_t i = first; i < end; i++)
-            p->tiles[shared->order[i]].partial = i;
     }
 }

@@ -109,7 +109,8 @@ static void lay_out(struct qr_pass *p, struct layout *l)
     p->partials = place(l, 1, qr_pass_partials_bytes(p));
     p->shared.order = place(l, rows_n, sizeof(p->shared.order[0]));
     p->shared.chunks = place(l, rows_n / 2 + 1, sizeof(p->shared.chunks[0]));
-    p->shared.partials = place(l, rows_n, s->kv_heads_n * p->partial_bytes);
+    p->shared.alone = place(l, 2 * rows_n, sizeof(p->shared.alone[0]));
+    p->shared.partials = place(l, p->threads_n, (size_t)qr_pass_chunk_rows(p) * p->partial_bytes);
     p->scratch = place(l, p->threads_n, p->scratch_bytes);
 }
 

@@ -29,7 +29,6 @@ struct qr_tile {
     uint32_t rows_n;   /* at most QR_ATTENTION_ROWS_MAX */
     uint32_t position; /* of its first row */
     uint32_t summed_n; /* blocks that its row sees together with others' */
-    uint32_t partial;  /* then: its place among the partial results of shared blocks */
 };
 
 /* Rows that go over shared blocks together: a stretch of qr_shared.order. */
@@ -42,7 +41,9 @@ struct qr_shared {
     uint32_t *order;         /* [rows_max]: tiles, those alike side by side */
     struct qr_chunk *chunks; /* [rows_max / 2] */
     uint32_t chunks_n;
-    uint8_t *partials; /* [rows_max][kv_heads_n][partial_bytes] */
+    uint32_t *alone; /* [2 * rows_max]: tiles that are in no chunk */
+    uint32_t alone_n;
+    uint8_t *partials; /* [threads_n][qr_pass_chunk_rows()][partial_bytes] */
 };
 
 struct qr_pass {
@@ -167,6 +168,8 @@ bool qr_pass_narrow(struct qr_pass *p, uint32_t layer);
 void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store, unsigned wants);
 /* Finds the rows that go over blocks together, of the tiles that are one row. */
 void qr_pass_share(struct qr_pass *p);
+/* The most rows of a chunk. */
+uint32_t qr_pass_chunk_rows(const struct qr_pass *p);
 /* The most items that are spread by blocks, and the bytes that their partial results take. */
 uint32_t qr_pass_spread_items(const struct qr_pass *p);
 size_t qr_pass_partials_bytes(const struct qr_pass *p);
