@@ -190,12 +190,16 @@ struct bench_shape {
     const char *name;
 };
 
+#define PREFIX_ROWS 4u /* that go over a prefix together */
+
 struct bench_work {
     const struct qr_kernels *kernels;
     struct bench_shape shape;
+    uint32_t texts_n;      /* sequences that have pages of their own */
     struct kv_pages pages; /* all sequences' one after another, shuffled */
     float *q, *out;
-    uint8_t *scratch; /* a thread */
+    uint8_t *scratch;  /* a thread */
+    uint8_t *partials; /* PREFIX_ROWS a thread */
 };
 
 static void bench_put(struct bench_work *w)
@@ -207,7 +211,7 @@ static void bench_put(struct bench_work *w)
         struct qr_kv_view view = w->pages.view;
 
         view.base += h * w->pages.head_bytes;
-        for (uint32_t t = 0; t < w->shape.sequences_n * w->shape.tokens_n; t++) {
+        for (uint32_t t = 0; t < w->texts_n * w->shape.tokens_n; t++) {
             kv_pages_fill(kv, 2 * (size_t)w->shape.head_dim, &seed);
             w->kernels->attention.put(&view, t, kv, kv + w->shape.head_dim);
         }
@@ -247,25 +251,46 @@ static void run(void *work, uint32_t begin, uint32_t end, uint32_t thread)
     }
 }
 
-static void bench_shape(struct kc_bench *b, const struct bench_shape *s, enum qr_kv_type type)
+/* The pages of texts_n sequences, and queries and results of rows_n rows. */
+static struct bench_work bench_begin(const struct kc_bench *b, const struct bench_shape *s,
+                                     uint32_t texts_n, uint32_t rows_n, enum qr_kv_type type)
 {
-    uint32_t rows_n = s->prefill ? s->tokens_n : s->sequences_n;
-    uint32_t tiles = s->prefill ? s->tokens_n / QR_ATTENTION_ROWS_MAX : 1;
     size_t values = (size_t)rows_n * s->heads_n * s->group_n * s->head_dim;
     uint64_t seed = 4;
     struct bench_work w = {
         .kernels = b->kernels,
         .shape = *s,
-        .pages = kv_pages_make(type, s->head_dim, s->heads_n, 32, s->sequences_n * s->tokens_n, 8),
+        .texts_n = texts_n,
+        .pages = kv_pages_make(type, s->head_dim, s->heads_n, 32, texts_n * s->tokens_n, 8),
         .q = kc_memory(values * sizeof(float)),
         .out = kc_memory(values * sizeof(float)),
         .scratch = kc_memory(b->threads_n * qr_attention_scratch_bytes()),
+        .partials = kc_memory(b->threads_n * PREFIX_ROWS *
+                              qr_attention_partial_bytes(s->group_n, s->head_dim)),
     };
-    char shape[64];
-    double keys, seconds;
 
     kv_pages_fill(w.q, values, &seed);
     bench_put(&w);
+    return w;
+}
+
+static void bench_end(struct bench_work *w)
+{
+    kv_pages_free(&w->pages);
+    kc_memory_free(w->q);
+    kc_memory_free(w->out);
+    kc_memory_free(w->scratch);
+    kc_memory_free(w->partials);
+}
+
+static void bench_shape(struct kc_bench *b, const struct bench_shape *s, enum qr_kv_type type)
+{
+    uint32_t rows_n = s->prefill ? s->tokens_n : s->sequences_n;
+    uint32_t tiles = s->prefill ? s->tokens_n / QR_ATTENTION_ROWS_MAX : 1;
+    struct bench_work w = bench_begin(b, s, s->sequences_n, rows_n, type);
+    char shape[64];
+    double keys, seconds;
+
     seconds = kc_time(b, run, &w, s->sequences_n * s->heads_n * tiles, 1);
     snprintf(shape, sizeof shape, "%s %s", type_names[type], s->name);
     /* two products of 2 operations a key that is seen, and K and V read once */
@@ -278,16 +303,89 @@ static void bench_shape(struct kc_bench *b, const struct bench_shape *s, enum qr
                   (double)s->sequences_n * s->tokens_n / QR_KV_PANEL * s->heads_n * 2 *
                       (double)qr_kv_panel_bytes(type, s->head_dim),
                   KC_READ);
-    kv_pages_free(&w.pages);
-    kc_memory_free(w.q);
-    kc_memory_free(w.out);
-    kc_memory_free(w.scratch);
+    bench_end(&w);
+}
+
+/* ---- over one prefix ---- */
+
+static size_t query_at(const struct bench_shape *s, uint32_t row, uint32_t head)
+{
+    return ((size_t)row * s->heads_n + head) * s->group_n * s->head_dim;
+}
+
+/* A piece is one KV head of one sequence. */
+static void run_alone(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct bench_work *w = work;
+    const struct bench_shape *s = &w->shape;
+
+    for (uint32_t i = begin; i < end; i++) {
+        const size_t at = query_at(s, i / s->heads_n, i % s->heads_n);
+        struct qr_kv_view view = w->pages.view;
+        struct qr_attention_rows a = {
+            .q = w->q + at,
+            .out = w->out + at,
+            .rows_n = 1,
+            .position = s->tokens_n - 1,
+            .group_n = s->group_n,
+            .scratch = w->scratch + thread * qr_attention_scratch_bytes(),
+        };
+
+        view.base += i % s->heads_n * w->pages.head_bytes;
+        w->kernels->attention.attend(&view, &a);
+    }
+}
+
+/* A piece is one KV head of PREFIX_ROWS sequences. */
+static void run_together(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct bench_work *w = work;
+    const struct bench_shape *s = &w->shape;
+    const size_t partial_bytes = qr_attention_partial_bytes(s->group_n, s->head_dim);
+    uint8_t *partial = w->partials + thread * PREFIX_ROWS * partial_bytes;
+
+    for (uint32_t i = begin; i < end; i++) {
+        struct qr_kv_view view = w->pages.view;
+        const float *q[PREFIX_ROWS];
+        void *partials[PREFIX_ROWS];
+        struct qr_attention_shared a = {
+            .q = q,
+            .partials = partials,
+            .rows_n = PREFIX_ROWS,
+            .group_n = s->group_n,
+            .scratch = w->scratch + thread * qr_attention_scratch_bytes(),
+        };
+
+        view.base += i % s->heads_n * w->pages.head_bytes;
+        for (uint32_t r = 0; r < PREFIX_ROWS; r++) {
+            q[r] = w->q + query_at(s, i / s->heads_n * PREFIX_ROWS + r, i % s->heads_n);
+            partials[r] = partial + r * partial_bytes;
+        }
+        w->kernels->attention.attend_shared(&view, &a, 0, s->tokens_n / QR_KV_BLOCK);
+    }
+}
+
+static void bench_prefix(struct kc_bench *b, enum qr_kv_type type)
+{
+    const struct bench_shape s = {16, 1024, 3, 3, 64, false, "16 over one 1024, 3 x 3 x 64"};
+    const double flops = 4.0 * s.sequences_n * s.tokens_n * s.heads_n * s.group_n * s.head_dim;
+    struct bench_work w = bench_begin(b, &s, 1, s.sequences_n, type);
+    char shape[64];
+    double seconds = kc_time(b, run_alone, &w, s.sequences_n * s.heads_n, 1);
+
+    snprintf(shape, sizeof shape, "%s %s, each alone", type_names[type], s.name);
+    kc_result(b, "attention", shape, seconds, flops, KC_FP32);
+    seconds = kc_time(b, run_together, &w, s.sequences_n / PREFIX_ROWS * s.heads_n, 1);
+    snprintf(shape, sizeof shape, "%s %s, together", type_names[type], s.name);
+    kc_result(b, "attention", shape, seconds, flops, KC_FP32);
+    bench_end(&w);
 }
 
 static void bench(struct kc_bench *b)
 {
     static const struct bench_shape shapes[] = {
         {64, 512, 3, 3, 64, false, "decode 64 x 512, 3 x 3 x 64"},
+        {64, 1024, 3, 3, 64, false, "decode 64 x 1024, 3 x 3 x 64"},
         {16, 512, 8, 4, 64, false, "decode 16 x 512, 8 x 4 x 64"},
         {16, 512, 8, 4, 128, false, "decode 16 x 512, 8 x 4 x 128"},
         {1, 512, 3, 3, 64, true, "prefill 512, 3 x 3 x 64"},
@@ -298,6 +396,8 @@ static void bench(struct kc_bench *b)
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         for (int type = 0; type < QR_KV_TYPES_N; type++)
             bench_shape(b, &shapes[i], (enum qr_kv_type)type);
+    for (int type = 0; type < QR_KV_TYPES_N; type++)
+        bench_prefix(b, (enum qr_kv_type)type);
 }
 
 static bool same(const struct qr_kernels *a, const struct qr_kernels *b)
