@@ -98,11 +98,16 @@ static inline float qr_attention_scale(uint32_t head_dim)
     return (float)(1.4426950408889634 / sqrt((double)head_dim));
 }
 
-static inline void qr_attention_check(const struct qr_kv_view *kv,
-                                      const struct qr_attention_rows *a)
+static inline void qr_kv_view_check(const struct qr_kv_view *kv)
 {
     assert(kv->head_dim % 8 == 0 && kv->head_dim > 0 && kv->head_dim <= QR_HEAD_DIM_MAX);
     assert(kv->page_tokens % QR_KV_PANEL == 0 && kv->page_tokens > 0);
+}
+
+static inline void qr_attention_check(const struct qr_kv_view *kv,
+                                      const struct qr_attention_rows *a)
+{
+    qr_kv_view_check(kv);
     assert(a->rows_n > 0 && a->rows_n <= QR_ATTENTION_ROWS_MAX);
     assert(a->group_n > 0 && a->group_n <= QR_GROUP_MAX);
     assert(a->summed_n == 0 || (a->rows_n == 1 && a->window == 0 && a->partial &&
@@ -113,8 +118,7 @@ static inline void qr_attention_shared_check(const struct qr_kv_view *kv,
                                              const struct qr_attention_shared *a,
                                              uint32_t block_begin, uint32_t block_end)
 {
-    assert(kv->head_dim % 8 == 0 && kv->head_dim > 0 && kv->head_dim <= QR_HEAD_DIM_MAX);
-    assert(kv->page_tokens % QR_KV_PANEL == 0 && kv->page_tokens > 0);
+    qr_kv_view_check(kv);
     assert(a->rows_n > 0 && a->group_n > 0 && a->rows_n <= QR_ATTENTION_QUERIES / a->group_n);
     assert(block_begin < block_end);
 }

@@ -69,8 +69,10 @@ static bool is_spread(const struct qr_pass *p)
 static void arrange(struct qr_pass *p)
 {
     p->spread = is_spread(p);
-    p->shared.chunks_n = 0;
-    if (!p->spread) qr_pass_share(p);
+    if (p->spread)
+        p->shared.chunks_n = 0;
+    else
+        qr_pass_share(p);
     p->shared.alone_n = 0;
     for (uint32_t i = 0; i < p->tiles_n; i++) {
         uint32_t tile = p->tiled ? p->tiles_n - 1 - i : i;

@@ -48,12 +48,11 @@ static uint32_t common_blocks(const struct qr_pass *p, uint32_t a, uint32_t b)
 static bool comes_before(const struct qr_pass *p, uint32_t a, uint32_t b)
 {
     const struct qr_tile *x = &p->tiles[a], *y = &p->tiles[b];
+    const uint32_t block_pages = QR_KV_BLOCK / p->kv->shape.page_tokens;
     uint32_t n = common_pages(p, x, y);
 
-    n = n * p->kv->shape.page_tokens;
-    if (n == whole_blocks(x) * QR_KV_BLOCK || n == whole_blocks(y) * QR_KV_BLOCK)
+    if (n == whole_blocks(x) * block_pages || n == whole_blocks(y) * block_pages)
         return whole_blocks(x) > whole_blocks(y);
-    n /= p->kv->shape.page_tokens;
     return pages_of(p, x)[n] < pages_of(p, y)[n];
 }
 

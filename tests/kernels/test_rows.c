@@ -278,6 +278,15 @@ static void add_adds(void **state)
     }
 }
 
+/* n values of which -1 is the greatest: the first at `at`, once more at the end; NaN among them. */
+static void put_greatest(float *x, uint32_t n, uint32_t at)
+{
+    for (uint32_t j = 0; j < n; j++)
+        x[j] = j % 5 == 1 ? NAN : -2.0f;
+    x[at] = -1.0f;
+    x[n - 1] = -1.0f;
+}
+
 /* Goal: argmax takes the first of equals and never NaN.
  * Method: the greatest at each place of rows of many lengths, once more behind it, NaN around. */
 static void argmax_takes_the_first_of_equals(void **state)
@@ -290,10 +299,7 @@ static void argmax_takes_the_first_of_equals(void **state)
         if (!take_level(i, &k)) continue;
         for (uint32_t n = 1; n <= 70; n++) {
             for (uint32_t at = 0; at < n; at++) {
-                for (uint32_t j = 0; j < n; j++)
-                    x[j] = j % 5 == 1 ? NAN : -2.0f;
-                x[at] = -1.0f;
-                x[n - 1] = -1.0f;
+                put_greatest(x, n, at);
                 assert_int_equal(k.argmax(x, n), at);
             }
         }
@@ -338,10 +344,7 @@ static void best_is_argmax_by_pieces(void **state)
         if (!take_level(i / 12, &k)) continue;
         for (uint32_t n = 1; n <= 70; n++) {
             for (uint32_t at = 0; at < n; at++) {
-                for (uint32_t j = 0; j < n; j++)
-                    x[j] = j % 5 == 1 ? NAN : -2.0f;
-                x[at] = -1.0f;
-                x[n - 1] = -1.0f;
+                put_greatest(x, n, at);
                 struct qr_scored best = best_of(&k, x, n, piece, backwards);
                 assert_int_equal(best.index, at);
                 assert_true(best.value == -1.0f);
