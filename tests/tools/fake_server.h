@@ -215,9 +215,10 @@ static inline void *fake_accept(void *argument)
         assert(thread);
         *thread = (struct fake_thread){s, fd};
         s->fds[i] = fd;
+        /* Counted before it is answered: who has an answer finds its connection counted. */
+        atomic_store(&s->connections_n, i + 1);
         int status = pthread_create(&s->threads[i], NULL, fake_connection, thread);
         assert(status == 0);
-        atomic_store(&s->connections_n, i + 1);
     }
 }
 
