@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* A run's pieces are shared out beforehand, a stretch of neighbouring ones to each thread: its
  * home. A thread takes from the front of its own home, half of what is left at a time, so that it
- * reads memory in one stream; when that is empty it helps the others, home by home.
+ * reads memory in one stream; when that is empty it helps the others, home by home.  Where homes
+ * are kept (range 0) it helps those that have not come, and others after a while only: what a
+ * thread's home has read and written is in that thread's cache.
  *
- * A home is handed out through one word, its ticket: the run's number in the high half, how many of
- * its pieces are left in the low half.  Taking pieces is a compare-and-swap of the ticket, so it
+ * A home is handed out through one word, its ticket: the run's number in the high half, in the low
+ * half how many of its pieces are left and whether its own thread has begun it.  Taking pieces is a
+ * compare-and-swap of the ticket, so it
  * can only succeed while that run still has pieces left; and as long as a piece is taken and not
  * done, the caller waits and the run's fields stand.  A helper that comes late finds nothing left
  * and harms nothing: a ticket that has run out says so by itself, whatever the fields beside it. */
@@ -32,6 +35,12 @@
  * under load, and waking a sleeper costs about 50. */
 #define SPIN_NS      100000
 #define SPINS_A_LOOK 64u
+/* How long a thread that is at work keeps its home to itself: much less than a process that has
+ * taken its core will stay, more than threads that began together end apart. */
+#define PATIENCE_NS 50000u
+/* In a ticket's low half. */
+#define BEGUN        0x80000000u
+#define LEFT(ticket) ((uint32_t)(ticket) & ~BEGUN)
 
 struct helper {
     struct qr_team *team;
@@ -84,14 +93,15 @@ static uint32_t home_end(const struct qr_team *team, uint32_t home, uint32_t pie
     return (uint32_t)((uint64_t)pieces_n * (home + 1) / team->threads_n);
 }
 
-/* Takes one range of a home and does it.  False: nothing was left to take. */
-static bool take_from(struct qr_team *team, uint32_t home, uint32_t thread)
+/* Takes one range of a home and does it.  False: nothing was left to take, or (unless all is asked
+ * for) its own thread keeps it. */
+static bool take_from(struct qr_team *team, uint32_t home, uint32_t thread, bool all)
 {
     _Atomic uint64_t *word = &team->homes[home].ticket;
     uint64_t ticket = atomic_load_explicit(word, memory_order_acquire);
 
     for (;;) {
-        uint32_t left = (uint32_t)ticket;
+        uint32_t left = LEFT(ticket);
         if (left == 0) return false;
         uint32_t pieces_n = atomic_load_explicit(&team->pieces_n, memory_order_acquire);
         qr_team_fn *fn = atomic_load_explicit(&team->fn, memory_order_acquire);
@@ -99,8 +109,10 @@ static bool take_from(struct qr_team *team, uint32_t home, uint32_t thread)
         uint32_t max = atomic_load_explicit(&team->range, memory_order_acquire);
         uint32_t range = left - left / 2;
         if (max && range > max) range = max;
-        if (!atomic_compare_exchange_weak_explicit(word, &ticket, ticket - range,
-                                                   memory_order_acq_rel, memory_order_acquire))
+        if (!max && !all && home != thread && (ticket & BEGUN)) return false;
+        uint64_t taken = (ticket - range) | (home == thread ? BEGUN : 0);
+        if (!atomic_compare_exchange_weak_explicit(word, &ticket, taken, memory_order_acq_rel,
+                                                   memory_order_acquire))
             continue;
         uint32_t begin = home_end(team, home, pieces_n) - left;
         fn(work, begin, begin + range, thread);
@@ -109,12 +121,12 @@ static bool take_from(struct qr_team *team, uint32_t home, uint32_t thread)
     }
 }
 
-static bool take(struct qr_team *team, uint32_t thread)
+static bool take(struct qr_team *team, uint32_t thread, bool all)
 {
     uint32_t home = thread;
 
     do {
-        if (take_from(team, home, thread)) return true;
+        if (take_from(team, home, thread, all)) return true;
         home = home + 1 < team->threads_n ? home + 1 : 0;
     } while (home != thread);
     return false;
@@ -132,8 +144,9 @@ static void look_ahead(const struct qr_team *team, uint32_t thread)
         __builtin_prefetch(at + i, 0, 2);
 }
 
-/* Spins, then sleeps, until the generation is another than seen. */
-static uint32_t wait_for_run(struct qr_team *team, uint32_t seen)
+/* Spins, then sleeps, until the generation is another than seen.  Meanwhile it takes what others
+ * have kept for too long. */
+static uint32_t wait_for_run(struct qr_team *team, uint32_t seen, uint32_t thread)
 {
     uint64_t start = qr_clock_ns();
     uint32_t now;
@@ -144,7 +157,11 @@ static uint32_t wait_for_run(struct qr_team *team, uint32_t seen)
             if (now != seen) return now;
             pause_cpu();
         }
-        if (qr_clock_ns() - start > SPIN_NS) break;
+        uint64_t waited = qr_clock_ns() - start;
+        if (waited > PATIENCE_NS && take(team, thread, true))
+            start = qr_clock_ns();
+        else if (waited > SPIN_NS)
+            break;
     }
     /* The caller publishes, then looks for sleepers; a helper counts itself, then looks for news.
      * In one total order one of the two sees the other. */
@@ -162,9 +179,9 @@ static void *helper_main(void *argument)
     uint32_t seen = 0;
 
     for (;;) {
-        seen = wait_for_run(team, seen);
+        seen = wait_for_run(team, seen, helper->index);
         if (atomic_load(&team->stop)) return NULL;
-        while (take(team, helper->index)) {
+        while (take(team, helper->index, false)) {
         }
         look_ahead(team, helper->index);
     }
@@ -243,20 +260,29 @@ void qr_team_measure(struct qr_team *team, uint64_t *waited_ns)
     team->waited_ns = waited_ns;
 }
 
+static bool is_done(const struct qr_team *team, uint32_t pieces_n)
+{
+    return atomic_load_explicit(&team->done, memory_order_acquire) == pieces_n;
+}
+
 /* Waits for pieces in other hands.  A helper that lost its core needs ours if there is no other:
- * after a while of spinning the caller yields. */
+ * after a while of spinning the caller yields, and what that one has kept is taken. */
 static void wait_until_done(struct qr_team *team, uint32_t pieces_n)
 {
-    if (atomic_load_explicit(&team->done, memory_order_acquire) == pieces_n) return;
-    uint64_t begin = team->waited_ns ? qr_clock_ns() : 0;
-    for (uint32_t spins = 0; atomic_load_explicit(&team->done, memory_order_acquire) != pieces_n;
-         spins++) {
+    if (is_done(team, pieces_n)) return;
+    uint64_t begin = qr_clock_ns();
+    uint64_t worked = 0;
+    for (uint32_t spins = 1; !is_done(team, pieces_n); spins++) {
         if (spins < 10000)
             pause_cpu();
         else
             (void)sched_yield();
+        if (spins % SPINS_A_LOOK) continue;
+        uint64_t now = qr_clock_ns();
+        if (now - begin - worked <= PATIENCE_NS || !take(team, 0, true)) continue;
+        worked += qr_clock_ns() - now;
     }
-    if (team->waited_ns) *team->waited_ns += qr_clock_ns() - begin;
+    if (team->waited_ns) *team->waited_ns += qr_clock_ns() - begin - worked;
 }
 
 static void run_alone(qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range)
@@ -299,7 +325,7 @@ void qr_team_run(struct qr_team *team, qr_team_fn *fn, void *work, uint32_t piec
         begin = end;
     }
     publish(team);
-    while (take(team, 0)) {
+    while (take(team, 0, false)) {
     }
     look_ahead(team, 0);
     wait_until_done(team, pieces_n);

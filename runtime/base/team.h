@@ -2,10 +2,10 @@
 /* team -- N threads that do one piece of work together; the caller is one of them.
  *
  * qr_team_run hands out pieces 0..pieces_n-1 and returns when all are done.  Each thread begins
- * with a stretch of its own, neighbouring pieces in order, and then helps the others; pieces are
- * taken in ranges by whoever is free: the caller never waits for a helper that has taken none, so a
- * core lost to another process costs what it had in hand and no more.  Helpers spin for a short
- * while after work, then sleep.
+ * with a home of its own, a stretch of neighbouring pieces in order, and then helps the others;
+ * pieces are taken in ranges by whoever is free: the caller never waits for a helper that has taken
+ * none, so a core lost to another process costs what it had in hand and little more.  Helpers spin
+ * for a short while after work, then sleep.
  *
  * Thread: one caller at a time.   Memory: the allocator given. */
 #ifndef QR_BASE_TEAM_H
@@ -33,7 +33,10 @@ uint32_t qr_team_threads(const struct qr_team *team);
  * address is safe.  NULL: none. */
 void qr_team_ahead(struct qr_team *team, const void *data, size_t stride, size_t bytes);
 
-/* range: the most pieces taken at once (0: chosen by pieces_n and threads). */
+/* range: the most pieces taken at once; pieces go to whoever is free, to the last one.
+ * 0: half of what is left of a home, and homes are kept: others help a thread that has not come to
+ * its home, but one that has only where it takes some 50 us longer (it may have lost its core), so
+ * that what a thread wrote in one run it reads from its own core's cache in the next. */
 void qr_team_run(struct qr_team *team, qr_team_fn *fn, void *work, uint32_t pieces_n,
                  uint32_t range);
 

@@ -13,7 +13,9 @@
 #define SLAB_BYTES   ((size_t)384 << 10) /* activations a slab: most of a second-level cache */
 #define RESIDENT_MAX ((size_t)4 << 20)   /* weights that stay cached from one slab to the next */
 #define PARTS_MAX    3u
-#define OWN_ROWS_MIN 64u /* with fewer a panel is fetched for too little work */
+#define OWN_ROWS_MIN 16u /* with fewer a panel is fetched for too little work */
+/* Rows by which threads' own may exceed the mean, one in so many: more would be waited for. */
+#define OWN_ROWS_UNEVEN 8u
 
 struct part {
     const struct qr_weights *weights;
@@ -38,8 +40,9 @@ static uint32_t whole_tiles(uint32_t rows_n)
     return (rows_n + QR_TILE_ROWS - 1) / QR_TILE_ROWS * QR_TILE_ROWS;
 }
 
-/* Rows of a slab.  From OWN_ROWS_MIN rows a thread on, each thread's home is rows of its own: what
- * it has written of them it reads again in the next pass, and no line goes from core to core. */
+/* Rows of a slab.  From OWN_ROWS_MIN rows a thread on, where whole tiles come out even enough, each
+ * thread's home is rows of its own: what it has written of them it reads again in the next pass,
+ * and no line goes from core to core. */
 static uint32_t slab_rows(const struct qr_pass *p, uint32_t rows_n, uint32_t k,
                           size_t weights_bytes, bool any_float)
 {
@@ -47,8 +50,10 @@ static uint32_t slab_rows(const struct qr_pass *p, uint32_t rows_n, uint32_t k,
     uint32_t own = rows_n;
     uint32_t most = (uint32_t)(SLAB_BYTES / row_bytes / QR_TILE_ROWS * QR_TILE_ROWS);
 
-    if (rows_n >= OWN_ROWS_MIN * p->threads_n)
-        own = whole_tiles((rows_n + p->threads_n - 1) / p->threads_n);
+    if (rows_n >= OWN_ROWS_MIN * p->threads_n) {
+        uint32_t home = whole_tiles((rows_n + p->threads_n - 1) / p->threads_n);
+        if (home * p->threads_n - rows_n <= rows_n / OWN_ROWS_UNEVEN) own = home;
+    }
     if (most == 0) most = QR_TILE_ROWS;
     if (weights_bytes > RESIDENT_MAX || own <= most) return own;
     return whole_tiles((own + (own - 1) / most) / ((own - 1) / most + 1));

@@ -174,6 +174,89 @@ static void threads_begin_at_home(void **state)
     qr_team_destroy(team);
 }
 
+/* Goal: where homes are kept, a thread that has begun its own is left to it; but not for ever.
+ * Method: one thread, of each end, stops in its first range until the other has done its home
+ * (and a little longer, in which that one would help), or until it has done all else. */
+#define HOME 32u
+
+struct kept {
+    uint32_t owner; /* the thread that stops */
+    bool for_all;
+    uint32_t in_hand;           /* pieces of the range in which it stopped */
+    _Atomic uint32_t others_n;  /* pieces that the other has done */
+    _Atomic uint32_t foreign_n; /* of the owner's home */
+    _Atomic bool stopped;
+};
+
+static uint64_t now_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void stop_once(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct kept *k = work;
+    const uint64_t start = now_us();
+    uint64_t others_end = 0;
+
+    if (thread != k->owner) { /* which lets the owner come to its home */
+        while (!atomic_load(&k->stopped) && now_us() - start < 10000000) {
+        }
+        if (begin / HOME == k->owner) atomic_fetch_add(&k->foreign_n, end - begin);
+        atomic_fetch_add(&k->others_n, end - begin);
+        return;
+    }
+    if (atomic_exchange(&k->stopped, true)) return;
+    k->in_hand = end - begin;
+    uint32_t until = k->for_all ? 2 * HOME - k->in_hand : HOME;
+    while (now_us() - start < 10000000) {
+        if (!others_end && atomic_load(&k->others_n) >= until) others_end = now_us();
+        if (others_end && now_us() - others_end > 4) return;
+    }
+}
+
+static void begun_homes_are_kept(void **state)
+{
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+    struct qr_team *team = qr_team_create(&a, 2);
+
+    (void)state;
+    assert_non_null(team);
+    for (uint32_t owner = 0; owner < 2; owner++) {
+        uint32_t kept_n = 0;
+        for (int i = 0; i < 40; i++) { /* the machine may hold a thread up at any time */
+            struct kept k = {.owner = owner};
+            qr_team_run(team, stop_once, &k, 2 * HOME, 0);
+            kept_n += atomic_load(&k.stopped) && atomic_load(&k.foreign_n) == 0;
+        }
+        assert_true(kept_n >= 20);
+    }
+    qr_team_destroy(team);
+}
+
+static void stopped_threads_are_helped(void **state)
+{
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+    struct qr_team *team = qr_team_create(&a, 2);
+
+    (void)state;
+    assert_non_null(team);
+    for (uint32_t owner = 0; owner < 2; owner++) {
+        bool stopped = false;
+        for (int i = 0; i < 20 && !stopped; i++) { /* a thread that comes late finds nothing */
+            struct kept k = {.owner = owner, .for_all = true};
+            qr_team_run(team, stop_once, &k, 2 * HOME, 0);
+            stopped = atomic_load(&k.stopped);
+            if (stopped) assert_int_equal(atomic_load(&k.others_n), 2 * HOME - k.in_hand);
+        }
+        assert_true(stopped);
+    }
+    qr_team_destroy(team);
+}
+
 /* Goal: the caller's waiting is counted where somebody asks, and a hint to any address harms
  * nothing.
  * Method: a run whose second thread has far more to do than the caller, which cannot help it. */
@@ -242,9 +325,14 @@ static void helpers_take_no_signals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_piece_is_done_once), cmocka_unit_test(ranges_keep_their_bound),
-        cmocka_unit_test(runs_do_not_mix),         cmocka_unit_test(sleepers_wake),
-        cmocka_unit_test(threads_begin_at_home),   cmocka_unit_test(waiting_is_counted),
+        cmocka_unit_test(each_piece_is_done_once),
+        cmocka_unit_test(ranges_keep_their_bound),
+        cmocka_unit_test(runs_do_not_mix),
+        cmocka_unit_test(sleepers_wake),
+        cmocka_unit_test(threads_begin_at_home),
+        cmocka_unit_test(begun_homes_are_kept),
+        cmocka_unit_test(stopped_threads_are_helped),
+        cmocka_unit_test(waiting_is_counted),
         cmocka_unit_test(helpers_take_no_signals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
