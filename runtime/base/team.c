@@ -25,10 +25,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/machine.h"
 #include "runtime/base/memory.h"
+#include "runtime/base/turns.h"
 
 #define THREADS_MAX 1024u
 /* How long a helper spins after work before it sleeps.  Steps follow each other within some 10 us
@@ -46,6 +48,7 @@ struct helper {
     struct qr_team *team;
     pthread_t thread;
     uint32_t index;
+    struct qr_turns turns;
 };
 
 struct home {
@@ -144,10 +147,19 @@ static void look_ahead(const struct qr_team *team, uint32_t thread)
         __builtin_prefetch(at + i, 0, 2);
 }
 
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 /* Spins, then sleeps, until the generation is another than seen.  Meanwhile it takes what others
  * have kept for too long. */
-static uint32_t wait_for_run(struct qr_team *team, uint32_t seen, uint32_t thread)
+static uint32_t wait_for_run(struct helper *helper, uint32_t seen)
 {
+    struct qr_team *team = helper->team;
     uint64_t start = qr_clock_ns();
     uint32_t now;
 
@@ -158,7 +170,7 @@ static uint32_t wait_for_run(struct qr_team *team, uint32_t seen, uint32_t threa
             pause_cpu();
         }
         uint64_t waited = qr_clock_ns() - start;
-        if (waited > PATIENCE_NS && take(team, thread, true))
+        if (waited > PATIENCE_NS && take(team, helper->index, true))
             start = qr_clock_ns();
         else if (waited > SPIN_NS)
             break;
@@ -169,6 +181,7 @@ static uint32_t wait_for_run(struct qr_team *team, uint32_t seen, uint32_t threa
     while ((now = atomic_load(&team->generation)) == seen)
         futex(&team->generation, FUTEX_WAIT, seen);
     atomic_fetch_sub(&team->sleepers, 1);
+    qr_turns_begin(&helper->turns, qr_clock_ns(), cpu_ns());
     return now;
 }
 
@@ -178,12 +191,15 @@ static void *helper_main(void *argument)
     struct qr_team *team = helper->team;
     uint32_t seen = 0;
 
+    qr_turns_begin(&helper->turns, qr_clock_ns(), cpu_ns());
     for (;;) {
-        seen = wait_for_run(team, seen, helper->index);
+        seen = wait_for_run(helper, seen);
         if (atomic_load(&team->stop)) return NULL;
         while (take(team, helper->index, false)) {
         }
         look_ahead(team, helper->index);
+        if (qr_turns_over(&helper->turns, qr_clock_ns(), cpu_ns))
+            (void)nanosleep(&(struct timespec){.tv_nsec = QR_TURNS_AWAY_NS}, NULL);
     }
 }
 

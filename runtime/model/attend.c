@@ -39,16 +39,28 @@ static uint32_t items_n(const struct qr_pass *p)
     return p->tiles_n * p->model->shape.kv_heads_n;
 }
 
-/* In order of their rows, so that a thread meets the rows whose other passes were its own.  Where
- * sequences have several tiles the last tiles go first: they see the most keys, and short pieces at
- * the end even out the load. */
+/* The tile at a place in the order of work.  In order of their rows, so that a thread meets the
+ * rows whose other passes were its own.  Where sequences have several tiles, each thread's stretch
+ * goes from its last tile to its first: the last ones see the most keys, and short pieces at the
+ * end even out the load. */
+static uint32_t tile_at(const struct qr_pass *p, uint32_t place)
+{
+    const uint64_t n = p->tiles_n;
+    const uint64_t threads_n = p->threads_n;
+
+    if (!p->tiled) return place;
+    uint64_t home = ((place + 1) * threads_n - 1) / n;
+    uint64_t begin = n * home / threads_n;
+    uint64_t end = n * (home + 1) / threads_n;
+    return (uint32_t)(begin + end - 1 - place);
+}
+
 static const struct qr_tile *tile_of(const struct qr_pass *p, uint32_t item, uint32_t *head)
 {
     const uint32_t heads_n = p->model->shape.kv_heads_n;
-    uint32_t tile = item / heads_n;
 
     *head = item % heads_n;
-    return &p->tiles[p->tiled ? p->tiles_n - 1 - tile : tile];
+    return &p->tiles[tile_at(p, item / heads_n)];
 }
 
 static bool is_spread(const struct qr_pass *p)
@@ -75,7 +87,7 @@ static void arrange(struct qr_pass *p)
         qr_pass_share(p);
     p->shared.alone_n = 0;
     for (uint32_t i = 0; i < p->tiles_n; i++) {
-        uint32_t tile = p->tiled ? p->tiles_n - 1 - i : i;
+        uint32_t tile = tile_at(p, i);
         if (p->tiles[tile].summed_n == 0) p->shared.alone[p->shared.alone_n++] = tile;
     }
 }

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "runtime/base/turns.h"
+
+/* A thread that asks every 100 us, and of each 100 us gets `share` percent. */
+#define STEP_NS UINT64_C(100000)
+
+static uint64_t had_ns, asked_n;
+
+static uint64_t had(void)
+{
+    asked_n++;
+    return had_ns;
+}
+
+struct life {
+    struct qr_turns turns;
+    uint64_t now_ns;
+    uint64_t away_n, away_ns, work_ns, work_max_ns;
+};
+
+static void life_begin(struct life *l)
+{
+    *l = (struct life){.now_ns = 5000000000};
+    had_ns = 1000000;
+    asked_n = 0;
+    qr_turns_begin(&l->turns, l->now_ns, had_ns);
+}
+
+static void life_go_on(struct life *l, uint64_t ns, uint64_t share)
+{
+    for (uint64_t end = l->now_ns + ns; l->now_ns < end;) {
+        l->now_ns += STEP_NS;
+        l->work_ns += STEP_NS;
+        had_ns += STEP_NS * share / 100;
+        if (!qr_turns_over(&l->turns, l->now_ns, had)) continue;
+        if (l->away_n++ && l->work_ns > l->work_max_ns) l->work_max_ns = l->work_ns;
+        l->work_ns = 0;
+        l->now_ns += QR_TURNS_AWAY_NS;
+        l->away_ns += QR_TURNS_AWAY_NS;
+    }
+}
+
+/* Goal: a thread that has its core to itself, but for what a system takes, is never away, and
+ * hardly looks. Method: a second of 100, and of 85 percent. */
+static void who_is_alone_stays(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l);
+    life_go_on(&l, 1000000000, 100);
+    life_go_on(&l, 1000000000, 85);
+    assert_int_equal(l.away_n, 0);
+    assert_in_range(asked_n, 1, 2 * (1000000000 / QR_TURNS_LOOK_NS));
+}
+
+/* Goal: one that shares it is away soon and about half of the time, works no turn longer than said,
+ * and looks again after a while.
+ * Method: a second of 50 percent, where nothing is missing while turns are taken. */
+static void who_shares_takes_turns(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l);
+    life_go_on(&l, 2 * QR_TURNS_LOOK_NS, 50);
+    assert_true(l.away_n >= 1);
+    life_go_on(&l, QR_TURNS_NS / 2, 100);
+    assert_in_range(l.work_max_ns, 1, QR_TURNS_WORK_NS + STEP_NS);
+    assert_in_range(l.away_ns * 100 / (QR_TURNS_NS / 2 + 2 * QR_TURNS_LOOK_NS), 40, 65);
+    life_go_on(&l, QR_TURNS_NS, 100); /* what is away now is not missing then */
+    uint64_t away_n = l.away_n;
+    life_go_on(&l, 10 * QR_TURNS_NS, 100);
+    assert_int_equal(l.away_n, away_n);
+    life_go_on(&l, 2 * QR_TURNS_LOOK_NS, 50);
+    assert_true(l.away_n > away_n);
+}
+
+/* Goal: a thread that has slept for want of work misses nothing.
+ * Method: sleep and work by turns. */
+static void sleep_is_not_missing(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l);
+    for (int i = 0; i < 100; i++) {
+        life_go_on(&l, QR_TURNS_LOOK_NS / 2, 100);
+        l.now_ns += QR_TURNS_LOOK_NS;
+        qr_turns_begin(&l.turns, l.now_ns, had_ns);
+    }
+    assert_int_equal(l.away_n, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_is_alone_stays),
+        cmocka_unit_test(who_shares_takes_turns),
+        cmocka_unit_test(sleep_is_not_missing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
