@@ -58,7 +58,7 @@ static void who_is_alone_stays(void **state)
     (void)state;
     life_begin(&l);
     life_go_on(&l, 1000000000, 100);
-    life_go_on(&l, 1000000000, 85);
+    life_go_on(&l, 1000000000, 70);
     assert_int_equal(l.away_n, 0);
     assert_in_range(asked_n, 1, 2 * (1000000000 / QR_TURNS_LOOK_NS));
 }
