@@ -7,10 +7,10 @@
  *
  * A home is handed out through one word, its ticket: the run's number in the high half, in the low
  * half how many of its pieces are left and whether its own thread has begun it.  Taking pieces is a
- * compare-and-swap of the ticket, so it
- * can only succeed while that run still has pieces left; and as long as a piece is taken and not
- * done, the caller waits and the run's fields stand.  A helper that comes late finds nothing left
- * and harms nothing: a ticket that has run out says so by itself, whatever the fields beside it. */
+ * compare-and-swap of the ticket, so it can only succeed while that run still has pieces left; and
+ * as long as a piece is taken and not done, the caller waits and the run's fields stand.  A helper
+ * that comes late finds nothing left and harms nothing: a ticket that has run out says so by
+ * itself, whatever the fields beside it. */
 #include "runtime/base/team.h"
 
 #include <assert.h>
@@ -93,7 +93,7 @@ static void futex(_Atomic uint32_t *word, int op, uint32_t value)
 /* The end of a thread's home among all pieces. */
 static uint32_t home_end(const struct qr_team *team, uint32_t home, uint32_t pieces_n)
 {
-    return (uint32_t)((uint64_t)pieces_n * (home + 1) / team->threads_n);
+    return qr_team_home_end(team->threads_n, home, pieces_n);
 }
 
 /* Takes one range of a home and does it.  False: nothing was left to take, or (unless all is asked

@@ -28,6 +28,18 @@ void qr_team_destroy(struct qr_team *team); /* NULL is allowed */
 
 uint32_t qr_team_threads(const struct qr_team *team);
 
+/* Where the home of a thread ends among a run's pieces; it begins where the one before it ends. */
+static inline uint32_t qr_team_home_end(uint32_t threads_n, uint32_t home, uint32_t pieces_n)
+{
+    return (uint32_t)((uint64_t)pieces_n * (home + 1) / threads_n);
+}
+
+/* The thread whose home a piece is in. */
+static inline uint32_t qr_team_home_of(uint32_t threads_n, uint32_t piece, uint32_t pieces_n)
+{
+    return (uint32_t)(((uint64_t)(piece + 1) * threads_n - 1) / pieces_n);
+}
+
 /* What the run after the next will read first: each thread calls for `bytes` at data + thread *
  * stride when it has nothing left to do in a run.  A hint, which stands until it is changed; any
  * address is safe.  NULL: none. */

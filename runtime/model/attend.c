@@ -45,14 +45,11 @@ static uint32_t items_n(const struct qr_pass *p)
  * end even out the load. */
 static uint32_t tile_at(const struct qr_pass *p, uint32_t place)
 {
-    const uint64_t n = p->tiles_n;
-    const uint64_t threads_n = p->threads_n;
-
     if (!p->tiled) return place;
-    uint64_t home = ((place + 1) * threads_n - 1) / n;
-    uint64_t begin = n * home / threads_n;
-    uint64_t end = n * (home + 1) / threads_n;
-    return (uint32_t)(begin + end - 1 - place);
+    uint32_t home = qr_team_home_of(p->threads_n, place, p->tiles_n);
+    uint32_t begin = home ? qr_team_home_end(p->threads_n, home - 1, p->tiles_n) : 0;
+    uint32_t end = qr_team_home_end(p->threads_n, home, p->tiles_n);
+    return begin + end - 1 - place;
 }
 
 static const struct qr_tile *tile_of(const struct qr_pass *p, uint32_t item, uint32_t *head)

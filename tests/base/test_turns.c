@@ -50,7 +50,8 @@ static void life_go_on(struct life *l, uint64_t ns, uint64_t share)
 }
 
 /* Goal: a thread that has its core to itself, but for what a system takes, is never away, and
- * hardly looks. Method: a second of 100, and of 85 percent. */
+ * hardly looks.
+ * Method: a second of 100, and of 70 percent. */
 static void who_is_alone_stays(void **state)
 {
     struct life l;
