@@ -506,6 +506,7 @@ QUIRE_API size_t quire_profile(const quire_engine *engine, struct quire_phase *p
 /* What this machine can do at the most, measured for about `ms` milliseconds with the number of
  * threads given (0: the cores available): what every rate is to be held against. */
 struct quire_limits {
+    size_t size;       /* set by the caller before the call */
     double int8_ops;   /* multiply and add counted as two, a second */
     double bf16_flops; /* 0 where the machine has no bf16 dot */
     double fp32_flops;

@@ -8,6 +8,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/team.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/settings.h"
 
 #define PIECES_A_THREAD 8u                  /* so that a thread that starts late has some left */
 #define PIECE_NS        500000u             /* long against the handing out of pieces */
@@ -102,14 +103,14 @@ static double best_read(struct qr_team *team, qr_limit_read_fn *fn, uint64_t ns,
     return best;
 }
 
-int quire_measure_limits(uint32_t threads, uint32_t ms, struct quire_limits *limits)
+int quire_measure_limits(uint32_t threads, uint32_t ms, struct quire_limits *out)
 {
     struct quire_allocator allocator = qr_allocator((struct quire_allocator){0});
     struct qr_kernels kernels;
+    struct quire_limits limits = {.size = sizeof limits};
     uint64_t ns = (uint64_t)ms * 1000000u / 4; /* for each of the four */
 
-    if (!limits) return QUIRE_INVALID;
-    *limits = (struct quire_limits){0};
+    if (!out || out->size <= sizeof out->size) return QUIRE_INVALID;
     struct qr_team *team = qr_team_create(&allocator, threads);
     if (!team) return QUIRE_NO_MEMORY;
     double *done = qr_alloc_zero(&allocator, qr_team_threads(team) * PIECES_A_THREAD, sizeof *done);
@@ -118,11 +119,12 @@ int quire_measure_limits(uint32_t threads, uint32_t ms, struct quire_limits *lim
         return QUIRE_NO_MEMORY;
     }
     qr_kernels_init(&kernels, qr_cpu_flags());
-    limits->int8_ops = best_loop(team, kernels.limits.int8, ns, done);
-    limits->bf16_flops = best_loop(team, kernels.limits.bf16, ns, done);
-    limits->fp32_flops = best_loop(team, kernels.limits.fp32, ns, done);
-    limits->read_bytes = best_read(team, kernels.limits.read, ns, &allocator);
+    limits.int8_ops = best_loop(team, kernels.limits.int8, ns, done);
+    limits.bf16_flops = best_loop(team, kernels.limits.bf16, ns, done);
+    limits.fp32_flops = best_loop(team, kernels.limits.fp32, ns, done);
+    limits.read_bytes = best_read(team, kernels.limits.read, ns, &allocator);
     qr_free(&allocator, done);
     qr_team_destroy(team);
+    qr_settings_write(out, &limits, sizeof limits);
     return QUIRE_OK;
 }

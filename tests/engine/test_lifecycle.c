@@ -395,15 +395,23 @@ static void events_not_taken_are_freed(void **state)
         free(answers[i]);
 }
 
-/* Goal: what the machine can do is measured as plausible figures. */
+/* Goal: what the machine can do is measured as plausible figures, within the caller's struct.
+ * Method: two threads; into a struct cut short; wrong sizes. */
 static void limits_are_measured(void **state)
 {
-    struct quire_limits limits;
+    struct quire_limits limits = {.size = sizeof limits};
 
     (void)state;
     assert_int_equal(quire_measure_limits(2, 20, &limits), QUIRE_OK);
     assert_true(limits.int8_ops > 1e6 && limits.fp32_flops > 1e6 && limits.read_bytes > 1e6);
     assert_true(limits.bf16_flops >= 0.0);
+
+    limits.read_bytes = -1.0;
+    limits.size = offsetof(struct quire_limits, read_bytes);
+    assert_int_equal(quire_measure_limits(1, 0, &limits), QUIRE_OK);
+    assert_true(limits.int8_ops > 1e6 && limits.read_bytes == -1.0);
+    limits.size = 0;
+    assert_int_equal(quire_measure_limits(1, 0, &limits), QUIRE_INVALID);
     assert_int_equal(quire_measure_limits(0, 0, NULL), QUIRE_INVALID);
 }
 

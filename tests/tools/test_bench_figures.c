@@ -14,7 +14,8 @@
 /* SmolLM2's weights and the limits of a machine that was measured for the project. */
 static const struct quire_model_info model = {
     .weights_n = 134479872, .head_weights_n = 28311552, .weights_bytes = 98000000};
-static const struct quire_limits limits = {920e9, 467e9, 233e9, 32e9};
+static const struct quire_limits limits = {
+    .int8_ops = 920e9, .bf16_flops = 467e9, .fp32_flops = 233e9, .read_bytes = 32e9};
 
 static bool about(double a, double b)
 {

@@ -131,7 +131,7 @@ static bool run_decode(struct bench *b, struct qr_batch batch, struct qr_batch_t
  * machine can do, whoever else is on it meanwhile. */
 static bool measure_limits(struct bench *b, struct qr_failure *why)
 {
-    struct quire_limits now, *best = &b->report.limits;
+    struct quire_limits now = {.size = sizeof now}, *best = &b->report.limits;
     int status = quire_measure_limits(b->where.threads, LIMITS_MS, &now);
     if (status != QUIRE_OK)
         return qr_failed(why, "the limits cannot be measured: %s", quire_status_text(status));
