@@ -511,6 +511,10 @@ struct quire_limits {
     double bf16_flops; /* 0 where the machine has no bf16 dot */
     double fp32_flops;
     double read_bytes; /* streaming read, a second */
+    /* How far apart the cores were at the end of it: how long a word takes from one thread to the
+     * next, in nanoseconds, of more than two threads the most.  0: one thread, or one whose core
+     * was not to be had. */
+    double core_to_core_ns;
 };
 QUIRE_API int quire_measure_limits(uint32_t threads, uint32_t ms, struct quire_limits *limits);
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* measure -- quire_measure_limits: what this machine can do at the most, by loops of one bare
- * instruction on every thread at once, and by reading memory that no cache holds. */
+ * instruction on every thread at once, and by reading memory that no cache holds; and how far apart
+ * its cores are meanwhile. */
 #include <string.h>
 
 #include "kernels/kernels.h"
+#include "runtime/base/distance.h"
 #include "runtime/base/machine.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/team.h"
@@ -123,6 +125,8 @@ int quire_measure_limits(uint32_t threads, uint32_t ms, struct quire_limits *out
     limits.bf16_flops = best_loop(team, kernels.limits.bf16, ns, done);
     limits.fp32_flops = best_loop(team, kernels.limits.fp32, ns, done);
     limits.read_bytes = best_read(team, kernels.limits.read, ns, &allocator);
+    /* Last: the threads have come to their cores. */
+    limits.core_to_core_ns = qr_distance_measure(team, &allocator);
     qr_free(&allocator, done);
     qr_team_destroy(team);
     qr_settings_write(out, &limits, sizeof limits);

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "tools/client/numbers.h"
 #include "tools/quire/bench.h"
 
 /* SmolLM2's weights and the limits of a machine that was measured for the project. */
@@ -82,6 +83,33 @@ static void rows_know_their_best(void **state)
     assert_true(qr_bench_share(&none, 1) == 0);
 }
 
+/* Goal: of limits measured several times the best counts, and of the distance both ends are told.
+ * Method: one that has everything but the distance, then near, far and again none. */
+static void limits_keep_the_best_and_the_span(void **state)
+{
+    (void)state;
+    struct qr_bench_limits kept = {0};
+    struct quire_limits now = limits;
+    char text[QR_NUMBER_ROOM];
+    qr_bench_keep_limits(&kept, &now);
+    assert_string_equal(qr_bench_format_distance(text, &kept), "none");
+
+    now = (struct quire_limits){.int8_ops = 1, .read_bytes = 60e9, .core_to_core_ns = 45.2};
+    qr_bench_keep_limits(&kept, &now);
+    assert_string_equal(qr_bench_format_distance(text, &kept), "45");
+    now.core_to_core_ns = 44.8;
+    qr_bench_keep_limits(&kept, &now);
+    assert_string_equal(qr_bench_format_distance(text, &kept), "45");
+    now.core_to_core_ns = 250;
+    qr_bench_keep_limits(&kept, &now);
+    now.core_to_core_ns = 0;
+    qr_bench_keep_limits(&kept, &now);
+    assert_string_equal(qr_bench_format_distance(text, &kept), "45-250");
+    assert_true(kept.best.core_to_core_ns == 44.8 && kept.core_to_core_most_ns == 250);
+    assert_true(kept.best.int8_ops == 920e9 && kept.best.bf16_flops == 467e9 &&
+                kept.best.fp32_flops == 233e9 && kept.best.read_bytes == 60e9);
+}
+
 /* Goal: drawn ids are repeatable and away from both ends of the vocabulary.
  * Method: two draws alike, one not. */
 static void prompts_are_drawn_from_the_middle(void **state)
@@ -103,6 +131,7 @@ int main(void)
         cmocka_unit_test(limits_follow_from_arithmetic),
         cmocka_unit_test(float_weights_have_float_limits),
         cmocka_unit_test(rows_know_their_best),
+        cmocka_unit_test(limits_keep_the_best_and_the_span),
         cmocka_unit_test(prompts_are_drawn_from_the_middle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -218,6 +218,19 @@ static void inspect_tells_what_is_there(void **state)
     process_free(&text);
 }
 
+/* A row's distance of the cores is one of those that the limits tell the least and the most of; 0
+ * where other work had a core. */
+static void assert_between_ends(const json_t *row, const json_t *limits)
+{
+    const json_t *ends = json_object_get(limits, "core_to_core_ns");
+    double least = json_number_value(json_object_get(ends, "least"));
+    double most = json_number_value(json_object_get(ends, "most"));
+    const json_t *own = json_object_get(row, "core_to_core_ns");
+    assert_true(json_is_number(own) && json_is_number(json_object_get(ends, "most")));
+    assert_true(json_number_value(own) == 0 ||
+                (json_number_value(own) >= least && json_number_value(own) <= most));
+}
+
 /* Goal: bench measures in process and reports every row, as JSON too.
  * Method: llama-tiny, small batches; the figures themselves are not looked at. */
 static void bench_reports_every_row(void **state)
@@ -239,6 +252,7 @@ static void bench_reports_every_row(void **state)
         assert_string_equal(json_string_value(json_object_get(row, "key")), keys[i]);
         assert_int_equal(json_array_size(json_object_get(row, "values")), 2);
         assert_true(json_number_value(json_object_get(row, "best")) > 0);
+        assert_between_ends(row, json_object_get(json, "limits"));
     }
     assert_true(json_number_value(json_object_get(json_object_get(json, "limits"), "int8_ops")) >
                 0);
@@ -246,6 +260,32 @@ static void bench_reports_every_row(void **state)
     assert_int_equal(json_array_size(profiles), 3); /* start has no steps */
     for (size_t i = 0; i < 3; i++)
         assert_true(json_array_size(json_object_get(json_array_get(profiles, i), "phases")) > 8);
+    json_decref(json);
+    process_free(&r);
+}
+
+/* Goal: the machine's limits are told without a model, the distance of its cores among them.
+ * Method: text and JSON; one thread, which is far from nobody. */
+static void bench_tells_limits_alone(void **state)
+{
+    (void)state;
+    need("quire");
+    struct process_result r = RUN("", 0, "quire", "bench", "--limits", "--threads", "1");
+    assert_int_equal(r.code, 0);
+    assert_non_null(strstr(r.out, "Limits of this machine on 1 threads"));
+    const char *line = strstr(r.out, "\n  core to core ");
+    assert_non_null(line);
+    assert_string_equal(line + strlen(line) - 5, "none\n");
+    process_free(&r);
+    r = RUN("", 0, "quire", "bench", "--limits", "--threads", "2", "--json");
+    assert_int_equal(r.code, 0);
+    json_t *json = json_loads(r.out, 0, NULL);
+    const json_t *limits = json_object_get(json, "limits");
+    const json_t *ends = json_object_get(limits, "core_to_core_ns");
+    assert_true(json_number_value(json_object_get(limits, "read_bytes")) > 0);
+    assert_true(json_is_number(json_object_get(ends, "least")));
+    assert_true(json_number_value(json_object_get(ends, "least")) ==
+                json_number_value(json_object_get(ends, "most"))); /* measured once */
     json_decref(json);
     process_free(&r);
 }
@@ -370,6 +410,7 @@ int main(void)
         cmocka_unit_test(chat_answers_a_message_and_lines),
         cmocka_unit_test(inspect_tells_what_is_there),
         cmocka_unit_test(bench_reports_every_row),
+        cmocka_unit_test(bench_tells_limits_alone),
         cmocka_unit_test(the_cache_changes_no_token),
         cmocka_unit_test(a_bad_model_is_exit_3),
         cmocka_unit_test(wrong_usage_is_exit_2),

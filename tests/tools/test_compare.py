@@ -47,6 +47,8 @@ class Runs(unittest.TestCase):
             row = report["rows"][key]
             self.assertEqual([len(row[n]) for n in ("quire", "openvino", "llama", "vllm")],
                              [1, 1, 1, 0])
+            self.assertEqual(row["core_to_core_ns"], [0.0])  # one thread is far from nobody
+        self.assertEqual(report["limits"]["core_to_core_ns"], {"least": 0.0, "most": 0.0})
 
     def test_a_failed_row_is_only_that_row(self):
         """Goal: an error in a row is told with its reason, and the peer goes on.
@@ -74,6 +76,8 @@ class Runs(unittest.TestCase):
         self.assertRegex(row, r"tok/s +[0-9,.]+ .* [0-9.]+x? +\[1\]$")
         self.assertIn("[1] llama, decode, 8 sequences: RuntimeError: it was told to", lines)
         self.assertTrue(lines[-1].startswith("prefill, 1 x 512: left out"))
+        limits = next(line for line in lines if line.startswith("limits: "))
+        self.assertRegex(limits, r"GB/s, core to core none$")
 
     def test_who_does_not_sleep_is_named(self):
         """Goal: a peer that spins while quire is measured spoils a figure, and is named.
@@ -150,6 +154,17 @@ class Parts(unittest.TestCase):
         """Goal: spread is shown.  Method: three rounds, and one."""
         self.assertEqual(table.spread([1500, 1400, 1600], "tok/s"), "1,500 (1,400-1,600)")
         self.assertEqual(table.spread([0.06], "s"), "0.06")
+
+    def test_limits_are_of_the_whole_sitting(self):
+        """Goal: the best of each limit, and how near and how far the cores were.
+        Method: three runs, the cores near, unknown, near and then far; runs without any."""
+        runs = [{"int8_ops": ops, "core_to_core_ns": {"least": least, "most": most}}
+                for ops, least, most in ((3.0, 45.4, 46.0), (5.0, 0.0, 0.0), (4.0, 44.6, 249.7))]
+        best = table.best_limits(runs)
+        self.assertEqual(best, {"int8_ops": 5.0, "core_to_core_ns": {"least": 44.6, "most": 249.7}})
+        self.assertEqual(table.distance(best["core_to_core_ns"]), "45-250 ns")
+        self.assertEqual(table.distance({"least": 44.6, "most": 45.2}), "45 ns")
+        self.assertEqual(table.distance(table.best_limits(runs[1:2])["core_to_core_ns"]), "none")
 
     def test_unknown_tensors_are_refused(self):
         """Goal: no weight is left out of the bfloat16 directory in silence.

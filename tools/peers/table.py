@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""table -- medians and ranges of quire and each peer, and how many times quire is ahead.
+"""table -- medians and ranges of quire and each peer, how many times quire is ahead, and the limits.
 
-`results` is key -> {"quire": [...], "share": [...], "bound": "int8", NAME: [...], ...}, a value a
-round.  `failures` is (NAME, key or None) -> why: a peer that is not there, or a row that it cannot
+`results` is key -> {"quire": [...], "share": [...], "bound": "int8", "core_to_core_ns": [...],
+NAME: [...], ...}, a value a round.  `failures` is (NAME, key or None) -> why: a peer that is not there, or a row that it cannot
 do.  What failed has a number in its cell, and the reason below the table.
 """
 import statistics
@@ -26,6 +26,23 @@ def ahead(ours, theirs, unit):
     if unit == "s":
         above, below = below, above
     return f"{above / below:.2f}x" if below else ""
+
+
+def best_limits(runs):
+    """Of the limits of several runs of `quire bench --json` the best, and the distance's both ends."""
+    best = {key: max(run[key] for run in runs) for key in runs[0] if key != "core_to_core_ns"}
+    ends = [run["core_to_core_ns"] for run in runs if run["core_to_core_ns"]["most"] > 0]
+    best["core_to_core_ns"] = {"least": min((end["least"] for end in ends), default=0.0),
+                               "most": max((end["most"] for end in ends), default=0.0)}
+    return best
+
+
+def distance(ends):
+    """As `quire bench` writes it."""
+    if not ends["most"]:
+        return "none"
+    least, most = f"{ends['least']:.0f}", f"{ends['most']:.0f}"
+    return f"{least} ns" if least == most else f"{least}-{most} ns"
 
 
 def cells(rows, names, results, failures):

@@ -127,18 +127,15 @@ static bool run_decode(struct bench *b, struct qr_batch batch, struct qr_batch_t
     return true;
 }
 
-/* Limits are taken before each row and at the end; the best counts, since a limit is what the
- * machine can do, whoever else is on it meanwhile. */
-static bool measure_limits(struct bench *b, struct qr_failure *why)
+/* Limits are taken before each row and at the end (row: NULL). */
+static bool measure_limits(struct bench *b, struct qr_bench_row *row, struct qr_failure *why)
 {
-    struct quire_limits now = {.size = sizeof now}, *best = &b->report.limits;
+    struct quire_limits now = {.size = sizeof now};
     int status = quire_measure_limits(b->where.threads, LIMITS_MS, &now);
     if (status != QUIRE_OK)
         return qr_failed(why, "the limits cannot be measured: %s", quire_status_text(status));
-    if (now.int8_ops > best->int8_ops) best->int8_ops = now.int8_ops;
-    if (now.bf16_flops > best->bf16_flops) best->bf16_flops = now.bf16_flops;
-    if (now.fp32_flops > best->fp32_flops) best->fp32_flops = now.fp32_flops;
-    if (now.read_bytes > best->read_bytes) best->read_bytes = now.read_bytes;
+    qr_bench_keep_limits(&b->report.limits, &now);
+    if (row) row->core_to_core_ns = now.core_to_core_ns;
     return true;
 }
 
@@ -168,7 +165,7 @@ static bool measure_prefill(struct bench *b, uint32_t requests_n, uint32_t promp
     snprintf(key, sizeof key, "prefill_%ux%u", requests_n, prompt_n);
     struct qr_bench_row *row = new_row(b, false, key, "prefill, %u x %u", requests_n, prompt_n);
     double tokens_n = (double)requests_n * prompt_n;
-    if (!measure_limits(b, why)) return false;
+    if (!measure_limits(b, row, why)) return false;
     row->tokens_n = tokens_n;
     row->sampled_n = requests_n;
     row->steps_n = 1;
@@ -195,7 +192,7 @@ static bool measure_decode(struct bench *b, uint32_t requests_n, uint32_t prefix
                            requests_n == 1 ? "" : "s");
     row->tokens_n = row->sampled_n = requests_n;
     row->steps_n = 1;
-    if (!measure_limits(b, why)) return false;
+    if (!measure_limits(b, row, why)) return false;
     for (uint32_t i = 0; i < b->report.runs_n; i++) {
         struct qr_batch_times t;
         advance(b, row->title);
@@ -218,7 +215,7 @@ static bool measure_context(struct bench *b, uint32_t context_n, struct qr_failu
     snprintf(key, sizeof key, "decode_1_context_%u", context_n);
     struct qr_bench_row *row = new_row(b, false, key, "decode, 1 at a context of %u", context_n);
     row->tokens_n = row->sampled_n = row->steps_n = 1;
-    if (!measure_limits(b, why)) return false;
+    if (!measure_limits(b, row, why)) return false;
     for (uint32_t i = 0; i < b->report.runs_n; i++) {
         struct qr_batch_times t;
         advance(b, row->title);
@@ -240,7 +237,7 @@ static bool measure_wall(struct bench *b, struct qr_failure *why)
     row->tokens_n = (double)n * (PROMPT_N + GENERATE_N - 1);
     row->sampled_n = (double)n * GENERATE_N;
     row->steps_n = GENERATE_N;
-    if (!measure_limits(b, why)) return false;
+    if (!measure_limits(b, row, why)) return false;
     for (uint32_t i = 0; i < b->report.runs_n; i++) {
         struct qr_batch_times t;
         advance(b, row->title);
@@ -256,6 +253,7 @@ static int measure_start(struct bench *b, const char *path, struct qr_failure *w
 {
     struct qr_bench_row *row = new_row(b, true, "start", "start to ready");
     bool wanted = listed(b->rows_text, "start") && !b->cache_table && !b->no_cache;
+    if (!measure_limits(b, row, why)) return QR_EXIT_FAILED;
     for (uint32_t i = 0; i < (wanted ? b->report.runs_n : 1); i++) {
         qr_source_close(&b->source);
         if (wanted) advance(b, row->title);
@@ -387,7 +385,6 @@ static uint32_t threads_in_use(const struct bench *b)
 static int measure(struct bench *b, const char *path, struct qr_failure *why)
 {
     bool cache = b->cache_table || b->no_cache;
-    if (!measure_limits(b, why)) return QR_EXIT_FAILED;
     int code = measure_start(b, path, why);
     if (code != QR_EXIT_FINE) return code;
     b->report.info.size = sizeof b->report.info;
@@ -401,9 +398,9 @@ static int measure(struct bench *b, const char *path, struct qr_failure *why)
     bool ok = true;
     for (size_t i = 0; ok && i < b->report.cache_n; i++)
         ok = compare_cache(b, &b->report.cache[i], why);
-    ok = ok && (cache || measure_rows(b, why)) && measure_limits(b, why);
+    ok = ok && (cache || measure_rows(b, why)) && measure_limits(b, NULL, why);
     struct qr_cost cost;
-    qr_cost_of(&cost, &b->report.info, &b->report.limits);
+    qr_cost_of(&cost, &b->report.info, &b->report.limits.best);
     for (size_t i = 0; i < b->report.rows_n; i++)
         qr_bench_settle(&b->report.rows[i], &cost);
     return ok ? QR_EXIT_FINE : QR_EXIT_FAILED;
@@ -423,7 +420,7 @@ static int run(struct bench *b, struct qr_failure *why)
     b->report.cache = b->cache;
     b->report.profiles = b->profiles;
     if (b->limits_only) {
-        if (!measure_limits(b, why)) return QR_EXIT_FAILED;
+        if (!measure_limits(b, NULL, why)) return QR_EXIT_FAILED;
         qr_bench_print_limits(&b->report.limits, b->where.threads, b->json);
         return QR_EXIT_FINE;
     }

@@ -78,6 +78,20 @@ void qr_cost_of(struct qr_cost *cost, const struct quire_model_info *info,
 double qr_cost_seconds(const struct qr_cost *cost, double tokens_n, double sampled_n,
                        double steps_n, const char **bound);
 
+/* ---- limits ----------------------------------------------------------------------------- */
+
+/* Of several measurements in one run. */
+struct qr_bench_limits {
+    struct quire_limits best;    /* core_to_core_ns: the least, 0: none was measured */
+    double core_to_core_most_ns; /* another than the least where the state changed meanwhile */
+};
+
+/* A limit is what the machine can do, whoever else is on it meanwhile: of each the best counts. */
+void qr_bench_keep_limits(struct qr_bench_limits *kept, const struct quire_limits *now);
+
+/* "45", "45-250" or "none", into text (QR_NUMBER_ROOM bytes). */
+const char *qr_bench_format_distance(char *text, const struct qr_bench_limits *limits);
+
 /* ---- rows of the table ------------------------------------------------------------------ */
 
 #define QR_BENCH_RUNS_MAX 64
@@ -88,6 +102,7 @@ struct qr_bench_row {
     bool is_time;   /* seconds: less is better; else tokens a second */
     double values[QR_BENCH_RUNS_MAX];
     uint32_t values_n;
+    double core_to_core_ns;              /* measured before it; 0: not */
     double full[QR_BENCH_RUNS_MAX];      /* decode: while the whole batch ran */
     double tokens_n, sampled_n, steps_n; /* the work behind the limit; 0: there is none */
     double limit;                        /* the value that the limits allow; 0: none */
@@ -116,7 +131,7 @@ struct qr_cache_row {
 
 struct qr_bench_report {
     struct quire_model_info info;
-    struct quire_limits limits;
+    struct qr_bench_limits limits;
     uint32_t threads, runs_n;
     struct qr_bench_row *rows;
     size_t rows_n;
@@ -131,6 +146,6 @@ bool qr_bench_print_json(const struct qr_bench_report *report);
 /* A column for each profile: microseconds a step and share, by phase. */
 void qr_bench_print_profile(const struct qr_bench_profile *profiles, size_t n);
 struct json_t *qr_bench_profile_json(const struct qr_bench_profile *profiles, size_t n);
-void qr_bench_print_limits(const struct quire_limits *limits, uint32_t threads, bool json);
+void qr_bench_print_limits(const struct qr_bench_limits *limits, uint32_t threads, bool json);
 
 #endif

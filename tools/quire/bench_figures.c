@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tools/client/numbers.h"
@@ -27,6 +28,37 @@ double qr_cost_seconds(const struct qr_cost *cost, double tokens_n, double sampl
     double read_s = cost->read > 0 ? cost->bytes * steps_n / cost->read : 0;
     if (bound) *bound = work_s >= read_s ? cost->ops_name : "read";
     return work_s >= read_s ? work_s : read_s;
+}
+
+static void keep_more(double *kept, double now)
+{
+    if (now > *kept) *kept = now;
+}
+
+void qr_bench_keep_limits(struct qr_bench_limits *kept, const struct quire_limits *now)
+{
+    struct quire_limits *best = &kept->best;
+    double ns = now->core_to_core_ns;
+
+    keep_more(&best->int8_ops, now->int8_ops);
+    keep_more(&best->bf16_flops, now->bf16_flops);
+    keep_more(&best->fp32_flops, now->fp32_flops);
+    keep_more(&best->read_bytes, now->read_bytes);
+    keep_more(&kept->core_to_core_most_ns, ns);
+    if (ns > 0 && (best->core_to_core_ns == 0 || ns < best->core_to_core_ns))
+        best->core_to_core_ns = ns;
+}
+
+const char *qr_bench_format_distance(char *text, const struct qr_bench_limits *limits)
+{
+    char least[16], most[16];
+
+    if (!(limits->core_to_core_most_ns > 0)) return "none";
+    snprintf(least, sizeof least, "%.0f", limits->best.core_to_core_ns);
+    snprintf(most, sizeof most, "%.0f", limits->core_to_core_most_ns);
+    bool same = !strcmp(least, most);
+    snprintf(text, QR_NUMBER_ROOM, "%s%s%s", least, same ? "" : "-", same ? "" : most);
+    return text;
 }
 
 void qr_bench_settle(struct qr_bench_row *row, const struct qr_cost *cost)

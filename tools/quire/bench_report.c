@@ -6,12 +6,22 @@
 #include "tools/client/numbers.h"
 #include "tools/quire/bench.h"
 
-void qr_bench_print_limits(const struct quire_limits *l, uint32_t threads, bool json)
+static json_t *limits_json(const struct qr_bench_limits *limits)
 {
+    const struct quire_limits *l = &limits->best;
+    return json_pack("{s:f, s:f, s:f, s:f, s:{s:f, s:f}}", "int8_ops", l->int8_ops, "bf16_flops",
+                     l->bf16_flops, "fp32_flops", l->fp32_flops, "read_bytes", l->read_bytes,
+                     "core_to_core_ns", "least", l->core_to_core_ns, "most",
+                     limits->core_to_core_most_ns);
+}
+
+void qr_bench_print_limits(const struct qr_bench_limits *limits, uint32_t threads, bool json)
+{
+    const struct quire_limits *l = &limits->best;
+    char distance[QR_NUMBER_ROOM];
     if (json) {
-        json_t *out = json_pack("{s:i, s:{s:f, s:f, s:f, s:f}}", "threads", (int)threads, "limits",
-                                "int8_ops", l->int8_ops, "bf16_flops", l->bf16_flops, "fp32_flops",
-                                l->fp32_flops, "read_bytes", l->read_bytes);
+        json_t *out =
+            json_pack("{s:i, s:o}", "threads", (int)threads, "limits", limits_json(limits));
         json_dumpf(out, stdout, JSON_INDENT(1));
         putchar('\n');
         json_decref(out);
@@ -28,6 +38,8 @@ void qr_bench_print_limits(const struct quire_limits *l, uint32_t threads, bool 
         printf("  %-28s %8s\n", "bf16 dot", "none");
     printf("  %-28s %8.0f GFLOPS\n", "fp32 multiply and add", l->fp32_flops / 1e9);
     printf("  %-28s %8.1f GB/s\n", "streaming read", l->read_bytes / 1e9);
+    printf("  %-28s %8s%s\n", "core to core", qr_bench_format_distance(distance, limits),
+           limits->core_to_core_most_ns > 0 ? " ns" : "");
 }
 
 static const char *value_text(char *text, const struct qr_bench_row *row, double value)
@@ -98,9 +110,10 @@ static json_t *row_json(const struct qr_bench_row *row, bool decode)
         json_array_append_new(values, json_real(row->values[i]));
         json_array_append_new(full, json_real(row->full[i]));
     }
-    json_t *json = json_pack("{s:s, s:s, s:s, s:f, s:f, s:o}", "key", row->key, "title", row->title,
-                             "unit", row->is_time ? "s" : "tok/s", "best", qr_bench_best(row),
-                             "median", qr_bench_median(row), "values", values);
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:f, s:f, s:o, s:f}", "key", row->key, "title", row->title,
+                  "unit", row->is_time ? "s" : "tok/s", "best", qr_bench_best(row), "median",
+                  qr_bench_median(row), "values", values, "core_to_core_ns", row->core_to_core_ns);
     if (row->limit > 0) {
         json_object_set_new(json, "limit", json_real(row->limit));
         json_object_set_new(json, "bound_by", json_string(row->bound));
@@ -115,7 +128,6 @@ static json_t *row_json(const struct qr_bench_row *row, bool decode)
 
 bool qr_bench_print_json(const struct qr_bench_report *r)
 {
-    const struct quire_limits *l = &r->limits;
     json_t *rows = json_array(), *cache = json_array();
     for (size_t i = 0; i < r->rows_n; i++)
         json_array_append_new(rows, row_json(&r->rows[i], !strncmp(r->rows[i].key, "decode", 6)));
@@ -124,12 +136,11 @@ bool qr_bench_print_json(const struct qr_bench_report *r)
             cache, json_pack("{s:i, s:f, s:f}", "tokens", (int)r->cache[i].tokens_n, "with_s",
                              r->cache[i].with_s, "without_s", r->cache[i].without_s));
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:{s:f, s:f, s:f, s:f}, s:o, s:o}", "model",
-        r->info.name, "version", quire_version(), "cpu_level", r->info.cpu_level, "weights",
-        (json_int_t)r->info.weights_n, "head_weights", (json_int_t)r->info.head_weights_n,
-        "weights_bytes", (json_int_t)r->info.weights_bytes, "threads", (int)r->threads, "runs",
-        (int)r->runs_n, "limits", "int8_ops", l->int8_ops, "bf16_flops", l->bf16_flops,
-        "fp32_flops", l->fp32_flops, "read_bytes", l->read_bytes, "rows", rows, "kv_cache", cache);
+        "{s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:o}", "model", r->info.name, "version",
+        quire_version(), "cpu_level", r->info.cpu_level, "weights", (json_int_t)r->info.weights_n,
+        "head_weights", (json_int_t)r->info.head_weights_n, "weights_bytes",
+        (json_int_t)r->info.weights_bytes, "threads", (int)r->threads, "runs", (int)r->runs_n,
+        "limits", limits_json(&r->limits), "rows", rows, "kv_cache", cache);
     if (r->profiles_n)
         json_object_set_new(json, "profiles", qr_bench_profile_json(r->profiles, r->profiles_n));
     bool ok = json && json_dumpf(json, stdout, JSON_INDENT(1)) == 0;
