@@ -1,16 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A run's pieces are shared out beforehand, a stretch of neighbouring ones to each thread: its
- * home. A thread takes from the front of its own home, half of what is left at a time, so that it
- * reads memory in one stream; when that is empty it helps the others, home by home.  Where homes
- * are kept (range 0) it helps those that have not come, and others after a while only: what a
- * thread's home has read and written is in that thread's cache.
- *
- * A home is handed out through one word, its ticket: the run's number in the high half, in the low
- * half how many of its pieces are left and whether its own thread has begun it.  Taking pieces is a
- * compare-and-swap of the ticket, so it can only succeed while that run still has pieces left; and
- * as long as a piece is taken and not done, the caller waits and the run's fields stand.  A helper
- * that comes late finds nothing left and harms nothing: a ticket that has run out says so by
- * itself, whatever the fields beside it. */
+/* The threads: who is at work, who waits and how, who sleeps.  Which pieces are whose is in
+ * pieces.c. */
 #include "runtime/base/team.h"
 
 #include <assert.h>
@@ -19,9 +9,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdalign.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -30,6 +17,7 @@
 
 #include "runtime/base/machine.h"
 #include "runtime/base/memory.h"
+#include "runtime/base/pieces.h"
 #include "runtime/base/turns.h"
 
 #define THREADS_MAX 1024u
@@ -37,40 +25,32 @@
  * under load, and waking a sleeper costs about 50. */
 #define SPIN_NS      100000
 #define SPINS_A_LOOK 64u
-/* How long a thread that is at work keeps its home to itself: much less than a process that has
- * taken its core will stay, more than threads that began together end apart. */
-#define PATIENCE_NS 50000u
-/* In a ticket's low half. */
-#define BEGUN        0x80000000u
-#define LEFT(ticket) ((uint32_t)(ticket) & ~BEGUN)
+/* How long a thread that is at work keeps its home to itself when another has nothing left to do:
+ * one part in PATIENCE_SHARE of the time that the other was at work, within bounds.  More than
+ * threads that began together end apart, much less than a process that has taken a core stays. */
+#define PATIENCE_SHARE  16u
+#define PATIENCE_MIN_NS 50000u
+#define PATIENCE_MAX_NS 250000u
 
 struct helper {
     struct qr_team *team;
     pthread_t thread;
     uint32_t index;
+    uint64_t worked_ns; /* before it had nothing left to do */
     struct qr_turns turns;
 };
 
-struct home {
-    alignas(64) _Atomic uint64_t ticket;
-};
-
 struct qr_team {
-    /* Written by everyone: a cache line each. */
-    alignas(64) _Atomic uint32_t done;
-    alignas(64) _Atomic uint32_t sleepers;
-    /* Written by the caller only. */
-    alignas(64) _Atomic uint32_t generation; /* grows with each run: what sleepers wait on */
-    _Atomic(qr_team_fn *) fn;
-    _Atomic(void *) work;
-    _Atomic uint32_t pieces_n;
-    _Atomic uint32_t range;
-    _Atomic bool stop;
+    struct qr_pieces pieces;
+    alignas(64) _Atomic uint32_t sleepers; /* written by everyone, as the next: a line each */
+    /* Grows when homes are opened that may not be the opener's: what the others wait on. */
+    alignas(64) _Atomic uint32_t generation;
+    alignas(64) _Atomic bool stop;
     _Atomic(const uint8_t *) ahead;
     _Atomic size_t ahead_stride;
     _Atomic size_t ahead_bytes;
+    _Atomic uint64_t shared_until_ns; /* a thread's core is another process's too */
     uint32_t threads_n;
-    struct home *homes;  /* [threads_n] */
     uint64_t *waited_ns; /* NULL: nobody asks */
     struct quire_allocator allocator;
     struct helper helpers[]; /* [threads_n - 1] */
@@ -90,49 +70,21 @@ static void futex(_Atomic uint32_t *word, int op, uint32_t value)
     (void)syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
 }
 
-/* The end of a thread's home among all pieces. */
-static uint32_t home_end(const struct qr_team *team, uint32_t home, uint32_t pieces_n)
+/* The opener publishes, then looks for sleepers; a helper counts itself, then looks for news.  In
+ * one total order one of the two sees the other. */
+static void publish(struct qr_team *team)
 {
-    return qr_team_home_end(team->threads_n, home, pieces_n);
+    atomic_fetch_add(&team->generation, 1);
+    if (atomic_load(&team->sleepers)) futex(&team->generation, FUTEX_WAKE, INT32_MAX);
 }
 
-/* Takes one range of a home and does it.  False: nothing was left to take, or (unless all is asked
- * for) its own thread keeps it. */
-static bool take_from(struct qr_team *team, uint32_t home, uint32_t thread, bool all)
-{
-    _Atomic uint64_t *word = &team->homes[home].ticket;
-    uint64_t ticket = atomic_load_explicit(word, memory_order_acquire);
-
-    for (;;) {
-        uint32_t left = LEFT(ticket);
-        if (left == 0) return false;
-        uint32_t pieces_n = atomic_load_explicit(&team->pieces_n, memory_order_acquire);
-        qr_team_fn *fn = atomic_load_explicit(&team->fn, memory_order_acquire);
-        void *work = atomic_load_explicit(&team->work, memory_order_acquire);
-        uint32_t max = atomic_load_explicit(&team->range, memory_order_acquire);
-        uint32_t range = left - left / 2;
-        if (max && range > max) range = max;
-        if (!max && !all && home != thread && (ticket & BEGUN)) return false;
-        uint64_t taken = (ticket - range) | (home == thread ? BEGUN : 0);
-        if (!atomic_compare_exchange_weak_explicit(word, &ticket, taken, memory_order_acq_rel,
-                                                   memory_order_acquire))
-            continue;
-        uint32_t begin = home_end(team, home, pieces_n) - left;
-        fn(work, begin, begin + range, thread);
-        atomic_fetch_add_explicit(&team->done, range, memory_order_release);
-        return true;
-    }
-}
-
+/* Takes one range and does it.  False: nothing was free. */
 static bool take(struct qr_team *team, uint32_t thread, bool all)
 {
-    uint32_t home = thread;
+    enum qr_taken taken = qr_pieces_take(&team->pieces, thread, all);
 
-    do {
-        if (take_from(team, home, thread, all)) return true;
-        home = home + 1 < team->threads_n ? home + 1 : 0;
-    } while (home != thread);
-    return false;
+    if (taken == QR_TAKEN_NEWS) publish(team);
+    return taken != QR_TAKEN_NONE;
 }
 
 /* What this thread's home of the next run begins with, called for while there is nothing to do. */
@@ -155,12 +107,21 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Spins, then sleeps, until the generation is another than seen.  Meanwhile it takes what others
- * have kept for too long. */
-static uint32_t wait_for_run(struct helper *helper, uint32_t seen)
+static uint64_t patience_ns(uint64_t worked_ns)
+{
+    uint64_t patience = worked_ns / PATIENCE_SHARE;
+
+    if (patience < PATIENCE_MIN_NS) return PATIENCE_MIN_NS;
+    return patience < PATIENCE_MAX_NS ? patience : PATIENCE_MAX_NS;
+}
+
+/* Spins, then sleeps, until the generation is another than seen.  When its patience is over it
+ * takes what others have kept. */
+static uint32_t wait_for_news(struct helper *helper, uint32_t seen)
 {
     struct qr_team *team = helper->team;
-    uint64_t start = qr_clock_ns();
+    uint64_t start = qr_clock_ns(), idle = start;
+    uint64_t patience = patience_ns(helper->worked_ns);
     uint32_t now;
 
     for (;;) {
@@ -169,14 +130,13 @@ static uint32_t wait_for_run(struct helper *helper, uint32_t seen)
             if (now != seen) return now;
             pause_cpu();
         }
-        uint64_t waited = qr_clock_ns() - start;
-        if (waited > PATIENCE_NS && take(team, helper->index, true))
-            start = qr_clock_ns();
-        else if (waited > SPIN_NS)
+        uint64_t at = qr_clock_ns();
+        if (at - start <= patience) continue;
+        if (take(team, helper->index, true))
+            idle = qr_clock_ns();
+        else if (at - idle > SPIN_NS)
             break;
     }
-    /* The caller publishes, then looks for sleepers; a helper counts itself, then looks for news.
-     * In one total order one of the two sees the other. */
     atomic_fetch_add(&team->sleepers, 1);
     while ((now = atomic_load(&team->generation)) == seen)
         futex(&team->generation, FUTEX_WAIT, seen);
@@ -185,28 +145,36 @@ static uint32_t wait_for_run(struct helper *helper, uint32_t seen)
     return now;
 }
 
+/* Between two stages, when it has nothing in hand. */
+static void take_turns(struct helper *helper)
+{
+    bool over = qr_turns_over(&helper->turns, qr_clock_ns(), cpu_ns);
+
+    if (helper->turns.until_ns)
+        atomic_store_explicit(&helper->team->shared_until_ns, helper->turns.until_ns,
+                              memory_order_relaxed);
+    if (over) (void)nanosleep(&(struct timespec){.tv_nsec = QR_TURNS_AWAY_NS}, NULL);
+}
+
 static void *helper_main(void *argument)
 {
     struct helper *helper = argument;
     struct qr_team *team = helper->team;
-    uint32_t seen = 0;
+    uint32_t seen = 0, stage = 0;
 
     qr_turns_begin(&helper->turns, qr_clock_ns(), cpu_ns());
     for (;;) {
-        seen = wait_for_run(helper, seen);
+        seen = wait_for_news(helper, seen);
         if (atomic_load(&team->stop)) return NULL;
+        uint64_t begin = qr_clock_ns();
         while (take(team, helper->index, false)) {
+            uint32_t now = qr_pieces_stage_of(&team->pieces, helper->index);
+            if (now != stage) take_turns(helper);
+            stage = now;
         }
         look_ahead(team, helper->index);
-        if (qr_turns_over(&helper->turns, qr_clock_ns(), cpu_ns))
-            (void)nanosleep(&(struct timespec){.tv_nsec = QR_TURNS_AWAY_NS}, NULL);
+        helper->worked_ns = qr_clock_ns() - begin;
     }
-}
-
-static void publish(struct qr_team *team)
-{
-    atomic_fetch_add(&team->generation, 1);
-    if (atomic_load(&team->sleepers)) futex(&team->generation, FUTEX_WAKE, INT32_MAX);
 }
 
 static void stop_helpers(struct qr_team *team, uint32_t helpers_n)
@@ -240,13 +208,13 @@ struct qr_team *qr_team_create(const struct quire_allocator *allocator, uint32_t
     if (threads_n > THREADS_MAX) threads_n = THREADS_MAX;
     size_t homes_at = sizeof(struct qr_team) + (threads_n - 1) * sizeof(struct helper);
     homes_at = (homes_at + 63) / 64 * 64;
-    size_t bytes = homes_at + threads_n * sizeof(struct home);
+    size_t bytes = homes_at + threads_n * sizeof(struct qr_home);
     struct qr_team *team = qr_alloc_aligned(allocator, bytes);
     if (!team) return NULL;
     memset(team, 0, bytes);
     team->allocator = *allocator;
     team->threads_n = threads_n;
-    team->homes = (struct home *)((uint8_t *)team + homes_at);
+    qr_pieces_init(&team->pieces, (struct qr_home *)((uint8_t *)team + homes_at), threads_n);
     for (uint32_t i = 0; i + 1 < threads_n; i++) {
         team->helpers[i] = (struct helper){.team = team, .index = i + 1};
         if (start_helper(&team->helpers[i])) {
@@ -276,37 +244,35 @@ void qr_team_measure(struct qr_team *team, uint64_t *waited_ns)
     team->waited_ns = waited_ns;
 }
 
-static bool is_done(const struct qr_team *team, uint32_t pieces_n)
+/* Waits until all is over or there are pieces in the caller's own home again.  A helper that lost
+ * its core needs ours if there is no other: after a while of spinning the caller yields; and when
+ * its patience is over it takes what others have kept. */
+static void wait_for_others(struct qr_team *team, uint64_t work_begin)
 {
-    return atomic_load_explicit(&team->done, memory_order_acquire) == pieces_n;
-}
-
-/* Waits for pieces in other hands.  A helper that lost its core needs ours if there is no other:
- * after a while of spinning the caller yields, and what that one has kept is taken. */
-static void wait_until_done(struct qr_team *team, uint32_t pieces_n)
-{
-    if (is_done(team, pieces_n)) return;
-    uint64_t begin = qr_clock_ns();
+    const uint64_t begin = qr_clock_ns(), patience = patience_ns(begin - work_begin);
     uint64_t worked = 0;
-    for (uint32_t spins = 1; !is_done(team, pieces_n); spins++) {
+
+    for (uint32_t spins = 1; !qr_pieces_over(&team->pieces) && !qr_pieces_left(&team->pieces, 0);
+         spins++) {
         if (spins < 10000)
             pause_cpu();
         else
             (void)sched_yield();
         if (spins % SPINS_A_LOOK) continue;
         uint64_t now = qr_clock_ns();
-        if (now - begin - worked <= PATIENCE_NS || !take(team, 0, true)) continue;
+        if (now - begin <= patience || !take(team, 0, true)) continue;
         worked += qr_clock_ns() - now;
     }
     if (team->waited_ns) *team->waited_ns += qr_clock_ns() - begin - worked;
 }
 
-static void run_alone(qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range)
+static void run_alone(const struct qr_stage *stage)
 {
-    if (range == 0) range = pieces_n;
-    for (uint32_t begin = 0; begin < pieces_n;) {
-        uint32_t n = pieces_n - begin < range ? pieces_n - begin : range;
-        fn(work, begin, begin + n, 0);
+    uint32_t range = stage->range ? stage->range : stage->pieces_n;
+
+    for (uint32_t begin = 0; begin < stage->pieces_n;) {
+        uint32_t n = stage->pieces_n - begin < range ? stage->pieces_n - begin : range;
+        stage->fn(stage->work, begin, begin + n, 0);
         begin += n;
     }
 }
@@ -318,31 +284,58 @@ void qr_team_ahead(struct qr_team *team, const void *data, size_t stride, size_t
     atomic_store_explicit(&team->ahead_bytes, bytes, memory_order_relaxed);
 }
 
+bool qr_team_is_shared(const struct qr_team *team)
+{
+    return qr_clock_ns() < atomic_load_explicit(&team->shared_until_ns, memory_order_relaxed);
+}
+
+/* The caller cannot leave its core to others, but can tell that it has lost it. */
+static void look_at_caller(struct qr_team *team, uint64_t passed_ns, uint64_t had_ns)
+{
+    if (passed_ns < QR_TURNS_LOOK_NS || had_ns + passed_ns / QR_TURNS_MISSING_SHARE >= passed_ns)
+        return;
+    atomic_store_explicit(&team->shared_until_ns, qr_clock_ns() + QR_TURNS_NS,
+                          memory_order_relaxed);
+}
+
+static void run_together(struct qr_team *team, const struct qr_stage *stages, uint32_t stages_n)
+{
+    struct qr_pieces *pieces = &team->pieces;
+
+    uint64_t begin = qr_clock_ns();
+    qr_pieces_begin(pieces, stages, stages_n, 0);
+    publish(team);
+    for (;;) {
+        while (take(team, 0, false)) {
+        }
+        look_ahead(team, 0);
+        if (!qr_pieces_over(pieces)) wait_for_others(team, begin);
+        if (qr_pieces_over(pieces)) return;
+        begin = qr_clock_ns();
+    }
+}
+
+void qr_team_run_stages(struct qr_team *team, const struct qr_stage *stages, uint32_t stages_n)
+{
+    if (team->threads_n == 1) {
+        for (uint32_t i = 0; i < stages_n; i++)
+            run_alone(&stages[i]);
+        return;
+    }
+    if (stages_n == 0) return;
+    const uint64_t begin_ns = qr_clock_ns(), had_ns = cpu_ns();
+    run_together(team, stages, stages_n);
+    look_at_caller(team, qr_clock_ns() - begin_ns, cpu_ns() - had_ns);
+}
+
 void qr_team_run(struct qr_team *team, qr_team_fn *fn, void *work, uint32_t pieces_n,
                  uint32_t range)
 {
+    struct qr_stage stage = {.fn = fn, .work = work, .pieces_n = pieces_n, .range = range};
+
     if (pieces_n == 0) return;
-    if (team->threads_n == 1 || pieces_n == 1) {
-        run_alone(fn, work, pieces_n, range);
-        return;
-    }
-    /* Every ticket of the run before has run out, so the fields are nobody's. */
-    uint64_t run = (atomic_load_explicit(&team->homes[0].ticket, memory_order_relaxed) >> 32) + 1;
-    atomic_store_explicit(&team->fn, fn, memory_order_relaxed);
-    atomic_store_explicit(&team->work, work, memory_order_relaxed);
-    atomic_store_explicit(&team->pieces_n, pieces_n, memory_order_relaxed);
-    atomic_store_explicit(&team->range, range, memory_order_relaxed);
-    atomic_store_explicit(&team->done, 0, memory_order_relaxed);
-    uint32_t begin = 0;
-    for (uint32_t home = 0; home < team->threads_n; home++) {
-        uint32_t end = home_end(team, home, pieces_n);
-        atomic_store_explicit(&team->homes[home].ticket, run << 32 | (end - begin),
-                              memory_order_release);
-        begin = end;
-    }
-    publish(team);
-    while (take(team, 0, false)) {
-    }
-    look_ahead(team, 0);
-    wait_until_done(team, pieces_n);
+    if (pieces_n == 1 || team->threads_n == 1)
+        run_alone(&stage);
+    else
+        run_together(team, &stage, 1);
 }

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/* Stages of work that follow each other: what waits for what. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/team.h"
+
+#define THREADS_MAX 5u
+#define PIECES_MAX  40u
+#define WAIT_MAX_NS UINT64_C(10000000000) /* where nobody comes: a test that fails, not hangs */
+
+/* ---- order ------------------------------------------------------------------------------------
+ */
+
+struct chain {
+    uint32_t threads_n, stages_n;
+    struct qr_stage stages[QR_STAGES_MAX];
+    struct piecework {
+        struct chain *chain;
+        uint32_t stage;
+        _Atomic uint32_t done[PIECES_MAX];
+        _Atomic uint32_t all;
+    } works[QR_STAGES_MAX];
+    _Atomic uint32_t early; /* pieces that began before what they need was done */
+};
+
+static uint32_t home_begin(const struct chain *c, uint32_t home, uint32_t stage)
+{
+    return home ? qr_team_home_end(c->threads_n, home - 1, c->stages[stage].pieces_n) : 0;
+}
+
+/* Whether what a piece of a stage needs is done: all of the stage before, or that stage's home. */
+static bool may_begin(struct chain *c, uint32_t stage, uint32_t piece)
+{
+    if (stage == 0) return true;
+    const struct piecework *before = &c->works[stage - 1];
+    const uint32_t before_n = c->stages[stage - 1].pieces_n;
+    if (c->stages[stage].meets) return atomic_load(&before->all) == before_n;
+    uint32_t home = qr_team_home_of(c->threads_n, piece, c->stages[stage].pieces_n);
+    for (uint32_t i = home_begin(c, home, stage - 1);
+         i < qr_team_home_end(c->threads_n, home, before_n); i++)
+        if (atomic_load(&before->done[i]) != 1) return false;
+    return true;
+}
+
+static void note(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct piecework *w = work;
+
+    (void)thread;
+    for (uint32_t i = begin; i < end; i++) {
+        if (!may_begin(w->chain, w->stage, i)) atomic_fetch_add(&w->chain->early, 1);
+        atomic_fetch_add(&w->done[i], 1);
+        atomic_fetch_add(&w->all, 1);
+    }
+}
+
+static uint32_t next_random(uint32_t *x)
+{
+    return *x = *x * 1664525u + 1013904223u, *x >> 16;
+}
+
+static void make_chain(struct chain *c, uint32_t threads_n, uint32_t seed)
+{
+    memset(c, 0, sizeof(*c));
+    c->threads_n = threads_n;
+    c->stages_n = 1 + next_random(&seed) % QR_STAGES_MAX;
+    for (uint32_t i = 0; i < c->stages_n; i++) {
+        c->works[i].chain = c;
+        c->works[i].stage = i;
+        c->stages[i] = (struct qr_stage){.fn = note,
+                                         .work = &c->works[i],
+                                         .pieces_n = next_random(&seed) % (PIECES_MAX + 1),
+                                         .range = next_random(&seed) % 3,
+                                         .meets = next_random(&seed) % 4 == 0};
+        if (next_random(&seed) % 3 == 0) c->stages[i].pieces_n %= 3; /* some homes have none */
+    }
+}
+
+/* Goal: every piece of every stage is done once, and none before what it needs: the whole stage
+ * before where stages meet, its own home of that elsewhere.
+ * Method: 2,000 chains of 1 to 64 stages of 0 to 40 pieces, one behind the other, with 1 to 5
+ * threads; each piece looks for what it needs. */
+static void stages_follow_in_order(void **state)
+{
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+    static struct chain c;
+
+    (void)state;
+    for (uint32_t threads_n = 1; threads_n <= THREADS_MAX; threads_n++) {
+        struct qr_team *team = qr_team_create(&a, threads_n);
+        assert_non_null(team);
+        for (uint32_t i = 0; i < 400; i++) {
+            make_chain(&c, threads_n, threads_n * 1000 + i);
+            qr_team_run_stages(team, c.stages, c.stages_n);
+            assert_int_equal(atomic_load(&c.early), 0);
+            for (uint32_t stage = 0; stage < c.stages_n; stage++)
+                for (uint32_t piece = 0; piece < PIECES_MAX; piece++)
+                    assert_int_equal(atomic_load(&c.works[stage].done[piece]),
+                                     piece < c.stages[stage].pieces_n ? 1 : 0);
+        }
+        qr_team_destroy(team);
+    }
+}
+
+/* ---- not waiting ------------------------------------------------------------------------------
+ */
+
+#define HOME   8u
+#define STAGES 3u
+
+struct ahead {
+    uint32_t owner;            /* the thread that stops in its first range */
+    _Atomic bool stopped;      /* it has */
+    _Atomic uint32_t others_n; /* pieces of the other's homes that are done, in all stages */
+    _Atomic bool all_in_time;  /* before the owner went on */
+};
+
+static void stop_first(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct ahead *h = work;
+    const uint64_t start = qr_clock_ns();
+
+    if (thread != h->owner) {
+        while (!atomic_load(&h->stopped) && qr_clock_ns() - start < WAIT_MAX_NS) {
+        }
+        if (begin / HOME != h->owner) atomic_fetch_add(&h->others_n, end - begin);
+        return;
+    }
+    if (atomic_exchange(&h->stopped, true)) return;
+    while (atomic_load(&h->others_n) < STAGES * HOME && qr_clock_ns() - start < WAIT_MAX_NS) {
+    }
+    atomic_store(&h->all_in_time, atomic_load(&h->others_n) == STAGES * HOME);
+}
+
+/* Goal: where stages do not meet, a thread goes through all its homes while another is still in its
+ * first, whichever of the two calls.
+ * Method: one thread stops in its first range until the other has done its home of every stage. */
+static void threads_do_not_wait_for_each_other(void **state)
+{
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+    struct qr_team *team = qr_team_create(&a, 2);
+
+    (void)state;
+    assert_non_null(team);
+    for (uint32_t owner = 0; owner < 2; owner++) {
+        bool in_time = false;
+        for (int i = 0; i < 50 && !in_time;
+             i++) { /* one that comes late finds nothing to stop in */
+            struct ahead h = {.owner = owner};
+            struct qr_stage stages[STAGES];
+            for (uint32_t stage = 0; stage < STAGES; stage++)
+                stages[stage] =
+                    (struct qr_stage){.fn = stop_first, .work = &h, .pieces_n = 2 * HOME};
+            qr_team_run_stages(team, stages, STAGES);
+            in_time = atomic_load(&h.all_in_time);
+            if (atomic_load(&h.stopped)) assert_true(in_time);
+        }
+        assert_true(in_time);
+    }
+    qr_team_destroy(team);
+}
+
+/* Goal: who has nothing left to do helps a home on through its stages, though the thread that
+ * began it does not come back in between.
+ * Method: a helper that sleeps in the one range that it takes, until all else is done. */
+struct left {
+    _Atomic bool stopped;
+    _Atomic uint32_t caller_n; /* pieces that the caller has done */
+    uint32_t in_hand;
+    bool all_else;
+};
+
+static void leave(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct left *l = work;
+    const uint64_t start = qr_clock_ns();
+
+    if (thread == 0) {
+        while (!atomic_load(&l->stopped) && qr_clock_ns() - start < WAIT_MAX_NS) {
+        }
+        atomic_fetch_add(&l->caller_n, end - begin);
+        return;
+    }
+    if (atomic_exchange(&l->stopped, true)) return;
+    l->in_hand = end - begin;
+    /* its home of the first stage waits for what is in hand; the rest of that and the caller's */
+    const uint32_t others = STAGES * HOME + HOME - l->in_hand;
+    while (atomic_load(&l->caller_n) < others && qr_clock_ns() - start < WAIT_MAX_NS) {
+    }
+    l->all_else = atomic_load(&l->caller_n) >= others;
+    (void)nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
+}
+
+static void a_home_that_was_left_is_helped(void **state)
+{
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+    struct qr_team *team = qr_team_create(&a, 2);
+    bool seen = false;
+
+    (void)state;
+    assert_non_null(team);
+    for (int i = 0; i < 50 && !seen; i++) {
+        struct left l = {.in_hand = 0};
+        struct qr_stage stages[STAGES];
+        for (uint32_t stage = 0; stage < STAGES; stage++)
+            stages[stage] = (struct qr_stage){.fn = leave, .work = &l, .pieces_n = 2 * HOME};
+        qr_team_run_stages(team, stages, STAGES);
+        seen = atomic_load(&l.stopped);
+        if (seen) assert_true(l.all_else);
+    }
+    assert_true(seen);
+    qr_team_destroy(team);
+}
+
+/* Goal: a thread that has gone to sleep at a meeting comes to the stage behind it.
+ * Method: one piece that takes far longer than helpers spin, done by the caller, then many that
+ * sleep. */
+struct meeting {
+    _Atomic uint32_t first_by; /* the thread that did the one piece */
+    _Atomic uint32_t threads;  /* of the others, a bit each */
+};
+
+static void long_piece(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct meeting *m = work;
+
+    assert_int_equal(end - begin, 1);
+    atomic_store(&m->first_by, thread);
+    (void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+}
+
+static void short_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct meeting *m = work;
+
+    (void)begin;
+    (void)end;
+    atomic_fetch_or(&m->threads, 1u << thread);
+    (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+static void sleepers_come_to_the_next_stage(void **state)
+{
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+    struct qr_team *team = qr_team_create(&a, 2);
+    bool seen = false;
+
+    (void)state;
+    assert_non_null(team);
+    for (int i = 0; i < 50 && !seen; i++) {
+        struct meeting m = {.threads = 0};
+        struct qr_stage stages[2] = {
+            {.fn = long_piece, .work = &m, .pieces_n = 1},
+            {.fn = short_pieces, .work = &m, .pieces_n = 40, .range = 1, .meets = true}};
+        (void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        qr_team_run_stages(team, stages, 2);
+        if (atomic_load(&m.first_by) != 0) continue;
+        assert_int_equal(atomic_load(&m.threads), 3);
+        seen = true;
+    }
+    assert_true(seen);
+    qr_team_destroy(team);
+}
+
+/* Goal: that a thread has lost a part of its core is told, of the caller and of helpers; and no
+ * longer when that is long ago.
+ * Method: stages in which one thread sleeps for longer than it works; then a pause. */
+struct lost {
+    uint32_t sleeper;
+    _Atomic bool slept;
+};
+
+static void lose_core(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct lost *l = work;
+
+    (void)begin;
+    (void)end;
+    if (thread != l->sleeper) return;
+    (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    atomic_store(&l->slept, true);
+}
+
+static void lost_cores_are_told(void **state)
+{
+    const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
+
+    (void)state;
+    for (uint32_t sleeper = 0; sleeper < 2; sleeper++) {
+        struct qr_team *team = qr_team_create(&a, 2);
+        assert_non_null(team);
+        assert_false(qr_team_is_shared(team));
+        bool told = false;
+        for (int i = 0; i < 50 && !told; i++) { /* one that comes late has nothing to do */
+            struct lost l = {.sleeper = sleeper};
+            struct qr_stage stages[4];
+            for (uint32_t stage = 0; stage < 4; stage++)
+                stages[stage] = (struct qr_stage){.fn = lose_core, .work = &l, .pieces_n = 16};
+            qr_team_run_stages(team, stages, 4);
+            told = atomic_load(&l.slept) && qr_team_is_shared(team);
+        }
+        assert_true(told);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+        assert_false(qr_team_is_shared(team));
+        qr_team_destroy(team);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stages_follow_in_order),
+        cmocka_unit_test(threads_do_not_wait_for_each_other),
+        cmocka_unit_test(a_home_that_was_left_is_helped),
+        cmocka_unit_test(sleepers_come_to_the_next_stage),
+        cmocka_unit_test(lost_cores_are_told),
+    };
+    return cmocka_run_group_tests_name("base/stages", tests, NULL, NULL);
+}
