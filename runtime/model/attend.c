@@ -36,28 +36,17 @@ static uint32_t group_n(const struct qr_model_shape *s)
 
 static uint32_t items_n(const struct qr_pass *p)
 {
-    return p->tiles_n * p->model->shape.kv_heads_n;
+    return p->order_n * p->model->shape.kv_heads_n;
 }
 
-/* The tile at a place in the order of work.  In order of their rows, so that a thread meets the
- * rows whose other passes were its own.  Where sequences have several tiles, each thread's stretch
- * goes from its last tile to its first: the last ones see the most keys, and short pieces at the
- * end even out the load. */
-static uint32_t tile_at(const struct qr_pass *p, uint32_t place)
-{
-    if (!p->tiled) return place;
-    uint32_t home = qr_team_home_of(p->threads_n, place, p->tiles_n);
-    uint32_t begin = home ? qr_team_home_end(p->threads_n, home - 1, p->tiles_n) : 0;
-    uint32_t end = qr_team_home_end(p->threads_n, home, p->tiles_n);
-    return begin + end - 1 - place;
-}
-
+/* NULL: nothing, a home's stretch is longer than its tiles. */
 static const struct qr_tile *tile_of(const struct qr_pass *p, uint32_t item, uint32_t *head)
 {
     const uint32_t heads_n = p->model->shape.kv_heads_n;
+    uint32_t tile = p->order[item / heads_n];
 
     *head = item % heads_n;
-    return &p->tiles[tile_at(p, item / heads_n)];
+    return tile == QR_NO_TILE ? NULL : &p->tiles[tile];
 }
 
 static bool is_spread(const struct qr_pass *p)
@@ -74,8 +63,7 @@ static bool is_spread(const struct qr_pass *p)
     return most >= SPREAD_CONTEXT_MIN;
 }
 
-/* How the tiles attend. */
-static void arrange(struct qr_pass *p)
+void qr_pass_arrange(struct qr_pass *p)
 {
     p->spread = is_spread(p);
     if (p->spread)
@@ -83,9 +71,10 @@ static void arrange(struct qr_pass *p)
     else
         qr_pass_share(p);
     p->shared.alone_n = 0;
-    for (uint32_t i = 0; i < p->tiles_n; i++) {
-        uint32_t tile = tile_at(p, i);
-        if (p->tiles[tile].summed_n == 0) p->shared.alone[p->shared.alone_n++] = tile;
+    for (uint32_t i = 0; i < p->order_n; i++) {
+        uint32_t tile = p->order[i];
+        if (p->shared.chunks_n && (tile == QR_NO_TILE || p->tiles[tile].summed_n)) continue;
+        p->shared.alone[p->shared.alone_n++] = tile;
     }
 }
 
@@ -99,57 +88,10 @@ static const struct qr_tile *alone_of(const struct qr_pass *p, uint32_t item, ui
 {
     const uint32_t heads_n = p->model->shape.kv_heads_n;
 
+    uint32_t tile = p->shared.alone[item / heads_n];
+
     *head = item % heads_n;
-    return &p->tiles[p->shared.alone[item / heads_n]];
-}
-
-void qr_pass_tile(struct qr_pass *p)
-{
-    const struct qr_step *step = p->step;
-
-    p->tiles_n = 0;
-    p->tiled = false;
-    for (uint32_t i = 0; i < step->seqs_n; i++) {
-        const struct qr_step_seq *seq = &step->seqs[i];
-        for (uint32_t done = 0; done < seq->rows_n;) {
-            uint32_t n = seq->rows_n - done;
-            if (n > QR_ATTENTION_ROWS_MAX) n = QR_ATTENTION_ROWS_MAX;
-            assert(p->tiles_n < 2 * p->rows_max);
-            p->tiles[p->tiles_n++] = (struct qr_tile){.seq = i,
-                                                      .row = seq->row + done,
-                                                      .out_row = seq->row + done,
-                                                      .rows_n = n,
-                                                      .position = seq->position + done};
-            done += n;
-        }
-        if (seq->rows_n > QR_ATTENTION_ROWS_MAX) p->tiled = true;
-    }
-    arrange(p);
-}
-
-/* Keeps only the rows that are asked for. */
-static void select_rows(struct qr_pass *p)
-{
-    const struct qr_step *step = p->step;
-    uint32_t seq = 0;
-
-    p->tiles_n = 0;
-    for (uint32_t i = 0; i < p->outputs_n; i++) {
-        uint32_t row = step->outputs[i];
-        while (row >= step->seqs[seq].row + step->seqs[seq].rows_n)
-            seq++;
-        p->tiles[p->tiles_n++] =
-            (struct qr_tile){.seq = seq,
-                             .row = row,
-                             .out_row = i,
-                             .rows_n = 1,
-                             .position = step->seqs[seq].position + (row - step->seqs[seq].row)};
-        /* Outputs ascend, so a row is never written before it has been moved. */
-        for (uint32_t j = 0; j < p->model->shape.width; j++)
-            qr_row(&p->x, i)[j] = qr_row(&p->x, row)[j];
-    }
-    p->rows_n = p->outputs_n;
-    arrange(p);
+    return tile == QR_NO_TILE ? NULL : &p->tiles[tile];
 }
 
 /* ---- an item's parts --------------------------------------------------------------------------
@@ -235,7 +177,7 @@ static void store_items(void *work, uint32_t begin, uint32_t end, uint32_t threa
     (void)thread;
     for (uint32_t item = begin; item < end; item++) {
         const struct qr_tile *tile = tile_of(w->p, item, &head);
-        store_tile(w, tile, head);
+        if (tile) store_tile(w, tile, head);
     }
 }
 
@@ -259,6 +201,7 @@ static bool panels_of(const struct attend_work *w, uint32_t item,
 
     for (; item < alone_items(w->p) && n < QR_ATTENTION_AHEAD; item++) {
         const struct qr_tile *tile = alone_of(w->p, item, &head);
+        if (!tile) break;
         struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
         if (w->store) panels[n++] = qr_attention_written(&view, tile->position);
         n += qr_attention_first(&view, tile->position, window, 0, panels + n,
@@ -272,6 +215,7 @@ static void attend_alone(const struct attend_work *w, uint32_t item, uint32_t th
     const uint8_t *next[QR_ATTENTION_AHEAD];
     uint32_t head;
     const struct qr_tile *tile = alone_of(w->p, item, &head);
+    if (!tile) return;
     struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
     struct qr_attention_rows rows = rows_of(w->p, tile, head, thread);
 
@@ -415,13 +359,18 @@ static void attend_spread(struct attend_work *w, uint64_t cost)
     uint32_t n = items_n(p);
     uint32_t head;
 
+    assert(p->own_rows == 0); /* few rows */
     if (w->store) store_items(w, 0, n, 0);
     p->blocks[0] = 0;
     for (uint32_t item = 0; item < n; item++) {
         uint32_t position = tile_of(p, item, &head)->position;
         p->blocks[item + 1] = p->blocks[item] + blocks_of(position) - first_block(p, position);
     }
-    qr_pass_run(p, attend_blocks, w, p->blocks[n], 0, cost);
+    qr_pass_run(p, &(struct qr_work){.fn = attend_blocks,
+                                     .work = w,
+                                     .work_bytes = sizeof(*w),
+                                     .pieces_n = p->blocks[n],
+                                     .cost = cost});
     for (uint32_t item = 0; item < n; item++) {
         const struct qr_tile *tile = tile_of(p, item, &head);
         struct qr_kv_view view = view_of(p, w->layer, head, tile);
@@ -432,27 +381,37 @@ static void attend_spread(struct attend_work *w, uint64_t cost)
     }
 }
 
-static uint64_t cost_of(const struct qr_pass *p)
-{
-    const struct qr_model_shape *s = &p->model->shape;
-    uint64_t keys = 0;
-
-    for (uint32_t i = 0; i < p->tiles_n; i++) {
-        uint32_t seen = p->tiles[i].position + p->tiles[i].rows_n;
-        if (s->sliding_window && seen > s->sliding_window) seen = s->sliding_window;
-        keys += (uint64_t)p->tiles[i].rows_n * seen;
-    }
-    return 2 * keys * s->heads_n * s->head_dim;
-}
-
 static void store(struct attend_work *w)
 {
     struct qr_pass *p = w->p;
     const struct qr_model_shape *s = &p->model->shape;
 
     qr_pass_enter(p, QR_PHASE_STORE);
-    qr_pass_run(p, store_items, w, items_n(p), 0,
-                (uint64_t)p->rows_n * s->kv_heads_n * s->head_dim * STORE_COST);
+    qr_pass_run(p, &(struct qr_work){.fn = store_items,
+                                     .work = w,
+                                     .work_bytes = sizeof(*w),
+                                     .pieces_n = items_n(p),
+                                     .cost = (uint64_t)p->rows_n * s->kv_heads_n * s->head_dim *
+                                             STORE_COST});
+}
+
+static void attend_all(struct attend_work *w, uint64_t cost)
+{
+    struct qr_pass *p = w->p;
+    uint32_t chunk_items = p->shared.chunks_n * p->model->shape.kv_heads_n;
+    uint32_t alone = alone_items(p);
+    /* Where threads do not come out even, items go to whoever is free. */
+    uint32_t range = chunk_items ? 1 : (alone + 8 * p->threads_n - 1) / (8 * p->threads_n);
+    bool kept = p->kept && chunk_items == 0;
+
+    qr_pass_run(p, &(struct qr_work){.fn = attend_items,
+                                     .work = w,
+                                     .work_bytes = sizeof(*w),
+                                     .pieces_n = chunk_items + alone,
+                                     .range = kept ? 0 : range,
+                                     .meets = p->tiled || chunk_items > 0,
+                                     .cost = cost});
+    p->mixed = !kept;
 }
 
 bool qr_pass_narrow(struct qr_pass *p, uint32_t layer)
@@ -461,7 +420,8 @@ bool qr_pass_narrow(struct qr_pass *p, uint32_t layer)
 
     if (p->outputs_n > p->rows_n / 2) return false;
     store(&w);
-    select_rows(p);
+    qr_pass_flush(p);
+    qr_pass_select(p);
     return true;
 }
 
@@ -469,7 +429,7 @@ void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store_first, unsigne
 {
     const struct qr_model_shape *s = &p->model->shape;
     struct attend_work w = {.p = p, .layer = layer, .store = store_first};
-    uint64_t cost = cost_of(p);
+    uint64_t cost = 2 * qr_pass_keys(p) * s->heads_n * s->head_dim;
     bool whole_blocks = group_n(s) * s->head_dim % QR_ACT_BLOCK == 0;
 
     w.quantize = (wants & QR_WANTS_ACTS) && whole_blocks;
@@ -478,13 +438,10 @@ void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store_first, unsigne
         w.store = false;
     }
     qr_pass_enter(p, QR_PHASE_ATTEND);
-    if (p->spread) {
+    if (p->spread)
         attend_spread(&w, cost);
-    } else {
-        uint32_t chunk_items = p->shared.chunks_n * s->kv_heads_n;
-        uint32_t range = chunk_items ? 1 : alone_items(p) / (8 * p->threads_n);
-        qr_pass_run(p, attend_items, &w, chunk_items + alone_items(p), range ? range : 1, cost);
-    }
+    else
+        attend_all(&w, cost);
     if ((wants & QR_WANTS_ACTS) && !whole_blocks) qr_pass_quantize(p, &p->attended, p->rows_n);
 }
 

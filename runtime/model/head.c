@@ -72,8 +72,11 @@ void qr_pass_head_best(struct qr_pass *p, const struct qr_inputs *in, uint32_t r
         for (uint32_t row = 0; row < rows_n; row++)
             bests_of(p, thread)[row] = QR_BEST_NONE;
     qr_pass_ahead(p, &head->ahead);
-    qr_pass_run(p, head_pieces, &w, (head->n + QR_HEAD_N - 1) / QR_HEAD_N, 0,
-                (uint64_t)rows_n * head->n * head->k);
+    qr_pass_run(p, &(struct qr_work){.fn = head_pieces,
+                                     .work = &w,
+                                     .work_bytes = sizeof(w),
+                                     .pieces_n = (head->n + QR_HEAD_N - 1) / QR_HEAD_N,
+                                     .cost = (uint64_t)rows_n * head->n * head->k});
     for (uint32_t row = 0; row < rows_n; row++)
         if (rows[row].best_only) rows[row].best = best_of_all(p, row);
 }

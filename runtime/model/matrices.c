@@ -13,9 +13,6 @@
 #define SLAB_BYTES   ((size_t)384 << 10) /* activations a slab: most of a second-level cache */
 #define RESIDENT_MAX ((size_t)4 << 20)   /* weights that stay cached from one slab to the next */
 #define PARTS_MAX    3u
-#define OWN_ROWS_MIN 16u /* with fewer a panel is fetched for too little work */
-/* Rows by which threads' own may exceed the mean, one in so many: more would be waited for. */
-#define OWN_ROWS_UNEVEN 8u
 
 struct part {
     const struct qr_weights *weights;
@@ -24,39 +21,58 @@ struct part {
     uint32_t begin; /* its first panel among all parts' */
 };
 
+/* How rows are cut: homes_n homes of home_rows, each of them into a_home slabs of slab_rows. */
+struct slabs {
+    uint32_t rows_n;
+    uint32_t homes_n, home_rows;
+    uint32_t a_home, slab_rows;
+};
+
 struct multiply_work {
     struct qr_pass *p;
     const struct qr_inputs *in;
     struct part parts[PARTS_MAX + 1]; /* the one past the last only begins */
     uint32_t parts_n;
-    uint32_t rows_n;
-    uint32_t slab_rows;
+    struct slabs slabs;
     uint32_t panels_n;
     bool add;
 };
 
-static uint32_t whole_tiles(uint32_t rows_n)
+/* Each thread's rows (qr_pass.own_rows) are cut by themselves, so that pieces fall into homes as
+ * rows do. */
+static struct slabs own_slabs(const struct qr_pass *p)
 {
-    return (rows_n + QR_TILE_ROWS - 1) / QR_TILE_ROWS * QR_TILE_ROWS;
+    if (p->own_rows == 0)
+        return (struct slabs){.rows_n = p->rows_n, .homes_n = 1, .home_rows = p->rows_n};
+    return (struct slabs){.rows_n = p->rows_n, .homes_n = p->threads_n, .home_rows = p->own_rows};
 }
 
-/* Rows of a slab.  From OWN_ROWS_MIN rows a thread on, where whole tiles come out even enough, each
- * thread's home is rows of its own: what it has written of them it reads again in the next pass,
- * and no line goes from core to core. */
-static uint32_t slab_rows(const struct qr_pass *p, uint32_t rows_n, uint32_t k,
-                          size_t weights_bytes, bool any_float)
+static uint32_t slabs_n(const struct slabs *slabs)
+{
+    return slabs->homes_n * slabs->a_home;
+}
+
+/* For matrices of so many bytes. */
+static void cut_slabs(struct slabs *slabs, uint32_t k, size_t weights_bytes, bool any_float)
 {
     size_t row_bytes = any_float ? k * sizeof(float) : k;
-    uint32_t own = rows_n;
     uint32_t most = (uint32_t)(SLAB_BYTES / row_bytes / QR_TILE_ROWS * QR_TILE_ROWS);
 
-    if (rows_n >= OWN_ROWS_MIN * p->threads_n) {
-        uint32_t home = whole_tiles((rows_n + p->threads_n - 1) / p->threads_n);
-        if (home * p->threads_n - rows_n <= rows_n / OWN_ROWS_UNEVEN) own = home;
-    }
     if (most == 0) most = QR_TILE_ROWS;
-    if (weights_bytes > RESIDENT_MAX || own <= most) return own;
-    return whole_tiles((own + (own - 1) / most) / ((own - 1) / most + 1));
+    slabs->a_home = weights_bytes > RESIDENT_MAX ? 1 : (slabs->home_rows + most - 1) / most;
+    slabs->slab_rows = qr_whole_tiles((slabs->home_rows + slabs->a_home - 1) / slabs->a_home);
+}
+
+/* The rows of a slab.  False: none, the last home may not be full. */
+static bool slab_rows(const struct slabs *slabs, uint32_t slab, uint32_t *begin, uint32_t *end)
+{
+    uint32_t home = slab / slabs->a_home * slabs->home_rows;
+
+    *begin = home + slab % slabs->a_home * slabs->slab_rows;
+    *end = *begin + slabs->slab_rows;
+    if (*end > home + slabs->home_rows) *end = home + slabs->home_rows;
+    if (*end > slabs->rows_n) *end = slabs->rows_n;
+    return *begin < *end;
 }
 
 /* Panels [begin, end) of all parts for one slab. */
@@ -86,11 +102,10 @@ static void multiply_pieces(void *work, uint32_t begin, uint32_t end, uint32_t t
         uint32_t slab = begin / w->panels_n;
         uint32_t slab_end = (slab + 1) * w->panels_n;
         uint32_t stop = end < slab_end ? end : slab_end;
-        uint32_t row_begin = slab * w->slab_rows;
-        uint32_t row_end = row_begin + w->slab_rows;
-        if (row_end > w->rows_n) row_end = w->rows_n;
-        multiply_panels(w, row_begin, row_end, begin - slab * w->panels_n,
-                        stop - slab * w->panels_n);
+        uint32_t row_begin, row_end;
+        if (slab_rows(&w->slabs, slab, &row_begin, &row_end))
+            multiply_panels(w, row_begin, row_end, begin - slab * w->panels_n,
+                            stop - slab * w->panels_n);
         begin = stop;
     }
 }
@@ -117,15 +132,18 @@ static void multiply(struct multiply_work *w)
         any_float |= w->parts[i].weights->is_float;
         outputs_n += w->parts[i].weights->n;
     }
-    w->slab_rows = slab_rows(w->p, w->rows_n, k, bytes, any_float);
-    uint32_t slabs_n = (w->rows_n + w->slab_rows - 1) / w->slab_rows;
+    cut_slabs(&w->slabs, k, bytes, any_float);
     qr_pass_ahead(w->p, &w->parts[0].weights->ahead);
-    qr_pass_run(w->p, multiply_pieces, w, slabs_n * w->panels_n, 0, w->rows_n * outputs_n * k);
+    qr_pass_run(w->p, &(struct qr_work){.fn = multiply_pieces,
+                                        .work = w,
+                                        .work_bytes = sizeof(*w),
+                                        .pieces_n = slabs_n(&w->slabs) * w->panels_n,
+                                        .cost = w->slabs.rows_n * outputs_n * k});
 }
 
 void qr_pass_project(struct qr_pass *p, const struct qr_layer *layer)
 {
-    struct multiply_work w = {.p = p, .in = &p->normed, .rows_n = p->rows_n};
+    struct multiply_work w = {.p = p, .in = &p->normed, .slabs = own_slabs(p)};
     float *out = p->qkv.data;
 
     qr_pass_enter(p, QR_PHASE_QKV);
@@ -138,7 +156,7 @@ void qr_pass_project(struct qr_pass *p, const struct qr_layer *layer)
 void qr_pass_multiply_add(struct qr_pass *p, const struct qr_weights *weights,
                           const struct qr_inputs *in)
 {
-    struct multiply_work w = {.p = p, .in = in, .rows_n = p->rows_n, .add = true};
+    struct multiply_work w = {.p = p, .in = in, .slabs = own_slabs(p), .add = true};
 
     qr_pass_enter(p, in == &p->hidden ? QR_PHASE_DOWN : QR_PHASE_OUTPUT);
     add_part(&w, weights, p->x.data, p->x.stride);
@@ -147,7 +165,8 @@ void qr_pass_multiply_add(struct qr_pass *p, const struct qr_weights *weights,
 
 void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n)
 {
-    struct multiply_work w = {.p = p, .in = in, .rows_n = rows_n};
+    struct slabs slabs = {.rows_n = rows_n, .homes_n = 1, .home_rows = rows_n};
+    struct multiply_work w = {.p = p, .in = in, .slabs = slabs};
 
     qr_pass_enter(p, QR_PHASE_HEAD);
     add_part(&w, &p->model->head, p->logits.data, p->logits.stride);
@@ -161,8 +180,7 @@ void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n
 struct gate_work {
     struct qr_pass *p;
     const struct qr_layer *layer;
-    uint32_t rows_n;
-    uint32_t slab_rows;
+    struct slabs slabs;
     uint32_t units_n; /* of QR_GATE_N outputs of each matrix */
     uint32_t first;   /* 0: gate and up; 1: up alone */
 };
@@ -228,27 +246,28 @@ static void gate_pieces(void *work, uint32_t begin, uint32_t end, uint32_t threa
     const struct gate_work *w = work;
 
     for (uint32_t piece = begin; piece < end; piece++) {
-        uint32_t row_begin = piece / w->units_n * w->slab_rows;
-        uint32_t row_end = row_begin + w->slab_rows;
-        if (row_end > w->rows_n) row_end = w->rows_n;
-        gate_unit(w, piece % w->units_n, row_begin, row_end, thread);
+        uint32_t row_begin, row_end;
+        if (slab_rows(&w->slabs, piece / w->units_n, &row_begin, &row_end))
+            gate_unit(w, piece % w->units_n, row_begin, row_end, thread);
     }
 }
 
 static void gate_or_up(struct qr_pass *p, const struct qr_layer *layer, uint32_t first)
 {
-    struct gate_work w = {.p = p, .layer = layer, .rows_n = p->rows_n, .first = first};
+    struct gate_work w = {.p = p, .layer = layer, .slabs = own_slabs(p), .first = first};
     const struct qr_weights *up = &layer->up;
     bool any_float = up->is_float || (first == 0 && layer->gate.is_float);
     size_t bytes = qr_weights_bytes(up) + (first == 0 ? qr_weights_bytes(&layer->gate) : 0);
 
     qr_pass_enter(p, QR_PHASE_GATE_UP);
     w.units_n = (up->n + QR_GATE_N - 1) / QR_GATE_N;
-    w.slab_rows = slab_rows(p, p->rows_n, up->k, bytes, any_float);
-    uint32_t slabs_n = (p->rows_n + w.slab_rows - 1) / w.slab_rows;
+    cut_slabs(&w.slabs, up->k, bytes, any_float);
     qr_pass_ahead(p, &layer->up.ahead);
-    qr_pass_run(p, gate_pieces, &w, slabs_n * w.units_n, 0,
-                (2 - first) * (uint64_t)p->rows_n * up->n * up->k);
+    qr_pass_run(p, &(struct qr_work){.fn = gate_pieces,
+                                     .work = &w,
+                                     .work_bytes = sizeof(w),
+                                     .pieces_n = slabs_n(&w.slabs) * w.units_n,
+                                     .cost = (2 - first) * (uint64_t)p->rows_n * up->n * up->k});
 }
 
 void qr_pass_gate_up(struct qr_pass *p, const struct qr_layer *layer)

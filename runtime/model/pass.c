@@ -2,6 +2,7 @@
 #include "runtime/model/pass.h"
 
 #include <assert.h>
+#include <stdalign.h>
 #include <string.h>
 
 #include "runtime/base/limits.h"
@@ -12,13 +13,85 @@
 #define ALONE_COST_MAX 16384u
 #define CACHE_LINE     64u
 
-void qr_pass_run(struct qr_pass *p, qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range,
-                 uint64_t cost)
+/* ---- stages -----------------------------------------------------------------------------------
+ */
+
+/* One that waits, with what it works on. */
+struct link {
+    alignas(CACHE_LINE) uint8_t work[QR_WORK_BYTES];
+    struct qr_pass *p;
+    qr_team_fn *fn;
+    enum qr_phase phase;
+};
+
+struct qr_chain {
+    struct link links[QR_STAGES_MAX];
+    struct qr_stage stages[QR_STAGES_MAX];
+    uint32_t n;
+    enum qr_phase entered; /* by the caller while they run */
+};
+
+void qr_pass_enter(struct qr_pass *p, enum qr_phase phase)
 {
-    if (cost <= ALONE_COST_MAX)
-        fn(work, 0, pieces_n, 0);
+    p->phase = phase;
+    if (p->phases && p->chain->n == 0) qr_phases_enter(p->phases, phase);
+}
+
+static void run_link(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    struct link *link = work;
+    struct qr_chain *chain = link->p->chain;
+
+    if (thread == 0 && link->p->phases && chain->entered != link->phase) {
+        chain->entered = link->phase;
+        qr_phases_enter(link->p->phases, link->phase);
+    }
+    link->fn(link->work, begin, end, thread);
+}
+
+static void run_now(struct qr_pass *p, const struct qr_work *work)
+{
+    /* Stages only read what they work on. */
+    void *shared = (void *)(uintptr_t)work->work;
+
+    if (work->cost <= ALONE_COST_MAX)
+        work->fn(shared, 0, work->pieces_n, 0);
     else
-        qr_team_run(p->team, fn, work, pieces_n, range);
+        qr_team_run(p->team, work->fn, shared, work->pieces_n, work->range);
+}
+
+void qr_pass_run(struct qr_pass *p, const struct qr_work *work)
+{
+    struct qr_chain *chain = p->chain;
+
+    assert(work->work_bytes <= QR_WORK_BYTES);
+    if (p->own_rows == 0) {
+        run_now(p, work);
+        return;
+    }
+    if (work->pieces_n == 0) return;
+    if (chain->n == QR_STAGES_MAX) qr_pass_flush(p);
+    struct link *link = &chain->links[chain->n];
+    memcpy(link->work, work->work, work->work_bytes);
+    link->p = p;
+    link->fn = work->fn;
+    link->phase = p->phase;
+    chain->stages[chain->n++] = (struct qr_stage){.fn = run_link,
+                                                  .work = link,
+                                                  .pieces_n = work->pieces_n,
+                                                  .range = work->range,
+                                                  .meets = work->meets || p->mixed || p->meets};
+    p->mixed = false;
+}
+
+void qr_pass_flush(struct qr_pass *p)
+{
+    struct qr_chain *chain = p->chain;
+
+    if (chain->n == 0) return;
+    chain->entered = chain->links[0].phase;
+    qr_team_run_stages(p->team, chain->stages, chain->n);
+    chain->n = 0;
 }
 
 /* ---- one region, laid out twice: to measure it, then to fill in addresses ---------------------
@@ -104,7 +177,11 @@ static void lay_out(struct qr_pass *p, struct layout *l)
     p->states = place_rows(l, rows_n, s->width);
     p->logits = place_rows(l, QR_LOGITS_ROWS, s->vocab_n);
     p->bests = place(l, (size_t)p->threads_n * QR_LOGITS_ROWS, sizeof(p->bests[0]));
-    p->tiles = place(l, 2 * rows_n, sizeof(p->tiles[0]));
+    p->origins = place(l, rows_n, sizeof(p->origins[0]));
+    p->stands = place(l, rows_n, sizeof(p->stands[0]));
+    p->tiles = place(l, rows_n, sizeof(p->tiles[0]));
+    p->order = place(l, 2 * rows_n, sizeof(p->order[0]));
+    p->dealt = place(l, p->threads_n, sizeof(p->dealt[0]));
     p->blocks = place(l, qr_pass_spread_items(p) + 1, sizeof(p->blocks[0]));
     p->partials = place(l, 1, qr_pass_partials_bytes(p));
     p->shared.order = place(l, rows_n, sizeof(p->shared.order[0]));
@@ -112,6 +189,7 @@ static void lay_out(struct qr_pass *p, struct layout *l)
     p->shared.alone = place(l, 2 * rows_n, sizeof(p->shared.alone[0]));
     p->shared.partials = place(l, p->threads_n, (size_t)qr_pass_chunk_rows(p) * p->partial_bytes);
     p->scratch = place(l, p->threads_n, p->scratch_bytes);
+    p->chain = place(l, 1, sizeof(*p->chain));
 }
 
 struct qr_pass *qr_pass_create(const struct qr_model *model, struct qr_team *team,
@@ -184,8 +262,12 @@ void qr_pass_forward(struct qr_pass *p, const struct qr_step *step)
     p->step = step;
     p->rows_n = step->rows_n;
     p->outputs_n = step->outputs_n;
+    p->meets = qr_team_is_shared(p->team);
+    p->mixed = false;
     p->model->architecture->forward(p);
+    qr_pass_flush(p);
     p->step = NULL;
+    p->own_rows = 0;
 }
 
 void qr_pass_logits(struct qr_pass *p, uint32_t first, uint32_t n, struct qr_logits_row *rows)

@@ -22,6 +22,7 @@ struct qr_rows {
 };
 
 /* Rows of one sequence that attend together. */
+#define QR_NO_TILE UINT32_MAX
 struct qr_tile {
     uint32_t seq;
     uint32_t row;      /* where its queries, keys and values are */
@@ -41,9 +42,16 @@ struct qr_shared {
     uint32_t *order;         /* [rows_max]: tiles, those alike side by side */
     struct qr_chunk *chunks; /* [rows_max / 2] */
     uint32_t chunks_n;
-    uint32_t *alone; /* [2 * rows_max]: tiles that are in no chunk */
+    uint32_t *alone; /* [2 * rows_max]: tiles that are in no chunk; all of qr_pass.order without */
     uint32_t alone_n;
     uint8_t *partials; /* [threads_n][qr_pass_chunk_rows()][partial_bytes] */
+};
+
+/* What a thread's home holds while tiles are dealt out. */
+struct qr_dealt {
+    uint32_t rows_n;
+    uint32_t tiles_n;
+    uint64_t keys; /* that its rows see */
 };
 
 struct qr_pass {
@@ -66,7 +74,11 @@ struct qr_pass {
     struct qr_rows states;   /* [rows_max][width]: the last forward's outputs, normed */
     struct qr_rows logits;   /* [QR_LOGITS_ROWS][vocab_n] */
     struct qr_scored *bests; /* [threads_n][QR_LOGITS_ROWS]: of what each thread saw of a row */
-    struct qr_tile *tiles;   /* [2 * rows_max] */
+    uint32_t *origins;       /* [rows_max]: which of the step's rows stands at a row here */
+    uint32_t *stands;        /* [rows_max]: where a row of the step stands */
+    struct qr_tile *tiles;   /* [rows_max] */
+    uint32_t *order;         /* [2 * rows_max]: tiles in the order of work; or QR_NO_TILE */
+    struct qr_dealt *dealt;  /* [threads_n] */
     uint32_t *blocks;        /* [items + 1]: each item's first block among all, when spread */
     uint8_t *partials;       /* a place for every block of every item, when spread */
     size_t partial_bytes;
@@ -74,12 +86,19 @@ struct qr_pass {
     uint8_t *scratch; /* [threads_n][scratch_bytes] */
     size_t scratch_bytes;
 
+    struct qr_chain *chain;   /* stages that wait to be run: pass.c */
     struct qr_phases *phases; /* NULL: nobody asks */
+    enum qr_phase phase;      /* of what is put in order now */
     const struct qr_step *step;
-    uint32_t rows_n; /* of the step; in its last layer those that are asked for */
+    uint32_t rows_n;   /* of the step; in its last layer those that are asked for */
+    uint32_t own_rows; /* of each thread's home, whole tiles of activations; 0: rows are no one's */
     uint32_t tiles_n;
+    uint32_t order_n;
     bool tiled;  /* some sequence has more than one tile */
+    bool kept;   /* each thread's tiles are an equal stretch of order, filled up with QR_NO_TILE */
     bool spread; /* few long sequences: by blocks */
+    bool meets;  /* every stage does: a thread has lost a part of its core */
+    bool mixed;  /* the last stage's pieces were not of each thread's own rows */
     uint32_t outputs_n;
 };
 
@@ -103,14 +122,27 @@ static inline void *qr_pass_scratch(const struct qr_pass *p, uint32_t thread)
     return p->scratch + thread * p->scratch_bytes;
 }
 
-static inline void qr_pass_enter(struct qr_pass *p, enum qr_phase phase)
-{
-    if (p->phases) qr_phases_enter(p->phases, phase);
-}
+/* What follows belongs to this phase. */
+void qr_pass_enter(struct qr_pass *p, enum qr_phase phase);
 
-/* Runs fn over the pieces: on the team where the work is worth it (in multiply-adds, roughly). */
-void qr_pass_run(struct qr_pass *p, qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range,
-                 uint64_t cost);
+/* One stage of work over the step's rows.  `work` is copied. */
+struct qr_work {
+    qr_team_fn *fn;
+    const void *work;
+    size_t work_bytes; /* at most QR_WORK_BYTES */
+    uint32_t pieces_n;
+    uint32_t range;
+    bool meets;    /* where threads have rows of their own: needs what other rows' stages made */
+    uint64_t cost; /* in multiply-adds, roughly: the team is woken where it is worth that */
+};
+#define QR_WORK_BYTES 256u
+
+/* Where threads have rows of their own the stage waits for others and is run with them, each thread
+ * going from stage to stage by itself; otherwise it has run when this returns. */
+void qr_pass_run(struct qr_pass *p, const struct qr_work *work);
+/* What waits has been run when this returns: before the pass's fields or rows are touched by the
+ * caller. */
+void qr_pass_flush(struct qr_pass *p);
 
 /* Of the matrices that come next, what each thread calls for while it waits: as much as memory
  * gives in the time that threads wait for one another, far less than a second-level cache. */
@@ -120,6 +152,7 @@ static inline void qr_pass_ahead(struct qr_pass *p, const struct qr_stream *ahea
 {
     size_t home = ahead->bytes / p->threads_n / 64 * 64;
 
+    if (p->own_rows) return; /* nobody waits */
     qr_team_ahead(p->team, ahead->data, home, home < QR_AHEAD_BYTES ? home : QR_AHEAD_BYTES);
 }
 
@@ -155,10 +188,30 @@ void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n
 void qr_pass_head_best(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n,
                        struct qr_logits_row *rows);
 
+/* ---- tiles.c ---- */
+
+/* Shares the step's rows out to the threads and cuts them into tiles. */
+void qr_pass_tile(struct qr_pass *p);
+/* Keeps only the rows that are asked for, in the order of the step's outputs. */
+void qr_pass_select(struct qr_pass *p);
+/* Keys that all rows see, each row's counted. */
+uint64_t qr_pass_keys(const struct qr_pass *p);
+
+static inline uint32_t qr_whole_tiles(uint32_t rows_n)
+{
+    return (rows_n + QR_TILE_ROWS - 1) / QR_TILE_ROWS * QR_TILE_ROWS;
+}
+
+/* Rows to be shared out to threads in equal pieces: with homes, the last one may not be full. */
+static inline uint32_t qr_pass_homes_rows(const struct qr_pass *p)
+{
+    return p->own_rows ? p->own_rows * p->threads_n : p->rows_n;
+}
+
 /* ---- attend.c, cascade.c ---- */
 
-/* Cuts the step's rows into tiles. */
-void qr_pass_tile(struct qr_pass *p);
+/* How the step's tiles attend: called when there are new ones. */
+void qr_pass_arrange(struct qr_pass *p);
 /* Of the last layer, rows that nobody asks for owe their keys and values only.  Where they are at
  * least half: rotates, puts keys and values into the pages, and keeps only the other rows.  True:
  * it has, and all that is stored. */

@@ -30,7 +30,7 @@ static uint32_t piece_rows(uint32_t rows_n)
 static void embed_row(const struct qr_pass *p, uint32_t row, uint32_t position, float *scratch)
 {
     const struct qr_model *m = p->model;
-    int32_t token = p->step->tokens[row];
+    int32_t token = p->step->tokens[p->origins[row]];
 
     assert(token >= 0 && (uint32_t)token < m->shape.vocab_n);
     qr_dequantize(m->embedding_type, m->embedding + (size_t)token * m->embedding_row_bytes,
@@ -93,7 +93,7 @@ static void norm_row(const struct norm_work *w, uint32_t row, uint32_t thread)
     float *out = qr_pass_scratch(p, thread);
 
     if (w->embed) {
-        uint32_t position = position_of(p->step, row);
+        uint32_t position = position_of(p->step, p->origins[row]);
         embed_row(p, row, position, out);
         angle_row(p, row, position);
     }
@@ -119,8 +119,12 @@ static void run_norm(struct qr_pass *p, const struct qr_norm *norm, unsigned wan
 
     qr_pass_enter(p, embed ? QR_PHASE_EMBED : QR_PHASE_NORM);
     w.piece_rows = piece_rows(p->rows_n);
-    qr_pass_run(p, norm_pieces, &w, (p->rows_n + w.piece_rows - 1) / w.piece_rows, 0,
-                (uint64_t)p->rows_n * p->model->shape.width * NORM_COST);
+    qr_pass_run(
+        p, &(struct qr_work){.fn = norm_pieces,
+                             .work = &w,
+                             .work_bytes = sizeof(w),
+                             .pieces_n = (qr_pass_homes_rows(p) + w.piece_rows - 1) / w.piece_rows,
+                             .cost = (uint64_t)p->rows_n * p->model->shape.width * NORM_COST});
 }
 
 void qr_pass_embed(struct qr_pass *p, const struct qr_norm *norm, unsigned wants)
@@ -133,17 +137,14 @@ void qr_pass_norm(struct qr_pass *p, const struct qr_norm *norm, unsigned wants)
     run_norm(p, norm, wants, false);
 }
 
-/* The rows asked for stand first where the last layer has selected them. */
 void qr_pass_finish(struct qr_pass *p, const struct qr_norm *norm)
 {
     const struct qr_model *m = p->model;
-    bool selected = p->rows_n == p->outputs_n;
 
+    qr_pass_flush(p);
     qr_pass_enter(p, QR_PHASE_NORM);
-    for (uint32_t i = 0; i < p->outputs_n; i++) {
-        uint32_t row = selected ? i : p->step->outputs[i];
-        norm_floats(m, norm, qr_row(&p->x, row), qr_row(&p->states, i));
-    }
+    for (uint32_t i = 0; i < p->outputs_n; i++)
+        norm_floats(m, norm, qr_row(&p->x, p->stands[p->step->outputs[i]]), qr_row(&p->states, i));
 }
 
 struct quantize_work {
@@ -161,6 +162,7 @@ static void quantize_pieces(void *work, uint32_t begin, uint32_t end, uint32_t t
 
     (void)thread;
     if (stop > w->rows_n) stop = w->rows_n;
+    if (row >= stop) return;
     w->p->model->kernels->gemm.quantize(&w->in->acts, row, stop, 0,
                                         w->in->floats + row * w->in->stride, w->in->stride,
                                         w->in->acts.k);
@@ -169,9 +171,14 @@ static void quantize_pieces(void *work, uint32_t begin, uint32_t end, uint32_t t
 void qr_pass_quantize(struct qr_pass *p, struct qr_inputs *in, uint32_t rows_n)
 {
     struct quantize_work w = {.p = p, .in = in, .rows_n = rows_n};
+    uint32_t shared_n = p->own_rows ? qr_pass_homes_rows(p) : rows_n;
 
+    assert(p->own_rows == 0 || rows_n == p->rows_n);
     qr_pass_enter(p, QR_PHASE_NORM);
     w.piece_rows = piece_rows(rows_n);
-    qr_pass_run(p, quantize_pieces, &w, (rows_n + w.piece_rows - 1) / w.piece_rows, 0,
-                (uint64_t)rows_n * in->acts.k * QUANTIZE_COST);
+    qr_pass_run(p, &(struct qr_work){.fn = quantize_pieces,
+                                     .work = &w,
+                                     .work_bytes = sizeof(w),
+                                     .pieces_n = (shared_n + w.piece_rows - 1) / w.piece_rows,
+                                     .cost = (uint64_t)rows_n * in->acts.k * QUANTIZE_COST});
 }

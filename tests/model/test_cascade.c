@@ -2,12 +2,13 @@
 /* Rows of sequences that begin alike go over the blocks that they share together, and each has the
  * bits that it has alone. */
 #include "among.h"
+#include "late.h"
 #include "runtime/model/pass.h"
 
 #define TINY     QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
 #define SEQS     9u
 #define BLOCKS   2u
-#define PREFILL  40u /* rows of one more sequence, more than a tile */
+#define MORE     55u /* rows of other sequences: in one, more than a tile; with ours they are 64 */
 #define CONTEXT  800u
 #define CHUNK    200u
 #define ROWS_MAX 256u
@@ -99,22 +100,22 @@ static float *alone(struct rig_settings settings)
     return logits;
 }
 
-/* One step with every sequence's last token and, with prefill, the first tokens of another between
- * them; every `every`th of the single rows' logits is asked for. */
-static void expect_together(struct rig *r, bool prefill, uint32_t every, const float *expected)
+/* One step with every sequence's last token and, between them, the first tokens of others_n more,
+ * MORE in all; every `every`th of the single rows' logits is asked for. */
+static void expect_together(struct rig *r, uint32_t others_n, uint32_t every, const float *expected)
 {
-    struct qr_step_seq step_seqs[SEQS + 1];
-    int32_t tokens[SEQS + PREFILL];
+    struct qr_step_seq step_seqs[SEQS + MORE];
+    int32_t tokens[SEQS + MORE];
     uint32_t outputs[SEQS], asked[SEQS], seqs_n = 0, outputs_n = 0, row = 0;
     float *logits = malloc((size_t)SEQS * r->vocab_n * sizeof *logits);
 
     assert_non_null(logits);
     for (uint32_t seq = 0; seq < SEQS; seq++) {
-        if (prefill && seq == SEQS / 2) {
-            step_seqs[seqs_n++] =
-                (struct qr_step_seq){.row = row, .rows_n = PREFILL, .pages = rig_pages(r, SEQS)};
-            for (uint32_t i = 0; i < PREFILL; i++)
-                tokens[row++] = among_token(77, i, r->vocab_n);
+        for (uint32_t i = 0; i < others_n && seq == SEQS / 2; i++) {
+            step_seqs[seqs_n++] = (struct qr_step_seq){
+                .row = row, .rows_n = MORE / others_n, .pages = rig_pages(r, SEQS + i)};
+            for (uint32_t j = 0; j < MORE / others_n; j++)
+                tokens[row++] = among_token(77 + i, j, r->vocab_n);
         }
         step_seqs[seqs_n++] = (struct qr_step_seq){
             .row = row, .rows_n = 1, .position = seqs[seq].position, .pages = rig_pages(r, seq)};
@@ -142,7 +143,7 @@ static void expect_together(struct rig *r, bool prefill, uint32_t every, const f
 static void expect_same_bits(struct rig_settings settings, uint32_t threads_max)
 {
     settings.path = TINY;
-    settings.seqs_n = SEQS + 1;
+    settings.seqs_n = SEQS + MORE;
     settings.rows_max = ROWS_MAX;
     settings.context_max = CONTEXT;
     float *expected = alone(settings);
@@ -151,9 +152,10 @@ static void expect_same_bits(struct rig_settings settings, uint32_t threads_max)
         rig_open(&r, &settings);
         share_pages(&r);
         fill(&r);
-        expect_together(&r, false, 1, expected);
-        expect_together(&r, false, 3, expected);
-        expect_together(&r, true, 1, expected);
+        expect_together(&r, 0, 1, expected);
+        expect_together(&r, 0, 3, expected);
+        expect_together(&r, 1, 1, expected);
+        expect_together(&r, MORE, 1, expected);
         rig_close(&r);
     }
     free(expected);
@@ -162,8 +164,8 @@ static void expect_same_bits(struct rig_settings settings, uint32_t threads_max)
 /* Goal: rows that go over shared blocks together have the bits that they have alone.
  * Method: nine sequences that share none to two blocks, as a tree, of which one ends on a block's
  * edge and one within the second: alone on pages of their own, and in one step on shared
- * pages; also with a prompt in the same step, and where few rows of the last layer go on; one to
- * three threads, each type of keys, two sizes of pages. */
+ * pages; also with a prompt or single rows in the same step, and where few rows of the last layer
+ * go on; one to three threads, each type of keys, two sizes of pages. */
 static void same_bits_over_shared_blocks(void **state)
 {
     (void)state;
@@ -171,6 +173,34 @@ static void same_bits_over_shared_blocks(void **state)
         expect_same_bits((struct rig_settings){.kv_type = (enum qr_kv_type)type,
                                                .page_tokens = type % 2 ? 128 : 32},
                          3);
+}
+
+/* Goal: rows of several threads that are attended to together wait for each other, and what follows
+ * waits for them.
+ * Method: two threads that have 32 rows each, of which one is late with what the other's chunks
+ * need: queries, keys, what it has attended to. */
+static void same_bits_though_a_thread_is_late(void **state)
+{
+    struct rig_settings settings = {.path = TINY,
+                                    .kv_type = QR_KV_F16,
+                                    .seqs_n = SEQS + MORE,
+                                    .rows_max = ROWS_MAX,
+                                    .context_max = CONTEXT};
+    float *expected = alone(settings);
+
+    (void)state;
+    settings.threads_n = 2;
+    for (enum late kind = 0; kind < LATE_KINDS_N; kind++) {
+        struct rig r;
+        rig_open(&r, &settings);
+        share_pages(&r);
+        fill(&r);
+        late_begin(&r, kind);
+        for (int i = 0; i < 4; i++)
+            expect_together(&r, i % 2 ? 1 : MORE, 1, expected);
+        rig_close(&r);
+    }
+    free(expected);
 }
 
 /* Goal: at other levels too (kernels/attention holds scalar to it).
@@ -332,6 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_bits_over_shared_blocks),
+        cmocka_unit_test(same_bits_though_a_thread_is_late),
         cmocka_unit_test(same_bits_at_each_level),
         cmocka_unit_test(chunks_are_rows_that_begin_alike),
         cmocka_unit_test(rows_go_with_those_most_alike),

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/* Which rows are whose, where they stand, and the tiles that they attend in. */
+#include "among.h"
+#include "late.h"
+#include "runtime/model/pass.h"
+
+#define TINY     QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
+#define ROWS_MAX 400u
+#define SEQS_MAX 64u
+#define CONTEXT  900u
+
+/* A step of which only the shape counts. */
+struct shape {
+    struct qr_step step;
+    struct qr_step_seq seqs[SEQS_MAX];
+};
+
+static void add_seq(struct shape *s, uint32_t rows_n, uint32_t position)
+{
+    s->seqs[s->step.seqs_n++] =
+        (struct qr_step_seq){.row = s->step.rows_n, .rows_n = rows_n, .position = position};
+    s->step.rows_n += rows_n;
+    s->step.seqs = s->seqs;
+}
+
+static void tile(struct rig *r, struct shape *s)
+{
+    for (uint32_t i = 0; i < s->step.seqs_n; i++)
+        s->seqs[i].pages = rig_pages(r, i);
+    r->pass->step = &s->step;
+    r->pass->rows_n = s->step.rows_n;
+    r->pass->outputs_n = s->step.outputs_n;
+    qr_pass_tile(r->pass);
+}
+
+/* Every row of the step stands at one place, in one tile, at its position; tiles end with homes;
+ * the order of work has each once, in the stretch of the thread whose home it is in. */
+static void expect_whole(const struct qr_pass *p, const struct shape *s)
+{
+    uint32_t seen[ROWS_MAX] = {0}, ordered[ROWS_MAX] = {0}, tiles[SEQS_MAX] = {0}, in_order = 0;
+    bool several = false;
+
+    for (uint32_t row = 0; row < p->rows_n; row++)
+        assert_int_equal(p->origins[p->stands[row]], row);
+    for (uint32_t i = 0; i < p->tiles_n; i++) {
+        const struct qr_tile *t = &p->tiles[i];
+        const struct qr_step_seq *seq = &s->seqs[t->seq];
+        several |= ++tiles[t->seq] > 1;
+        assert_in_range(t->rows_n, 1, QR_ATTENTION_ROWS_MAX);
+        assert_int_equal(t->out_row, t->row);
+        if (p->own_rows)
+            assert_int_equal(t->row / p->own_rows, (t->row + t->rows_n - 1) / p->own_rows);
+        for (uint32_t j = 0; j < t->rows_n; j++) {
+            uint32_t row = p->origins[t->row + j];
+            seen[row]++;
+            assert_in_range(row, seq->row, seq->row + seq->rows_n - 1);
+            assert_int_equal(seq->position + (row - seq->row), t->position + j);
+        }
+    }
+    for (uint32_t row = 0; row < p->rows_n; row++)
+        assert_int_equal(seen[row], 1);
+    for (uint32_t i = 0; i < p->order_n; i++) {
+        if (p->order[i] == QR_NO_TILE) continue;
+        in_order++;
+        assert_int_equal(ordered[p->order[i]]++, 0);
+        if (p->own_rows)
+            assert_int_equal(p->tiles[p->order[i]].row / p->own_rows,
+                             i / (p->order_n / p->threads_n));
+    }
+    assert_int_equal(in_order, p->tiles_n);
+    assert_int_equal(p->tiled, several); /* all keys are put before any tile attends */
+    if (p->own_rows) assert_int_equal(p->order_n % p->threads_n, 0);
+}
+
+static uint64_t keys_of_home(const struct qr_pass *p, uint32_t home)
+{
+    uint64_t keys = 0;
+
+    for (uint32_t i = 0; i < p->tiles_n; i++)
+        if (p->tiles[i].row / p->own_rows == home)
+            keys += (uint64_t)p->tiles[i].rows_n * (p->tiles[i].position + p->tiles[i].rows_n);
+    return keys;
+}
+
+static void expect_even_keys(const struct qr_pass *p, uint64_t apart_max)
+{
+    for (uint32_t home = 1; home < p->threads_n; home++) {
+        uint64_t a = keys_of_home(p, 0), b = keys_of_home(p, home);
+        assert_true((a > b ? a - b : b - a) <= apart_max);
+    }
+}
+
+static void open_rig(struct rig *r, uint32_t threads_n)
+{
+    const struct rig_settings settings = {.path = TINY,
+                                          .threads_n = threads_n,
+                                          .kv_type = QR_KV_F16,
+                                          .seqs_n = SEQS_MAX,
+                                          .rows_max = ROWS_MAX,
+                                          .context_max = CONTEXT};
+
+    rig_open(r, &settings);
+}
+
+/* Goal: a prompt's rows are dealt out so that each thread has as many rows as any, and as many keys
+ * to attend to.
+ * Method: 256 rows of one prompt, at its beginning and after 512 tokens, for two and four threads;
+ * dealt in order, one thread would have three times and a half again the keys of the other. */
+static void a_prompt_is_dealt_out_evenly(void **state)
+{
+    (void)state;
+    for (uint32_t threads_n = 2; threads_n <= 4; threads_n += 2) {
+        struct rig r;
+        open_rig(&r, threads_n);
+        for (uint32_t position = 0; position <= 512; position += 512) {
+            struct shape s = {0};
+            add_seq(&s, 256, position);
+            tile(&r, &s);
+            expect_whole(r.pass, &s);
+            assert_int_equal(r.pass->own_rows, 256 / threads_n);
+            assert_true(r.pass->tiled);
+            assert_true(r.pass->kept);
+            expect_even_keys(r.pass, 32 * 32 * 2);
+        }
+        r.pass->step = NULL;
+        rig_close(&r);
+    }
+}
+
+/* Goal: rows are whose their tiles are, whatever sequences there are; threads have none of their
+ * own where these would be too few or come out uneven; and where keys come out uneven, no thread
+ * waits for one that has more.
+ * Method: prompts and single rows together, with each number of rows up to 400 and one to three
+ * threads; 64 single rows, 16 of which see 40 times as many keys; then one that sees more than all
+ * others. */
+static void rows_are_whose_they_can_be(void **state)
+{
+    (void)state;
+    for (uint32_t threads_n = 1; threads_n <= 3; threads_n++) {
+        struct rig r;
+        open_rig(&r, threads_n);
+        for (uint32_t rows_n = 1; rows_n <= ROWS_MAX; rows_n++) {
+            struct shape s = {0};
+            for (uint32_t n, i = 0; s.step.rows_n < rows_n; i++) {
+                static const uint32_t lengths[] = {1, 70, 1, 20, 1, 33, 1, 1, 128, 7};
+                n = i % 2 && i < SEQS_MAX - 2 ? lengths[i % 10] : i < SEQS_MAX - 2 ? 1 : ROWS_MAX;
+                if (n > rows_n - s.step.rows_n) n = rows_n - s.step.rows_n;
+                add_seq(&s, n, i * 7 % 300);
+            }
+            tile(&r, &s);
+            expect_whole(r.pass, &s);
+            if (threads_n == 1 || rows_n < 16 * threads_n)
+                assert_int_equal(r.pass->own_rows, 0);
+            else if (rows_n % (16 * threads_n) == 0)
+                assert_int_equal(r.pass->own_rows, rows_n / threads_n);
+            if (r.pass->own_rows) assert_true(r.pass->own_rows * threads_n <= rows_n + rows_n / 8);
+        }
+        r.pass->step = NULL;
+        rig_close(&r);
+    }
+    struct rig r;
+    struct shape s = {0};
+    open_rig(&r, 2);
+    for (uint32_t i = 0; i < 64; i++)
+        add_seq(&s, 1, i < 16 ? 800 : 19);
+    tile(&r, &s);
+    expect_whole(r.pass, &s);
+    expect_even_keys(r.pass, 801);
+    assert_true(r.pass->kept);
+    assert_false(r.pass->tiled);
+    s = (struct shape){0};
+    for (uint32_t i = 0; i < 64; i++)
+        add_seq(&s, 1, i == 5 ? 800 : 1);
+    tile(&r, &s);
+    expect_whole(r.pass, &s);
+    assert_int_equal(r.pass->own_rows, 32);
+    assert_false(r.pass->kept);
+    r.pass->step = NULL;
+    rig_close(&r);
+}
+
+/* Goal: rows asked for are kept in the order in which they were asked for.
+ * Method: a prompt's rows 3, 40, 41 and 200, each marked by its own number in x. */
+static void rows_kept_stand_in_their_order(void **state)
+{
+    static const uint32_t outputs[] = {3, 40, 41, 200};
+    struct shape s = {.step = {.outputs = outputs, .outputs_n = 4}};
+    struct rig r;
+
+    (void)state;
+    open_rig(&r, 2);
+    add_seq(&s, 256, 100);
+    tile(&r, &s);
+    assert_int_equal(r.pass->own_rows, 128);
+    for (uint32_t row = 0; row < 256; row++)
+        qr_row(&r.pass->x, r.pass->stands[row])[0] = (float)row;
+    qr_pass_select(r.pass);
+    assert_int_equal(r.pass->rows_n, 4);
+    assert_int_equal(r.pass->tiles_n, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_true(qr_row(&r.pass->x, i)[0] == (float)outputs[i]);
+        assert_int_equal(r.pass->stands[outputs[i]], i);
+        assert_int_equal(r.pass->tiles[i].out_row, i);
+        assert_int_equal(r.pass->tiles[i].position, 100 + outputs[i]);
+        assert_int_equal(r.pass->origins[r.pass->tiles[i].row], outputs[i]);
+    }
+    r.pass->step = NULL;
+    rig_close(&r);
+}
+
+/* ---- the same bits ----------------------------------------------------------------------------
+ */
+
+#define RAGGED      9u
+#define RAGGED_ROWS 12u /* a sequence's first step; then 3 more */
+
+/* Goal: a sequence whose rows are shared out to two threads has the bits of one that is alone,
+ * though it is not longer than a tile.
+ * Method: nine sequences of 12 rows in one step, 3 rows more in the next, one to four threads; all
+ * rows' logits against each sequence alone on one thread. */
+static void same_bits_where_threads_share_a_sequence(void **state)
+{
+    const uint32_t n = RAGGED_ROWS + 3;
+    uint32_t outputs[RAGGED * RAGGED_ROWS];
+    int32_t tokens[RAGGED * RAGGED_ROWS];
+    struct qr_step_seq seqs[RAGGED];
+    float *expected[RAGGED];
+    struct rig r;
+
+    (void)state;
+    open_rig(&r, 1);
+    const uint32_t vocab_n = r.vocab_n;
+    for (uint32_t i = 0; i < RAGGED; i++) {
+        int32_t *ours = among_tokens(i, n, vocab_n);
+        expected[i] = malloc((size_t)n * vocab_n * sizeof(float));
+        assert_non_null(expected[i]);
+        rig_run(&r, i, ours, n, 0, n, expected[i]);
+        free(ours);
+    }
+    rig_close(&r);
+    float *logits = malloc((size_t)RAGGED * RAGGED_ROWS * vocab_n * sizeof(float));
+    assert_non_null(logits);
+    for (uint32_t i = 0; i < RAGGED * RAGGED_ROWS; i++)
+        outputs[i] = i;
+    for (uint32_t threads_n = 1; threads_n <= 4; threads_n++) {
+        open_rig(&r, threads_n);
+        for (uint32_t position = 0, rows_n; position < n; position += rows_n) {
+            rows_n = position ? n - RAGGED_ROWS : RAGGED_ROWS;
+            for (uint32_t i = 0; i < RAGGED; i++) {
+                seqs[i] = (struct qr_step_seq){.row = i * rows_n,
+                                               .rows_n = rows_n,
+                                               .position = position,
+                                               .pages = rig_pages(&r, i)};
+                for (uint32_t j = 0; j < rows_n; j++)
+                    tokens[i * rows_n + j] = among_token(i, position + j, vocab_n);
+            }
+            struct qr_step step = {.tokens = tokens,
+                                   .rows_n = RAGGED * rows_n,
+                                   .seqs = seqs,
+                                   .seqs_n = RAGGED,
+                                   .outputs = outputs,
+                                   .outputs_n = RAGGED * rows_n};
+            qr_pass_forward(r.pass, &step);
+            rig_take_logits(&r, RAGGED * rows_n, logits);
+            for (uint32_t i = 0; i < RAGGED; i++)
+                among_expect_same(expected[i] + (size_t)position * vocab_n,
+                                  logits + (size_t)i * rows_n * vocab_n, rows_n, vocab_n,
+                                  "a sequence that is shared out");
+        }
+        rig_close(&r);
+    }
+    free(logits);
+    for (uint32_t i = 0; i < RAGGED; i++)
+        free(expected[i]);
+}
+
+/* Goal: a prompt's rows wait for the keys that another thread puts, and for nothing that it has in
+ * hand in order to go on with their own.
+ * Method: 256 rows of one prompt on two threads, one of which is late with its norms, its keys or
+ * its attention; all rows' logits against one thread's. */
+static void same_bits_though_a_thread_is_late(void **state)
+{
+    const uint32_t n = 256;
+    struct rig r;
+
+    (void)state;
+    open_rig(&r, 1);
+    const uint32_t vocab_n = r.vocab_n;
+    int32_t *tokens = among_tokens(3, n, vocab_n);
+    float *expected = malloc((size_t)n * vocab_n * sizeof(float));
+    float *logits = malloc((size_t)n * vocab_n * sizeof(float));
+    assert_true(expected && logits);
+    rig_run(&r, 0, tokens, n, 0, n, expected);
+    rig_close(&r);
+    for (enum late kind = 0; kind < LATE_KINDS_N; kind++) {
+        open_rig(&r, 2);
+        late_begin(&r, kind);
+        rig_run(&r, 0, tokens, n, 0, n, logits);
+        among_expect_same(expected, logits, n, vocab_n, "a prompt on two threads");
+        rig_close(&r);
+    }
+    free(expected);
+    free(logits);
+    free(tokens);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_prompt_is_dealt_out_evenly),
+        cmocka_unit_test(rows_are_whose_they_can_be),
+        cmocka_unit_test(rows_kept_stand_in_their_order),
+        cmocka_unit_test(same_bits_where_threads_share_a_sequence),
+        cmocka_unit_test(same_bits_though_a_thread_is_late),
+    };
+
+    return cmocka_run_group_tests_name("model/tiles", tests, NULL, NULL);
+}
