@@ -27,7 +27,7 @@ static uint32_t pieces_of(const struct qr_pieces *p, uint32_t home, uint32_t sta
     uint32_t n = atomic_load_explicit(&p->stages[stage].pieces_n, memory_order_relaxed);
 
     *end = qr_team_home_end(p->threads_n, home, n);
-    return *end - (home ? qr_team_home_end(p->threads_n, home - 1, n) : 0);
+    return *end - qr_team_home_begin(p->threads_n, home, n);
 }
 
 /* Opens the first stage from `stage` on, before the next meeting, of which the home has pieces.

@@ -30,10 +30,15 @@ void qr_team_destroy(struct qr_team *team); /* NULL is allowed */
 
 uint32_t qr_team_threads(const struct qr_team *team);
 
-/* Where the home of a thread ends among a run's pieces; it begins where the one before it ends. */
+/* Where the home of a thread ends and begins among a run's pieces. */
 static inline uint32_t qr_team_home_end(uint32_t threads_n, uint32_t home, uint32_t pieces_n)
 {
     return (uint32_t)((uint64_t)pieces_n * (home + 1) / threads_n);
+}
+
+static inline uint32_t qr_team_home_begin(uint32_t threads_n, uint32_t home, uint32_t pieces_n)
+{
+    return home ? qr_team_home_end(threads_n, home - 1, pieces_n) : 0;
 }
 
 /* The thread whose home a piece is in. */

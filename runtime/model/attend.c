@@ -429,7 +429,7 @@ void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store_first, unsigne
 {
     const struct qr_model_shape *s = &p->model->shape;
     struct attend_work w = {.p = p, .layer = layer, .store = store_first};
-    uint64_t cost = 2 * qr_pass_keys(p) * s->heads_n * s->head_dim;
+    uint64_t cost = 2 * p->keys * s->heads_n * s->head_dim;
     bool whole_blocks = group_n(s) * s->head_dim % QR_ACT_BLOCK == 0;
 
     w.quantize = (wants & QR_WANTS_ACTS) && whole_blocks;

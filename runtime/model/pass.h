@@ -94,6 +94,7 @@ struct qr_pass {
     uint32_t own_rows; /* of each thread's home, whole tiles of activations; 0: rows are no one's */
     uint32_t tiles_n;
     uint32_t order_n;
+    uint64_t keys; /* that all rows see, each row's counted */
     bool tiled;  /* some sequence has more than one tile */
     bool kept;   /* each thread's tiles are an equal stretch of order, filled up with QR_NO_TILE */
     bool spread; /* few long sequences: by blocks */
@@ -194,8 +195,6 @@ void qr_pass_head_best(struct qr_pass *p, const struct qr_inputs *in, uint32_t r
 void qr_pass_tile(struct qr_pass *p);
 /* Keeps only the rows that are asked for, in the order of the step's outputs. */
 void qr_pass_select(struct qr_pass *p);
-/* Keys that all rows see, each row's counted. */
-uint64_t qr_pass_keys(const struct qr_pass *p);
 
 static inline uint32_t qr_whole_tiles(uint32_t rows_n)
 {

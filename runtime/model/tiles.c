@@ -39,15 +39,6 @@ static uint64_t keys_of(const struct qr_pass *p, uint32_t position, uint32_t row
     return (uint64_t)rows_n * seen;
 }
 
-uint64_t qr_pass_keys(const struct qr_pass *p)
-{
-    uint64_t keys = 0;
-
-    for (uint32_t i = 0; i < p->tiles_n; i++)
-        keys += keys_of(p, p->tiles[i].position, p->tiles[i].rows_n);
-    return keys;
-}
-
 /* Rows [begin, begin + n) of a sequence as a tile whose first row stands at `row`. */
 static uint32_t add_tile(struct qr_pass *p, uint32_t seq, uint32_t begin, uint32_t n, uint32_t row)
 {
@@ -70,7 +61,7 @@ static void order_tiles(struct qr_pass *p)
     p->order_n = p->tiles_n;
     for (uint32_t i = 0; i < p->tiles_n; i++) {
         uint32_t home = qr_team_home_of(p->threads_n, i, p->tiles_n);
-        uint32_t begin = home ? qr_team_home_end(p->threads_n, home - 1, p->tiles_n) : 0;
+        uint32_t begin = qr_team_home_begin(p->threads_n, home, p->tiles_n);
         uint32_t end = qr_team_home_end(p->threads_n, home, p->tiles_n);
         p->order[i] = p->tiled ? begin + end - 1 - i : i;
     }
@@ -176,6 +167,15 @@ static void deal(struct qr_pass *p)
 /* ---- a step's, and those that its last layer keeps --------------------------------------------
  */
 
+/* When there are new tiles. */
+static void arrange(struct qr_pass *p)
+{
+    p->keys = 0;
+    for (uint32_t i = 0; i < p->tiles_n; i++)
+        p->keys += keys_of(p, p->tiles[i].position, p->tiles[i].rows_n);
+    qr_pass_arrange(p);
+}
+
 void qr_pass_tile(struct qr_pass *p)
 {
     const struct qr_step *step = p->step;
@@ -190,7 +190,7 @@ void qr_pass_tile(struct qr_pass *p)
         deal(p);
     else
         cut(p);
-    qr_pass_arrange(p);
+    arrange(p);
 }
 
 /* The rows kept stand first from here on, in the order in which they were asked for.  Nobody needs
@@ -223,5 +223,5 @@ void qr_pass_select(struct qr_pass *p)
     p->x = p->states;
     p->states = x;
     order_tiles(p);
-    qr_pass_arrange(p);
+    arrange(p);
 }

@@ -33,11 +33,6 @@ struct chain {
     _Atomic uint32_t early; /* pieces that began before what they need was done */
 };
 
-static uint32_t home_begin(const struct chain *c, uint32_t home, uint32_t stage)
-{
-    return home ? qr_team_home_end(c->threads_n, home - 1, c->stages[stage].pieces_n) : 0;
-}
-
 /* Whether what a piece of a stage needs is done: all of the stage before, or that stage's home. */
 static bool may_begin(struct chain *c, uint32_t stage, uint32_t piece)
 {
@@ -46,7 +41,7 @@ static bool may_begin(struct chain *c, uint32_t stage, uint32_t piece)
     const uint32_t before_n = c->stages[stage - 1].pieces_n;
     if (c->stages[stage].meets) return atomic_load(&before->all) == before_n;
     uint32_t home = qr_team_home_of(c->threads_n, piece, c->stages[stage].pieces_n);
-    for (uint32_t i = home_begin(c, home, stage - 1);
+    for (uint32_t i = qr_team_home_begin(c->threads_n, home, before_n);
          i < qr_team_home_end(c->threads_n, home, before_n); i++)
         if (atomic_load(&before->done[i]) != 1) return false;
     return true;
@@ -112,6 +107,14 @@ static void stages_follow_in_order(void **state)
     }
 }
 
+/* The same work in each of n stages. */
+static void repeat(struct qr_stage *stages, uint32_t n, qr_team_fn *fn, void *work,
+                   uint32_t pieces_n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        stages[i] = (struct qr_stage){.fn = fn, .work = work, .pieces_n = pieces_n};
+}
+
 /* ---- not waiting ------------------------------------------------------------------------------
  */
 
@@ -158,9 +161,7 @@ static void threads_do_not_wait_for_each_other(void **state)
              i++) { /* one that comes late finds nothing to stop in */
             struct ahead h = {.owner = owner};
             struct qr_stage stages[STAGES];
-            for (uint32_t stage = 0; stage < STAGES; stage++)
-                stages[stage] =
-                    (struct qr_stage){.fn = stop_first, .work = &h, .pieces_n = 2 * HOME};
+            repeat(stages, STAGES, stop_first, &h, 2 * HOME);
             qr_team_run_stages(team, stages, STAGES);
             in_time = atomic_load(&h.all_in_time);
             if (atomic_load(&h.stopped)) assert_true(in_time);
@@ -212,8 +213,7 @@ static void a_home_that_was_left_is_helped(void **state)
     for (int i = 0; i < 50 && !seen; i++) {
         struct left l = {.in_hand = 0};
         struct qr_stage stages[STAGES];
-        for (uint32_t stage = 0; stage < STAGES; stage++)
-            stages[stage] = (struct qr_stage){.fn = leave, .work = &l, .pieces_n = 2 * HOME};
+        repeat(stages, STAGES, leave, &l, 2 * HOME);
         qr_team_run_stages(team, stages, STAGES);
         seen = atomic_load(&l.stopped);
         if (seen) assert_true(l.all_else);
@@ -311,8 +311,7 @@ static void lost_cores_are_told(void **state)
         for (int i = 0; i < 50 && !told; i++) { /* the machine may hold a thread up */
             struct lost l = {.team = team, .sleeper = sleeper};
             struct qr_stage stages[4];
-            for (uint32_t stage = 0; stage < 4; stage++)
-                stages[stage] = (struct qr_stage){.fn = lose_core, .work = &l, .pieces_n = 16};
+            repeat(stages, 4, lose_core, &l, 16);
             qr_team_run_stages(team, stages, 4);
             told = sleeper == 0 ? qr_team_is_shared(team) : atomic_load(&l.told);
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which rows are whose, where they stand, and the tiles that they attend in. */
-#include "among.h"
+#include "invariant.h"
 #include "late.h"
 #include "runtime/model/pass.h"
 
@@ -232,14 +232,12 @@ static void same_bits_where_threads_share_a_sequence(void **state)
     const uint32_t vocab_n = r.vocab_n;
     for (uint32_t i = 0; i < RAGGED; i++) {
         int32_t *ours = among_tokens(i, n, vocab_n);
-        expected[i] = malloc((size_t)n * vocab_n * sizeof(float));
-        assert_non_null(expected[i]);
+        expected[i] = invariant_logits(n, vocab_n);
         rig_run(&r, i, ours, n, 0, n, expected[i]);
         free(ours);
     }
     rig_close(&r);
-    float *logits = malloc((size_t)RAGGED * RAGGED_ROWS * vocab_n * sizeof(float));
-    assert_non_null(logits);
+    float *logits = invariant_logits(RAGGED * RAGGED_ROWS, vocab_n);
     for (uint32_t i = 0; i < RAGGED * RAGGED_ROWS; i++)
         outputs[i] = i;
     for (uint32_t threads_n = 1; threads_n <= 4; threads_n++) {
@@ -287,9 +285,8 @@ static void same_bits_though_a_thread_is_late(void **state)
     open_rig(&r, 1);
     const uint32_t vocab_n = r.vocab_n;
     int32_t *tokens = among_tokens(3, n, vocab_n);
-    float *expected = malloc((size_t)n * vocab_n * sizeof(float));
-    float *logits = malloc((size_t)n * vocab_n * sizeof(float));
-    assert_true(expected && logits);
+    float *expected = invariant_logits(n, vocab_n);
+    float *logits = invariant_logits(n, vocab_n);
     rig_run(&r, 0, tokens, n, 0, n, expected);
     rig_close(&r);
     for (enum late kind = 0; kind < LATE_KINDS_N; kind++) {
