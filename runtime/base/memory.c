@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 
 #define ALIGNMENT 64u
-#define HUGE_PAGE ((size_t)2 << 20)
 
 static void *malloc_resize(void *context, void *memory, size_t bytes)
 {
@@ -86,20 +85,28 @@ bool qr_region_create(struct qr_region *region, size_t bytes)
     /* A region that begins on a huge page's border can be made of huge pages from its first byte:
      * map more, and give both ends back. */
     size_t all;
-    if (!qr_add_size(bytes, HUGE_PAGE - 1, &bytes)) return false;
-    bytes &= ~(HUGE_PAGE - 1);
-    if (!qr_add_size(bytes, HUGE_PAGE, &all)) return false;
+    if (!qr_add_size(bytes, QR_REGION_PIECE - 1, &bytes)) return false;
+    bytes &= ~(QR_REGION_PIECE - 1);
+    if (!qr_add_size(bytes, QR_REGION_PIECE, &all)) return false;
     void *map = mmap(NULL, all, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED) return false;
     uintptr_t start = (uintptr_t)map;
-    uintptr_t base = (start + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+    uintptr_t base = (start + QR_REGION_PIECE - 1) & ~(uintptr_t)(QR_REGION_PIECE - 1);
     if (base > start) (void)munmap(map, base - start);
     size_t tail = start + all - (base + bytes);
     if (tail) (void)munmap((void *)(base + bytes), tail);
     (void)madvise((void *)base, bytes, MADV_HUGEPAGE); /* a wish: the kernel may lack it */
     *region = (struct qr_region){.base = (void *)base, .bytes = bytes};
     return true;
+}
+
+void qr_region_fill(const struct qr_region *region, size_t begin, size_t end)
+{
+    assert(begin <= end && end <= region->bytes && begin % QR_REGION_PIECE == 0);
+#ifdef MADV_POPULATE_WRITE /* Linux 5.14 */
+    (void)madvise((uint8_t *)region->base + begin, end - begin, MADV_POPULATE_WRITE);
+#endif
 }
 
 void qr_region_destroy(struct qr_region *region)

@@ -34,6 +34,13 @@ struct qr_region {
     size_t bytes;
 };
 bool qr_region_create(struct qr_region *region, size_t bytes);
+/* The system gives memory to a region in pieces of so many bytes, if it can: x86's and most ARMs'
+ * huge page.  A region is whole ones. */
+#define QR_REGION_PIECE ((size_t)2 << 20)
+/* Memory for [begin, end), whole pieces, is there when this returns, as if all of it had been
+ * written; what stands in it does not change.  A wish: where the system does not know it or has no
+ * memory, nothing happens, and the first write does it. */
+void qr_region_fill(const struct qr_region *region, size_t begin, size_t end);
 void qr_region_destroy(struct qr_region *region);
 
 #endif

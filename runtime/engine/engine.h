@@ -30,6 +30,7 @@
 #include "runtime/engine/loop.h"
 #include "runtime/engine/model_handle.h"
 #include "runtime/engine/pace.h"
+#include "runtime/engine/ready.h"
 #include "runtime/engine/request.h"
 #include "runtime/engine/request_table.h"
 #include "runtime/engine/sampler.h"
@@ -104,6 +105,7 @@ struct quire_engine {
     struct qr_prefix_tree tree;
     void *tree_memory; /* NULL: there is none */
     struct qr_kv_store store;
+    struct qr_ready ready;
     struct qr_scheduler *scheduler;
     struct qr_pass *pass;
     struct qr_sampler_scratch *scratch; /* [threads] */

@@ -250,6 +250,8 @@ bool qr_engine_step(quire_engine *e)
     for (uint32_t i = 0; i < plan->items_n; i++)
         add_item(e, &step, &plan->items[i]);
     assert(step.rows_n == plan->tokens_n);
+    qr_phases_enter(&e->phases, QR_PHASE_READY);
+    qr_ready_make(&e->ready, e->pool.given_n);
     for (uint32_t i = 0; i < plan->items_n; i++)
         answer_begin(e, e->by_seq[plan->items[i].seq]);
     compute(e, &step);

@@ -246,6 +246,30 @@ static void coldest_was_let_go_first(void **state)
     assert_int_equal(pool->free_n, PAGES_N);
 }
 
+/* Goal: the pages that were ever taken are the first given_n, however they come back.
+ * Method: take and drop by turns; qr_page_pool_check looks at those behind. */
+static void pages_taken_are_the_first(void **state)
+{
+    struct qr_page_pool *pool = *state;
+    qr_page_id pages[PAGES_N];
+
+    assert_int_equal(pool->given_n, 0);
+    assert_true(qr_page_pool_take(pool, pages, 2));
+    assert_int_equal(pool->given_n, 2);
+    qr_page_pool_check(pool);
+    qr_page_pool_drop(pool, pages[0]);
+    qr_page_pool_drop(pool, pages[1]);
+    qr_page_pool_check(pool);
+    assert_true(qr_page_pool_take(pool, pages, 1)); /* one that was taken before */
+    assert_int_equal(pool->given_n, 2);
+    assert_true(qr_page_pool_take(pool, pages + 1, 2));
+    assert_int_equal(pool->given_n, 3);
+    qr_page_pool_check(pool);
+    assert_true(qr_page_pool_take(pool, pages + 3, 1));
+    assert_int_equal(pool->given_n, PAGES_N);
+    qr_page_pool_check(pool);
+}
+
 int main(void)
 {
 #define POOL_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -259,6 +283,7 @@ int main(void)
         POOL_TEST(dump_names_shared_pages),
         POOL_TEST(kept_page_is_cached_or_held),
         POOL_TEST(coldest_was_let_go_first),
+        POOL_TEST(pages_taken_are_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

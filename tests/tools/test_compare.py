@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """test_compare BUILD -- tools/compare with the real quire and peers that do what they are told."""
+import importlib.machinery
 import json
 import os
 import pathlib
@@ -22,6 +23,8 @@ import table  # noqa: E402
 import worker  # noqa: E402
 from process import Failed, Peer  # noqa: E402
 from rows import ROWS, Row, Shape, Times, figure  # noqa: E402
+
+COMPARE = importlib.machinery.SourceFileLoader("compare", str(ROOT / "tools" / "compare")).load_module()
 
 
 def compare(*arguments, model=MODEL, **fakes):
@@ -65,6 +68,19 @@ class Runs(unittest.TestCase):
         self.assertEqual([len(rows["decode_8"][n]) for n in ("openvino", "llama")], [0, 0])
         self.assertEqual([len(rows["prefill_1x512"][n]) for n in ("openvino", "llama", "vllm")],
                          [1, 1, 0])
+
+    def test_the_last_run_counts(self):
+        """Goal: quire's first run of a row does not count, better or worse, nor does its share.
+        Method: rows as `quire bench --json` gives them; then how many runs a row and a start have."""
+        rate = {"unit": "tok/s", "values": [50.0, 40.0], "best": 50.0, "share": 0.5, "bound_by": "x"}
+        time = {"unit": "s", "values": [4.0, 5.0], "best": 4.0, "share": 0.5, "bound_by": "x"}
+        self.assertEqual(COMPARE.last_run(rate), (40.0, 0.4, "x"))
+        self.assertEqual(COMPARE.last_run(time), (5.0, 0.4, "x"))
+        self.assertEqual(COMPARE.last_run({"unit": "s", "values": [1.0], "best": 1.0}), (1.0, None, ""))
+        options = types.SimpleNamespace(quire=str(BUILD / "quire"), model=str(MODEL), threads=1)
+        for key, runs_n in (("decode_1", 2), ("start", 1)):
+            row, _ = COMPARE.measure_quire(options, next(r for r in ROWS if r.key == key))
+            self.assertEqual(len(row["values"]), runs_n)
 
     def test_the_text_has_table_and_reasons(self):
         """Goal: a reader sees figures, ratios, and why a cell is empty.

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tools/client/numbers.h"
 #include "tools/client/terminal.h"
@@ -24,6 +25,7 @@ static const char usage[] =
 #define GENERATE_N   64u
 #define LIMITS_MS    200u
 #define DECODE_TRIES 20
+#define PAGES_S      10.0
 
 struct bench {
     struct qr_source_options where;
@@ -108,9 +110,24 @@ new_row(struct bench *b, bool is_time, const char *key, const char *title, ...)
     return row;
 }
 
+/* A server that has run for a while has pages to write to.  What the system takes to give an engine
+ * its memory is no row's. */
+static void wait_for_pages(const quire_engine *engine)
+{
+    struct quire_stats stats = {.size = sizeof stats};
+    double began_s = qr_clock_s();
+
+    do {
+        quire_stats(engine, &stats);
+        if (stats.pages_ready >= stats.pages_ready_wanted) return;
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    } while (qr_clock_s() - began_s < PAGES_S);
+}
+
 static bool run_batch(struct bench *b, struct qr_batch batch, struct qr_batch_times *times,
                       struct qr_failure *why)
 {
+    wait_for_pages(b->source.engine);
     batch.seed = b->seed += 0x10001; /* prompts of its own: nothing of it is in a cache */
     return qr_batch_run(b->source.engine, b->report.info.vocab_n, &batch, times, why);
 }

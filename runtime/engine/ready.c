@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/engine/ready.h"
+
+#include <assert.h>
+
+void qr_ready_init(struct qr_ready *r, const struct qr_region *pages, size_t page_bytes,
+                   uint32_t pages_n, struct qr_team *team)
+{
+    assert(page_bytes > 0 && pages_n <= pages->bytes / page_bytes);
+    *r = (struct qr_ready){
+        .pages = pages, .page_bytes = page_bytes, .pages_n = pages_n, .team = team};
+}
+
+/* Piece i behind those that are ready. */
+static void fill_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+{
+    const struct qr_ready *r = work;
+
+    (void)thread;
+    qr_region_fill(r->pages, r->bytes + begin * QR_REGION_PIECE, r->bytes + end * QR_REGION_PIECE);
+}
+
+/* At least one piece for each thread: another costs no more time. */
+static void fill_up_to(struct qr_ready *r, size_t bytes)
+{
+    const size_t left = (r->pages->bytes - r->bytes) / QR_REGION_PIECE;
+    size_t pieces_n = (bytes - r->bytes + QR_REGION_PIECE - 1) / QR_REGION_PIECE;
+
+    if (pieces_n < qr_team_threads(r->team)) pieces_n = qr_team_threads(r->team);
+    if (pieces_n > left) pieces_n = left;
+    qr_team_run(r->team, fill_pieces, r, (uint32_t)pieces_n, 1);
+    r->bytes += pieces_n * QR_REGION_PIECE;
+}
+
+static uint32_t whole_pages(const struct qr_ready *r, size_t bytes)
+{
+    size_t n = bytes / r->page_bytes;
+
+    return n < r->pages_n ? (uint32_t)n : r->pages_n;
+}
+
+static size_t wanted(const struct qr_ready *r, uint32_t taken_n)
+{
+    const size_t taken = taken_n * r->page_bytes;
+    const size_t ahead = taken > QR_READY_AHEAD_MIN ? taken : QR_READY_AHEAD_MIN;
+
+    if (taken_n == 0) return 0;
+    return ahead < r->pages->bytes - taken ? taken + ahead : r->pages->bytes;
+}
+
+void qr_ready_make(struct qr_ready *r, uint32_t taken_n)
+{
+    assert(taken_n <= r->pages_n);
+    if (taken_n * r->page_bytes > r->bytes) fill_up_to(r, taken_n * r->page_bytes);
+}
+
+bool qr_ready_ahead(struct qr_ready *r, uint32_t taken_n)
+{
+    if (r->bytes >= wanted(r, taken_n)) return false;
+    fill_up_to(r, r->bytes + 1);
+    return true;
+}
+
+uint32_t qr_ready_n(const struct qr_ready *r)
+{
+    return whole_pages(r, r->bytes);
+}
+
+uint32_t qr_ready_wanted_n(const struct qr_ready *r, uint32_t taken_n)
+{
+    return whole_pages(r, wanted(r, taken_n));
+}

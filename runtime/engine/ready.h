@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* ready -- a page's memory is there before a step writes into it.
+ *
+ * A region's memory comes from the system when it is first written, a huge page at a time, and has
+ * to be zeroed: 0.2 ms for 2 MB, or 5 where the machine is a virtual one and its host has to find
+ * it.  If a step's threads write first, each such piece is one thread's, and the others wait.  So
+ * the team makes pages ready together: those that a step has taken, before it computes; and while
+ * there is nothing to do some more, as many again as were ever taken, since what grows goes on
+ * growing.  An engine that has taken no page makes none ready.
+ *
+ * Pages are counted from the first: a pool gives out new ones in order.
+ *
+ * Thread: the engine's.   Memory: none of its own. */
+#ifndef QR_ENGINE_READY_H
+#define QR_ENGINE_READY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/base/team.h"
+
+/* The least that is made ready ahead of what is taken: some pages of a large model. */
+#define QR_READY_AHEAD_MIN ((size_t)16 << 20)
+
+struct qr_ready {
+    const struct qr_region *pages; /* whose first page_bytes are page 0 */
+    size_t page_bytes;
+    uint32_t pages_n;
+    struct qr_team *team;
+    size_t bytes; /* of the region, from its start */
+};
+
+/* pages and team stay. */
+void qr_ready_init(struct qr_ready *r, const struct qr_region *pages, size_t page_bytes,
+                   uint32_t pages_n, struct qr_team *team);
+
+/* Pages [0, taken_n) are ready when it returns. */
+void qr_ready_make(struct qr_ready *r, uint32_t taken_n);
+
+/* Makes one piece a thread ready of what is wanted ahead of taken_n pages.  False: all is. */
+bool qr_ready_ahead(struct qr_ready *r, uint32_t taken_n);
+
+/* How many pages are ready, and how many are to be. */
+uint32_t qr_ready_n(const struct qr_ready *r);
+uint32_t qr_ready_wanted_n(const struct qr_ready *r, uint32_t taken_n);
+
+#endif
