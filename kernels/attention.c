@@ -281,6 +281,14 @@ const uint8_t *qr_attention_written(const struct qr_kv_view *kv, uint32_t positi
     return qr_kv_panel(kv, position / QR_KV_PANEL);
 }
 
+const uint8_t *qr_attention_value(const struct qr_kv_view *kv, uint32_t position, size_t *bytes)
+{
+    const size_t value_bytes = kv->type == QR_KV_Q8 ? 1 : kv->type == QR_KV_F32 ? 4 : 2;
+
+    *bytes = kv->head_dim * value_bytes;
+    return qr_attention_written(kv, position) + kv->v_offset + position % QR_KV_PANEL * *bytes;
+}
+
 uint32_t qr_attention_first(const struct qr_kv_view *kv, uint32_t position, uint32_t window,
                             uint32_t summed_n, const uint8_t **panels, uint32_t panels_n)
 {

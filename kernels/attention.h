@@ -84,6 +84,8 @@ struct qr_attention_rows {
 
 /* The panel into which put writes the key at `position`. */
 const uint8_t *qr_attention_written(const struct qr_kv_view *kv, uint32_t position);
+/* Where put writes the value at `position`, and how many bytes that is, int8 without its scale. */
+const uint8_t *qr_attention_value(const struct qr_kv_view *kv, uint32_t position, size_t *bytes);
 /* The panels, at most panels_n, that a row at `position` reads first, behind its first summed_n
  * blocks, in the order in which attend reads them; returns how many they are. */
 uint32_t qr_attention_first(const struct qr_kv_view *kv, uint32_t position, uint32_t window,

@@ -21,6 +21,7 @@
 #define ITEMS_A_THREAD     2u                /* fewer than these: spread */
 /* What putting a value costs, in the multiply-adds that qr_pass_run counts. */
 #define STORE_COST 16u
+#define CACHE_LINE 64u
 
 struct attend_work {
     struct qr_pass *p;
@@ -210,6 +211,21 @@ static bool panels_of(const struct attend_work *w, uint32_t item,
     return fill_up(panels, n);
 }
 
+/* Calls for the lines of the value that the item puts: its panel is among the last that the item
+ * reads, and stores wait for each other. */
+static void call_for_value(const struct attend_work *w, uint32_t item)
+{
+    uint32_t head;
+    size_t bytes;
+    const struct qr_tile *tile = item < alone_items(w->p) ? alone_of(w->p, item, &head) : NULL;
+
+    if (!tile) return;
+    struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
+    const uint8_t *value = qr_attention_value(&view, tile->position, &bytes);
+    for (size_t i = 0; i < bytes; i += CACHE_LINE)
+        __builtin_prefetch(value + i, 1, 3);
+}
+
 static void attend_alone(const struct attend_work *w, uint32_t item, uint32_t thread)
 {
     const uint8_t *next[QR_ATTENTION_AHEAD];
@@ -220,7 +236,10 @@ static void attend_alone(const struct attend_work *w, uint32_t item, uint32_t th
     struct qr_attention_rows rows = rows_of(w->p, tile, head, thread);
 
     if (panels_of(w, item + 1, next)) rows.next = next;
-    if (w->store) store_tile(w, tile, head);
+    if (w->store) {
+        call_for_value(w, item + 1);
+        store_tile(w, tile, head);
+    }
     w->p->model->kernels->attention.attend(&view, &rows);
     if (w->quantize) quantize_item(w, tile, head);
 }

@@ -673,6 +673,43 @@ static void panels_are_listed_in_the_order_of_use(void **state)
     end(&s);
 }
 
+/* Goal: a value is written where it is said to be, whole, and nothing else of the values is.
+ * Method: every type, two head sizes, each place in a panel: which bytes of V change; int8's scale
+ * stands behind the panel's quants. */
+static void values_are_where_they_are_said_to_be(void **state)
+{
+    static const uint32_t head_dims[] = {64, 80};
+    struct qr_attention_kernels k;
+    float x[80];
+
+    (void)state;
+    qr_attention_init(&k, 0);
+    for (size_t d = 0; d < 80; d++)
+        x[d] = 1.0f + (float)d;
+    for (size_t type = 0; type < QR_KV_TYPES_N; type++) {
+        for (size_t i = 0; i < 2; i++) {
+            struct kv_pages pages =
+                kv_pages_make((enum qr_kv_type)type, head_dims[i], 1, 32, 64, 3);
+            size_t panel_bytes = qr_kv_panel_bytes((enum qr_kv_type)type, head_dims[i]), n;
+            size_t quants = type == QR_KV_Q8 ? (size_t)head_dims[i] * QR_KV_PANEL : panel_bytes;
+            for (uint32_t position = 16; position < 48; position++) {
+                const uint8_t *value = qr_attention_value(&pages.view, position, &n);
+                uint8_t *panel = (uint8_t *)(uintptr_t)qr_attention_written(&pages.view, position) +
+                                 pages.view.v_offset;
+                memset(panel, 0, panel_bytes);
+                k.put(&pages.view, position, x, x);
+                for (size_t b = 0; b < quants; b++) {
+                    bool in = panel + b >= value && panel + b < value + n;
+                    assert_true(in || panel[b] == 0);
+                }
+                assert_true(value >= panel && value + n <= panel + quants);
+                assert_int_not_equal(value[n - 1], 0); /* the high byte of the last */
+            }
+            kv_pages_free(&pages);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -687,6 +724,7 @@ int main(void)
         cmocka_unit_test(blocks_apart_equal_the_whole),
         cmocka_unit_test(rows_over_shared_blocks_equal_each_alone),
         cmocka_unit_test(panels_are_listed_in_the_order_of_use),
+        cmocka_unit_test(values_are_where_they_are_said_to_be),
         cmocka_unit_test(storing_rounds_to_nearest_even),
         cmocka_unit_test(q8_stores_quants_and_a_scale),
         cmocka_unit_test(q8_queries_that_are_not_finite_give_nan),

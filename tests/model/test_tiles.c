@@ -3,6 +3,7 @@
 #include "invariant.h"
 #include "late.h"
 #include "runtime/model/pass.h"
+#include "tiny.h"
 
 #define TINY     QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
 #define ROWS_MAX 400u
@@ -301,6 +302,40 @@ static void same_bits_though_a_thread_is_late(void **state)
     free(tokens);
 }
 
+/* Goal: a model of more stages than are handed in at once.
+ * Method: 64 rows of one prompt through 90 layers, by one thread and by two. */
+static void same_bits_through_many_layers(void **state)
+{
+    enum { ROWS = 64, LAYERS = 90 };
+    struct tiny t = tiny_defaults();
+    struct gguf_writer w;
+    struct rig r;
+    float *logits[2];
+    uint32_t vocab_n = 0;
+
+    (void)state;
+    _Static_assert(6 * LAYERS > QR_STAGES_MAX, "a layer has at least six");
+    t.layers_n = LAYERS;
+    t.type = t.other = t.down = t.embedding = QR_TYPE_Q8_0;
+    tiny_write(&w, &t);
+    struct rig_settings settings = {.kv_type = QR_KV_F16, .rows_max = ROWS, .context_max = ROWS};
+    settings.bytes = gguf_writer_finish(&w, &settings.bytes_n);
+    for (uint32_t i = 0; i < 2; i++) {
+        settings.threads_n = 1 + i;
+        rig_open(&r, &settings);
+        vocab_n = r.vocab_n;
+        int32_t *tokens = among_tokens(3, ROWS, vocab_n);
+        logits[i] = invariant_logits(ROWS, vocab_n);
+        rig_run(&r, 0, tokens, ROWS, 0, ROWS, logits[i]);
+        free(tokens);
+        rig_close(&r);
+    }
+    among_expect_same(logits[0], logits[1], ROWS, vocab_n, "many layers on two threads");
+    free(logits[0]);
+    free(logits[1]);
+    gguf_writer_free(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +344,7 @@ int main(void)
         cmocka_unit_test(rows_kept_stand_in_their_order),
         cmocka_unit_test(same_bits_where_threads_share_a_sequence),
         cmocka_unit_test(same_bits_though_a_thread_is_late),
+        cmocka_unit_test(same_bits_through_many_layers),
     };
 
     return cmocka_run_group_tests_name("model/tiles", tests, NULL, NULL);
