@@ -42,9 +42,10 @@ static uint32_t whole_pages(const struct qr_ready *r, size_t bytes)
 static size_t wanted(const struct qr_ready *r, uint32_t taken_n)
 {
     const size_t taken = taken_n * r->page_bytes;
-    const size_t ahead = taken > QR_READY_AHEAD_MIN ? taken : QR_READY_AHEAD_MIN;
+    size_t ahead = taken > QR_READY_AHEAD_MIN ? taken : QR_READY_AHEAD_MIN;
 
     if (taken_n == 0) return 0;
+    if (ahead > QR_READY_AHEAD_MAX) ahead = QR_READY_AHEAD_MAX;
     return ahead < r->pages->bytes - taken ? taken + ahead : r->pages->bytes;
 }
 

@@ -6,7 +6,8 @@
  * it.  If a step's threads write first, each such piece is one thread's, and the others wait.  So
  * the team makes pages ready together: those that a step has taken, before it computes; and while
  * there is nothing to do some more, as many again as were ever taken, since what grows goes on
- * growing.  An engine that has taken no page makes none ready.
+ * growing, up to a bound.  An engine that has taken no page makes none ready.  A request that comes
+ * meanwhile waits for the pieces in hand, one a thread.
  *
  * Pages are counted from the first: a pool gives out new ones in order.
  *
@@ -21,8 +22,10 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/team.h"
 
-/* The least that is made ready ahead of what is taken: some pages of a large model. */
+/* How much is made ready ahead of what is taken: at least some pages of a large model, at the most
+ * what a burst of requests may take. */
 #define QR_READY_AHEAD_MIN ((size_t)16 << 20)
+#define QR_READY_AHEAD_MAX ((size_t)1 << 30)
 
 struct qr_ready {
     const struct qr_region *pages; /* whose first page_bytes are page 0 */

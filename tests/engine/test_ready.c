@@ -113,6 +113,25 @@ static void as_many_again_are_ahead(void **state)
     assert_int_equal(qr_ready_wanted_n(&f->ready, 60), PAGES);
 }
 
+/* Goal: what is made ready ahead is bounded, however much was taken.
+ * Method: a region of 8 GB, of which nothing is touched. */
+static void what_is_ahead_is_bounded(void **state)
+{
+    const size_t page_bytes = (size_t)1 << 20;
+    struct fixture *f = *state;
+    struct qr_region region;
+    struct qr_ready ready;
+
+    assert_true(qr_region_create(&region, 8192 * page_bytes));
+    qr_ready_init(&ready, &region, page_bytes, 8192, f->team);
+    assert_int_equal(qr_ready_wanted_n(&ready, 1), 1 + QR_READY_AHEAD_MIN / page_bytes);
+    assert_int_equal(qr_ready_wanted_n(&ready, 1000), 2000);
+    assert_int_equal(qr_ready_wanted_n(&ready, 1024), 2048);
+    assert_int_equal(qr_ready_wanted_n(&ready, 5000), 5000 + QR_READY_AHEAD_MAX / page_bytes);
+    assert_int_equal(qr_ready_wanted_n(&ready, 8000), 8192);
+    qr_region_destroy(&region);
+}
+
 /* Goal: what stands in a page stays there.
  * Method: written before it is made ready, as a page's copy is. */
 static void what_is_written_stays(void **state)
@@ -171,6 +190,7 @@ int main(void)
     const struct CMUnitTest of_regions[] = {
         cmocka_unit_test_setup_teardown(taken_pages_are_there, setup, teardown),
         cmocka_unit_test_setup_teardown(as_many_again_are_ahead, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_ahead_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_written_stays, setup, teardown),
     };
     const struct CMUnitTest of_engines[] = {cmocka_unit_test(an_engine_holds_ready_pages)};
