@@ -48,7 +48,7 @@ void qr_page_pool_check(const struct qr_page_pool *pool)
         cached_n += pool->kept[page] && pool->refs[page] == 1;
     }
     assert(zero_n == pool->free_n);
-    for (uint32_t page = pool->given_n; page < pool->pages_n; page++)
+    for (uint32_t page = pool->taken_n; page < pool->pages_n; page++)
         assert(pool->refs[page] == 0 && pool->free[pool->pages_n - 1 - page] == page);
     assert(shared_n == pool->shared_n);
     assert(cached_n == pool->cached_n);
@@ -129,7 +129,7 @@ bool qr_page_pool_take(struct qr_page_pool *pool, qr_page_id *out, uint32_t n)
         qr_page_id page = pool->free[--pool->free_n];
         assert(pool->refs[page] == 0);
         pool->refs[page] = 1;
-        if (page == pool->given_n) pool->given_n++;
+        if (page == pool->taken_n) pool->taken_n++;
         out[i] = page;
     }
     return true;

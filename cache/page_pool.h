@@ -6,8 +6,8 @@
  * A kept page that a sequence reads too has two readers, so it is SHARED.  The pool knows no
  * tokens, layers or bytes: kv_store maps an id to memory.  Pages come back in the order last given,
  * first taken; a new pool gives 0, 1, 2 ..., so the pages that were ever taken are the first
- * given_n.  CACHED pages stand in the order in which their last
- * sequence let them go, those that somebody sought (qr_page_pool_seek) behind all others.
+ * taken_n.  CACHED pages stand in the order in which their last sequence let them go, those that
+ * somebody sought (qr_page_pool_seek) behind all others.
  *
  * Thread: engine only.   Memory: the caller's, fixed at init.
  * Invariant: a page is on the free stack if and only if its refs are 0, and in a list of cached
@@ -39,7 +39,7 @@ struct qr_page_pool {
     uint32_t pages_n;
     uint32_t free_n;
     uint32_t cached_n;
-    uint32_t given_n;              /* pages [0, given_n) were taken at least once, no other ever */
+    uint32_t taken_n;              /* pages [0, taken_n) were taken at least once, no other ever */
     uint32_t shared_n;             /* pages that more than one sequence reads */
     struct qr_page_list cached[2]; /* [1]: those that are sought */
 };

@@ -488,7 +488,7 @@ struct quire_stats {
                                              those of them that had none */
     struct quire_histogram time_to_first_token_s, inter_token_s, e2e_s, queue_s, prefill_s,
         decode_s, step_s, step_tokens;
-    /* Pages whose memory the system has given, and how many are to have it: more than the requests
+    /* Pages whose memory the system was asked for, and how many are to be: more than the requests
      * so far took.  It takes some milliseconds a MB on some machines, so an engine sees to it while
      * it has nothing to do, and sleeps when all are. */
     uint64_t pages_ready, pages_ready_wanted;

@@ -103,7 +103,8 @@ bool qr_region_create(struct qr_region *region, size_t bytes)
 
 void qr_region_fill(const struct qr_region *region, size_t begin, size_t end)
 {
-    assert(begin <= end && end <= region->bytes && begin % QR_REGION_PIECE == 0);
+    assert(begin <= end && end <= region->bytes);
+    assert(begin % QR_REGION_PIECE == 0 && end % QR_REGION_PIECE == 0);
 #ifdef MADV_POPULATE_WRITE /* Linux 5.14 */
     (void)madvise((uint8_t *)region->base + begin, end - begin, MADV_POPULATE_WRITE);
 #endif

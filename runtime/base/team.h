@@ -68,7 +68,7 @@ struct qr_stage {
     bool meets;
 };
 
-#define QR_STAGES_MAX 512u /* a model of 70 layers */
+#define QR_STAGES_MAX 512u /* a model of 64 layers */
 
 /* One stage. */
 void qr_team_run(struct qr_team *team, qr_team_fn *fn, void *work, uint32_t pieces_n,

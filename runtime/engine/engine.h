@@ -4,7 +4,8 @@
  * Requests come in by the inbox, leave by the completion queue; between the two they are the
  * engine thread's alone.  One turn of its loop (turn.c):
  *     the inbox is taken, cancelled requests end, one step goes through the model (step.c), what
- *     came of it becomes events (answer.c), figures and events are published.
+ *     came of it becomes events (answer.c), figures and events are published; without a step some
+ *     pages are made ready for the next ones (ready.h).
  *
  * RUNNING, then STOPPING (the inbox is closed, what is live finishes or is cancelled), then STOPPED
  * (the thread has ended; events can still be taken).
@@ -65,7 +66,7 @@ struct qr_step_arrays {
 struct qr_engine_times {
     uint64_t steps;
     uint64_t turns_ns;  /* turns that made a step, whole */
-    uint64_t model_ns;  /* of it: forward and logits */
+    uint64_t model_ns;  /* of it: memory for pages, forward and logits */
     uint64_t sample_ns; /* of it: sampling */
 };
 

@@ -7,6 +7,7 @@ void qr_ready_init(struct qr_ready *r, const struct qr_region *pages, size_t pag
                    uint32_t pages_n, struct qr_team *team)
 {
     assert(page_bytes > 0 && pages_n <= pages->bytes / page_bytes);
+    assert(pages->bytes % QR_REGION_PIECE == 0);
     *r = (struct qr_ready){
         .pages = pages, .page_bytes = page_bytes, .pages_n = pages_n, .team = team};
 }
@@ -20,14 +21,14 @@ static void fill_pieces(void *work, uint32_t begin, uint32_t end, uint32_t threa
     qr_region_fill(r->pages, r->bytes + begin * QR_REGION_PIECE, r->bytes + end * QR_REGION_PIECE);
 }
 
-/* At least one piece for each thread: another costs no more time. */
-static void fill_up_to(struct qr_ready *r, size_t bytes)
+/* Pieces that are missing up to there. */
+static size_t missing(const struct qr_ready *r, size_t bytes)
 {
-    const size_t left = (r->pages->bytes - r->bytes) / QR_REGION_PIECE;
-    size_t pieces_n = (bytes - r->bytes + QR_REGION_PIECE - 1) / QR_REGION_PIECE;
+    return bytes > r->bytes ? (bytes - r->bytes + QR_REGION_PIECE - 1) / QR_REGION_PIECE : 0;
+}
 
-    if (pieces_n < qr_team_threads(r->team)) pieces_n = qr_team_threads(r->team);
-    if (pieces_n > left) pieces_n = left;
+static void fill(struct qr_ready *r, size_t pieces_n)
+{
     qr_team_run(r->team, fill_pieces, r, (uint32_t)pieces_n, 1);
     r->bytes += pieces_n * QR_REGION_PIECE;
 }
@@ -42,6 +43,7 @@ static uint32_t whole_pages(const struct qr_ready *r, size_t bytes)
 static size_t wanted(const struct qr_ready *r, uint32_t taken_n)
 {
     const size_t taken = taken_n * r->page_bytes;
+    assert(taken_n <= r->pages_n);
     size_t ahead = taken > QR_READY_AHEAD_MIN ? taken : QR_READY_AHEAD_MIN;
 
     if (taken_n == 0) return 0;
@@ -49,16 +51,25 @@ static size_t wanted(const struct qr_ready *r, uint32_t taken_n)
     return ahead < r->pages->bytes - taken ? taken + ahead : r->pages->bytes;
 }
 
+/* A step waits for it, so there is a piece for each thread: another costs no more time. */
 void qr_ready_make(struct qr_ready *r, uint32_t taken_n)
 {
+    const size_t left = missing(r, r->pages->bytes), threads_n = qr_team_threads(r->team);
+    size_t pieces_n = missing(r, taken_n * r->page_bytes);
+
     assert(taken_n <= r->pages_n);
-    if (taken_n * r->page_bytes > r->bytes) fill_up_to(r, taken_n * r->page_bytes);
+    if (pieces_n == 0) return;
+    if (pieces_n < threads_n) pieces_n = threads_n < left ? threads_n : left;
+    fill(r, pieces_n);
 }
 
 bool qr_ready_ahead(struct qr_ready *r, uint32_t taken_n)
 {
-    if (r->bytes >= wanted(r, taken_n)) return false;
-    fill_up_to(r, r->bytes + 1);
+    const size_t threads_n = qr_team_threads(r->team);
+    const size_t pieces_n = missing(r, wanted(r, taken_n));
+
+    if (pieces_n == 0) return false;
+    fill(r, pieces_n < threads_n ? pieces_n : threads_n);
     return true;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ready -- a page's memory is there before a step writes into it.
+/* ready -- a page's memory is there before a step's rows are written into it.
  *
  * A region's memory comes from the system when it is first written, a huge page at a time, and has
  * to be zeroed: 0.2 ms for 2 MB, or 5 where the machine is a virtual one and its host has to find
@@ -9,7 +9,10 @@
  * growing, up to a bound.  An engine that has taken no page makes none ready.  A request that comes
  * meanwhile waits for the pieces in hand, one a thread.
  *
- * Pages are counted from the first: a pool gives out new ones in order.
+ * Pages are counted from the first: a pool gives out new ones in order.  A page that is copied
+ * while a step is planned is written before all that, by the engine's thread, unless it was ready
+ * ahead. Where the system cannot fill memory on demand, pages count as ready and the first write
+ * does it.
  *
  * Thread: the engine's.   Memory: none of its own. */
 #ifndef QR_ENGINE_READY_H
@@ -42,7 +45,8 @@ void qr_ready_init(struct qr_ready *r, const struct qr_region *pages, size_t pag
 /* Pages [0, taken_n) are ready when it returns. */
 void qr_ready_make(struct qr_ready *r, uint32_t taken_n);
 
-/* Makes one piece a thread ready of what is wanted ahead of taken_n pages.  False: all is. */
+/* Makes one piece a thread, at the most, ready of what is wanted ahead of taken_n pages.  False:
+ * all is. */
 bool qr_ready_ahead(struct qr_ready *r, uint32_t taken_n);
 
 /* How many pages are ready, and how many are to be. */

@@ -204,6 +204,10 @@ static void compute(quire_engine *e, const struct qr_step *step)
 {
     uint64_t begin = qr_clock_ns();
 
+    qr_phases_enter(&e->phases, QR_PHASE_READY);
+    qr_ready_make(&e->ready, e->pool.taken_n);
+    qr_phases_enter(&e->phases, QR_PHASE_PLAN); /* of the pass: which rows are whose */
+    assert(qr_ready_n(&e->ready) >= e->pool.taken_n);
     qr_pass_forward(e->pass, step);
     for (uint32_t first = 0; first < step->outputs_n; first += QR_LOGITS_ROWS) {
         uint32_t left = step->outputs_n - first;
@@ -250,8 +254,6 @@ bool qr_engine_step(quire_engine *e)
     for (uint32_t i = 0; i < plan->items_n; i++)
         add_item(e, &step, &plan->items[i]);
     assert(step.rows_n == plan->tokens_n);
-    qr_phases_enter(&e->phases, QR_PHASE_READY);
-    qr_ready_make(&e->ready, e->pool.given_n);
     for (uint32_t i = 0; i < plan->items_n; i++)
         answer_begin(e, e->by_seq[plan->items[i].seq]);
     compute(e, &step);

@@ -211,8 +211,8 @@ static bool panels_of(const struct attend_work *w, uint32_t item,
     return fill_up(panels, n);
 }
 
-/* Calls for the lines of the value that the item puts: its panel is among the last that the item
- * reads, and stores wait for each other. */
+/* Calls for the lines of the first value that the item puts: its panel is among the last that the
+ * item reads, and stores wait for each other. */
 static void call_for_value(const struct attend_work *w, uint32_t item)
 {
     uint32_t head;

@@ -246,27 +246,27 @@ static void coldest_was_let_go_first(void **state)
     assert_int_equal(pool->free_n, PAGES_N);
 }
 
-/* Goal: the pages that were ever taken are the first given_n, however they come back.
+/* Goal: the pages that were ever taken are the first taken_n, however they come back.
  * Method: take and drop by turns; qr_page_pool_check looks at those behind. */
 static void pages_taken_are_the_first(void **state)
 {
     struct qr_page_pool *pool = *state;
     qr_page_id pages[PAGES_N];
 
-    assert_int_equal(pool->given_n, 0);
+    assert_int_equal(pool->taken_n, 0);
     assert_true(qr_page_pool_take(pool, pages, 2));
-    assert_int_equal(pool->given_n, 2);
+    assert_int_equal(pool->taken_n, 2);
     qr_page_pool_check(pool);
     qr_page_pool_drop(pool, pages[0]);
     qr_page_pool_drop(pool, pages[1]);
     qr_page_pool_check(pool);
     assert_true(qr_page_pool_take(pool, pages, 1)); /* one that was taken before */
-    assert_int_equal(pool->given_n, 2);
+    assert_int_equal(pool->taken_n, 2);
     assert_true(qr_page_pool_take(pool, pages + 1, 2));
-    assert_int_equal(pool->given_n, 3);
+    assert_int_equal(pool->taken_n, 3);
     qr_page_pool_check(pool);
     assert_true(qr_page_pool_take(pool, pages + 3, 1));
-    assert_int_equal(pool->given_n, PAGES_N);
+    assert_int_equal(pool->taken_n, PAGES_N);
     qr_page_pool_check(pool);
 }
 

@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "engine/support.h"
-#include "runtime/engine/ready.h"
+#include "runtime/engine/engine.h"
 
 enum { PAGE_BYTES = 700 << 10, PAGES = 100 };
 
@@ -91,7 +91,7 @@ static void taken_pages_are_there(void **state)
 }
 
 /* Goal: nothing ahead of an engine that has taken nothing; then as many again as it took, at least
- * QR_READY_AHEAD_MIN, never past the end; and then it ends.
+ * QR_READY_AHEAD_MIN, never past the end, no more than a piece a thread at once; and then it ends.
  * Method: calls until one says that all is there. */
 static void as_many_again_are_ahead(void **state)
 {
@@ -105,9 +105,11 @@ static void as_many_again_are_ahead(void **state)
         size_t used = (size_t)taken[i] * PAGE_BYTES;
         size_t ahead = used > QR_READY_AHEAD_MIN ? used : QR_READY_AHEAD_MIN;
         size_t wanted = used + ahead < f->region.bytes ? used + ahead : f->region.bytes;
-        while (qr_ready_ahead(&f->ready, taken[i]))
-            assert_in_range(there(&f->region), 1, wanted + QR_REGION_PIECE * 2);
-        assert_in_range(there(&f->region), wanted, wanted + 2 * QR_REGION_PIECE);
+        for (size_t before = there(&f->region); qr_ready_ahead(&f->ready, taken[i]);) {
+            assert_in_range(there(&f->region), before + 1, before + 2 * QR_REGION_PIECE);
+            before = there(&f->region);
+        }
+        assert_in_range(there(&f->region), wanted, wanted + QR_REGION_PIECE - 1);
         assert_in_range(qr_ready_n(&f->ready), qr_ready_wanted_n(&f->ready, taken[i]), PAGES);
     }
     assert_int_equal(qr_ready_wanted_n(&f->ready, 60), PAGES);
@@ -164,6 +166,7 @@ static void an_engine_holds_ready_pages(void **state)
     quire_engine *engine = start_with(&settings, *state);
 
     assert_int_equal(stats_of(engine).pages_ready_wanted, 0);
+    assert_int_equal(stats_of(engine).pages_ready, 0);
     struct answer *answer = submit(engine, greedy(prompt, 6, 200));
     while (answer->terminals_n == 0) {
         if (quire_wait(engine, &event, WAIT_MS) != 1) fail_msg("no event in %d ms", WAIT_MS);
@@ -181,6 +184,10 @@ static void an_engine_holds_ready_pages(void **state)
     assert_in_range(end.pages_ready * end.page_bytes, QR_READY_AHEAD_MIN,
                     QR_READY_AHEAD_MIN + 4 * QR_REGION_PIECE);
     assert_true(end.pages_ready < end.pages_all);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    uint64_t turns = atomic_load(&engine->turns);
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    assert_int_equal(atomic_load(&engine->turns), turns); /* it sleeps */
     free(answer);
     stop_and_free(engine);
 }

@@ -148,6 +148,7 @@ static bool run_decode(struct bench *b, struct qr_batch batch, struct qr_batch_t
 static bool measure_limits(struct bench *b, struct qr_bench_row *row, struct qr_failure *why)
 {
     struct quire_limits now = {.size = sizeof now};
+    wait_for_pages(b->source.engine); /* by all threads */
     int status = quire_measure_limits(b->where.threads, LIMITS_MS, &now);
     if (status != QUIRE_OK)
         return qr_failed(why, "the limits cannot be measured: %s", quire_status_text(status));
