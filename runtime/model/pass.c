@@ -90,6 +90,7 @@ void qr_pass_flush(struct qr_pass *p)
 
     if (chain->n == 0) return;
     chain->entered = chain->links[0].phase;
+    if (p->phases) qr_phases_enter(p->phases, chain->entered); /* a chain may follow a full one */
     qr_team_run_stages(p->team, chain->stages, chain->n);
     chain->n = 0;
 }

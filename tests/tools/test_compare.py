@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """test_compare BUILD -- tools/compare with the real quire and peers that do what they are told."""
 import importlib.machinery
+import importlib.util
 import json
 import os
 import pathlib
@@ -24,7 +25,9 @@ import worker  # noqa: E402
 from process import Failed, Peer  # noqa: E402
 from rows import ROWS, Row, Shape, Times, figure  # noqa: E402
 
-COMPARE = importlib.machinery.SourceFileLoader("compare", str(ROOT / "tools" / "compare")).load_module()
+LOADER = importlib.machinery.SourceFileLoader("compare", str(ROOT / "tools" / "compare"))
+COMPARE = importlib.util.module_from_spec(importlib.util.spec_from_loader("compare", LOADER))
+LOADER.exec_module(COMPARE)
 
 
 def compare(*arguments, model=MODEL, **fakes):
