@@ -12,7 +12,7 @@ void qr_ready_init(struct qr_ready *r, const struct qr_region *pages, size_t pag
         .pages = pages, .page_bytes = page_bytes, .pages_n = pages_n, .team = team};
 }
 
-/* Piece i behind those that are ready. */
+/* Pieces are counted from the first that is not ready. */
 static void fill_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     const struct qr_ready *r = work;
@@ -43,9 +43,9 @@ static uint32_t whole_pages(const struct qr_ready *r, size_t bytes)
 static size_t wanted(const struct qr_ready *r, uint32_t taken_n)
 {
     const size_t taken = taken_n * r->page_bytes;
-    assert(taken_n <= r->pages_n);
     size_t ahead = taken > QR_READY_AHEAD_MIN ? taken : QR_READY_AHEAD_MIN;
 
+    assert(taken_n <= r->pages_n);
     if (taken_n == 0) return 0;
     if (ahead > QR_READY_AHEAD_MAX) ahead = QR_READY_AHEAD_MAX;
     return ahead < r->pages->bytes - taken ? taken + ahead : r->pages->bytes;
