@@ -16,14 +16,16 @@ bool qr_turns_over(struct qr_turns *t, uint64_t now_ns, uint64_t (*had)(void))
     }
     if (t->until_ns) { /* time away is not missing */
         t->until_ns = 0;
+        t->again = true;
         qr_turns_begin(t, now_ns, had());
         return false;
     }
     const uint64_t passed = now_ns - t->looked_ns;
-    if (passed < QR_TURNS_LOOK_NS) return false;
+    if (passed < (t->again ? QR_TURNS_AGAIN_NS : QR_TURNS_LOOK_NS)) return false;
     const uint64_t had_ns = had();
     const uint64_t got = had_ns - t->had_ns;
     qr_turns_begin(t, now_ns, had_ns);
+    t->again = false;
     if (got + passed / QR_TURNS_MISSING_SHARE < passed) {
         t->until_ns = now_ns + QR_TURNS_NS;
         t->work_ns = now_ns;

@@ -13,9 +13,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How often a thread looks, and what part of its time makes it take turns if it is missing.  With a
- * third missing the team, standing still for as long, does about what it does by turns. */
-#define QR_TURNS_LOOK_NS       UINT64_C(8000000)
+/* How long a thread looks at its time, and what part of it makes it take turns if it is missing.
+ * With a third missing the team, standing still for as long, does about what it does by turns.  One
+ * slice of another process, 3 to 4 ms, is not a third of the first look: turns are for one that
+ * stays.  Whether it has stayed is seen sooner. */
+#define QR_TURNS_LOOK_NS       UINT64_C(16000000)
+#define QR_TURNS_AGAIN_NS      UINT64_C(8000000)
 #define QR_TURNS_MISSING_SHARE 3u
 /* Then for so long; how long it works, and how long it is to be away. */
 #define QR_TURNS_NS      UINT64_C(100000000)
@@ -27,6 +30,7 @@ struct qr_turns {
     uint64_t had_ns;
     uint64_t until_ns; /* it takes turns until then; 0: it does not */
     uint64_t work_ns;  /* its last turn's begin */
+    bool again;        /* it has just taken turns */
 };
 
 /* Time that has passed up to now is not missing: the thread has slept.  had_ns: its CPU time. */

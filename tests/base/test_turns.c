@@ -61,7 +61,28 @@ static void who_is_alone_stays(void **state)
     life_go_on(&l, 1000000000, 100);
     life_go_on(&l, 1000000000, 70);
     assert_int_equal(l.away_n, 0);
-    assert_in_range(asked_n, 1, 2 * (1000000000 / QR_TURNS_LOOK_NS));
+    assert_in_range(asked_n, 1, 2000000000 / QR_TURNS_LOOK_NS);
+}
+
+/* Goal: one whose core somebody else had for a moment stays too, also when it has taken turns once.
+ * Method: 4 ms without any time, at any place of a look, once in 100 ms. */
+static void who_is_held_up_for_a_moment_stays(void **state)
+{
+    (void)state;
+    for (int taken = 0; taken < 2; taken++) {
+        struct life l;
+        life_begin(&l);
+        if (taken) life_go_on(&l, 2 * QR_TURNS_LOOK_NS, 50);
+        life_go_on(&l, 2 * QR_TURNS_NS, 100);
+        uint64_t away_n = l.away_n;
+        for (uint64_t before = STEP_NS; before < 2 * QR_TURNS_LOOK_NS; before += STEP_NS) {
+            life_go_on(&l, before, 100);
+            life_go_on(&l, 4000000, 0);
+            life_go_on(&l, 100000000 - 4000000 - before, 100);
+        }
+        assert_int_equal(l.away_n, away_n);
+        assert_int_equal(away_n > 0, taken);
+    }
 }
 
 /* Goal: one that shares it is away soon and about half of the time, works no turn longer than said,
@@ -86,6 +107,23 @@ static void who_shares_takes_turns(void **state)
     assert_true(l.away_n > away_n);
 }
 
+/* Goal: if the other process is still there after that time, it is away again sooner than the first
+ * time.
+ * Method: 50 percent before, all of its time while it takes turns, 50 percent after. */
+static void who_still_shares_goes_on(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l);
+    life_go_on(&l, 2 * QR_TURNS_LOOK_NS, 50);
+    while (l.turns.until_ns)
+        life_go_on(&l, STEP_NS, 100);
+    uint64_t away_n = l.away_n;
+    life_go_on(&l, QR_TURNS_AGAIN_NS + QR_TURNS_WORK_NS + 2 * STEP_NS, 50);
+    assert_int_equal(l.away_n, away_n + 1);
+}
+
 /* Goal: a thread that has slept for want of work misses nothing.
  * Method: sleep and work by turns. */
 static void sleep_is_not_missing(void **state)
@@ -106,7 +144,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_alone_stays),
+        cmocka_unit_test(who_is_held_up_for_a_moment_stays),
         cmocka_unit_test(who_shares_takes_turns),
+        cmocka_unit_test(who_still_shares_goes_on),
         cmocka_unit_test(sleep_is_not_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
