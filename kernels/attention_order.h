@@ -67,6 +67,24 @@ static inline uint8_t *qr_kv_panel(const struct qr_kv_view *kv, uint32_t panel)
            panel % panels_n * qr_kv_panel_bytes(kv->type, kv->head_dim);
 }
 
+/* Panels [at, stop) of the keys, or of the values `offset` behind, behind the n that are listed. */
+static inline uint32_t qr_kv_panels(const struct qr_kv_view *kv, uint32_t at, uint32_t stop,
+                                    size_t offset, const uint8_t **panels, uint32_t n,
+                                    uint32_t panels_n)
+{
+    const uint32_t page_panels = kv->page_tokens / QR_KV_PANEL;
+    const size_t bytes = qr_kv_panel_bytes(kv->type, kv->head_dim);
+    uint32_t page = at / page_panels, i = at % page_panels;
+
+    if (stop - at > panels_n - n) stop = at + (panels_n - n);
+    for (; at < stop; page++, i = 0) {
+        const uint8_t *first = kv->base + kv->pages[page] * kv->page_bytes + offset;
+        for (; i < page_panels && at < stop; i++, at++)
+            panels[n++] = first + i * bytes;
+    }
+    return n;
+}
+
 /* The panels of the keys [begin, end), at most panels_n, in the order in which they are read: each
  * block's keys, then its values. */
 static inline uint32_t qr_attention_panels(const struct qr_kv_view *kv, uint32_t begin,
@@ -78,10 +96,8 @@ static inline uint32_t qr_attention_panels(const struct qr_kv_view *kv, uint32_t
     while (at < last && n < panels_n) {
         uint32_t stop = (at / block_panels + 1) * block_panels;
         if (stop > last) stop = last;
-        for (uint32_t i = at; i < stop && n < panels_n; i++)
-            panels[n++] = qr_kv_panel(kv, i);
-        for (uint32_t i = at; i < stop && n < panels_n; i++)
-            panels[n++] = qr_kv_panel(kv, i) + kv->v_offset;
+        n = qr_kv_panels(kv, at, stop, 0, panels, n, panels_n);
+        n = qr_kv_panels(kv, at, stop, kv->v_offset, panels, n, panels_n);
         at = stop;
     }
     return n;

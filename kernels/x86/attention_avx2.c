@@ -59,12 +59,6 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
         _mm256_storeu_ps(p + i * QR_ATTENTION_SCORES + j * 8, sum[i][j]);
 }
 
-static void softmax_row(float *p, uint32_t begin, uint32_t end, const uint8_t *const *panels,
-                        size_t scales_at, float *m, float *l)
-{
-    softmax_of(false, p, begin, end, panels, scales_at, m, l);
-}
-
 #include "kernels/x86/attention_body.h"
 
 QR_ATTEND_FN(qr_attend_avx2)

@@ -66,12 +66,6 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
     }
 }
 
-static void softmax_row(float *p, uint32_t begin, uint32_t end, const uint8_t *const *panels,
-                        size_t scales_at, float *m, float *l)
-{
-    softmax_of(true, p, begin, end, panels, scales_at, m, l);
-}
-
 static void query_quantize(struct qr_attention_scratch *s, uint32_t query, uint32_t head_dim)
 {
     int32_t sum;

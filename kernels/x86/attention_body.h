@@ -5,28 +5,29 @@
  *     TILE_QUERIES, TILE_PANELS, TILE_COLUMNS    the most that a tile takes
  *     TILE_Q8          1: for int8 pages; then query_quantize() too, a scaled query to its quants
  *     scores_of()      scores of qn queries against pn panels of keys: 1, 2 or 4
- *     softmax_row()    a query's scores in a block to weights, their maximum and their sum; int8
- *                      values' scales, at scales_at in each panel, go into the weights
+ *     row_max()        the greatest of a query's scores in a block
+ *     weigh_row()      those scores to weights, and their sum; int8 values' scales, at scales_at in
+ *                      each panel, go into the weights
  *     values_of()      weighted values of qn queries in columns_n columns (8, 16, 32 or 64),
- *                      chained on to what stands in o
+ *                      from column on, chained on to what stands in o
  * qn, pn, columns_n and the type are constants in each call.
  *
- * A query is one head of one row.  Up to QR_ATTENTION_QUERIES go over a block together: for each
- * group of four panels all tiles, so that keys and values come from memory once and then from the
- * first-level cache.  While a panel is worked on, the one QR_ATTENTION_AHEAD behind it in the order
- * of use is prefetched into the second-level cache: keys of the block, its values, the next block,
- * and in the end what the caller says is read next.  So a thread asks for lines without a pause: a
- * core has places for some twenty at once, and memory that stands in pieces of a few KB keeps it
- * waiting for these, not for bytes.
+ * A query is one head of one row.  Up to QR_ATTENTION_QUERIES go over a block together, tile by
+ * tile: a tile's scores against all keys of the block, its weights, its values.  So scores and sums
+ * stay in the first-level cache, while keys and values come from memory once, with the first tile,
+ * and from the second-level cache for the others.  While the first tile works on a panel, the one
+ * QR_ATTENTION_AHEAD behind it in the order of use is prefetched into the second-level cache: keys
+ * of the block, its values, the next block, and in the end what the caller says is read next.  So a
+ * thread asks for lines without a pause: a core has places for some twenty at once, and memory that
+ * stands in pieces of a few KB keeps it waiting for these, not for bytes.
  *
  * Keys that only some rows of a tile see (at its diagonal and at a window's edge) get their scores
- * with the others, which softmax_row leaves out; their values are added for each query alone, so
- * that a row meets only values of keys that it sees.
+ * with the others, which row_max and weigh_row leave out; their values are added for each query
+ * alone, so that a row meets only values of keys that it sees.
  *
  * Thread: any.   Memory: the caller's scratch. */
 
 #define GROUP_PANELS 4u
-#define GROUP_KEYS   (GROUP_PANELS * QR_KV_PANEL)
 #define BLOCK_PANELS (QR_KV_BLOCK / QR_KV_PANEL)
 
 #include "kernels/x86/attention_tiles.h"
@@ -188,92 +189,94 @@ static struct qr_attention_queries queries_of(const struct pass *s, uint32_t q)
     };
 }
 
-static void block_scores(const struct pass *s, const struct block *b)
+/* Where a tile's queries stand: [first, first + n). */
+struct queries {
+    uint32_t first;
+    uint32_t n;
+};
+
+/* The panels of the block that any of them sees. */
+static uint32_t tile_begin(const struct block *b, struct queries t)
 {
-    struct qr_attention_queries queries;
+    return b->query_begin[t.first] / QR_KV_PANEL;
+}
 
-    for (uint32_t at = b->begin; at < b->end; at += GROUP_PANELS) {
-        const uint8_t *const *keys = keys_at(b, at), *const *ahead = keys + QR_ATTENTION_AHEAD;
-        for (uint32_t q = 0; q < s->queries_n; q += s->tile_n) {
-            uint32_t n = s->queries_n - q < s->tile_n ? s->queries_n - q : s->tile_n;
-            uint32_t end = (b->query_end[q + n - 1] + QR_KV_PANEL - 1) / QR_KV_PANEL;
+static uint32_t tile_end(const struct block *b, struct queries t)
+{
+    return (b->query_end[t.first + t.n - 1] + QR_KV_PANEL - 1) / QR_KV_PANEL;
+}
 
-            if (end <= at || b->query_begin[q] >= (at + GROUP_PANELS) * QR_KV_PANEL) continue;
-            queries = queries_of(s, q);
-            scores_tile(s->kv->type, n, end - at < GROUP_PANELS ? end - at : GROUP_PANELS, keys,
-                        ahead, &queries, s->kv->head_dim,
-                        s->s->p + q * QR_ATTENTION_SCORES + at * QR_KV_PANEL);
-            ahead = keys; /* called for once */
-        }
+/* called: its panels have been called for by a tile before. */
+static void tile_scores(const struct pass *s, const struct block *b, struct queries t, bool called)
+{
+    const struct qr_attention_queries queries = queries_of(s, t.first);
+    const uint32_t end = tile_end(b, t);
+    float *p = s->s->p + t.first * QR_ATTENTION_SCORES;
+
+    for (uint32_t at = tile_begin(b, t); at < end; at += GROUP_PANELS) {
+        const uint8_t *const *keys = keys_at(b, at);
+        scores_tile(s->kv->type, t.n, end - at < GROUP_PANELS ? end - at : GROUP_PANELS, keys,
+                    called ? keys : keys + QR_ATTENTION_AHEAD, &queries, s->kv->head_dim,
+                    p + at * QR_KV_PANEL);
     }
 }
 
-static void block_softmax(const struct pass *s, const struct block *b)
+/* Scores to weights.  All maxima come first: a row's takes the time of a dozen instructions, one
+ * after the other, which the next row's do not wait for. */
+static void tile_softmax(const struct pass *s, const struct block *b, struct queries t)
 {
     const size_t scales_at = s->kv->v_offset + qr_q8_scales_at(s->kv->head_dim);
 
-    for (uint32_t q = 0; q < s->queries_n; q++)
+    for (uint32_t q = t.first; q < t.first + t.n; q++)
         if (b->query_begin[q] < b->query_end[q])
-            softmax_row(s->s->p + q * QR_ATTENTION_SCORES, b->query_begin[q], b->query_end[q],
-                        b->keys, scales_at, &s->s->m_block[q], &s->s->l_block[q]);
+            s->s->m_block[q] =
+                row_max(s->s->p + q * QR_ATTENTION_SCORES, b->query_begin[q], b->query_end[q]);
+    for (uint32_t q = t.first; q < t.first + t.n; q++)
+        if (b->query_begin[q] < b->query_end[q])
+            s->s->l_block[q] =
+                weigh_row(TILE_Q8, s->s->p + q * QR_ATTENTION_SCORES, b->query_begin[q],
+                          b->query_end[q], b->keys, scales_at, s->s->m_block[q]);
 }
 
-/* Values of the group's keys [begin, end), places in the block, for n queries from q. */
-static inline void group_values(const struct pass *s, uint32_t q, uint32_t n, uint32_t at,
-                                uint32_t begin, uint32_t end, const uint8_t *const *values,
-                                const uint8_t *const *ahead)
+/* Values of the keys [begin, end), places in the block, for queries t. */
+static inline void keys_values(const struct pass *s, const struct block *b, struct queries t,
+                               uint32_t begin, uint32_t end, bool called)
 {
-    uint32_t from = at * QR_KV_PANEL;
+    const uint32_t at = begin / QR_KV_PANEL, from = at * QR_KV_PANEL;
+    const uint8_t *const *values = values_at(b, at);
 
-    if (begin < from) begin = from;
-    if (end > from + GROUP_KEYS) end = from + GROUP_KEYS;
     if (begin < end)
-        values_tile(s->kv->type, n, values, ahead, begin - from, end - from,
-                    s->s->p + q * QR_ATTENTION_SCORES + from, s->kv->head_dim,
-                    s->s->o_block + q * s->kv->head_dim);
+        values_tile(s->kv->type, t.n, values, called ? values : values + QR_ATTENTION_AHEAD,
+                    begin - from, end - from, s->s->p + t.first * QR_ATTENTION_SCORES + from,
+                    s->kv->head_dim, s->s->o_block + t.first * s->kv->head_dim);
 }
 
 /* What all of a tile's rows see is added for all of them together, in its place between the keys
  * before and behind that, added for each query alone. */
-static void tile_values(const struct pass *s, const struct block *b, uint32_t q, uint32_t n,
-                        uint32_t at, const uint8_t *const *values, const uint8_t *const *ahead)
+static void tile_values(const struct pass *s, const struct block *b, struct queries t, bool called)
 {
-    uint32_t begin = b->query_begin[q + n - 1];
-    uint32_t end = b->query_end[q];
+    uint32_t begin = b->query_begin[t.first + t.n - 1];
+    uint32_t end = b->query_end[t.first];
 
-    if (b->query_begin[q] == begin && b->query_end[q + n - 1] == end) {
-        group_values(s, q, n, at, begin, end, values, ahead);
-        return;
-    }
+    memset(s->s->o_block + t.first * s->kv->head_dim, 0, t.n * s->kv->head_dim * sizeof(float));
     if (begin > end) begin = end;
-    for (uint32_t i = q; i < q + n; i++)
-        group_values(s, i, 1, at, b->query_begin[i], begin, values, values);
-    group_values(s, q, n, at, begin, end, values, ahead);
-    for (uint32_t i = q; i < q + n; i++)
-        group_values(s, i, 1, at, b->query_begin[i] > end ? b->query_begin[i] : end,
-                     b->query_end[i], values, values);
-}
-
-static void block_values(const struct pass *s, const struct block *b)
-{
-    memset(s->s->o_block, 0, s->queries_n * s->kv->head_dim * sizeof(float));
-    for (uint32_t at = b->begin; at < b->end; at += GROUP_PANELS) {
-        const uint8_t *const *values = values_at(b, at), *const *ahead =
-                                                             values + QR_ATTENTION_AHEAD;
-        for (uint32_t q = 0; q < s->queries_n; q += s->tile_n) {
-            tile_values(s, b, q, s->queries_n - q < s->tile_n ? s->queries_n - q : s->tile_n, at,
-                        values, ahead);
-            ahead = values;
-        }
-    }
+    for (uint32_t q = t.first; q < t.first + t.n; q++)
+        keys_values(s, b, (struct queries){q, 1}, b->query_begin[q], begin, true);
+    keys_values(s, b, t, begin, end, called);
+    for (uint32_t q = t.first; q < t.first + t.n; q++)
+        keys_values(s, b, (struct queries){q, 1}, b->query_begin[q] > end ? b->query_begin[q] : end,
+                    b->query_end[q], true);
 }
 
 static void block_run(const struct pass *s, struct block *b, uint32_t index)
 {
     block_find(b, s, index);
-    block_scores(s, b);
-    block_softmax(s, b);
-    block_values(s, b);
+    for (uint32_t q = 0; q < s->queries_n; q += s->tile_n) {
+        struct queries t = {q, s->queries_n - q < s->tile_n ? s->queries_n - q : s->tile_n};
+        tile_scores(s, b, t, q > 0);
+        tile_softmax(s, b, t);
+        tile_values(s, b, t, q > 0);
+    }
 }
 
 /* ---- passes ---------------------------------------------------------------------------- */

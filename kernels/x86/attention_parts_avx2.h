@@ -96,16 +96,13 @@ INLINE void weigh(const bool scaled, float *p, uint32_t i, const uint8_t *scales
 
 #define SCALES(i) (scaled ? panels[(i) / QR_KV_PANEL] + scales_at : NULL)
 
-/* Only the first and the last panel can have lanes that are not seen. Scaled: the values' scales
- * stand at scales_at in each of the block's panels. */
-INLINE void softmax_of(const bool scaled, float *p, uint32_t begin, uint32_t end,
-                       const uint8_t *const *panels, size_t scales_at, float *m, float *l)
+/* Only the first and the last panel can have lanes that are not seen. */
+INLINE float row_max(const float *p, uint32_t begin, uint32_t end)
 {
     const __m256 least = _mm256_set1_ps(-INFINITY);
     const uint32_t first = begin / QR_KV_PANEL * QR_KV_PANEL;
     const uint32_t last = (end - 1) / QR_KV_PANEL * QR_KV_PANEL;
     __m256 max = least;
-    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 
     for (uint32_t i = first; i < end; i += 8) {
         __m256 s = _mm256_loadu_ps(p + i);
@@ -114,21 +111,31 @@ INLINE void softmax_of(const bool scaled, float *p, uint32_t begin, uint32_t end
             s = _mm256_blendv_ps(least, s, lanes_seen(i, begin, end));
         max = _mm256_max_ps(s, max);
     }
-    *m = lanes_max(max);
-    max = _mm256_set1_ps(*m);
+    return lanes_max(max);
+}
+
+/* Scaled: the values' scales stand at scales_at in each of the block's panels. */
+INLINE float weigh_row(const bool scaled, float *p, uint32_t begin, uint32_t end,
+                       const uint8_t *const *panels, size_t scales_at, float m)
+{
+    const uint32_t first = begin / QR_KV_PANEL * QR_KV_PANEL;
+    const uint32_t last = (end - 1) / QR_KV_PANEL * QR_KV_PANEL;
+    const __m256 max = _mm256_set1_ps(m);
+    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+
     weigh(scaled, p, first, SCALES(first), max, sum, true, begin, end);
     for (uint32_t i = first + QR_KV_PANEL; i < last; i += QR_KV_PANEL)
         weigh(scaled, p, i, SCALES(i), max, sum, false, begin, end);
     if (last > first) weigh(scaled, p, last, SCALES(last), max, sum, true, begin, end);
-    *l = lanes_sum(sum[0], sum[1]);
+    return lanes_sum(sum[0], sum[1]);
 }
 #undef SCALES
 
 /* ---- values ---------------------------------------------------------------------------- */
 
 INLINE void values_of(const enum qr_kv_type type, const uint32_t qn, const uint32_t columns_n,
-                      const uint8_t *const *values, const uint8_t *const *ahead, uint32_t begin,
-                      uint32_t end, const float *p, uint32_t head_dim, float *o)
+                      uint32_t column, const uint8_t *const *values, const uint8_t *const *ahead,
+                      uint32_t begin, uint32_t end, const float *p, uint32_t head_dim, float *o)
 {
     const size_t vector = 8 * VALUE_BYTES(type);
     const size_t row = head_dim * VALUE_BYTES(type);
@@ -143,7 +150,7 @@ INLINE void values_of(const enum qr_kv_type type, const uint32_t qn, const uint3
     while (begin < end) {
         uint32_t panel = begin / QR_KV_PANEL;
         uint32_t stop = (panel + 1) * QR_KV_PANEL < end ? (panel + 1) * QR_KV_PANEL : end;
-        size_t offset = begin % QR_KV_PANEL * row;
+        size_t offset = begin % QR_KV_PANEL * row + column * VALUE_BYTES(type);
         const uint8_t *v = values[panel] + offset;
         const uint8_t *next = ahead[panel] + offset;
 

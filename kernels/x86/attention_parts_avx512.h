@@ -82,42 +82,48 @@ INLINE __m512 weigh(const bool scaled, float *p, const uint8_t *scales, __m512 m
     return e;
 }
 
-/* Only the first and the last panel can have lanes that are not seen. Scaled: the values' scales
- * stand at scales_at in each of the block's panels. */
-INLINE void softmax_of(const bool scaled, float *p, uint32_t begin, uint32_t end,
-                       const uint8_t *const *panels, size_t scales_at, float *m, float *l)
+/* Only the first and the last panel can have lanes that are not seen. */
+INLINE float row_max(const float *p, uint32_t begin, uint32_t end)
 {
     const uint32_t first = begin / QR_KV_PANEL;
     const uint32_t last = (end - 1) / QR_KV_PANEL;
-    const __mmask16 first_seen = lanes_seen(first, begin, end);
-    const __mmask16 last_seen = lanes_seen(last, begin, end);
-    __m512 max, sum, e;
+    __m512 max = _mm512_set1_ps(-INFINITY);
 
-    max = _mm512_mask_loadu_ps(_mm512_set1_ps(-INFINITY), first_seen, p + first * QR_KV_PANEL);
+    max = _mm512_mask_loadu_ps(max, lanes_seen(first, begin, end), p + first * QR_KV_PANEL);
     for (uint32_t i = first + 1; i < last; i++)
         max = _mm512_max_ps(_mm512_loadu_ps(p + i * QR_KV_PANEL), max);
-    max = _mm512_mask_max_ps(max, last_seen, _mm512_loadu_ps(p + last * QR_KV_PANEL), max);
-    *m = _mm512_reduce_max_ps(max);
-    max = _mm512_set1_ps(*m);
+    max = _mm512_mask_max_ps(max, lanes_seen(last, begin, end),
+                             _mm512_loadu_ps(p + last * QR_KV_PANEL), max);
+    return _mm512_reduce_max_ps(max);
+}
+
+/* Scaled: the values' scales stand at scales_at in each of the block's panels. */
+INLINE float weigh_row(const bool scaled, float *p, uint32_t begin, uint32_t end,
+                       const uint8_t *const *panels, size_t scales_at, float m)
+{
+    const uint32_t first = begin / QR_KV_PANEL;
+    const uint32_t last = (end - 1) / QR_KV_PANEL;
+    const __m512 max = _mm512_set1_ps(m);
+    __m512 sum, e;
 
     e = weigh(scaled, p + first * QR_KV_PANEL, scaled ? panels[first] + scales_at : NULL, max);
-    sum = _mm512_maskz_mov_ps(first_seen, e);
+    sum = _mm512_maskz_mov_ps(lanes_seen(first, begin, end), e);
     for (uint32_t i = first + 1; i < last; i++) {
         e = weigh(scaled, p + i * QR_KV_PANEL, scaled ? panels[i] + scales_at : NULL, max);
         sum = _mm512_add_ps(sum, e);
     }
     if (last > first) {
         e = weigh(scaled, p + last * QR_KV_PANEL, scaled ? panels[last] + scales_at : NULL, max);
-        sum = _mm512_mask_add_ps(sum, last_seen, sum, e);
+        sum = _mm512_mask_add_ps(sum, lanes_seen(last, begin, end), sum, e);
     }
-    *l = lanes_sum(sum);
+    return lanes_sum(sum);
 }
 
 /* ---- values ---------------------------------------------------------------------------- */
 
 INLINE void values_of(const enum qr_kv_type type, const uint32_t qn, const uint32_t columns_n,
-                      const uint8_t *const *values, const uint8_t *const *ahead, uint32_t begin,
-                      uint32_t end, const float *p, uint32_t head_dim, float *o)
+                      uint32_t column, const uint8_t *const *values, const uint8_t *const *ahead,
+                      uint32_t begin, uint32_t end, const float *p, uint32_t head_dim, float *o)
 {
     const uint32_t vn = (columns_n + 15) / 16;
     const bool half = columns_n == 8;
@@ -134,7 +140,7 @@ INLINE void values_of(const enum qr_kv_type type, const uint32_t qn, const uint3
     while (begin < end) {
         uint32_t panel = begin / QR_KV_PANEL;
         uint32_t stop = (panel + 1) * QR_KV_PANEL < end ? (panel + 1) * QR_KV_PANEL : end;
-        size_t offset = begin % QR_KV_PANEL * row;
+        size_t offset = begin % QR_KV_PANEL * row + column * VALUE_BYTES(type);
         const uint8_t *v = values[panel] + offset;
         const uint8_t *next = ahead[panel] + offset;
 

@@ -66,26 +66,21 @@ INLINE void values_columns(const enum qr_kv_type type, const uint32_t qn,
                            uint32_t begin, uint32_t end, const float *p, uint32_t head_dim,
                            float *o)
 {
-    const uint8_t *v[4] = {values[0], values[1], values[2], values[3]};
-    const uint8_t *next[4] = {ahead[0], ahead[1], ahead[2], ahead[3]};
+    for (uint32_t at = 0, n; at < head_dim; at += n, o += n) {
+        uint32_t left = head_dim - at;
 
-    for (uint32_t left = head_dim, n; left > 0; left -= n, o += n) {
         n = left >= TILE_COLUMNS ? TILE_COLUMNS : left >= 32 ? 32 : left >= 16 ? 16 : 8;
 #if TILE_COLUMNS == 64
         if (n == 64)
-            values_of(type, qn, 64, v, next, begin, end, p, head_dim, o);
+            values_of(type, qn, 64, at, values, ahead, begin, end, p, head_dim, o);
         else
 #endif
             if (n == 32)
-            values_of(type, qn, 32, v, next, begin, end, p, head_dim, o);
+            values_of(type, qn, 32, at, values, ahead, begin, end, p, head_dim, o);
         else if (n == 16)
-            values_of(type, qn, 16, v, next, begin, end, p, head_dim, o);
+            values_of(type, qn, 16, at, values, ahead, begin, end, p, head_dim, o);
         else
-            values_of(type, qn, 8, v, next, begin, end, p, head_dim, o);
-        for (uint32_t i = 0; i < 4; i++) {
-            v[i] += n * VALUE_BYTES(type);
-            next[i] += n * VALUE_BYTES(type);
-        }
+            values_of(type, qn, 8, at, values, ahead, begin, end, p, head_dim, o);
     }
 }
 
