@@ -6,7 +6,8 @@
 #include "kernels/x86/gemm.h"
 #include "kernels/x86/unroll.h"
 
-#define LANES 4u /* blocks at once, a lane each */
+#define LANES     4u /* blocks at once, a lane each */
+#define FOURS_MAX 8u /* of which all scales are made first, then all quants */
 
 /* qr_act_scale of four blocks. */
 struct scales {
@@ -106,22 +107,25 @@ INLINE void store_numbers(uint8_t *to, size_t stride, uint32_t blocks_n, const s
 }
 
 /* blocks_n (1 to 4) blocks: of a row or of a column, as the strides say. */
-INLINE void quantize_blocks(uint8_t *to, size_t to_stride, const float *x, size_t x_stride,
-                            uint32_t blocks_n)
+INLINE struct scales scale_blocks(const float *x, size_t x_stride, uint32_t blocks_n)
 {
-    __m128 most[LANES], lanes[LANES];
-    __m256i eights[LANES];
-    __m128i sums[2];
+    __m128 most[LANES];
 
     UNROLL
     for (uint32_t b = 0; b < LANES; b++)
         most[b] = b < blocks_n ? greatest_of(x + b * x_stride) : _mm_setzero_ps();
-    const struct scales s = scales_of(greatest_lanes(most));
-    lanes[0] = s.inverse;
-    lanes[1] = _mm_shuffle_ps(s.inverse, s.inverse, 0x55);
-    lanes[2] = _mm_shuffle_ps(s.inverse, s.inverse, 0xaa);
-    lanes[3] = _mm_shuffle_ps(s.inverse, s.inverse, 0xff);
-    const int usable = _mm_movemask_ps(_mm_castsi128_ps(s.usable));
+    return scales_of(greatest_lanes(most));
+}
+
+/* eights: the quants' sums by eights. */
+INLINE void quantize_blocks(uint8_t *to, size_t to_stride, const float *x, size_t x_stride,
+                            uint32_t blocks_n, const struct scales *s, __m256i eights[LANES])
+{
+    const __m128 lanes[LANES] = {s->inverse, _mm_shuffle_ps(s->inverse, s->inverse, 0x55),
+                                 _mm_shuffle_ps(s->inverse, s->inverse, 0xaa),
+                                 _mm_shuffle_ps(s->inverse, s->inverse, 0xff)};
+    const int usable = _mm_movemask_ps(_mm_castsi128_ps(s->usable));
+
     UNROLL
     for (uint32_t b = 0; b < LANES; b++) {
         eights[b] = _mm256_setzero_si256();
@@ -133,17 +137,35 @@ INLINE void quantize_blocks(uint8_t *to, size_t to_stride, const float *x, size_
         eights[b] = _mm256_sad_epu8(_mm256_xor_si256(q, _mm256_set1_epi8((char)0x80)),
                                     _mm256_setzero_si256());
     }
-    half_sums_of(eights, sums);
-    store_numbers(to, to_stride, blocks_n, &s, sums);
 }
 
-/* blocks_n blocks of a row, whole fours. */
-INLINE void quantize_row(uint8_t *to, const float *x, uint32_t blocks_n)
+INLINE void number_blocks(uint8_t *to, size_t to_stride, uint32_t blocks_n, const struct scales *s,
+                          const __m256i eights[LANES])
 {
-    for (; blocks_n > 0; blocks_n -= LANES) {
-        quantize_blocks(to, QR_ACT_BLOCK_BYTES, x, QR_ACT_BLOCK, LANES);
-        to += LANES * QR_ACT_BLOCK_BYTES;
-        x += LANES * QR_ACT_BLOCK;
+    __m128i sums[2];
+
+    half_sums_of(eights, sums);
+    store_numbers(to, to_stride, blocks_n, s, sums);
+}
+
+/* Fours of blocks, each to_next and x_next behind the one before it: first all scales, then all
+ * quants, then all numbers.  From a block's values to these each step waits for the one before, and
+ * the processor sees no further ahead than two or three whole fours. */
+INLINE void quantize_fours(uint8_t *to, size_t to_next, size_t to_stride, const float *x,
+                           size_t x_next, size_t x_stride, uint32_t fours_n)
+{
+    struct scales s[FOURS_MAX];
+    __m256i eights[FOURS_MAX][LANES];
+
+    for (uint32_t n; fours_n > 0; fours_n -= n, to += n * to_next, x += n * x_next) {
+        n = fours_n < FOURS_MAX ? fours_n : FOURS_MAX;
+        for (uint32_t i = 0; i < n; i++)
+            s[i] = scale_blocks(x + i * x_next, x_stride, LANES);
+        for (uint32_t i = 0; i < n; i++)
+            quantize_blocks(to + i * to_next, to_stride, x + i * x_next, x_stride, LANES, &s[i],
+                            eights[i]);
+        for (uint32_t i = 0; i < n; i++)
+            number_blocks(to + i * to_next, to_stride, LANES, &s[i], eights[i]);
     }
 }
 
@@ -153,15 +175,20 @@ INLINE void quantize_column(struct qr_acts *acts, uint32_t row, uint32_t row_end
 {
     while (row < row_end) {
         uint8_t *to = (uint8_t *)qr_act_row(acts, row, block);
-        if (row_end - row >= LANES && row % QR_TILE_ROWS <= QR_TILE_ROWS - LANES) {
-            quantize_blocks(to, sizeof(struct qr_act_row), x, x_stride, LANES);
-            row += LANES;
-            x += LANES * x_stride;
-        } else {
-            quantize_blocks(to, 0, x, 0, 1);
-            row++;
-            x += x_stride;
+        uint32_t n = QR_TILE_ROWS - row % QR_TILE_ROWS;
+        if (n > row_end - row) n = row_end - row;
+        uint32_t fours_n = n / LANES;
+        quantize_fours(to, LANES * sizeof(struct qr_act_row), sizeof(struct qr_act_row), x,
+                       LANES * x_stride, x_stride, fours_n);
+        for (uint32_t i = fours_n * LANES; i < n; i++) {
+            const struct scales s = scale_blocks(x + i * x_stride, 0, 1);
+            __m256i eights[LANES];
+            quantize_blocks(to + i * sizeof(struct qr_act_row), 0, x + i * x_stride, 0, 1, &s,
+                            eights);
+            number_blocks(to + i * sizeof(struct qr_act_row), 0, 1, &s, eights);
         }
+        row += n;
+        x += n * x_stride;
     }
 }
 
@@ -172,8 +199,10 @@ QR_QUANTIZE_FN(qr_quantize_avx2)
 
     assert(k0 % QR_ACT_BLOCK == 0 && n % QR_ACT_BLOCK == 0 && k0 + n <= acts->k);
     for (uint32_t row = row_begin; row < row_end; row++)
-        quantize_row((uint8_t *)qr_act_row(acts, row, k0 / QR_ACT_BLOCK),
-                     x + (row - row_begin) * x_stride, whole);
+        quantize_fours((uint8_t *)qr_act_row(acts, row, k0 / QR_ACT_BLOCK),
+                       LANES * QR_ACT_BLOCK_BYTES, QR_ACT_BLOCK_BYTES,
+                       x + (row - row_begin) * x_stride, LANES * QR_ACT_BLOCK, QR_ACT_BLOCK,
+                       whole / LANES);
     for (uint32_t block = whole; block < n / QR_ACT_BLOCK; block++)
         quantize_column(acts, row_begin, row_end, k0 / QR_ACT_BLOCK + block,
                         x + block * QR_ACT_BLOCK, x_stride);
