@@ -292,7 +292,7 @@ bool qr_team_is_shared(const struct qr_team *team)
 /* The caller cannot leave its core to others, but can tell that it has lost it. */
 static void look_at_caller(struct qr_team *team, uint64_t passed_ns, uint64_t had_ns)
 {
-    if (passed_ns < QR_TURNS_LOOK_NS || had_ns + passed_ns / QR_TURNS_MISSING_SHARE >= passed_ns)
+    if (passed_ns < QR_TURNS_AGAIN_NS || had_ns + passed_ns / QR_TURNS_MISSING_SHARE >= passed_ns)
         return;
     atomic_store_explicit(&team->shared_until_ns, qr_clock_ns() + QR_TURNS_NS,
                           memory_order_relaxed);

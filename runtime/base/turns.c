@@ -5,6 +5,7 @@ void qr_turns_begin(struct qr_turns *t, uint64_t now_ns, uint64_t had_ns)
 {
     t->looked_ns = now_ns;
     t->had_ns = had_ns;
+    t->again = false;
 }
 
 bool qr_turns_over(struct qr_turns *t, uint64_t now_ns, uint64_t (*had)(void))
@@ -15,9 +16,10 @@ bool qr_turns_over(struct qr_turns *t, uint64_t now_ns, uint64_t (*had)(void))
         return true;
     }
     if (t->until_ns) { /* time away is not missing */
+        bool again = now_ns - t->until_ns < QR_TURNS_NS;
         t->until_ns = 0;
-        t->again = true;
         qr_turns_begin(t, now_ns, had());
+        t->again = again;
         return false;
     }
     const uint64_t passed = now_ns - t->looked_ns;
@@ -25,7 +27,6 @@ bool qr_turns_over(struct qr_turns *t, uint64_t now_ns, uint64_t (*had)(void))
     const uint64_t had_ns = had();
     const uint64_t got = had_ns - t->had_ns;
     qr_turns_begin(t, now_ns, had_ns);
-    t->again = false;
     if (got + passed / QR_TURNS_MISSING_SHARE < passed) {
         t->until_ns = now_ns + QR_TURNS_NS;
         t->work_ns = now_ns;

@@ -30,7 +30,7 @@ struct qr_turns {
     uint64_t had_ns;
     uint64_t until_ns; /* it takes turns until then; 0: it does not */
     uint64_t work_ns;  /* its last turn's begin */
-    bool again;        /* it has just taken turns */
+    bool again;        /* it has just taken turns, and not slept since */
 };
 
 /* Time that has passed up to now is not missing: the thread has slept.  had_ns: its CPU time. */

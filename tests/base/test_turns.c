@@ -124,6 +124,28 @@ static void who_still_shares_goes_on(void **state)
     assert_int_equal(l.away_n, away_n + 1);
 }
 
+/* Goal: one that has slept since it took turns is a stranger again: a moment does not make it take
+ * more, whether it learns that they are over before or after it has slept.
+ * Method: both ways, then 4 ms without any time. */
+static void sleep_ends_what_was_seen(void **state)
+{
+    (void)state;
+    for (int after = 0; after < 2; after++) {
+        struct life l;
+        life_begin(&l);
+        life_go_on(&l, 2 * QR_TURNS_LOOK_NS, 50);
+        while (!after && l.turns.until_ns)
+            life_go_on(&l, STEP_NS, 100);
+        uint64_t away_n = l.away_n;
+        l.now_ns += 2000000000;
+        qr_turns_begin(&l.turns, l.now_ns, had_ns);
+        life_go_on(&l, STEP_NS, 100);
+        life_go_on(&l, 4000000, 0);
+        life_go_on(&l, QR_TURNS_NS, 100);
+        assert_int_equal(l.away_n, away_n);
+    }
+}
+
 /* Goal: a thread that has slept for want of work misses nothing.
  * Method: sleep and work by turns. */
 static void sleep_is_not_missing(void **state)
@@ -147,6 +169,7 @@ int main(void)
         cmocka_unit_test(who_is_held_up_for_a_moment_stays),
         cmocka_unit_test(who_shares_takes_turns),
         cmocka_unit_test(who_still_shares_goes_on),
+        cmocka_unit_test(sleep_ends_what_was_seen),
         cmocka_unit_test(sleep_is_not_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
