@@ -72,18 +72,32 @@ class Runs(unittest.TestCase):
         self.assertEqual([len(rows["prefill_1x512"][n]) for n in ("openvino", "llama", "vllm")],
                          [1, 1, 0])
 
-    def test_the_last_run_counts(self):
-        """Goal: quire's first run of a row does not count, better or worse, nor does its share.
+    def test_the_first_run_does_not_count(self):
+        """Goal: quire's first run of a row does not count, better or worse, nor does its share; of
+        the others the median does.
         Method: rows as `quire bench --json` gives them; then how many runs a row and a start have."""
         rate = {"unit": "tok/s", "values": [50.0, 40.0], "best": 50.0, "share": 0.5, "bound_by": "x"}
         time = {"unit": "s", "values": [4.0, 5.0], "best": 4.0, "share": 0.5, "bound_by": "x"}
-        self.assertEqual(COMPARE.last_run(rate), (40.0, 0.4, "x"))
-        self.assertEqual(COMPARE.last_run(time), (5.0, 0.4, "x"))
-        self.assertEqual(COMPARE.last_run({"unit": "s", "values": [1.0], "best": 1.0}), (1.0, None, ""))
+        self.assertEqual(COMPARE.turn_of(rate), (40.0, 0.4, "x"))
+        self.assertEqual(COMPARE.turn_of(time), (5.0, 0.4, "x"))
+        rate["values"] = [50.0, 10.0, 30.0, 20.0]
+        self.assertEqual(COMPARE.turn_of(rate), (20.0, 0.2, "x"))
+        self.assertEqual(COMPARE.turn_of({"unit": "s", "values": [1.0], "best": 1.0}), (1.0, None, ""))
         options = types.SimpleNamespace(quire=str(BUILD / "quire"), model=str(MODEL), threads=1)
-        for key, runs_n in (("decode_1", 2), ("start", 1)):
+        for key, runs_n in (("decode_1", 6), ("decode_32", 2), ("start", 1)):
             row, _ = COMPARE.measure_quire(options, next(r for r in ROWS if r.key == key))
             self.assertEqual(len(row["values"]), runs_n)
+
+    def test_a_turn_is_the_median_of_its_runs(self):
+        """Goal: a peer runs a short row as often as quire does, and its turn is the median too.
+        Method: a peer whose runs of a row take other times each."""
+        row = next(r for r in ROWS if r.key == "prefill_1x512")
+        told = iter([5.0, 1.0, 4.0, 2.0, 3.0])
+        peer = types.SimpleNamespace(ask=lambda what, row: next(told), alive=lambda: True)
+        sitting = COMPARE.Sitting(None, ["llama"])
+        sitting.there["llama"] = peer
+        self.assertEqual(sitting.measure("llama", row), 3.0)
+        self.assertIsNone(next(told, None))
 
     def test_the_text_has_table_and_reasons(self):
         """Goal: a reader sees figures, ratios, and why a cell is empty.

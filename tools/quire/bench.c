@@ -48,7 +48,8 @@ static size_t table(struct qr_option *o, struct bench *b)
     const struct qr_option own[] = {
         {QR_OPTION_HEADING, NULL, NULL, NULL, "What is measured:", 0, 0, NULL},
         {QR_OPTION_TEXT, "rows", &b->rows_text, "LIST",
-         "of start, prefill, decode, wall, prefix, context; default: all\n"
+         "of start, prefill (or prefill_1x512, prefill_32x128), decode,\n"
+         "wall, prefix, context; default: all\n"
          "but prefix (16 sequences over a shared prefix of 1,024) and\n"
          "context (one sequence that has come to each of --contexts)",
          0, 0, NULL},
@@ -368,13 +369,20 @@ static bool read_rows(const struct bench *b, struct qr_failure *why)
         char word[16];
         size_t n = strcspn(p, ",");
         snprintf(word, sizeof word, "%.*s", (int)n, p);
-        if (!listed("start,prefill,decode,wall,prefix,context", word))
-            return qr_failed(
-                why, "--rows knows start, prefill, decode, wall, prefix and context, not '%s'",
-                word);
+        if (!listed("start,prefill,prefill_1x512,prefill_32x128,decode,wall,prefix,context", word))
+            return qr_failed(why,
+                             "--rows knows start, prefill, prefill_1x512, prefill_32x128, decode, "
+                             "wall, prefix and context, not '%s'",
+                             word);
         p += n + (p[n] == ',');
     }
     return true;
+}
+
+/* A row of prefill by its own name, or all of them. */
+static bool prefill_listed(const struct bench *b, const char *key)
+{
+    return listed(b->rows_text, "prefill") || listed(b->rows_text, key);
 }
 
 static bool measure_rows(struct bench *b, struct qr_failure *why)
@@ -382,8 +390,8 @@ static bool measure_rows(struct bench *b, struct qr_failure *why)
     struct qr_batch_times warm;
     if (!run_batch(b, (struct qr_batch){4, PROMPT_N, 0, 8, 0}, &warm, why)) return false;
     bool ok = true;
-    if (listed(b->rows_text, "prefill"))
-        ok = measure_prefill(b, 1, 512, why) && measure_prefill(b, 32, 128, why);
+    if (prefill_listed(b, "prefill_1x512")) ok = measure_prefill(b, 1, 512, why);
+    if (ok && prefill_listed(b, "prefill_32x128")) ok = measure_prefill(b, 32, 128, why);
     for (size_t i = 0; ok && i < b->batches_n && listed(b->rows_text, "decode"); i++)
         ok = measure_decode(b, b->batches[i], 0, why);
     for (size_t i = 0; ok && i < b->contexts_n && listed(b->rows_text, "context"); i++)
@@ -453,7 +461,8 @@ static int run(struct bench *b, struct qr_failure *why)
     }
     uint64_t steps_n =
         cache ? lengths_n * (1 + b->cache_table)
-              : b->runs_n * (listed(b->rows_text, "start") + 2 * listed(b->rows_text, "prefill") +
+              : b->runs_n * (listed(b->rows_text, "start") + prefill_listed(b, "prefill_1x512") +
+                             prefill_listed(b, "prefill_32x128") +
                              b->batches_n * listed(b->rows_text, "decode") +
                              b->contexts_n * listed(b->rows_text, "context") +
                              listed(b->rows_text, "prefix") + listed(b->rows_text, "wall"));
