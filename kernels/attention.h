@@ -29,8 +29,8 @@
 #define QR_KV_BLOCK     256u /* tokens in a softmax block */
 #define QR_HEAD_DIM_MAX 256u
 #define QR_GROUP_MAX    16u /* query heads to a KV head */
-/* Queries (rows times heads) that go over a block together.  The scores of 64 and their sums
- * stay in the second-level cache beside the block's keys and values. */
+/* Queries (rows times heads) that go over a block together: 64 and their sums stay in the
+ * second-level cache beside the block's keys and values, which come from memory once for them. */
 #define QR_ATTENTION_QUERIES 64u
 
 enum qr_kv_type { QR_KV_F32, QR_KV_F16, QR_KV_BF16, QR_KV_Q8 };

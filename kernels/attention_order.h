@@ -17,12 +17,15 @@
  * sets of the first-level cache. */
 #define QR_ATTENTION_SCORES (QR_KV_BLOCK + 16u)
 
+/* The most queries of any level's tile. */
+#define QR_ATTENTION_TILE 6u
+
 struct qr_attention_scratch {
     float q[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX];   /* scaled queries */
     int8_t q8[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* and quantised, for q8 */
     float q_scale[QR_ATTENTION_QUERIES];
-    int32_t q_start[QR_ATTENTION_QUERIES]; /* takes the keys' 128 off their sum */
-    float p[QR_ATTENTION_QUERIES * QR_ATTENTION_SCORES];
+    int32_t q_start[QR_ATTENTION_QUERIES];                 /* takes the keys' 128 off their sum */
+    float p[QR_ATTENTION_TILE * QR_ATTENTION_SCORES];      /* scores, then weights, of a tile */
     float o[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX];       /* the sum so far */
     float o_block[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* the block's */
     float m[QR_ATTENTION_QUERIES];
@@ -67,7 +70,8 @@ static inline uint8_t *qr_kv_panel(const struct qr_kv_view *kv, uint32_t panel)
            panel % panels_n * qr_kv_panel_bytes(kv->type, kv->head_dim);
 }
 
-/* Panels [at, stop) of the keys, or of the values `offset` behind, behind the n that are listed. */
+/* Panels [at, stop) of the keys, or of the values `offset` behind, to the n that are listed, which
+ * become at most panels_n.  at is at most stop, n at most panels_n. */
 static inline uint32_t qr_kv_panels(const struct qr_kv_view *kv, uint32_t at, uint32_t stop,
                                     size_t offset, const uint8_t **panels, uint32_t n,
                                     uint32_t panels_n)

@@ -8,18 +8,21 @@
  *     row_max()        the greatest of a query's scores in a block
  *     weigh_row()      those scores to weights, and their sum; int8 values' scales, at scales_at in
  *                      each panel, go into the weights
- *     values_of()      weighted values of qn queries in columns_n columns (8, 16, 32 or 64),
- *                      from column on, chained on to what stands in o
+ *     values_of()      weighted values of qn queries in columns_n columns (8, 16, 32 or 64)
+ *                      from `column` of the values on, chained on to what stands in o, which is
+ *                      where these columns' sums are
  * qn, pn, columns_n and the type are constants in each call.
  *
  * A query is one head of one row.  Up to QR_ATTENTION_QUERIES go over a block together, tile by
- * tile: a tile's scores against all keys of the block, its weights, its values.  So scores and sums
- * stay in the first-level cache, while keys and values come from memory once, with the first tile,
- * and from the second-level cache for the others.  While the first tile works on a panel, the one
+ * tile: a tile's scores against all keys of the block, its weights, its values.  Scores stand in
+ * the same lines for all tiles and do not go out to the second-level cache; sums of values are in
+ * registers for a whole block.  Keys and values come from memory once, with the first tile, and
+ * from the second-level cache for the others.  While the first tile works on a panel, the one
  * QR_ATTENTION_AHEAD behind it in the order of use is prefetched into the second-level cache: keys
  * of the block, its values, the next block, and in the end what the caller says is read next.  So a
  * thread asks for lines without a pause: a core has places for some twenty at once, and memory that
- * stands in pieces of a few KB keeps it waiting for these, not for bytes.
+ * stands in pieces of a few KB keeps it waiting for these, not for bytes.  (Panels that later tiles
+ * alone see, at the diagonal, were just written.)
  *
  * Keys that only some rows of a tile see (at its diagonal and at a window's edge) get their scores
  * with the others, which row_max and weigh_row leave out; their values are added for each query
@@ -27,10 +30,11 @@
  *
  * Thread: any.   Memory: the caller's scratch. */
 
-#define GROUP_PANELS 4u
 #define BLOCK_PANELS (QR_KV_BLOCK / QR_KV_PANEL)
 
 #include "kernels/x86/attention_tiles.h"
+
+static_assert(TILE_QUERIES <= QR_ATTENTION_TILE, "a tile's scores have a place");
 
 /* ---- rows ------------------------------------------------------------------------------ */
 
@@ -91,8 +95,8 @@ struct block {
     uint32_t begin; /* panels of the block */
     uint32_t end;
     const uint8_t *keys[BLOCK_PANELS]; /* by place in the block */
-    /* keys, values, and what is read next; the last group may look past these */
-    const uint8_t *order[2 * BLOCK_PANELS + QR_ATTENTION_AHEAD + GROUP_PANELS];
+    /* keys, values, and what is read next */
+    const uint8_t *order[2 * BLOCK_PANELS + QR_ATTENTION_AHEAD];
     /* the keys that each query sees, as places in the block; none: equal */
     uint16_t query_begin[QR_ATTENTION_QUERIES];
     uint16_t query_end[QR_ATTENTION_QUERIES];
@@ -142,8 +146,8 @@ static void block_next(struct block *b, const struct pass *s, uint32_t n)
     uint32_t known =
         qr_attention_panels(s->kv, (b->index + 1) * QR_KV_BLOCK, s->end, next, QR_ATTENTION_AHEAD);
 
-    for (uint32_t i = 0; known + i < QR_ATTENTION_AHEAD + GROUP_PANELS; i++)
-        next[known + i] = s->next && i < QR_ATTENTION_AHEAD ? s->next[i] : next[-1];
+    for (uint32_t i = 0; known + i < QR_ATTENTION_AHEAD; i++)
+        next[known + i] = s->next ? s->next[i] : next[-1];
 }
 
 static void block_find(struct block *b, const struct pass *s, uint32_t index)
@@ -206,19 +210,22 @@ static uint32_t tile_end(const struct block *b, struct queries t)
     return (b->query_end[t.first + t.n - 1] + QR_KV_PANEL - 1) / QR_KV_PANEL;
 }
 
-/* called: its panels have been called for by a tile before. */
+/* A tile's scores and weights, [queries][QR_ATTENTION_SCORES]: each tile's in the same place. */
+static float *tile_scores_at(const struct pass *s, struct queries t, uint32_t q)
+{
+    return s->s->p + (q - t.first) * QR_ATTENTION_SCORES;
+}
+
+/* called: not the first tile, which calls for panels. */
 static void tile_scores(const struct pass *s, const struct block *b, struct queries t, bool called)
 {
     const struct qr_attention_queries queries = queries_of(s, t.first);
-    const uint32_t end = tile_end(b, t);
-    float *p = s->s->p + t.first * QR_ATTENTION_SCORES;
+    const uint32_t begin = tile_begin(b, t), end = tile_end(b, t);
+    const uint8_t *const *keys = keys_at(b, begin);
 
-    for (uint32_t at = tile_begin(b, t); at < end; at += GROUP_PANELS) {
-        const uint8_t *const *keys = keys_at(b, at);
-        scores_tile(s->kv->type, t.n, end - at < GROUP_PANELS ? end - at : GROUP_PANELS, keys,
-                    called ? keys : keys + QR_ATTENTION_AHEAD, &queries, s->kv->head_dim,
-                    p + at * QR_KV_PANEL);
-    }
+    if (begin < end)
+        scores_tile(s->kv->type, t.n, end - begin, keys, called ? keys : keys + QR_ATTENTION_AHEAD,
+                    &queries, s->kv->head_dim, s->s->p + begin * QR_KV_PANEL);
 }
 
 /* Scores to weights.  All maxima come first: a row's takes the time of a dozen instructions, one
@@ -229,26 +236,24 @@ static void tile_softmax(const struct pass *s, const struct block *b, struct que
 
     for (uint32_t q = t.first; q < t.first + t.n; q++)
         if (b->query_begin[q] < b->query_end[q])
-            s->s->m_block[q] =
-                row_max(s->s->p + q * QR_ATTENTION_SCORES, b->query_begin[q], b->query_end[q]);
+            s->s->m_block[q] = row_max(tile_scores_at(s, t, q), b->query_begin[q], b->query_end[q]);
     for (uint32_t q = t.first; q < t.first + t.n; q++)
         if (b->query_begin[q] < b->query_end[q])
-            s->s->l_block[q] =
-                weigh_row(TILE_Q8, s->s->p + q * QR_ATTENTION_SCORES, b->query_begin[q],
-                          b->query_end[q], b->keys, scales_at, s->s->m_block[q]);
+            s->s->l_block[q] = weigh_row(TILE_Q8, tile_scores_at(s, t, q), b->query_begin[q],
+                                         b->query_end[q], b->keys, scales_at, s->s->m_block[q]);
 }
 
-/* Values of the keys [begin, end), places in the block, for queries t. */
+/* Values of the keys [begin, end), places in the block, for queries t, whose weights are at p. */
 static inline void keys_values(const struct pass *s, const struct block *b, struct queries t,
-                               uint32_t begin, uint32_t end, bool called)
+                               const float *p, uint32_t begin, uint32_t end, bool called)
 {
     const uint32_t at = begin / QR_KV_PANEL, from = at * QR_KV_PANEL;
     const uint8_t *const *values = values_at(b, at);
 
     if (begin < end)
         values_tile(s->kv->type, t.n, values, called ? values : values + QR_ATTENTION_AHEAD,
-                    begin - from, end - from, s->s->p + t.first * QR_ATTENTION_SCORES + from,
-                    s->kv->head_dim, s->s->o_block + t.first * s->kv->head_dim);
+                    begin - from, end - from, p + from, s->kv->head_dim,
+                    s->s->o_block + t.first * s->kv->head_dim);
 }
 
 /* What all of a tile's rows see is added for all of them together, in its place between the keys
@@ -261,11 +266,12 @@ static void tile_values(const struct pass *s, const struct block *b, struct quer
     memset(s->s->o_block + t.first * s->kv->head_dim, 0, t.n * s->kv->head_dim * sizeof(float));
     if (begin > end) begin = end;
     for (uint32_t q = t.first; q < t.first + t.n; q++)
-        keys_values(s, b, (struct queries){q, 1}, b->query_begin[q], begin, true);
-    keys_values(s, b, t, begin, end, called);
+        keys_values(s, b, (struct queries){q, 1}, tile_scores_at(s, t, q), b->query_begin[q], begin,
+                    true);
+    keys_values(s, b, t, s->s->p, begin, end, called);
     for (uint32_t q = t.first; q < t.first + t.n; q++)
-        keys_values(s, b, (struct queries){q, 1}, b->query_begin[q] > end ? b->query_begin[q] : end,
-                    b->query_end[q], true);
+        keys_values(s, b, (struct queries){q, 1}, tile_scores_at(s, t, q),
+                    b->query_begin[q] > end ? b->query_begin[q] : end, b->query_end[q], true);
 }
 
 static void block_run(const struct pass *s, struct block *b, uint32_t index)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* quantize in AVX2: four blocks at once, as one block's steps wait for one another. */
+/* quantize in AVX2: four blocks in the lanes of a vector, and up to eight such fours through each
+ * step, as one block's steps wait for one another. */
 #include <immintrin.h>
 
 #include "kernels/gemm_layout.h"
@@ -106,7 +107,8 @@ INLINE void store_numbers(uint8_t *to, size_t stride, uint32_t blocks_n, const s
     }
 }
 
-/* blocks_n (1 to 4) blocks: of a row or of a column, as the strides say. */
+/* What follows takes blocks_n (1 to 4) blocks of a row or of a column, as the strides say. */
+
 INLINE struct scales scale_blocks(const float *x, size_t x_stride, uint32_t blocks_n)
 {
     __m128 most[LANES];

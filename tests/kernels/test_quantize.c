@@ -13,7 +13,7 @@
 #include "kernels/gemm.h"
 #include "kernels/gemm_layout.h"
 
-#define K      224u /* seven blocks: as many as go at once in AVX2, and some that are left over */
+#define K      224u /* seven blocks: a four, and some that are left over */
 #define ROWS_N 18u
 
 static const char *const levels[] = {"scalar", "avx2", "avx512"};
