@@ -289,7 +289,8 @@ bool qr_team_is_shared(const struct qr_team *team)
     return qr_clock_ns() < atomic_load_explicit(&team->shared_until_ns, memory_order_relaxed);
 }
 
-/* The caller cannot leave its core to others, but can tell that it has lost it. */
+/* The caller cannot leave its core to others, but can tell that it has lost it.  A run shorter than
+ * the shortest look tells nothing. */
 static void look_at_caller(struct qr_team *team, uint64_t passed_ns, uint64_t had_ns)
 {
     if (passed_ns < QR_TURNS_AGAIN_NS || had_ns + passed_ns / QR_TURNS_MISSING_SHARE >= passed_ns)

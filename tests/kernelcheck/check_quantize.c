@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define ROWS_N 19u
-#define K      1376u /* 43 blocks: more fours than go through a step at once, and three blocks */
+#define K      1376u /* 43 blocks: more fours than go through a step together, and three */
 
 /* Rows of many sizes: ordinary, all equal, halves (ties of rounding), zero, tiny, subnormal, huge;
  * and one whose blocks are of all these sizes by turns, or infinite. */

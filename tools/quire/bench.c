@@ -49,9 +49,9 @@ static size_t table(struct qr_option *o, struct bench *b)
         {QR_OPTION_HEADING, NULL, NULL, NULL, "What is measured:", 0, 0, NULL},
         {QR_OPTION_TEXT, "rows", &b->rows_text, "LIST",
          "of start, prefill (or prefill_1x512, prefill_32x128), decode,\n"
-         "wall, prefix, context; default: all\n"
-         "but prefix (16 sequences over a shared prefix of 1,024) and\n"
-         "context (one sequence that has come to each of --contexts)",
+         "wall, prefix, context; default: all but prefix (16 sequences\n"
+         "over a shared prefix of 1,024) and context (one sequence that\n"
+         "has come to each of --contexts)",
          0, 0, NULL},
         {QR_OPTION_TEXT, "batches", &b->batches_text, "LIST",
          "sequences for decode; default 1,8,32,64", 0, 0, NULL},
