@@ -35,6 +35,7 @@ static float block_amax(const float *x)
     return amax;
 }
 
+/* All but pair_s. */
 static void quantize_block(struct qr_act_row *a, const float *x)
 {
     struct qr_act_scale scale = qr_act_scale(block_amax(x));
@@ -45,12 +46,22 @@ static void quantize_block(struct qr_act_row *a, const float *x)
     }
     a->d = scale.d;
     a->unit = scale.unit;
-    a->s = a->d * (float)(sums[0] + sums[1]);
+    a->s = scale.d * (float)(sums[0] + sums[1]);
     a->start_8 = -8 * (sums[0] + sums[1]);
+    memcpy(&a->unit_8, &a->unit, sizeof a->unit_8);
+    a->unit_8 += a->start_8;
     a->start_32[0] = -32 * sums[0];
     a->start_32[1] = -32 * sums[1];
-    a->half_s[0] = a->d * (float)sums[0];
-    a->half_s[1] = a->d * (float)sums[1];
+}
+
+static void quantize_one(struct qr_acts *acts, uint32_t row, uint32_t block, const float *x)
+{
+    struct qr_act_row *a = qr_act_row(acts, row, block);
+
+    quantize_block(a, x);
+    *qr_act_pair_s(acts, row, block) = qr_f32_to_bf16(a->s);
+    if (block + 1 == acts->k / QR_ACT_BLOCK && qr_act_ends_odd(acts))
+        *qr_act_pair_s(acts, row, block + 1) = 0;
 }
 
 static QR_QUANTIZE_FN(quantize_scalar)
@@ -58,7 +69,7 @@ static QR_QUANTIZE_FN(quantize_scalar)
     assert(k0 % QR_ACT_BLOCK == 0 && n % QR_ACT_BLOCK == 0 && k0 + n <= acts->k);
     for (uint32_t row = row_begin; row < row_end; row++, x += x_stride)
         for (uint32_t i = 0; i < n; i += QR_ACT_BLOCK)
-            quantize_block(qr_act_row(acts, row, (k0 + i) / QR_ACT_BLOCK), x + i);
+            quantize_one(acts, row, (k0 + i) / QR_ACT_BLOCK, x + i);
 }
 
 /* ---- the scalar product -------------------------------------------------------------------- */
@@ -71,6 +82,10 @@ struct block {
     bool halves;            /* each half's scaled sum is added by itself */
     float m[2][QR_PANEL_N]; /* what is added once for each k: of all 32, or of each half */
     uint32_t m_n;           /* 0: nothing, 1: m[0] for all, 2 */
+    /* The same of this block and the next, added before both: of the even blocks of types that have
+     * it rounded to bf16. */
+    float rest[2][QR_PANEL_N];
+    bool rests;
 };
 
 typedef void decode_fn(struct block *out, const uint8_t *group, uint32_t b);
@@ -133,13 +148,19 @@ static void decode_q4_0(struct block *out, const uint8_t *group, uint32_t b)
     decode_f16(out->d, group + QR_Q4_0_D(b));
 }
 
+static void decode_rests(struct block *out, const uint8_t *src, uint32_t b)
+{
+    for (uint32_t i = 0; i < 2 * QR_PANEL_N; i++)
+        out->rest[i % 2][i / 2] = qr_bf16_to_f32((uint16_t)(src[2 * i] | src[2 * i + 1] << 8));
+    out->rests = b % 2 == 0;
+}
+
 static void decode_q4_1(struct block *out, const uint8_t *group, uint32_t b)
 {
     no_scales(out);
-    decode_nibbles(out, group + QR_NIBBLE_BLOCK * b, 0);
+    decode_nibbles(out, group + QR_NIBBLE_BLOCK * b, 8);
     decode_f16(out->d, group + QR_Q4_1_D(b));
-    decode_f16(out->m[0], group + QR_Q4_1_M(b));
-    out->m_n = 1;
+    decode_rests(out, group + QR_Q4_1_REST, b);
 }
 
 static void decode_q5_0(struct block *out, const uint8_t *group, uint32_t b)
@@ -153,11 +174,10 @@ static void decode_q5_0(struct block *out, const uint8_t *group, uint32_t b)
 static void decode_q5_1(struct block *out, const uint8_t *group, uint32_t b)
 {
     no_scales(out);
-    decode_nibbles(out, group + QR_Q5_BLOCK * b, 0);
+    decode_nibbles(out, group + QR_Q5_BLOCK * b, 16);
     decode_plane(out, group + QR_Q5_BLOCK * b + QR_NIBBLE_BLOCK, 16);
     decode_f16(out->d, group + QR_Q5_1_D(b));
-    decode_f16(out->m[0], group + QR_Q5_1_M(b));
-    out->m_n = 1;
+    decode_rests(out, group + QR_Q5_1_REST, b);
 }
 
 static void decode_iq4_nl(struct block *out, const uint8_t *group, uint32_t b)
@@ -271,6 +291,10 @@ static void add_block(float acc[QR_PANEL_N], const struct block *w, const struct
 {
     for (uint32_t c = 0; c < QR_PANEL_N; c++) {
         int32_t isum[2] = {0, 0};
+        if (w->rests) { /* as vdpbf16ps has it, the second product first */
+            acc[c] = fmaf(w->rest[1][c], qr_bf16_to_f32(a->pair_s[1]), acc[c]);
+            acc[c] = fmaf(w->rest[0][c], qr_bf16_to_f32(a->pair_s[0]), acc[c]);
+        }
         for (uint32_t k = 0; k < 16; k++) {
             isum[0] += w->q[c][k] * a->q[k];
             isum[1] += w->q[c][16 + k] * a->q[16 + k];
@@ -284,8 +308,8 @@ static void add_block(float acc[QR_PANEL_N], const struct block *w, const struct
         }
         if (w->m_n == 1) acc[c] = fmaf(w->m[0][c], a->s, acc[c]);
         if (w->m_n == 2) {
-            acc[c] = fmaf(w->m[0][c], a->half_s[0], acc[c]);
-            acc[c] = fmaf(w->m[1][c], a->half_s[1], acc[c]);
+            acc[c] = fmaf(w->m[1][c], a->s, acc[c]);
+            acc[c] = fmaf(w->m[0][c] - w->m[1][c], qr_act_first_s(a), acc[c]); /* exact: 16 bits */
         }
     }
 }
@@ -304,7 +328,7 @@ static void gemm_scalar(decode_fn *decode, const struct qr_matrix *m, uint32_t p
             float acc[QR_TILE_ROWS][QR_PANEL_N] = {0};
             uint32_t rows_n = row_end - row < QR_TILE_ROWS ? row_end - row : QR_TILE_ROWS;
             for (uint32_t b = 0; b < m->k / QR_ACT_BLOCK; b++) {
-                struct block w = {.halves = false};
+                struct block w = {.halves = false, .rests = false};
                 decode(&w,
                        m->data + panel * m->panel_stride +
                            (size_t)(b / layout.blocks_n) * layout.group_bytes,

@@ -15,9 +15,9 @@
  *   plane, 64 bytes: byte 4 c + j is column c: the uppermost bit of k = 4 t + j in bit t (t 0..7).
  *
  *   Q4_0, 2 blocks a group: 2 nibble blocks (q), f16 d[2][16].             w = d (q - 8)
- *   Q4_1, 2 blocks: 2 nibble blocks, f16 d[2][16], f16 m[2][16].           w = d q + m
+ *   Q4_1, 2 blocks: 2 nibble blocks, f16 d[2][16], bf16 rest[16][2].       w = d (q - 8) + rest
  *   Q5_0, 2 blocks: 2 times (nibble block, plane), f16 d[2][16].           w = d (q - 16)
- *   Q5_1, 2 blocks: as Q5_0, then f16 m[2][16].                            w = d q + m
+ *   Q5_1, 2 blocks: as Q5_0, then bf16 rest[16][2].                        w = d (q - 16) + rest
  *   IQ4_NL, 2 blocks: as Q4_0.                                             w = d value[q]
  *   Q8_0, 2 blocks: 2 byte blocks (q + 128), f16 d[2][16].                 w = d q
  *   Q2_K, 8 blocks: 8 pairs blocks, uint8 both[8][2][16] (of k 0-15 and 16-31: scale in the low
@@ -32,6 +32,11 @@
  *   IQ4_XS, 8 blocks: 8 nibble blocks, int8 scale[8][16], f16 d[16], 32 bytes unused.
  *                                                                          w = d scale value[q]
  * A group that k ends in the middle of is as long as any; what lies past k is zero.
+ *
+ * rest[column][block] is what the file's minimum is beyond the offset, m + 8 d or m + 16 d, rounded
+ * to bf16, so that one dot of two bf16 brings in the minima of two blocks.  In a block with weights
+ * of both signs it is a few steps d at most, and what rounding takes of it, 2^-9, is little beside
+ * the half step that a quant is off.  K-quants keep their minima: rounded, they would lose more.
  *
  * Activations: block b of row r in tile t is a struct qr_act_row at
  * data + t * tile_bytes + b * QR_ACT_BLOCK_BYTES + r * 64.  The stride of a block has one line more
@@ -59,13 +64,13 @@
 #define QR_Q4_0_D(b)       (512u + 32u * (b))
 #define QR_Q4_1_GROUP      640u
 #define QR_Q4_1_D(b)       (512u + 32u * (b))
-#define QR_Q4_1_M(b)       (576u + 32u * (b))
+#define QR_Q4_1_REST       576u
 #define QR_Q5_BLOCK        (QR_NIBBLE_BLOCK + QR_PLANE) /* of Q5_0, Q5_1, Q5_K */
 #define QR_Q5_0_GROUP      704u
 #define QR_Q5_0_D(b)       (640u + 32u * (b))
 #define QR_Q5_1_GROUP      768u
 #define QR_Q5_1_D(b)       (640u + 32u * (b))
-#define QR_Q5_1_M(b)       (704u + 32u * (b))
+#define QR_Q5_1_REST       704u
 #define QR_IQ4_NL_GROUP    QR_Q4_0_GROUP
 #define QR_IQ4_NL_D(b)     QR_Q4_0_D(b)
 #define QR_Q8_0_GROUP      1088u
@@ -107,11 +112,13 @@ struct qr_act_row {
     int8_t q[32];
     float d;             /* x is about d * q; three significant bits, (1 + j / 4) * 2^e */
     float unit;          /* (1.5 * 2^23 + 64 j) * 2^e: see qr_act_scale */
-    float s;             /* d * (the sum of q), rounded once: meets the minima */
+    float s;             /* d * (the sum of q), exact: meets K-quants' minima */
     int32_t start_8;     /* -8 * (the sum of q): where a sum over unsigned weights starts, so that
                             their offset is gone at its end; doubled for 16, times 16 for 128 */
     int32_t start_32[2]; /* -32 * the sums of q[0..16) and q[16..32) */
-    float half_s[2];     /* d * those sums: meet Q2_K's minima */
+    int32_t unit_8;      /* the bits of `unit`, and start_8: where a sum starts that counts in it */
+    uint16_t pair_s[2];  /* of an even block: s of this one and of the next (0, where k ends before
+                            it), in bf16: meet two blocks' rests; of an odd one nothing */
 };
 static_assert(sizeof(struct qr_act_row) == 64, "a row's block is a cache line");
 
@@ -161,6 +168,24 @@ static inline struct qr_act_row *qr_act_row(const struct qr_acts *acts, uint32_t
     return (struct qr_act_row *)(acts->data + row / QR_TILE_ROWS * acts->tile_bytes +
                                  (size_t)block * QR_ACT_BLOCK_BYTES +
                                  (size_t)(row % QR_TILE_ROWS) * sizeof(struct qr_act_row));
+}
+
+/* d * (the sum of the first 16 q), exact: with s it meets Q2_K's minima. */
+static inline float qr_act_first_s(const struct qr_act_row *a)
+{
+    return (float)a->start_32[0] * a->d * -0x1p-5f;
+}
+
+/* Where a block's s in bf16 stands. */
+static inline uint16_t *qr_act_pair_s(const struct qr_acts *acts, uint32_t row, uint32_t block)
+{
+    return qr_act_row(acts, row, block & ~1u)->pair_s + block % 2;
+}
+
+/* Whether a row ends in the middle of a pair of blocks: nobody else writes its last s. */
+static inline bool qr_act_ends_odd(const struct qr_acts *acts)
+{
+    return acts->k / QR_ACT_BLOCK % 2;
 }
 
 #endif

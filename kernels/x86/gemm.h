@@ -36,6 +36,12 @@ QR_GEMM_FN(qr_gemm_q5_k_avx512vnni);
 QR_GEMM_FN(qr_gemm_q6_k_avx512vnni);
 QR_GEMM_FN(qr_gemm_iq4_xs_avx512vnni);
 
+QR_GEMM_FN(qr_gemm_q4_1_avx512bf16);
+QR_GEMM_FN(qr_gemm_q5_1_avx512bf16);
+/* Whether this machine's bf16 dot is what Intel's manual says and scalar code repeats: two fma, the
+ * pair's second product first. */
+bool qr_gemm_dots_are_two_fmas_avx512bf16(void);
+
 static inline void gemm_init_x86(struct qr_gemm_kernels *k, unsigned flags)
 {
     if (!(flags & QR_CPU_AVX2)) return;
@@ -66,6 +72,10 @@ static inline void gemm_init_x86(struct qr_gemm_kernels *k, unsigned flags)
     k->q5_k = qr_gemm_q5_k_avx512vnni;
     k->q6_k = qr_gemm_q6_k_avx512vnni;
     k->iq4_xs = qr_gemm_iq4_xs_avx512vnni;
+
+    if (!(flags & QR_CPU_AVX512BF16) || !qr_gemm_dots_are_two_fmas_avx512bf16()) return;
+    k->q4_1 = qr_gemm_q4_1_avx512bf16;
+    k->q5_1 = qr_gemm_q5_1_avx512bf16;
 }
 
 #endif

@@ -77,9 +77,8 @@ INLINE void sum_nibbles(struct sums *out, enum qr_type type, uint32_t rows_n, co
     UNROLL
     for (uint32_t r = 0; r < rows_n; r++) {
         out->sum[r] = widen(sum[r]);
-        if (type == QR_TYPE_Q4_0) {
+        if (type == QR_TYPE_Q4_0 || type == QR_TYPE_Q4_1)
             out->sum[r] = _mm256_add_epi32(out->sum[r], _mm256_set1_epi32(a[r].start_8));
-        }
     }
 }
 
@@ -117,7 +116,7 @@ INLINE void sum_5_bits(struct sums *out, enum qr_type type, uint32_t rows_n, con
             __m256i wide = widen(sum[r]);
             if (half)
                 wide = _mm256_add_epi32(wide, out->sum[r]);
-            else if (type == QR_TYPE_Q5_0)
+            else if (type == QR_TYPE_Q5_0 || type == QR_TYPE_Q5_1)
                 wide = _mm256_add_epi32(wide, _mm256_set1_epi32(2 * a[r].start_8));
             out->sum[r] = wide;
             KEEP(out->sum[r]);
@@ -294,15 +293,9 @@ INLINE struct scales load_scales(enum qr_type type, const uint8_t *group, uint32
     struct scales s = {none, none, {none, none}};
     switch (type) {
     case QR_TYPE_Q4_0: s.d = load_f16(f16 + QR_Q4_0_D(b)); break;
-    case QR_TYPE_Q4_1:
-        s.d = load_f16(f16 + QR_Q4_1_D(b));
-        s.m[0] = load_f16(f16 + QR_Q4_1_M(b));
-        break;
+    case QR_TYPE_Q4_1: s.d = load_f16(f16 + QR_Q4_1_D(b)); break;
     case QR_TYPE_Q5_0: s.d = load_f16(f16 + QR_Q5_0_D(b)); break;
-    case QR_TYPE_Q5_1:
-        s.d = load_f16(f16 + QR_Q5_1_D(b));
-        s.m[0] = load_f16(f16 + QR_Q5_1_M(b));
-        break;
+    case QR_TYPE_Q5_1: s.d = load_f16(f16 + QR_Q5_1_D(b)); break;
     case QR_TYPE_Q8_0: s.d = load_f16(f16 + QR_Q8_0_D(b)); break;
     case QR_TYPE_IQ4_NL: s.d = load_f16(f16 + QR_IQ4_NL_D(b)); break;
     case QR_TYPE_Q2_K:
@@ -312,6 +305,7 @@ INLINE struct scales load_scales(enum qr_type type, const uint8_t *group, uint32
             __m256i both = load_u8(bytes + QR_Q2_K_BOTH(b) + 16 * half);
             s.m[half] = f16_times(f16 + QR_Q2_K_DMIN, _mm256_srli_epi32(both, 4));
         }
+        s.m[0] = _mm256_sub_ps(s.m[0], s.m[1]); /* what the first half has more of it */
         break;
     case QR_TYPE_Q3_K: s.d = load_f16(f16 + QR_Q3_K_D); break;
     case QR_TYPE_Q4_K:
@@ -357,6 +351,36 @@ INLINE void sum_rows(struct sums *out, enum qr_type type, uint32_t rows_n, const
     }
 }
 
+/* The second of each pair of bf16, and the first. */
+INLINE __m256 second_of(__m256i pairs)
+{
+    return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000)));
+}
+
+INLINE __m256 first_of(__m256i pairs)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+}
+
+/* The rests of two blocks times each row's sums of them, before the blocks. */
+INLINE void add_rests(float (*acc)[QR_PANEL_N], uint32_t rows_n, const uint8_t *rests,
+                      const struct qr_act_row *a)
+{
+    const __m256i pairs[2] = {load(rests), load(rests + 32)};
+    for (uint32_t r = 0; r < rows_n; r++) {
+        int32_t both;
+        memcpy(&both, a[r].pair_s, sizeof both);
+        const __m256i sums = _mm256_set1_epi32(both);
+        UNROLL
+        for (uint32_t h = 0; h < 2; h++) {
+            __m256 to = _mm256_load_ps(acc[r] + HALF_N * h);
+            to = _mm256_fmadd_ps(second_of(pairs[h]), second_of(sums), to);
+            to = _mm256_fmadd_ps(first_of(pairs[h]), first_of(sums), to);
+            _mm256_store_ps(acc[r] + HALF_N * h, to);
+        }
+    }
+}
+
 /* rows_n (1 to 4) rows of half h; acc[r] is the row's 16 sums. */
 INLINE void add_rows(float (*acc)[QR_PANEL_N], enum qr_type type, uint32_t rows_n,
                      const uint8_t *group, uint32_t b, uint32_t h, const struct qr_act_row *a)
@@ -373,11 +397,10 @@ INLINE void add_rows(float (*acc)[QR_PANEL_N], enum qr_type type, uint32_t rows_
             d = _mm256_mul_ps(scales.second, _mm256_set1_ps(a[r].d));
             to = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(s.second[r]), to);
         }
-        if (adds_minimum(type)) to = _mm256_fmadd_ps(scales.m[0], _mm256_set1_ps(a[r].s), to);
         if (takes_minimum(type)) to = _mm256_fnmadd_ps(scales.m[0], _mm256_set1_ps(a[r].s), to);
         if (type == QR_TYPE_Q2_K) {
-            to = _mm256_fnmadd_ps(scales.m[0], _mm256_set1_ps(a[r].half_s[0]), to);
-            to = _mm256_fnmadd_ps(scales.m[1], _mm256_set1_ps(a[r].half_s[1]), to);
+            to = _mm256_fnmadd_ps(scales.m[1], _mm256_set1_ps(a[r].s), to);
+            to = _mm256_fnmadd_ps(scales.m[0], _mm256_set1_ps(qr_act_first_s(a + r)), to);
         }
         _mm256_store_ps(acc[r] + HALF_N * h, to);
     }
@@ -401,6 +424,7 @@ INLINE void gemm_tile(enum qr_type type, const struct tile *tile)
         uint32_t b = i % group_blocks;
         const uint8_t *ahead = group + PREFETCH_BYTES + (size_t)b * block_bytes;
         prefetch_block(ahead, block_bytes);
+        if (rests_at(type) && b % 2 == 0) add_rests(acc, rows_n, group + rests_at(type), a);
         for (uint32_t h = 0; h < 2; h++) {
             uint32_t r = 0;
             for (; r + 4 <= rows_n; r += 4)

@@ -118,13 +118,18 @@ INLINE uint32_t group_bytes_of(enum qr_type type)
     }
 }
 
-/* Whether a minimum is added once for all 32 k, and whether it comes with a sign of its own (Q4_1,
- * Q5_1) or is taken off (Q4_K, Q5_K).  Q2_K has one for each half. */
-INLINE bool adds_minimum(enum qr_type type)
+/* Where the rests of a group's two blocks stand, which are added before both; 0: the type has none.
+ */
+INLINE uint32_t rests_at(enum qr_type type)
 {
-    return type == QR_TYPE_Q4_1 || type == QR_TYPE_Q5_1;
+    switch (type) {
+    case QR_TYPE_Q4_1: return QR_Q4_1_REST;
+    case QR_TYPE_Q5_1: return QR_Q5_1_REST;
+    default: return 0;
+    }
 }
 
+/* Whether a minimum is taken off once for all 32 k.  Q2_K has one for each half. */
 INLINE bool takes_minimum(enum qr_type type)
 {
     return type == QR_TYPE_Q4_K || type == QR_TYPE_Q5_K;

@@ -3,7 +3,8 @@
  *
  * A block of 32 k is unpacked once into eight vectors of unsigned bytes (gemm_vnni_blocks.h), which
  * all rows of the tile meet.  The types' functions are made in files by families, GEMM for each,
- * so that a compiler works on two at a time.
+ * so that a compiler works on two at a time.  In a file compiled for bf16 dots two rests are one
+ * instruction, and the functions have that level's name.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_GEMM_VNNI_H
@@ -24,35 +25,76 @@ INLINE __m512i add_dots(__m512i sum, __m512i weights, const struct qr_act_row *a
     return sum;
 }
 
+/* sum * 2^e, where it counts in a->unit. */
+INLINE __m512 less_unit(__m512i sum, const struct qr_act_row *a)
+{
+    return _mm512_sub_ps(_mm512_castsi512_ps(sum), _mm512_set1_ps(a->unit));
+}
+
+/* A block's numbers times the 1 + j / 4 of a. */
+INLINE __m512 of_quarter(const float products[QR_ACT_SCALES][QR_PANEL_N],
+                         const struct qr_act_row *a)
+{
+    uint32_t at;
+    memcpy(&at, &a->unit, sizeof at);
+    return _mm512_load_ps((const float *)((const char *)products + (at & 0xff)));
+}
+
 /* A sum of products, scaled: half h's where the halves have scales of their own.  p: those times
  * any activation's, and the sum began with a->unit; NULL: it did not. */
 INLINE __m512 add_scaled(const struct block *w, const struct products *p, uint32_t h,
                          const struct qr_act_row *a, __m512i sum, __m512 acc)
 {
-    __m512 scale, value;
-    if (p) {
-        uint32_t at;
-        memcpy(&at, &a->unit, sizeof at);
-        scale = _mm512_load_ps((const float *)((const char *)p->d[h] + (at & 0xff)));
-        value = _mm512_sub_ps(_mm512_castsi512_ps(sum), _mm512_set1_ps(a->unit));
-    } else {
-        scale = _mm512_mul_ps(w->d[h], _mm512_set1_ps(a->d));
-        value = _mm512_cvtepi32_ps(sum);
-    }
-    return _mm512_fmadd_ps(scale, value, acc);
+    if (p) return _mm512_fmadd_ps(of_quarter(p->d[h], a), less_unit(sum, a), acc);
+    return _mm512_fmadd_ps(_mm512_mul_ps(w->d[h], _mm512_set1_ps(a->d)), _mm512_cvtepi32_ps(sum),
+                           acc);
+}
+
+/* Q2_K's minima.  A product with -32 times the first half's sum is a sum that counts in a->unit. */
+INLINE __m512 take_two_minima(const struct block *w, const struct products *p,
+                              const struct qr_act_row *a, __m512 acc)
+{
+    acc = _mm512_fnmadd_ps(w->m[1], _mm512_set1_ps(a->s), acc);
+    if (!p) return _mm512_fnmadd_ps(w->m[0], _mm512_set1_ps(qr_act_first_s(a)), acc);
+    __m512i start = _mm512_add_epi32(_mm512_castps_si512(_mm512_set1_ps(a->unit)),
+                                     _mm512_set1_epi32(a->start_32[0]));
+    return _mm512_fmadd_ps(of_quarter(p->m, a), less_unit(start, a), acc);
 }
 
 INLINE __m512 add_sum(enum qr_type type, const struct block *w, const struct qr_act_row *a,
                       const struct products *p, __m512i sum, __m512 acc)
 {
     acc = add_scaled(w, p, 0, a, sum, acc);
-    if (adds_minimum(type)) acc = _mm512_fmadd_ps(w->m[0], _mm512_set1_ps(a->s), acc);
     if (takes_minimum(type)) acc = _mm512_fnmadd_ps(w->m[0], _mm512_set1_ps(a->s), acc);
-    if (type == QR_TYPE_Q2_K) {
-        acc = _mm512_fnmadd_ps(w->m[0], _mm512_set1_ps(a->half_s[0]), acc);
-        acc = _mm512_fnmadd_ps(w->m[1], _mm512_set1_ps(a->half_s[1]), acc);
-    }
+    return type == QR_TYPE_Q2_K ? take_two_minima(w, p, a, acc) : acc;
+}
+
+/* acc + 16 columns' rests of two blocks times a row's sums of them. */
+INLINE __m512 add_rests_of(__m512 acc, __m512i rests, const struct qr_act_row *a)
+{
+#ifdef __AVX512BF16__
+    /* in one instruction, as in add_dots */
+    __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(rests), "m"(a->pair_s));
     return acc;
+#else
+    const __m512i second = _mm512_set1_epi32((int)0xffff0000);
+    uint32_t both;
+    memcpy(&both, a->pair_s, sizeof both);
+    acc = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(rests, second)),
+                          _mm512_castsi512_ps(_mm512_set1_epi32((int)(both & 0xffff0000))), acc);
+    return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(rests, 16)),
+                           _mm512_castsi512_ps(_mm512_set1_epi32((int)(both << 16))), acc);
+#endif
+}
+
+/* For all rows at once, before the blocks' dots: among them these take longer (README). */
+INLINE void add_rests(__m512 *acc, enum qr_type type, uint32_t rows_n, const uint8_t *group,
+                      const struct qr_act_row *a)
+{
+    const __m512i rests = _mm512_load_si512(group + rests_at(type));
+    UNROLL
+    for (uint32_t r = 0; r < QR_TILE_ROWS && r < rows_n; r++)
+        acc[r] = add_rests_of(acc[r], rests, a + r);
 }
 
 /* A variable for each row, not an array: clang does not unroll a loop over rows inside one over k.
@@ -158,9 +200,12 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
             struct block w;
             struct products products;
             if (rows_n >= PREFETCH_ROWS_MIN) prefetch_block(ahead, block_bytes);
+            if (rests_at(type) && b % 2 == 0) add_rests(acc, type, rows_n, group, a);
             load_block(&w, type, rows_n, group, b);
             if (tabled) multiply_scales(products.d[0], w.d[0]);
             if (tabled && two_scales) multiply_scales(products.d[1], w.d[1]);
+            if (tabled && type == QR_TYPE_Q2_K)
+                multiply_scales(products.m, _mm512_mul_ps(w.m[0], _mm512_set1_ps(0x1p-5f)));
             UNROLL
             for (uint32_t r = 0; r < QR_TILE_ROWS && r < rows_n; r += step) {
                 uint32_t some = rows_n - r < step ? rows_n - r : step;
@@ -176,6 +221,12 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
     }
     store_rows(acc, rows_n, tile);
 }
+
+#ifdef __AVX512BF16__
+#define OF_LEVEL(name) qr_gemm_##name##_avx512bf16
+#else
+#define OF_LEVEL(name) qr_gemm_##name##_avx512vnni
+#endif
 
 /* A tile for each number of rows, so that its sums are registers and no row is worked in vain. */
 #define TILE(name, type, rows_n)                                                                   \
@@ -210,7 +261,7 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
     {                                                                                              \
         tiles_##name[t->rows_n - 1](t);                                                            \
     }                                                                                              \
-    QR_GEMM_FN(qr_gemm_##name##_avx512vnni)                                                        \
+    QR_GEMM_FN(OF_LEVEL(name))                                                                     \
     {                                                                                              \
         gemm_by_tiles(tile_##name, m, panel_begin, panel_end, acts, row_begin, row_end, out,       \
                       out_stride, add);                                                            \

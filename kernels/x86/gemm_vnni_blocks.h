@@ -21,12 +21,13 @@ struct block {
     __m512i w[8];     /* byte 4 c + j of w[t]: column c's k = 4 t + j, unsigned */
     __m512i scale[2]; /* the halves' integer scales, where they are not in w */
     __m512 d[2];      /* of all k, or of each half */
-    __m512 m[2];      /* the minima: one for all k, or one for each half */
+    __m512 m[2];      /* K-quants' minima: m[0]; of Q2_K m[1], and m[0] more in the first half */
 };
 
 /* The block's scales times any activation's, its power of two apart. */
 struct products {
     float d[2][QR_ACT_SCALES][QR_PANEL_N] __attribute__((aligned(64)));
+    float m[QR_ACT_SCALES][QR_PANEL_N] __attribute__((aligned(64))); /* of Q2_K: m[0] / 32 */
 };
 
 /* With so many rows and fewer, scaling half sums is cheaper than unpacking weights with scales. */
@@ -177,6 +178,7 @@ INLINE void load_q2_k(struct block *out, const uint8_t *group, uint32_t b, bool 
                                multiples_of(four_times(out->scale[half])));
         out->m[half] = f16_times(group + QR_Q2_K_DMIN, _mm512_srli_epi32(both, 4));
     }
+    out->m[0] = _mm512_sub_ps(out->m[0], out->m[1]); /* what the first half has more of it */
     out->d[0] = load_f16(group + QR_Q2_K_D);
 }
 
@@ -268,7 +270,6 @@ INLINE void load_block(struct block *out, enum qr_type type, uint32_t rows_n, co
     case QR_TYPE_Q4_1:
         load_nibbles(out->w, group + QR_NIBBLE_BLOCK * b);
         out->d[0] = load_f16(group + QR_Q4_1_D(b));
-        out->m[0] = load_f16(group + QR_Q4_1_M(b));
         break;
     case QR_TYPE_Q5_0:
         load_5_bits(out->w, group + QR_Q5_BLOCK * b);
@@ -277,7 +278,6 @@ INLINE void load_block(struct block *out, enum qr_type type, uint32_t rows_n, co
     case QR_TYPE_Q5_1:
         load_5_bits(out->w, group + QR_Q5_BLOCK * b);
         out->d[0] = load_f16(group + QR_Q5_1_D(b));
-        out->m[0] = load_f16(group + QR_Q5_1_M(b));
         break;
     case QR_TYPE_Q8_0:
         load_bytes(out->w, group + QR_BYTE_BLOCK * b);
@@ -323,8 +323,10 @@ INLINE __m512i offset_of(enum qr_type type, const struct qr_act_row *a)
 {
     const __m512i start_8 = _mm512_set1_epi32(a->start_8);
     switch (type) {
-    case QR_TYPE_Q4_0: return start_8;
-    case QR_TYPE_Q5_0: return _mm512_slli_epi32(start_8, 1); /* 16 */
+    case QR_TYPE_Q4_0:
+    case QR_TYPE_Q4_1: return start_8;
+    case QR_TYPE_Q5_0:
+    case QR_TYPE_Q5_1: return _mm512_slli_epi32(start_8, 1); /* 16 */
     case QR_TYPE_Q3_K:                                       /* 128 - 4 */
         return _mm512_sub_epi32(_mm512_slli_epi32(start_8, 4), _mm512_srai_epi32(start_8, 1));
     case QR_TYPE_Q8_0:
@@ -336,15 +338,16 @@ INLINE __m512i offset_of(enum qr_type type, const struct qr_act_row *a)
 
 INLINE bool has_offset(enum qr_type type)
 {
-    return type == QR_TYPE_Q4_0 || type == QR_TYPE_Q5_0 || type == QR_TYPE_Q8_0 ||
-           type == QR_TYPE_Q3_K || type == QR_TYPE_IQ4_NL || type == QR_TYPE_IQ4_XS;
+    return type != QR_TYPE_Q2_K && type != QR_TYPE_Q4_K && type != QR_TYPE_Q5_K;
 }
 
-/* Where the integer sum starts. */
+/* Where the integer sum starts.  tabled: it counts in a->unit. */
 INLINE __m512i start_of(enum qr_type type, bool tabled, const struct qr_act_row *a)
 {
     __m512i unit = _mm512_castps_si512(_mm512_set1_ps(a->unit));
     if (!tabled) return offset_of(type, a);
+    /* one number in memory: `unit` takes no register from here to the end of the dots */
+    if (type == QR_TYPE_Q4_0 || type == QR_TYPE_Q4_1) return _mm512_set1_epi32(a->unit_8);
     return has_offset(type) ? _mm512_add_epi32(unit, offset_of(type, a)) : unit;
 }
 

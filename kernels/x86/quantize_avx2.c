@@ -81,33 +81,61 @@ INLINE void half_sums_of(const __m256i eights[LANES], __m128i sums[2])
     sums[1] = _mm256_extracti128_si256(both, 1);
 }
 
-INLINE __m128 minus_times(__m128i sums, int shift)
+/* sums * -2^shift */
+INLINE __m128i minus_times(__m128i sums, int shift)
 {
-    return _mm_castsi128_ps(
-        _mm_sub_epi32(_mm_setzero_si128(), _mm_sll_epi32(sums, _mm_cvtsi32_si128(shift))));
+    return _mm_sub_epi32(_mm_setzero_si128(), _mm_sll_epi32(sums, _mm_cvtsi32_si128(shift)));
+}
+
+/* Where up to four blocks go. */
+struct places {
+    uint8_t *to;
+    size_t stride, next; /* from block to block; to the next four */
+    ptrdiff_t s[2];      /* from a block to its pair_s: of the first and third, of the others */
+};
+
+/* Rounded to bf16: finite, so that a carry out of the fraction is right. */
+INLINE void store_pair_s(const struct places *p, uint32_t blocks_n, __m128 s)
+{
+    __m128i bits = _mm_castps_si128(s);
+    __m128i last = _mm_and_si128(_mm_srli_epi32(bits, 16), _mm_set1_epi32(1));
+    __m128i rounded = _mm_add_epi32(_mm_add_epi32(bits, _mm_set1_epi32(0x7fff)), last);
+    __m128i upper = _mm_srli_epi32(rounded, 16);
+    uint64_t four = (uint64_t)_mm_cvtsi128_si64(_mm_packus_epi32(upper, upper));
+    UNROLL
+    for (uint32_t b = 0; b < LANES && b < blocks_n; b++, four >>= 16) {
+        uint16_t one = (uint16_t)four;
+        memcpy(p->to + b * p->stride + p->s[b % 2], &one, sizeof one);
+    }
 }
 
 /* What stands beside the quants: computed lane by lane, stored block by block. */
-INLINE void store_numbers(uint8_t *to, size_t stride, uint32_t blocks_n, const struct scales *s,
+INLINE void store_numbers(const struct places *p, uint32_t blocks_n, const struct scales *s,
                           const __m128i sums[2])
 {
     __m128i total = _mm_add_epi32(sums[0], sums[1]);
-    __m128 first[LANES] = {s->d, s->unit, _mm_mul_ps(_mm_cvtepi32_ps(total), s->d),
-                           minus_times(total, 3)};
-    __m128 second[LANES] = {minus_times(sums[0], 5), minus_times(sums[1], 5),
-                            _mm_mul_ps(_mm_cvtepi32_ps(sums[0]), s->d),
-                            _mm_mul_ps(_mm_cvtepi32_ps(sums[1]), s->d)};
+    __m128 all_s = _mm_mul_ps(_mm_cvtepi32_ps(total), s->d);
+    __m128i start_8 = minus_times(total, 3);
+    __m128i unit_8 = _mm_add_epi32(_mm_castps_si128(s->unit), start_8);
+    __m128 first[LANES] = {s->d, s->unit, all_s, _mm_castsi128_ps(start_8)};
+    __m128 second[LANES] = {_mm_castsi128_ps(minus_times(sums[0], 5)),
+                            _mm_castsi128_ps(minus_times(sums[1], 5)), _mm_castsi128_ps(unit_8),
+                            _mm_setzero_ps()};
     _MM_TRANSPOSE4_PS(first[0], first[1], first[2], first[3]);
     _MM_TRANSPOSE4_PS(second[0], second[1], second[2], second[3]);
     UNROLL
     for (uint32_t b = 0; b < LANES && b < blocks_n; b++) {
-        struct qr_act_row *a = (struct qr_act_row *)(to + b * stride);
+        struct qr_act_row *a = (struct qr_act_row *)(p->to + b * p->stride);
         _mm_store_ps(&a->d, first[b]);
-        _mm_store_ps((float *)(void *)a->start_32, second[b]);
+        /* not pair_s, which is partly another block's */
+        a->unit_8 = _mm_extract_ps(second[b], 2);
+        _mm_storel_pi((__m64 *)(void *)a->start_32, second[b]);
     }
+    store_pair_s(p, blocks_n, all_s);
 }
 
-/* What follows takes blocks_n (1 to 4) blocks of a row or of a column, as the strides say. */
+/* What follows takes blocks_n (1 to 4) blocks of a row or of a column, as strides and places say.
+ */
 
 INLINE struct scales scale_blocks(const float *x, size_t x_stride, uint32_t blocks_n)
 {
@@ -120,7 +148,7 @@ INLINE struct scales scale_blocks(const float *x, size_t x_stride, uint32_t bloc
 }
 
 /* eights: the quants' sums by eights. */
-INLINE void quantize_blocks(uint8_t *to, size_t to_stride, const float *x, size_t x_stride,
+INLINE void quantize_blocks(const struct places *p, const float *x, size_t x_stride,
                             uint32_t blocks_n, const struct scales *s, __m256i eights[LANES])
 {
     const __m128 lanes[LANES] = {s->inverse, _mm_shuffle_ps(s->inverse, s->inverse, 0x55),
@@ -134,41 +162,71 @@ INLINE void quantize_blocks(uint8_t *to, size_t to_stride, const float *x, size_
         if (b >= blocks_n) continue;
         __m256i q = quants_of(x + b * x_stride, _mm256_broadcastss_ps(lanes[b]));
         if (!(usable >> b & 1)) q = _mm256_setzero_si256(); /* infinity times 0 is not 0 */
-        _mm256_store_si256((__m256i *)(to + b * to_stride), q);
+        _mm256_store_si256((__m256i *)(p->to + b * p->stride), q);
         /* as unsigned, which one instruction sums by eights */
         eights[b] = _mm256_sad_epu8(_mm256_xor_si256(q, _mm256_set1_epi8((char)0x80)),
                                     _mm256_setzero_si256());
     }
 }
 
-INLINE void number_blocks(uint8_t *to, size_t to_stride, uint32_t blocks_n, const struct scales *s,
+INLINE void number_blocks(const struct places *p, uint32_t blocks_n, const struct scales *s,
                           const __m256i eights[LANES])
 {
     __m128i sums[2];
 
     half_sums_of(eights, sums);
-    store_numbers(to, to_stride, blocks_n, s, sums);
+    store_numbers(p, blocks_n, s, sums);
 }
 
-/* Fours of blocks, each to_next and x_next behind the one before it: first all scales, then all
+/* Fours of blocks, each p.next and x_next behind the one before it: first all scales, then all
  * quants, then all numbers.  From a block's values to these each step waits for the one before, and
  * the processor sees no further ahead than two or three whole fours. */
-INLINE void quantize_fours(uint8_t *to, size_t to_next, size_t to_stride, const float *x,
-                           size_t x_next, size_t x_stride, uint32_t fours_n)
+INLINE void quantize_fours(struct places p, const float *x, size_t x_next, size_t x_stride,
+                           uint32_t fours_n)
 {
     struct scales s[FOURS_MAX];
     __m256i eights[FOURS_MAX][LANES];
 
-    for (uint32_t n; fours_n > 0; fours_n -= n, to += n * to_next, x += n * x_next) {
+    for (uint32_t n; fours_n > 0; fours_n -= n, p.to += n * p.next, x += n * x_next) {
+        struct places at = p;
         n = fours_n < FOURS_MAX ? fours_n : FOURS_MAX;
         for (uint32_t i = 0; i < n; i++)
             s[i] = scale_blocks(x + i * x_next, x_stride, LANES);
-        for (uint32_t i = 0; i < n; i++)
-            quantize_blocks(to + i * to_next, to_stride, x + i * x_next, x_stride, LANES, &s[i],
-                            eights[i]);
-        for (uint32_t i = 0; i < n; i++)
-            number_blocks(to + i * to_next, to_stride, LANES, &s[i], eights[i]);
+        for (uint32_t i = 0; i < n; i++, at.to += p.next)
+            quantize_blocks(&at, x + i * x_next, x_stride, LANES, &s[i], eights[i]);
+        at = p;
+        for (uint32_t i = 0; i < n; i++, at.to += p.next)
+            number_blocks(&at, LANES, &s[i], eights[i]);
     }
+}
+
+/* From a block to where its s in bf16 stands. */
+INLINE ptrdiff_t to_s(uint32_t block)
+{
+    const ptrdiff_t s = offsetof(struct qr_act_row, pair_s);
+    return block % 2 ? s + 2 - (ptrdiff_t)QR_ACT_BLOCK_BYTES : s;
+}
+
+/* Blocks of one row from `block` on. */
+INLINE struct places places_in_row(const struct qr_acts *acts, uint32_t row, uint32_t block)
+{
+    return (struct places){
+        .to = (uint8_t *)qr_act_row(acts, row, block),
+        .stride = QR_ACT_BLOCK_BYTES,
+        .next = LANES * QR_ACT_BLOCK_BYTES,
+        .s = {to_s(block), to_s(block + 1)},
+    };
+}
+
+/* One block of each of a tile's rows from `row` on. */
+INLINE struct places places_in_column(const struct qr_acts *acts, uint32_t row, uint32_t block)
+{
+    return (struct places){
+        .to = (uint8_t *)qr_act_row(acts, row, block),
+        .stride = sizeof(struct qr_act_row),
+        .next = LANES * sizeof(struct qr_act_row),
+        .s = {to_s(block), to_s(block)},
+    };
 }
 
 /* One block of each row, by fours where they are of one tile. */
@@ -176,19 +234,17 @@ INLINE void quantize_column(struct qr_acts *acts, uint32_t row, uint32_t row_end
                             const float *x, size_t x_stride)
 {
     while (row < row_end) {
-        uint8_t *to = (uint8_t *)qr_act_row(acts, row, block);
         uint32_t n = QR_TILE_ROWS - row % QR_TILE_ROWS;
         if (n > row_end - row) n = row_end - row;
         uint32_t fours_n = n / LANES;
-        quantize_fours(to, LANES * sizeof(struct qr_act_row), sizeof(struct qr_act_row), x,
-                       LANES * x_stride, x_stride, fours_n);
+        quantize_fours(places_in_column(acts, row, block), x, LANES * x_stride, x_stride, fours_n);
         /* by itself: as a four of one, through the arrays, it would take a third longer */
         for (uint32_t i = fours_n * LANES; i < n; i++) {
+            const struct places p = places_in_column(acts, row + i, block);
             const struct scales s = scale_blocks(x + i * x_stride, 0, 1);
             __m256i eights[LANES];
-            quantize_blocks(to + i * sizeof(struct qr_act_row), 0, x + i * x_stride, 0, 1, &s,
-                            eights);
-            number_blocks(to + i * sizeof(struct qr_act_row), 0, 1, &s, eights);
+            quantize_blocks(&p, x + i * x_stride, 0, 1, &s, eights);
+            number_blocks(&p, 1, &s, eights);
         }
         row += n;
         x += n * x_stride;
@@ -202,11 +258,14 @@ QR_QUANTIZE_FN(qr_quantize_avx2)
 
     assert(k0 % QR_ACT_BLOCK == 0 && n % QR_ACT_BLOCK == 0 && k0 + n <= acts->k);
     for (uint32_t row = row_begin; row < row_end; row++)
-        quantize_fours((uint8_t *)qr_act_row(acts, row, k0 / QR_ACT_BLOCK),
-                       LANES * QR_ACT_BLOCK_BYTES, QR_ACT_BLOCK_BYTES,
+        quantize_fours(places_in_row(acts, row, k0 / QR_ACT_BLOCK),
                        x + (row - row_begin) * x_stride, LANES * QR_ACT_BLOCK, QR_ACT_BLOCK,
                        whole / LANES);
     for (uint32_t block = whole; block < n / QR_ACT_BLOCK; block++)
         quantize_column(acts, row_begin, row_end, k0 / QR_ACT_BLOCK + block,
                         x + block * QR_ACT_BLOCK, x_stride);
+    if (qr_act_ends_odd(acts) && k0 + n == acts->k) {
+        for (uint32_t row = row_begin; row < row_end; row++)
+            *qr_act_pair_s(acts, row, acts->k / QR_ACT_BLOCK) = 0;
+    }
 }

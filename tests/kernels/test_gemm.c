@@ -12,12 +12,13 @@
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_layout.h"
+#include "rests.h"
 #include "type_blocks.h"
 
 #define types   type_blocks_all
 #define TYPES_N TYPE_BLOCKS_N
 
-static const char *const levels[] = {"scalar", "avx2", "avx512vnni"};
+static const char *const levels[] = {"scalar", "avx2", "avx512vnni", "avx512bf16"};
 #define LEVELS_N (sizeof levels / sizeof levels[0])
 
 /* ---- a made-up matrix and rows -------------------------------------------------------------- */
@@ -102,7 +103,8 @@ static void product(const struct problem *p, const struct qr_gemm_kernels *k, fl
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
-/* Goal: the packed product is the product of the file's weights and the quantised activations.
+/* Goal: the packed product is the product of the file's weights and the quantised activations, with
+ * minima and the sums that they meet rounded as is said (rests.h).
  * Method: both dequantised and multiplied in double; every type, level, an even and an odd number
  * of blocks. */
 static void product_is_the_dequantized_product(void **state)
@@ -113,6 +115,7 @@ static void product_is_the_dequantized_product(void **state)
         struct problem p;
         problem_init(&p, types[i / 2], unit * (i % 2 ? 3 : 2));
         float *w = malloc(N * p.m.k * sizeof *w), out[ROWS_N * N];
+        double *x = malloc(p.m.k * sizeof *x);
         for (uint32_t c = 0; c < N; c++) {
             qr_dequantize(p.m.type, p.file + c * file_row_bytes(&p.m), w + c * p.m.k, p.m.k);
         }
@@ -122,11 +125,15 @@ static void product_is_the_dequantized_product(void **state)
             quantize_all(&p, &k);
             product(&p, &k, out);
             for (uint32_t r = 0; r < ROWS_N; r++) {
+                for (uint32_t j = 0; j < p.m.k; j++) {
+                    const struct qr_act_row *a = qr_act_row(&p.acts, r, j / 32);
+                    x[j] = (double)a->d * a->q[j % 32];
+                }
                 for (uint32_t c = 0; c < N; c++) {
-                    double want = 0, size = 0;
+                    const uint8_t *row = p.file + c * file_row_bytes(&p.m);
+                    double want = rests_change(p.m.type, row, x, p.m.k), size = 0;
                     for (uint32_t j = 0; j < p.m.k; j++) {
-                        const struct qr_act_row *a = qr_act_row(&p.acts, r, j / 32);
-                        double term = (double)w[c * p.m.k + j] * (double)a->d * a->q[j % 32];
+                        double term = (double)w[c * p.m.k + j] * x[j];
                         want += term;
                         size += fabs(term);
                     }
@@ -135,6 +142,7 @@ static void product_is_the_dequantized_product(void **state)
             }
         }
         free(w);
+        free(x);
         problem_deinit(&p);
     }
 }

@@ -117,38 +117,42 @@ static void units_count_exactly(void **state)
 }
 
 /* Goal: a quantised value is within half a step of the value, the greatest uses at least four
- * fifths of the range, and the sums are the sums. Method: random rows, every level; each field
- * recomputed. */
+ * fifths of the range, and the sums are the sums. Method: random rows, every level, over dirty
+ * memory; each field recomputed. */
 static void fields_say_what_they_are(void **state)
 {
     struct fixture *f = *state;
     for (size_t l = 0; l < 3; l++) {
         qr_quantize_fn *quantize = kernel_of(levels[l]);
         if (!quantize) continue;
+        memset(f->acts.data, 0x55, f->bytes);
         for (uint32_t row = 0; row < ROWS_N; row++) {
             float x[K];
             random_row(x, K, row + 1);
             quantize(&f->acts, row, row + 1, 0, x, 0, K);
             for (uint32_t b = 0; b < K / 32; b++) {
                 const struct qr_act_row *a = qr_act_row(&f->acts, row, b);
+                const float d = a->d;
                 int32_t sums[2] = {0, 0}, most = 0;
                 float amax = 0;
                 for (uint32_t i = 0; i < 32; i++) {
-                    float error = fabsf(x[b * 32 + i] - a->d * (float)a->q[i]);
-                    assert_true(error <= a->d * 0.5001f);
+                    float error = fabsf(x[b * 32 + i] - d * (float)a->q[i]);
+                    assert_true(error <= d * 0.5001f);
                     sums[i / 16] += a->q[i];
                     if (abs(a->q[i]) > most) most = abs(a->q[i]);
                     amax = fmaxf(amax, fabsf(x[b * 32 + i]));
                 }
                 assert_true(most >= 101 && most <= 127);
                 assert_true(a->d == qr_act_scale(amax).d && a->unit == qr_act_scale(amax).unit);
-                assert_true(a->s == a->d * (float)(sums[0] + sums[1]));
+                assert_true(a->s == d * (float)(sums[0] + sums[1]));
+                assert_int_equal(*qr_act_pair_s(&f->acts, row, b), qr_f32_to_bf16(a->s));
                 assert_int_equal(a->start_8, -8 * (sums[0] + sums[1]));
+                assert_int_equal(a->unit_8, (int32_t)bits_of(a->unit) + a->start_8);
                 assert_int_equal(a->start_32[0], -32 * sums[0]);
                 assert_int_equal(a->start_32[1], -32 * sums[1]);
-                assert_true(a->half_s[0] == a->d * (float)sums[0]);
-                assert_true(a->half_s[1] == a->d * (float)sums[1]);
+                assert_true(qr_act_first_s(a) == d * (float)sums[0]);
             }
+            assert_int_equal(*qr_act_pair_s(&f->acts, row, K / 32), 0); /* nothing, but read */
         }
     }
 }
@@ -168,6 +172,16 @@ static void halves_round_to_even(void **state)
     }
 }
 
+/* All of a row's block that is its own alone. */
+#define OWN_BYTES offsetof(struct qr_act_row, pair_s)
+
+static void expect_same_block(const struct qr_acts *acts, uint32_t row, uint32_t block,
+                              const struct qr_act_row *want, uint16_t want_s)
+{
+    assert_memory_equal(qr_act_row(acts, row, block), want, OWN_BYTES);
+    assert_int_equal(*qr_act_pair_s(acts, row, block), want_s);
+}
+
 /* Goal: a block that is zero, too small or too great to be served or not finite is all zero, and
  * those beside it are as ever.
  * Method: each kind in each of a row's places, over dirty memory; the row without it. */
@@ -179,6 +193,7 @@ static void blocks_outside_are_zero(void **state)
     struct qr_act_row zero;
     memset(&zero, 0, sizeof zero);
     zero.unit = 0x1.8p23f;
+    zero.unit_8 = (int32_t)QR_ACT_UNIT_ONE;
     for (size_t l = 0; l < 3; l++) {
         qr_quantize_fn *quantize = kernel_of(levels[l]);
         if (!quantize) continue;
@@ -191,9 +206,13 @@ static void blocks_outside_are_zero(void **state)
             for (uint32_t j = 0; j < 32; j++)
                 x[place * 32 + j] = kinds[i / (K / 32)];
             quantize(&f->acts, 3, 4, 0, x, 0, K);
-            for (uint32_t b = 0; b < K / 32; b++)
-                assert_memory_equal(qr_act_row(&f->acts, 3, b),
-                                    b == place ? &zero : qr_act_row(&f->acts, 2, b), sizeof zero);
+            for (uint32_t b = 0; b < K / 32; b++) {
+                if (b == place)
+                    expect_same_block(&f->acts, 3, b, &zero, 0);
+                else
+                    expect_same_block(&f->acts, 3, b, qr_act_row(&f->acts, 2, b),
+                                      *qr_act_pair_s(&f->acts, 2, b));
+            }
         }
     }
 }
@@ -262,6 +281,7 @@ static void not_finite_harms_its_own_block_only(void **state)
     for (size_t l = 0; l < 3; l++) {
         qr_quantize_fn *quantize = kernel_of(levels[l]);
         struct qr_act_row before[3];
+        uint16_t s[3];
         float x[K];
         if (!quantize) continue;
         random_row(x, K, 5);
@@ -270,12 +290,15 @@ static void not_finite_harms_its_own_block_only(void **state)
         before[0] = *qr_act_row(&f->acts, 0, 1);
         before[1] = *qr_act_row(&f->acts, 1, 0);
         before[2] = *qr_act_row(&f->acts, 2, 1);
+        s[0] = *qr_act_pair_s(&f->acts, 0, 1);
+        s[1] = *qr_act_pair_s(&f->acts, 1, 0);
+        s[2] = *qr_act_pair_s(&f->acts, 2, 1);
         x[32] = NAN;
         x[40] = -INFINITY;
         quantize(&f->acts, 1, 2, 0, x, 0, K);
-        assert_memory_equal(qr_act_row(&f->acts, 0, 1), &before[0], sizeof before[0]);
-        assert_memory_equal(qr_act_row(&f->acts, 1, 0), &before[1], sizeof before[0]);
-        assert_memory_equal(qr_act_row(&f->acts, 2, 1), &before[2], sizeof before[0]);
+        expect_same_block(&f->acts, 0, 1, &before[0], s[0]);
+        expect_same_block(&f->acts, 1, 0, &before[1], s[1]);
+        expect_same_block(&f->acts, 2, 1, &before[2], s[2]);
     }
 }
 

@@ -3,12 +3,14 @@
  * of the types: one token after the other, every weight dequantised as it is used.
  *
  * Where a matrix is quantised the activations that it meets are rounded to 8 bits in blocks of 32,
- * as kernels/gemm.h says, so that the two may be held close together. */
+ * and its minima to bf16 (rests.h), as kernels/gemm.h says, so that the two may be held close
+ * together. */
 #ifndef QR_TESTS_MODEL_REFERENCE_H
 #define QR_TESTS_MODEL_REFERENCE_H
 
 #include <math.h>
 
+#include "rests.h"
 #include "tiny.h"
 
 struct reference {
@@ -75,6 +77,7 @@ static inline void reference_multiply(const struct qr_gguf_tensor *m, const doub
         reference_row(m, i, row);
         for (uint32_t j = 0; j < k; j++)
             sum += in[j] * (double)row[j];
+        sum += rests_change(m->type, m->data + i * (m->data_n / (size_t)m->dims[1]), in, k);
         out[i] = add ? out[i] + sum : sum;
     }
     free(in);
