@@ -115,7 +115,8 @@ struct qr_act_row {
     float s;             /* d * (the sum of q), exact: meets K-quants' minima */
     int32_t start_8;     /* -8 * (the sum of q): where a sum over unsigned weights starts, so that
                             their offset is gone at its end; doubled for 16, times 16 for 128 */
-    int32_t start_32[2]; /* -32 * the sums of q[0..16) and q[16..32) */
+    int32_t start_32[2]; /* -32 * the sums of q[0..16) and q[16..32); d times the former, which is
+                            exact, meets what Q2_K's first minimum is more than its second */
     int32_t unit_8;      /* the bits of `unit`, and start_8: where a sum starts that counts in it */
     uint16_t pair_s[2];  /* of an even block: s of this one and of the next (0, where k ends before
                             it), in bf16: meet two blocks' rests; of an odd one nothing */
@@ -168,12 +169,6 @@ static inline struct qr_act_row *qr_act_row(const struct qr_acts *acts, uint32_t
     return (struct qr_act_row *)(acts->data + row / QR_TILE_ROWS * acts->tile_bytes +
                                  (size_t)block * QR_ACT_BLOCK_BYTES +
                                  (size_t)(row % QR_TILE_ROWS) * sizeof(struct qr_act_row));
-}
-
-/* d * (the sum of the first 16 q), exact: with s it meets Q2_K's minima. */
-static inline float qr_act_first_s(const struct qr_act_row *a)
-{
-    return (float)a->start_32[0] * a->d * -0x1p-5f;
 }
 
 /* Where a block's s in bf16 stands. */

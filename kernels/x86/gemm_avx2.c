@@ -305,7 +305,8 @@ INLINE struct scales load_scales(enum qr_type type, const uint8_t *group, uint32
             __m256i both = load_u8(bytes + QR_Q2_K_BOTH(b) + 16 * half);
             s.m[half] = f16_times(f16 + QR_Q2_K_DMIN, _mm256_srli_epi32(both, 4));
         }
-        s.m[0] = _mm256_sub_ps(s.m[0], s.m[1]); /* what the first half has more of it */
+        /* what the first half has more of it, for -32 times that half's sum */
+        s.m[0] = _mm256_mul_ps(_mm256_sub_ps(s.m[0], s.m[1]), _mm256_set1_ps(0x1p-5f));
         break;
     case QR_TYPE_Q3_K: s.d = load_f16(f16 + QR_Q3_K_D); break;
     case QR_TYPE_Q4_K:
@@ -400,7 +401,9 @@ INLINE void add_rows(float (*acc)[QR_PANEL_N], enum qr_type type, uint32_t rows_
         if (takes_minimum(type)) to = _mm256_fnmadd_ps(scales.m[0], _mm256_set1_ps(a[r].s), to);
         if (type == QR_TYPE_Q2_K) {
             to = _mm256_fnmadd_ps(scales.m[1], _mm256_set1_ps(a[r].s), to);
-            to = _mm256_fnmadd_ps(scales.m[0], _mm256_set1_ps(qr_act_first_s(a + r)), to);
+            __m256 start = _mm256_cvtepi32_ps(_mm256_set1_epi32(a[r].start_32[0]));
+            start = _mm256_mul_ps(start, _mm256_set1_ps(a[r].d));
+            to = _mm256_fmadd_ps(scales.m[0], start, to);
         }
         _mm256_store_ps(acc[r] + HALF_N * h, to);
     }

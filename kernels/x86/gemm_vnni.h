@@ -50,15 +50,17 @@ INLINE __m512 add_scaled(const struct block *w, const struct products *p, uint32
                            acc);
 }
 
-/* Q2_K's minima.  A product with -32 times the first half's sum is a sum that counts in a->unit. */
+/* Q2_K's minima. */
 INLINE __m512 take_two_minima(const struct block *w, const struct products *p,
                               const struct qr_act_row *a, __m512 acc)
 {
+    const __m512i start = _mm512_set1_epi32(a->start_32[0]);
     acc = _mm512_fnmadd_ps(w->m[1], _mm512_set1_ps(a->s), acc);
-    if (!p) return _mm512_fnmadd_ps(w->m[0], _mm512_set1_ps(qr_act_first_s(a)), acc);
-    __m512i start = _mm512_add_epi32(_mm512_castps_si512(_mm512_set1_ps(a->unit)),
-                                     _mm512_set1_epi32(a->start_32[0]));
-    return _mm512_fmadd_ps(of_quarter(p->m, a), less_unit(start, a), acc);
+    if (p) /* as a sum that counts in a->unit */
+        return _mm512_fmadd_ps(of_quarter(p->m, a),
+                               less_unit(_mm512_add_epi32(start, bits_of_unit(a)), a), acc);
+    return _mm512_fmadd_ps(w->m[0], _mm512_mul_ps(_mm512_cvtepi32_ps(start), _mm512_set1_ps(a->d)),
+                           acc);
 }
 
 INLINE __m512 add_sum(enum qr_type type, const struct block *w, const struct qr_act_row *a,
@@ -204,8 +206,7 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
             load_block(&w, type, rows_n, group, b);
             if (tabled) multiply_scales(products.d[0], w.d[0]);
             if (tabled && two_scales) multiply_scales(products.d[1], w.d[1]);
-            if (tabled && type == QR_TYPE_Q2_K)
-                multiply_scales(products.m, _mm512_mul_ps(w.m[0], _mm512_set1_ps(0x1p-5f)));
+            if (tabled && type == QR_TYPE_Q2_K) multiply_scales(products.m, w.m[0]);
             UNROLL
             for (uint32_t r = 0; r < QR_TILE_ROWS && r < rows_n; r += step) {
                 uint32_t some = rows_n - r < step ? rows_n - r : step;

@@ -21,13 +21,13 @@ struct block {
     __m512i w[8];     /* byte 4 c + j of w[t]: column c's k = 4 t + j, unsigned */
     __m512i scale[2]; /* the halves' integer scales, where they are not in w */
     __m512 d[2];      /* of all k, or of each half */
-    __m512 m[2];      /* K-quants' minima: m[0]; of Q2_K m[1], and m[0] more in the first half */
+    __m512 m[2];      /* K-quants' minima: m[0]; Q2_K's: m[1] for all k, m[0] as load_q2_k has it */
 };
 
 /* The block's scales times any activation's, its power of two apart. */
 struct products {
     float d[2][QR_ACT_SCALES][QR_PANEL_N] __attribute__((aligned(64)));
-    float m[QR_ACT_SCALES][QR_PANEL_N] __attribute__((aligned(64))); /* of Q2_K: m[0] / 32 */
+    float m[QR_ACT_SCALES][QR_PANEL_N] __attribute__((aligned(64))); /* of Q2_K: m[0] */
 };
 
 /* With so many rows and fewer, scaling half sums is cheaper than unpacking weights with scales. */
@@ -178,7 +178,8 @@ INLINE void load_q2_k(struct block *out, const uint8_t *group, uint32_t b, bool 
                                multiples_of(four_times(out->scale[half])));
         out->m[half] = f16_times(group + QR_Q2_K_DMIN, _mm512_srli_epi32(both, 4));
     }
-    out->m[0] = _mm512_sub_ps(out->m[0], out->m[1]); /* what the first half has more of it */
+    /* what the first half has more of it, for -32 times that half's sum */
+    out->m[0] = _mm512_mul_ps(_mm512_sub_ps(out->m[0], out->m[1]), _mm512_set1_ps(0x1p-5f));
     out->d[0] = load_f16(group + QR_Q2_K_D);
 }
 
@@ -318,6 +319,11 @@ INLINE void multiply_scales(float out[QR_ACT_SCALES][QR_PANEL_N], __m512 d)
     _mm512_store_ps(out[3], _mm512_mul_ps(d, _mm512_set1_ps(1.75f)));
 }
 
+INLINE __m512i bits_of_unit(const struct qr_act_row *a)
+{
+    return _mm512_castps_si512(_mm512_set1_ps(a->unit));
+}
+
 /* What takes the weights' unsigned offset off a sum. */
 INLINE __m512i offset_of(enum qr_type type, const struct qr_act_row *a)
 {
@@ -344,11 +350,11 @@ INLINE bool has_offset(enum qr_type type)
 /* Where the integer sum starts.  tabled: it counts in a->unit. */
 INLINE __m512i start_of(enum qr_type type, bool tabled, const struct qr_act_row *a)
 {
-    __m512i unit = _mm512_castps_si512(_mm512_set1_ps(a->unit));
     if (!tabled) return offset_of(type, a);
     /* one number in memory: `unit` takes no register from here to the end of the dots */
     if (type == QR_TYPE_Q4_0 || type == QR_TYPE_Q4_1) return _mm512_set1_epi32(a->unit_8);
-    return has_offset(type) ? _mm512_add_epi32(unit, offset_of(type, a)) : unit;
+    return has_offset(type) ? _mm512_add_epi32(bits_of_unit(a), offset_of(type, a))
+                            : bits_of_unit(a);
 }
 
 /* The same for a half's sum. */
@@ -358,7 +364,7 @@ INLINE __m512i half_start_of(enum qr_type type, bool tabled, const struct qr_act
     __m512i start = _mm512_set1_epi32(a->start_32[half]);
     if (type == QR_TYPE_Q2_K) return _mm512_setzero_si512();
     if (type == QR_TYPE_Q3_K) return _mm512_srai_epi32(start, 3);
-    return tabled ? _mm512_add_epi32(start, _mm512_castps_si512(_mm512_set1_ps(a->unit))) : start;
+    return tabled ? _mm512_add_epi32(start, bits_of_unit(a)) : start;
 }
 
 #endif
