@@ -309,7 +309,7 @@ static void add_block(float acc[QR_PANEL_N], const struct block *w, const struct
         if (w->m_n == 1) acc[c] = fmaf(w->m[0][c], a->s, acc[c]);
         if (w->m_n == 2) {
             acc[c] = fmaf(w->m[1][c], a->s, acc[c]);
-            /* both exact: 16 and 14 bits */
+            /* both exact: 15 and 14 bits */
             acc[c] = fmaf(w->m[0][c] - w->m[1][c], a->d * (float)a->start_32[0] * -0x1p-5f, acc[c]);
         }
     }

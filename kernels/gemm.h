@@ -13,9 +13,9 @@
  *
  * Order: an output is one chain over k, acc = fma(dw * da, (float)isum, acc), block after block (in
  * Q6_K each block's first 16 k, then the others), whatever the number of rows or threads.  Integer
- * sums are exact.  In Q4_1 and Q5_1 the minima of two blocks come before both, rounded to bf16
- * (gemm_layout.h).  So every variant equals scalar bit for bit, and a row's bits do not depend on
- * its neighbours.
+ * sums are exact.  In Q4_1 and Q5_1 the minima of two blocks come before both, these and the sums
+ * that they meet rounded to bf16 (gemm_layout.h).  So every variant equals scalar bit for bit, and
+ * a row's bits do not depend on its neighbours.
  *
  * Thread: any; panels and rows can be spread at will.   Memory: the caller's, 64-byte aligned. */
 #ifndef QR_KERNELS_GEMM_H

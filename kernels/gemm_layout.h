@@ -34,9 +34,11 @@
  * A group that k ends in the middle of is as long as any; what lies past k is zero.
  *
  * rest[column][block] is what the file's minimum is beyond the offset, m + 8 d or m + 16 d, rounded
- * to bf16, so that one dot of two bf16 brings in the minima of two blocks.  In a block with weights
- * of both signs it is a few steps d at most, and what rounding takes of it, 2^-9, is little beside
- * the half step that a quant is off.  K-quants keep their minima: rounded, they would lose more.
+ * to bf16, as is the sum of activations that it meets (pair_s): so one dot of two bf16 brings in
+ * the minima of two blocks.  In a block of weights about zero a rest is a step or two, in one of
+ * both signs at most 8 (16) of them, and what rounding takes, 2^-9 of it, is little beside the half
+ * step that a quant is off; a block of one sign is as exact as weights of bf16.  K-quants keep
+ * their minima (README).
  *
  * Activations: block b of row r in tile t is a struct qr_act_row at
  * data + t * tile_bytes + b * QR_ACT_BLOCK_BYTES + r * 64.  The stride of a block has one line more

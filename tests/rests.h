@@ -13,16 +13,12 @@ static inline float rests_f16(const uint8_t *p)
     return qr_f16_to_f32((uint16_t)(p[0] | p[1] << 8));
 }
 
-/* A block's minimum beyond its offset; 0: the type keeps it, or has none. */
+/* A block's minimum beyond its offset; of Q4_1 or Q5_1. */
 static inline float rests_of(enum qr_type type, const uint8_t *block)
 {
     const float d = rests_f16(block), m = rests_f16(block + 2);
 
-    switch (type) {
-    case QR_TYPE_Q4_1: return m + 8 * d;
-    case QR_TYPE_Q5_1: return m + 16 * d;
-    default: return 0;
-    }
+    return m + (type == QR_TYPE_Q4_1 ? 8 : 16) * d;
 }
 
 static inline double rests_bf16(double x)

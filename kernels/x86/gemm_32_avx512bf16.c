@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Of the types whose blocks are 32 values those that have rests. */
+#define BF16_DOTS 1
 #include "kernels/x86/gemm_vnni.h"
 
 GEMM(q4_1, QR_TYPE_Q4_1)
@@ -13,10 +14,11 @@ static float one_and_dot(uint32_t pair, uint32_t with)
     return _mm512_cvtss_f32(acc);
 }
 
-/* 1 + 2^-24 + 2^-24 is 1 only if each sum is rounded; 1 - 1 + 2^-30 is not 0 only if the second
- * product comes first. */
+/* 1 + 2^-24 + 2^-24 is 1 only if each sum is rounded, 1 + 3 * 2^-24 is 1 + 2^-22 only if to nearest
+ * even; 1 - 1 + 2^-30 is not 0 only if the second product comes first. */
 bool qr_gemm_dots_are_two_fmas_avx512bf16(void)
 {
     return one_and_dot(0x39803980, 0x39803980) == 1.0f &&
+           one_and_dot(0x00003a40, 0x00003980) == 1.0f + 0x1p-22f &&
            one_and_dot(0xbf803080, 0x3f803f80) == 0x1p-30f;
 }

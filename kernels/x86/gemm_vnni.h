@@ -3,8 +3,8 @@
  *
  * A block of 32 k is unpacked once into eight vectors of unsigned bytes (gemm_vnni_blocks.h), which
  * all rows of the tile meet.  The types' functions are made in files by families, GEMM for each,
- * so that a compiler works on two at a time.  In a file compiled for bf16 dots two rests are one
- * instruction, and the functions have that level's name.
+ * so that a compiler works on two at a time.  In a file that says BF16_DOTS the rests of two blocks
+ * are one instruction, and the functions have that level's name.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_GEMM_VNNI_H
@@ -74,7 +74,7 @@ INLINE __m512 add_sum(enum qr_type type, const struct block *w, const struct qr_
 /* acc + 16 columns' rests of two blocks times a row's sums of them. */
 INLINE __m512 add_rests_of(__m512 acc, __m512i rests, const struct qr_act_row *a)
 {
-#ifdef __AVX512BF16__
+#ifdef BF16_DOTS
     /* in one instruction, as in add_dots */
     __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(rests), "m"(a->pair_s));
     return acc;
@@ -223,7 +223,7 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
     store_rows(acc, rows_n, tile);
 }
 
-#ifdef __AVX512BF16__
+#ifdef BF16_DOTS
 #define OF_LEVEL(name) qr_gemm_##name##_avx512bf16
 #else
 #define OF_LEVEL(name) qr_gemm_##name##_avx512vnni

@@ -344,7 +344,13 @@ INLINE __m512i offset_of(enum qr_type type, const struct qr_act_row *a)
 
 INLINE bool has_offset(enum qr_type type)
 {
-    return type != QR_TYPE_Q2_K && type != QR_TYPE_Q4_K && type != QR_TYPE_Q5_K;
+    switch (type) {
+    case QR_TYPE_Q2_K:
+    case QR_TYPE_Q4_K:
+    case QR_TYPE_Q5_K:
+    case QR_TYPE_Q6_K: return false; /* the last: each half has one (half_start_of) */
+    default: return true;
+    }
 }
 
 /* Where the integer sum starts.  tabled: it counts in a->unit. */

@@ -167,6 +167,22 @@ static void every_level_equals_scalar(void **state)
     }
 }
 
+/* Goal: where bf16 dots are what scalar repeats, they serve the types that have rests, and no
+ * other. Method: the tables of both levels. */
+static void bf16_dots_serve_rests(void **state)
+{
+    struct qr_gemm_kernels vnni, bf16;
+    (void)state;
+    if (!take_level("avx512vnni", &vnni) || !take_level("avx512bf16", &bf16)) {
+        print_message("  not on this machine\n");
+        skip();
+    }
+    for (size_t i = 0; i < TYPES_N; i++) {
+        bool has_rests = types[i] == QR_TYPE_Q4_1 || types[i] == QR_TYPE_Q5_1;
+        assert_int_equal(qr_gemm_for(&bf16, types[i]) != qr_gemm_for(&vnni, types[i]), has_rests);
+    }
+}
+
 /* Goal: a row's bits do not depend on the rows beside it, nor on where it stands.
  * Method: each of 35 rows alone, as row 0 of activations of its own, against all together. */
 static void a_row_alone_has_the_same_bits(void **state)
@@ -330,6 +346,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(product_is_the_dequantized_product),
         cmocka_unit_test(every_level_equals_scalar),
+        cmocka_unit_test(bf16_dots_serve_rests),
         cmocka_unit_test(a_row_alone_has_the_same_bits),
         cmocka_unit_test(parts_make_the_whole),
         cmocka_unit_test(slabs_leave_no_seam),

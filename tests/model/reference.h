@@ -3,8 +3,8 @@
  * of the types: one token after the other, every weight dequantised as it is used.
  *
  * Where a matrix is quantised the activations that it meets are rounded to 8 bits in blocks of 32,
- * and its minima to bf16 (rests.h), as kernels/gemm.h says, so that the two may be held close
- * together. */
+ * and Q4_1's and Q5_1's minima to bf16 (rests.h), as kernels/gemm.h says, so that the two may be
+ * held close together. */
 #ifndef QR_TESTS_MODEL_REFERENCE_H
 #define QR_TESTS_MODEL_REFERENCE_H
 

@@ -109,12 +109,12 @@ static void the_best_is_argmax_of_the_logits(void **state)
 {
     static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"};
     static const enum qr_type types[] = {QR_TYPE_F32, QR_TYPE_F16, QR_TYPE_BF16, QR_TYPE_Q8_0,
-                                         QR_TYPE_Q4_K};
+                                         QR_TYPE_Q4_1, QR_TYPE_Q4_K};
     static const uint32_t vocabs[] = {50, 300, 1024};
     unsigned flags;
 
     (void)state;
-    for (size_t i = 0; i < 5 * 3; i++) {
+    for (size_t i = 0; i < 6 * 3; i++) {
         struct gguf_writer w;
         size_t n, row_bytes;
         uint32_t vocab_n = vocabs[i % 3];
