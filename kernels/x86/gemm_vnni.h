@@ -25,10 +25,17 @@ INLINE __m512i add_dots(__m512i sum, __m512i weights, const struct qr_act_row *a
     return sum;
 }
 
-/* sum * 2^e, where it counts in a->unit. */
+/* sum * 2^e, where it counts in a->unit.  clang would load that of all rows before their dots, and
+ * have too few registers for the sums; gcc takes it from memory as it is. */
 INLINE __m512 less_unit(__m512i sum, const struct qr_act_row *a)
 {
+#ifdef __clang__
+    __m512 value;
+    __asm__("vsubps %2%{1to16%}, %1, %0" : "=v"(value) : "v"(sum), "m"(a->unit));
+    return value;
+#else
     return _mm512_sub_ps(_mm512_castsi512_ps(sum), _mm512_set1_ps(a->unit));
+#endif
 }
 
 /* A block's numbers times the 1 + j / 4 of a. */
