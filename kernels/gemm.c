@@ -46,7 +46,7 @@ static void quantize_block(struct qr_act_row *a, const float *x)
     }
     a->d = scale.d;
     a->unit = scale.unit;
-    a->s = scale.d * (float)(sums[0] + sums[1]);
+    a->s = a->d * (float)(sums[0] + sums[1]);
     a->start_8 = -8 * (sums[0] + sums[1]);
     memcpy(&a->unit_8, &a->unit, sizeof a->unit_8);
     a->unit_8 += a->start_8;

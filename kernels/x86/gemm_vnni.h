@@ -78,6 +78,17 @@ INLINE __m512 add_sum(enum qr_type type, const struct block *w, const struct qr_
     return type == QR_TYPE_Q2_K ? take_two_minima(w, p, a, acc) : acc;
 }
 
+/* The second of each pair of bf16, and the first. */
+INLINE __m512 second_of(__m512i pairs)
+{
+    return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32((int)0xffff0000)));
+}
+
+INLINE __m512 first_of(__m512i pairs)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+}
+
 /* acc + 16 columns' rests of two blocks times a row's sums of them. */
 INLINE __m512 add_rests_of(__m512 acc, __m512i rests, const struct qr_act_row *a)
 {
@@ -86,13 +97,11 @@ INLINE __m512 add_rests_of(__m512 acc, __m512i rests, const struct qr_act_row *a
     __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(rests), "m"(a->pair_s));
     return acc;
 #else
-    const __m512i second = _mm512_set1_epi32((int)0xffff0000);
-    uint32_t both;
+    int32_t both;
     memcpy(&both, a->pair_s, sizeof both);
-    acc = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(rests, second)),
-                          _mm512_castsi512_ps(_mm512_set1_epi32((int)(both & 0xffff0000))), acc);
-    return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(rests, 16)),
-                           _mm512_castsi512_ps(_mm512_set1_epi32((int)(both << 16))), acc);
+    const __m512i sums = _mm512_set1_epi32(both);
+    acc = _mm512_fmadd_ps(second_of(rests), second_of(sums), acc);
+    return _mm512_fmadd_ps(first_of(rests), first_of(sums), acc);
 #endif
 }
 

@@ -342,25 +342,13 @@ INLINE __m512i offset_of(enum qr_type type, const struct qr_act_row *a)
     }
 }
 
-INLINE bool has_offset(enum qr_type type)
-{
-    switch (type) {
-    case QR_TYPE_Q2_K:
-    case QR_TYPE_Q4_K:
-    case QR_TYPE_Q5_K:
-    case QR_TYPE_Q6_K: return false; /* the last: each half has one (half_start_of) */
-    default: return true;
-    }
-}
-
 /* Where the integer sum starts.  tabled: it counts in a->unit. */
 INLINE __m512i start_of(enum qr_type type, bool tabled, const struct qr_act_row *a)
 {
     if (!tabled) return offset_of(type, a);
     /* one number in memory: `unit` takes no register from here to the end of the dots */
     if (type == QR_TYPE_Q4_0 || type == QR_TYPE_Q4_1) return _mm512_set1_epi32(a->unit_8);
-    return has_offset(type) ? _mm512_add_epi32(bits_of_unit(a), offset_of(type, a))
-                            : bits_of_unit(a);
+    return _mm512_add_epi32(bits_of_unit(a), offset_of(type, a));
 }
 
 /* The same for a half's sum. */

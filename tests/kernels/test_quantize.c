@@ -132,19 +132,18 @@ static void fields_say_what_they_are(void **state)
             quantize(&f->acts, row, row + 1, 0, x, 0, K);
             for (uint32_t b = 0; b < K / 32; b++) {
                 const struct qr_act_row *a = qr_act_row(&f->acts, row, b);
-                const float d = a->d;
                 int32_t sums[2] = {0, 0}, most = 0;
                 float amax = 0;
                 for (uint32_t i = 0; i < 32; i++) {
-                    float error = fabsf(x[b * 32 + i] - d * (float)a->q[i]);
-                    assert_true(error <= d * 0.5001f);
+                    float error = fabsf(x[b * 32 + i] - a->d * (float)a->q[i]);
+                    assert_true(error <= a->d * 0.5001f);
                     sums[i / 16] += a->q[i];
                     if (abs(a->q[i]) > most) most = abs(a->q[i]);
                     amax = fmaxf(amax, fabsf(x[b * 32 + i]));
                 }
                 assert_true(most >= 101 && most <= 127);
                 assert_true(a->d == qr_act_scale(amax).d && a->unit == qr_act_scale(amax).unit);
-                assert_true(a->s == d * (float)(sums[0] + sums[1]));
+                assert_true(a->s == a->d * (float)(sums[0] + sums[1]));
                 assert_int_equal(*qr_act_pair_s(&f->acts, row, b), qr_f32_to_bf16(a->s));
                 assert_int_equal(a->start_8, -8 * (sums[0] + sums[1]));
                 assert_int_equal(a->unit_8, (int32_t)bits_of(a->unit) + a->start_8);
