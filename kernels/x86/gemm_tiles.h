@@ -16,14 +16,11 @@
 /* Activations of a slab, of a second-level cache of 1 MB or more. */
 #define SLAB_BYTES (384u << 10)
 
-/* How far ahead of the weights in use the next are called for.  They follow each other in memory,
- * so this runs on into the next panel, and past the end of all (a prefetch cannot fault).  A small
- * part of the first-level cache: 16 KB push out the activations of 8 rows and more. */
+/* How far ahead of the weights in use the next are prefetched, for any number of rows.  Weights
+ * follow each other in memory, so this runs on into the next panel, and past the end of the last
+ * one (a prefetch cannot fault).  A small part of the first-level cache: 16 KB evict the
+ * activations of 8 rows and more. */
 #define PREFETCH_BYTES 4096u
-
-/* With fewer rows the VNNI tile is faster than memory, and the processor's own prefetching is in
- * step with it: requests beside it only take its places.  The AVX2 tile is not, and always asks. */
-#define PREFETCH_ROWS_MIN 3u
 
 /* What the tiles' own prefetching comes too late for: the first bytes of a piece, when the panels
  * before it were another thread's. */
@@ -61,8 +58,7 @@ INLINE void gemm_by_tiles(tile_fn *tile, const struct qr_matrix *m, uint32_t pan
     uint32_t slab_rows = (uint32_t)(tiles_n ? tiles_n : 1) * QR_TILE_ROWS;
 
     assert(panel_end <= m->panels_n && acts->k == m->k && row_begin % QR_TILE_ROWS == 0);
-    if (row_end - row_begin >= PREFETCH_ROWS_MIN)
-        prefetch_begin(m->data + panel_begin * m->panel_stride);
+    prefetch_begin(m->data + panel_begin * m->panel_stride);
     for (uint32_t slab = row_begin; slab < row_end; slab += slab_rows) {
         uint32_t slab_end = row_end - slab < slab_rows ? row_end : slab + slab_rows;
         for (uint32_t panel = panel_begin; panel < panel_end; panel++) {

@@ -217,7 +217,7 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
             const uint8_t *ahead = group + PREFETCH_BYTES + (size_t)b * block_bytes;
             struct block w;
             struct products products;
-            if (rows_n >= PREFETCH_ROWS_MIN) prefetch_block(ahead, block_bytes);
+            prefetch_block(ahead, block_bytes);
             if (rests_at(type) && b % 2 == 0) add_rests(acc, type, rows_n, group, a);
             load_block(&w, type, rows_n, group, b);
             if (tabled) multiply_scales(products.d[0], w.d[0]);

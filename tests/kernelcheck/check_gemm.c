@@ -186,6 +186,14 @@ static void run_gemm(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 #define BENCH_ROWS_MAX 512u
 #define BENCH_RANGE    16u /* panels taken at once */
 
+/* "gemm_q4_k" */
+static void bench_name(char name[24], enum qr_type type)
+{
+    snprintf(name, 24, "gemm_%s", qr_type_traits(type)->name);
+    for (char *c = name; *c; c++)
+        *c |= *c >= 'A' && *c <= 'Z' ? 32 : 0;
+}
+
 static void bench_shape(struct kc_bench *b, enum qr_type type, uint32_t n, uint32_t k)
 {
     static const uint32_t rows[] = {1, 8, 16, 64, 512};
@@ -208,9 +216,7 @@ static void bench_shape(struct kc_bench *b, enum qr_type type, uint32_t n, uint3
     /* no multiple of 4,096 bytes: rows that far apart meet in one set of the cache */
     size_t stride = ((size_t)first.m.panels_n + 1) * QR_PANEL_N;
     float *out = kc_memory(BENCH_ROWS_MAX * stride * sizeof *out);
-    snprintf(name, sizeof name, "gemm_%s", qr_type_traits(type)->name);
-    for (char *c = name; *c; c++)
-        *c |= *c >= 'A' && *c <= 'Z' ? 32 : 0;
+    bench_name(name, type);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bench_work w = {copies, rows[i] >= 64 ? 1 : copies_n, rows[i], fn, out, stride};
         uint32_t pieces_n = w.copies_n * first.m.panels_n;
@@ -227,8 +233,54 @@ static void bench_shape(struct kc_bench *b, enum qr_type type, uint32_t n, uint3
     problem_deinit(&first);
 }
 
+/* ---- time of few rows, from memory --------------------------------------------------------- */
+
+#define MEMORY_BYTES ((size_t)1 << 30) /* of weights: no cache holds a useful part of them */
+
+/* Few rows over weights that come from memory, as decode of one to eight sequences reads a large
+ * model.  The limit is the streaming read of the same bytes, measured before each figure. */
+static void bench_from_memory(struct kc_bench *b, enum qr_type type)
+{
+    static const uint32_t rows[] = {1, 2, 3, 4, 8};
+    const uint32_t n = 4096, k = 4096;
+    qr_gemm_fn *fn = qr_gemm_for(&b->kernels->gemm, type);
+    struct kc_random r = {.state = 3};
+    struct problem first;
+    char name[24], shape[64];
+
+    problem_init(&first, &r, type, n, k, 8);
+    fill_acts(&first, &b->kernels->gemm, &r, 8);
+    size_t bytes = qr_matrix_bytes(&first.m);
+    uint32_t copies_n = (uint32_t)(MEMORY_BYTES / bytes) + 1;
+    size_t whole = copies_n * bytes >> 20 << 20;
+    struct problem *copies = kc_memory(copies_n * sizeof *copies);
+    uint8_t *data = kc_memory(copies_n * bytes + 65536);
+    for (uint32_t i = 0; i < copies_n; i++) {
+        copies[i] = first;
+        memcpy(data + i * bytes, first.data, bytes);
+        copies[i].m.data = data + i * bytes;
+    }
+    size_t stride = ((size_t)first.m.panels_n + 1) * QR_PANEL_N;
+    float *out = kc_memory(8 * stride * sizeof *out);
+    bench_name(name, type);
+    double general = b->limits[KC_READ];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct bench_work w = {copies, copies_n, rows[i], fn, out, stride};
+        b->limits[KC_READ] = kc_read_rate(b, data, whole);
+        double seconds = kc_time(b, run_gemm, &w, copies_n * first.m.panels_n, BENCH_RANGE);
+        snprintf(shape, sizeof shape, "M %u, N %u, K %u, 1 GB", rows[i], n, k);
+        kc_result(b, name, shape, seconds, (double)bytes * copies_n, KC_READ);
+    }
+    b->limits[KC_READ] = general;
+    kc_memory_free(out);
+    kc_memory_free(data);
+    kc_memory_free(copies);
+    problem_deinit(&first);
+}
+
 static void bench_type(struct kc_bench *b, enum qr_type type)
 {
+    bench_from_memory(b, type);
     if (qr_type_traits(type)->block_n == 256) {
         bench_shape(b, type, 2048, 2048);
         bench_shape(b, type, 2048, 8192);

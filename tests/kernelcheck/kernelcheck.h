@@ -42,6 +42,11 @@ struct kc_suite {
 /* Seconds of one run of fn over pieces [0, pieces_n) on the team: the best of several, warm. */
 double kc_time(struct kc_bench *b, qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range);
 
+/* Bytes a second of the best streaming read of data (bytes: a multiple of 1 MiB) by the whole team,
+ * now: the rate of a virtual machine's memory may change by two within seconds, so a figure that
+ * memory bounds is held against the rate measured just before it. */
+double kc_read_rate(struct kc_bench *b, const uint8_t *data, size_t bytes);
+
 /* Prints one figure: amount (operations or bytes) in seconds, and its share of the limit. */
 void kc_result(struct kc_bench *b, const char *kernel, const char *shape, double seconds,
                double amount, enum kc_limit limit);

@@ -157,9 +157,8 @@ struct limit_work {
 #define LIMIT_TURNS  3u /* a core may be lost to others for longer than one figure takes */
 #define LIMIT_ROUNDS 20000u
 #define LIMIT_PIECES 64u
-#define READ_BYTES   (256u << 20) /* beyond every cache */
-#define READ_PIECES  256u
-#define READ_SHARE   (READ_BYTES / READ_PIECES)
+#define READ_BYTES   ((size_t)256 << 20) /* beyond every cache */
+#define READ_PIECE   ((size_t)1 << 20)
 
 static void run_limit(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
@@ -172,8 +171,17 @@ static void run_limit(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 static void run_read(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     struct limit_work *w = work;
-    w->kernels->read(w->data + (size_t)begin * READ_SHARE, (size_t)(end - begin) * READ_SHARE,
+    w->kernels->read(w->data + begin * READ_PIECE, (end - begin) * READ_PIECE,
                      &w->sinks[thread % 64]);
+}
+
+double kc_read_rate(struct kc_bench *b, const uint8_t *data, size_t bytes)
+{
+    struct qr_limit_kernels best;
+    struct limit_work w = {.kernels = &best, .data = data};
+
+    qr_limits_init(&best, qr_cpu_flags());
+    return (double)bytes / kc_time(b, run_read, &w, (uint32_t)(bytes / READ_PIECE), 0);
 }
 
 /* Always the best level's loops: what the machine can do, whatever is timed against it. */
@@ -185,12 +193,11 @@ static void measure_limits(struct kc_bench *b)
     qr_limits_init(&best, qr_cpu_flags());
     qr_limit_fn *const loops[] = {best.int8, best.bf16, best.fp32};
     uint8_t *data = kc_memory(READ_BYTES);
-    w.data = data;
     for (uint32_t turn = 0; turn < LIMIT_TURNS; turn++) {
         for (uint32_t i = 0; i < KC_LIMITS_N; i++) {
             double rate = 0;
             if (i == KC_READ) {
-                rate = READ_BYTES / kc_time(b, run_read, &w, READ_PIECES, 0);
+                rate = kc_read_rate(b, data, READ_BYTES);
             } else if (loops[i]) {
                 w.fn = loops[i];
                 double seconds = kc_time(b, run_limit, &w, LIMIT_PIECES, 1);
