@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* POST /v1/chat/completions: a conversation in, its next message out. */
 #include "runtime/server/api.h"
-#include "runtime/server/call.h"
+#include "runtime/server/generation.h"
 #include "runtime/server/json_write.h"
 #include "runtime/server/logprobs.h"
 
-static void begin_choice(struct qr_call_choice *choice)
+static void begin_choice(struct qr_choice *choice)
 {
     (void)choice; /* a message begins with nothing */
 }
 
-static void put_logprobs(const struct qr_call_choice *choice, struct qr_buffer *out)
+static void put_logprobs(const struct qr_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_puts(out, ",\"logprobs\":");
-    if (choice->call->params.logprobs >= 0) {
+    if (choice->generation->params.logprobs >= 0) {
         qr_logprobs_put_chat(choice, out);
     } else {
         qr_buffer_puts(out, "null");
@@ -21,31 +21,31 @@ static void put_logprobs(const struct qr_call_choice *choice, struct qr_buffer *
 }
 
 /* The end of a choice's object, but for the closing bracket. */
-static void put_end(const struct qr_call_choice *choice, struct qr_buffer *out)
+static void put_end(const struct qr_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_puts(out, ",\"finish_reason\":");
-    qr_call_put_finish(choice, out);
+    qr_generation_put_finish(choice, out);
     qr_buffer_puts(out, ",\"stop_reason\":");
-    qr_call_put_stop_reason(choice, out);
-    if (choice->call->params.return_token_ids) {
+    qr_generation_put_stop_reason(choice, out);
+    if (choice->generation->params.return_token_ids) {
         qr_buffer_puts(out, ",\"token_ids\":[");
         qr_buffer_put(out, choice->ids.data, choice->ids.n);
         qr_buffer_put(out, "]", 1);
     }
 }
 
-static void put_prompt_ids(const struct qr_call *call, struct qr_buffer *out)
+static void put_prompt_ids(const struct qr_generation *generation, struct qr_buffer *out)
 {
-    if (!call->params.return_token_ids) return;
+    if (!generation->params.return_token_ids) return;
     qr_buffer_puts(out, ",\"prompt_token_ids\":");
-    qr_json_put_ids(out, call->prompts.all[0].ids, call->prompts.all[0].ids_n);
+    qr_json_put_ids(out, generation->prompts.all[0].ids, generation->prompts.all[0].ids_n);
 }
 
-static void put_choices(struct qr_call *call, struct qr_buffer *out)
+static void put_choices(struct qr_generation *generation, struct qr_buffer *out)
 {
     qr_buffer_puts(out, "\"choices\":[");
-    for (size_t i = 0; i < call->choices_n; i++) {
-        const struct qr_call_choice *choice = &call->choices[i];
+    for (size_t i = 0; i < generation->choices_n; i++) {
+        const struct qr_choice *choice = &generation->choices[i];
         qr_json_put_comma(out);
         qr_buffer_printf(
             out, "{\"index\":%u,\"message\":{\"role\":\"assistant\",\"content\":", choice->index);
@@ -56,16 +56,16 @@ static void put_choices(struct qr_call *call, struct qr_buffer *out)
         qr_buffer_put(out, "}", 1);
     }
     qr_buffer_put(out, "]", 1);
-    put_prompt_ids(call, out);
-    if (call->params.prompt_logprobs >= 0) {
-        const struct qr_buffer *scores = &call->choices[0].prompt_logprobs;
+    put_prompt_ids(generation, out);
+    if (generation->params.prompt_logprobs >= 0) {
+        const struct qr_buffer *scores = &generation->choices[0].prompt_logprobs;
         qr_buffer_puts(out, ",\"prompt_logprobs\":[");
         qr_buffer_put(out, scores->data, scores->n);
         qr_buffer_put(out, "]", 1);
     }
 }
 
-static void put_role(const struct qr_call_choice *choice, struct qr_buffer *out)
+static void put_role(const struct qr_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_printf(out,
                      "\"choices\":[{\"index\":%u,\"delta\":{\"role\":\"assistant\","
@@ -73,7 +73,7 @@ static void put_role(const struct qr_call_choice *choice, struct qr_buffer *out)
                      choice->index);
 }
 
-static void put_chunk(struct qr_call_choice *choice, struct qr_buffer *out)
+static void put_chunk(struct qr_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_printf(out, "\"choices\":[{\"index\":%u,\"delta\":{\"content\":", choice->index);
     qr_json_put_string(out, choice->text.data, choice->text.n);
@@ -81,12 +81,12 @@ static void put_chunk(struct qr_call_choice *choice, struct qr_buffer *out)
     put_logprobs(choice, out);
     put_end(choice, out);
     qr_buffer_puts(out, "}]");
-    if (!choice->opened) put_prompt_ids(choice->call, out);
+    if (!choice->opened) put_prompt_ids(choice->generation, out);
 }
 
 void qr_api_chat(struct qr_conn *conn)
 {
-    static const struct qr_call_kind kind = {
+    static const struct qr_generation_kind kind = {
         .endpoint = QR_CHAT,
         .id_prefix = "chatcmpl-",
         .object = "chat.completion",
@@ -98,5 +98,5 @@ void qr_api_chat(struct qr_conn *conn)
         .put_choices = put_choices,
         .put_chunk = put_chunk,
     };
-    qr_call_begin(conn, &kind);
+    qr_generation_begin(conn, &kind);
 }

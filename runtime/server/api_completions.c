@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* POST /v1/completions: text in, text on. */
 #include "runtime/server/api.h"
-#include "runtime/server/call.h"
+#include "runtime/server/generation.h"
 #include "runtime/server/json_write.h"
 #include "runtime/server/logprobs.h"
 
 /* With echo the answer begins with the prompt: the text that was sent, or the text of its ids. */
-static void put_prompt_text(struct qr_call_choice *choice)
+static void put_prompt_text(struct qr_choice *choice)
 {
-    struct qr_call *call = choice->call;
-    const struct qr_prompt *prompt = qr_call_prompt(choice);
-    const quire_model *model = call->task.server->settings.model;
+    struct qr_generation *generation = choice->generation;
+    const struct qr_prompt *prompt = qr_generation_prompt(choice);
+    const quire_model *model = generation->job.server->settings.model;
     if (prompt->from_text) {
         qr_buffer_put(&choice->text, prompt->text.data, prompt->text.n);
         return;
@@ -25,22 +25,22 @@ static void put_prompt_text(struct qr_call_choice *choice)
     }
 }
 
-static void begin_choice(struct qr_call_choice *choice)
+static void begin_choice(struct qr_choice *choice)
 {
-    if (choice->call->params.echo) put_prompt_text(choice);
+    if (choice->generation->params.echo) put_prompt_text(choice);
 }
 
-static void put_prompt_ids(const struct qr_call_choice *choice, struct qr_buffer *out)
+static void put_prompt_ids(const struct qr_choice *choice, struct qr_buffer *out)
 {
-    const struct qr_prompt *prompt = qr_call_prompt(choice);
+    const struct qr_prompt *prompt = qr_generation_prompt(choice);
     qr_buffer_puts(out, ",\"prompt_token_ids\":");
     qr_json_put_ids(out, prompt->ids, prompt->ids_n);
 }
 
 /* What a whole choice and a chunk of one have in common, without the closing bracket. */
-static void put_choice(const struct qr_call_choice *choice, struct qr_buffer *out)
+static void put_choice(const struct qr_choice *choice, struct qr_buffer *out)
 {
-    const struct qr_params *p = &choice->call->params;
+    const struct qr_params *p = &choice->generation->params;
     qr_buffer_printf(out, "{\"index\":%u,\"text\":", choice->index);
     qr_json_put_string(out, choice->text.data, choice->text.n);
     qr_buffer_puts(out, ",\"logprobs\":");
@@ -50,9 +50,9 @@ static void put_choice(const struct qr_call_choice *choice, struct qr_buffer *ou
         qr_buffer_puts(out, "null");
     }
     qr_buffer_puts(out, ",\"finish_reason\":");
-    qr_call_put_finish(choice, out);
+    qr_generation_put_finish(choice, out);
     qr_buffer_puts(out, ",\"stop_reason\":");
-    qr_call_put_stop_reason(choice, out);
+    qr_generation_put_stop_reason(choice, out);
     if (p->return_token_ids) {
         qr_buffer_puts(out, ",\"token_ids\":[");
         qr_buffer_put(out, choice->ids.data, choice->ids.n);
@@ -60,15 +60,15 @@ static void put_choice(const struct qr_call_choice *choice, struct qr_buffer *ou
     }
 }
 
-static void put_choices(struct qr_call *call, struct qr_buffer *out)
+static void put_choices(struct qr_generation *generation, struct qr_buffer *out)
 {
     qr_buffer_puts(out, "\"choices\":[");
-    for (size_t i = 0; i < call->choices_n; i++) {
-        const struct qr_call_choice *choice = &call->choices[i];
+    for (size_t i = 0; i < generation->choices_n; i++) {
+        const struct qr_choice *choice = &generation->choices[i];
         qr_json_put_comma(out);
         put_choice(choice, out);
-        if (call->params.return_token_ids) put_prompt_ids(choice, out);
-        if (call->params.prompt_logprobs >= 0) {
+        if (generation->params.return_token_ids) put_prompt_ids(choice, out);
+        if (generation->params.prompt_logprobs >= 0) {
             qr_buffer_puts(out, ",\"prompt_logprobs\":[");
             qr_buffer_put(out, choice->prompt_logprobs.data, choice->prompt_logprobs.n);
             qr_buffer_put(out, "]", 1);
@@ -78,17 +78,17 @@ static void put_choices(struct qr_call *call, struct qr_buffer *out)
     qr_buffer_put(out, "]", 1);
 }
 
-static void put_chunk(struct qr_call_choice *choice, struct qr_buffer *out)
+static void put_chunk(struct qr_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_puts(out, "\"choices\":[");
     put_choice(choice, out);
-    if (choice->call->params.return_token_ids && !choice->opened) put_prompt_ids(choice, out);
+    if (choice->generation->params.return_token_ids && !choice->opened) put_prompt_ids(choice, out);
     qr_buffer_puts(out, "}]");
 }
 
 void qr_api_completions(struct qr_conn *conn)
 {
-    static const struct qr_call_kind kind = {
+    static const struct qr_generation_kind kind = {
         .endpoint = QR_COMPLETIONS,
         .id_prefix = "cmpl-",
         .object = "text_completion",
@@ -99,5 +99,5 @@ void qr_api_completions(struct qr_conn *conn)
         .put_choices = put_choices,
         .put_chunk = put_chunk,
     };
-    qr_call_begin(conn, &kind);
+    qr_generation_begin(conn, &kind);
 }

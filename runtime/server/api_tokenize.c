@@ -7,30 +7,30 @@
 #include "runtime/server/api.h"
 #include "runtime/server/conn.h"
 #include "runtime/server/conversation.h"
+#include "runtime/server/job.h"
 #include "runtime/server/json_write.h"
 #include "runtime/server/logprobs.h"
 #include "runtime/server/prompt.h"
-#include "runtime/server/task.h"
 
 /* A body that is turned into an answer, on a worker where it is long. */
-struct job {
-    struct qr_task task; /* first: a task's pointer is its job's */
-    bool (*work)(struct job *job, const struct qr_json *body);
+struct text_job {
+    struct qr_server_job base; /* first: the base's pointer is the job's */
+    bool (*work)(struct text_job *job, const struct qr_json *body);
     struct qr_buffer body;
     struct qr_buffer answer;
-    struct qr_failure failure;
+    struct qr_api_failure failure;
 };
 
-static void free_job(struct job *job)
+static void free_job(struct text_job *job)
 {
     qr_buffer_deinit(&job->body);
     qr_buffer_deinit(&job->answer);
-    qr_free(&job->task.server->settings.memory, job);
+    qr_free(&job->base.server->settings.memory, job);
 }
 
-static void run(struct qr_task *task)
+static void run(struct qr_server_job *base)
 {
-    struct job *job = (struct job *)task;
+    struct text_job *job = (struct text_job *)base;
     char why[256];
     struct qr_json *document = qr_json_parse(job->body.data, job->body.n, why, sizeof why);
     if (!document) {
@@ -43,49 +43,49 @@ static void run(struct qr_task *task)
     qr_json_free(document);
 }
 
-static void done(struct qr_task *task)
+static void done(struct qr_server_job *base)
 {
-    struct job *job = (struct job *)task;
-    if (task->conn && job->failure.http_status) {
-        qr_conn_answer_failure(task->conn, &job->failure);
-    } else if (task->conn) {
-        qr_conn_answer(task->conn, 200, "application/json", job->answer.data, job->answer.n);
+    struct text_job *job = (struct text_job *)base;
+    if (base->conn && job->failure.http_status) {
+        qr_conn_answer_failure(base->conn, &job->failure);
+    } else if (base->conn) {
+        qr_conn_answer(base->conn, 200, "application/json", job->answer.data, job->answer.n);
     }
     free_job(job);
 }
 
-static void leave(struct qr_task *task, enum qr_cancel reason)
+static void leave(struct qr_server_job *base, enum qr_cancel reason)
 {
-    (void)task; /* done() ends every job, so there is nothing between it and the end */
+    (void)base; /* done() ends every job, so there is nothing between it and the end */
     (void)reason;
     assert(!"a job has been left after its end");
 }
 
-static void begin(struct qr_conn *conn, bool (*work)(struct job *, const struct qr_json *))
+static void begin(struct qr_conn *conn, bool (*work)(struct text_job *, const struct qr_json *))
 {
     struct qr_server *server = conn->server;
     const struct quire_allocator *memory = &server->settings.memory;
-    struct job *job = qr_alloc_zero(memory, 1, sizeof *job);
+    struct text_job *job = qr_alloc_zero(memory, 1, sizeof *job);
     if (!job) {
-        struct qr_failure failure;
+        struct qr_api_failure failure;
         (void)qr_fail(&failure, 500, NULL, NULL, "out of memory");
         qr_conn_answer_failure(conn, &failure);
         return;
     }
-    job->task =
-        (struct qr_task){.server = server, .conn = conn, .run = run, .done = done, .leave = leave};
+    job->base = (struct qr_server_job){
+        .server = server, .conn = conn, .run = run, .done = done, .leave = leave};
     job->work = work;
     qr_buffer_init(&job->answer, memory);
     qr_buffer_init(&job->body, memory);
     qr_buffer_swap(&job->body, &conn->http.body);
-    qr_task_start(&job->task, job->body.n > QR_WORKER_BODY_BYTES);
+    qr_server_job_start(&job->base, job->body.n > QR_WORKER_BODY_BYTES);
 }
 
 /* ---- /tokenize ----------------------------------------------------------------------------- */
 
-static void put_tokens(struct job *job, const int32_t *ids, size_t ids_n, bool strings)
+static void put_tokens(struct text_job *job, const int32_t *ids, size_t ids_n, bool strings)
 {
-    const struct qr_server *server = job->task.server;
+    const struct qr_server *server = job->base.server;
     struct qr_buffer *out = &job->answer;
     qr_buffer_printf(out, "{\"count\":%zu,\"max_model_len\":%u,\"tokens\":", ids_n,
                      server->limits.context_max);
@@ -103,9 +103,9 @@ static void put_tokens(struct job *job, const int32_t *ids, size_t ids_n, bool s
     }
 }
 
-static bool tokenize(struct job *job, const struct qr_json *body)
+static bool tokenize(struct text_job *job, const struct qr_json *body)
 {
-    const struct qr_server_settings *s = &job->task.server->settings;
+    const struct qr_server_settings *s = &job->base.server->settings;
     const bool chat = !qr_json_get(body, "prompt") && qr_json_get(body, "messages");
     /* A template writes its special tokens itself. */
     bool add_special = !chat, strings = false;
@@ -143,9 +143,9 @@ void qr_api_tokenize(struct qr_conn *conn)
 
 /* ---- /detokenize --------------------------------------------------------------------------- */
 
-static bool put_text(struct job *job, const int32_t *ids, size_t ids_n, bool continuation)
+static bool put_text(struct text_job *job, const int32_t *ids, size_t ids_n, bool continuation)
 {
-    const struct qr_server_settings *s = &job->task.server->settings;
+    const struct qr_server_settings *s = &job->base.server->settings;
     struct qr_buffer text;
     qr_buffer_init(&text, &s->memory);
     const unsigned flags = QUIRE_TEXT_SPECIAL | (continuation ? 0u : QUIRE_TEXT_BEGIN);
@@ -169,9 +169,9 @@ static bool put_text(struct job *job, const int32_t *ids, size_t ids_n, bool con
     return status == QUIRE_OK;
 }
 
-static bool detokenize(struct job *job, const struct qr_json *body)
+static bool detokenize(struct text_job *job, const struct qr_json *body)
 {
-    const struct qr_server *server = job->task.server;
+    const struct qr_server *server = job->base.server;
     const struct qr_json *tokens = qr_json_get(body, "tokens");
     if (qr_json_type(tokens) != QR_JSON_ARRAY) {
         return qr_fail_field(&job->failure, "tokens", "tokens must be a list of token ids");

@@ -5,14 +5,14 @@
 #include <string.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/server/job.h"
 #include "runtime/server/route.h"
 #include "runtime/server/sse.h"
-#include "runtime/server/task.h"
 
 static void check(const struct qr_conn *conn)
 {
-    assert(!conn->task || conn->busy);
-    assert(!conn->closing || !conn->task);
+    assert(!conn->job || conn->busy);
+    assert(!conn->closing || !conn->job);
 }
 
 static void mark_dirty(struct qr_conn *conn)
@@ -80,7 +80,7 @@ static void lose(struct qr_conn *conn, enum qr_cancel reason)
     };
     if (conn->closing) return;
     if (conn->busy) log_request(conn, 499, notes[reason]);
-    if (conn->task) qr_task_leave(conn->task, reason);
+    if (conn->job) qr_server_job_leave(conn->job, reason);
     conn->busy = false;
     close_now(conn);
 }
@@ -94,15 +94,15 @@ static size_t unwritten(const struct qr_conn *conn)
 
 static enum qr_conn_phase phase_of(const struct qr_conn *conn)
 {
-    if (conn->linger) return QR_PHASE_LINGER;
+    if (conn->linger) return QR_CONN_LINGER;
     if (conn->in_write && (!conn->busy || unwritten(conn) > QR_CONN_HIGH_WATER)) {
-        return QR_PHASE_WRITE;
+        return QR_CONN_WRITE;
     }
-    if (conn->busy) return QR_PHASE_NONE;
+    if (conn->busy) return QR_CONN_NONE;
     switch (conn->http.stage) {
-    case QR_HTTP_HEADERS: return QR_PHASE_HEADERS;
-    case QR_HTTP_BODY: return QR_PHASE_BODY;
-    default: return QR_PHASE_IDLE;
+    case QR_HTTP_HEADERS: return QR_CONN_HEADERS;
+    case QR_HTTP_BODY: return QR_CONN_BODY;
+    default: return QR_CONN_IDLE;
     }
 }
 
@@ -110,8 +110,8 @@ static enum qr_conn_phase phase_of(const struct qr_conn *conn)
 static uint64_t progress_of(const struct qr_conn *conn, enum qr_conn_phase phase)
 {
     switch (phase) {
-    case QR_PHASE_BODY: return conn->http.body.n;
-    case QR_PHASE_WRITE:
+    case QR_CONN_BODY: return conn->http.body.n;
+    case QR_CONN_WRITE:
         return conn->handed_bytes - uv_stream_get_write_queue_size(&conn->io.stream);
     default: return 0;
     }
@@ -122,10 +122,10 @@ static void on_deadline(uv_timer_t *timer);
 static void start_timer(struct qr_conn *conn)
 {
     const struct qr_server_settings *s = &conn->server->settings;
-    uint64_t ms = conn->phase == QR_PHASE_IDLE     ? s->idle_ms
-                  : conn->phase == QR_PHASE_WRITE  ? s->write_ms
-                  : conn->phase == QR_PHASE_LINGER ? QR_CONN_LINGER_MS
-                                                   : s->header_ms;
+    uint64_t ms = conn->phase == QR_CONN_IDLE     ? s->idle_ms
+                  : conn->phase == QR_CONN_WRITE  ? s->write_ms
+                  : conn->phase == QR_CONN_LINGER ? QR_CONN_LINGER_MS
+                                                  : s->header_ms;
     conn->phase_mark = progress_of(conn, conn->phase);
     (void)uv_timer_start(&conn->timer, on_deadline, ms, 0);
 }
@@ -135,10 +135,10 @@ static void update_timer(struct qr_conn *conn)
     if (conn->closing) return;
     enum qr_conn_phase phase = phase_of(conn);
     bool moved =
-        phase == QR_PHASE_BODY && progress_of(conn, phase) >= conn->phase_mark + QR_CONN_READ_LEAST;
+        phase == QR_CONN_BODY && progress_of(conn, phase) >= conn->phase_mark + QR_CONN_READ_LEAST;
     if (phase == conn->phase && !moved) return;
     conn->phase = phase;
-    if (phase == QR_PHASE_NONE) {
+    if (phase == QR_CONN_NONE) {
         (void)uv_timer_stop(&conn->timer);
     } else {
         start_timer(conn);
@@ -151,7 +151,7 @@ static void begin_request(struct qr_conn *conn)
     conn->keep_alive = false;
     conn->chunked = false;
     /* Each request has deadlines of its own, though the phase may be the same again. */
-    conn->phase = QR_PHASE_NONE;
+    conn->phase = QR_CONN_NONE;
     (void)uv_timer_stop(&conn->timer);
     conn->begun_ns = uv_hrtime();
     conn->prompt_tokens = conn->completion_tokens = 0;
@@ -161,17 +161,17 @@ static void begin_request(struct qr_conn *conn)
 static void on_deadline(uv_timer_t *timer)
 {
     struct qr_conn *conn = timer->data;
-    struct qr_failure failure;
+    struct qr_api_failure failure;
     switch (conn->phase) {
-    case QR_PHASE_WRITE:
-        if (progress_of(conn, QR_PHASE_WRITE) >= conn->phase_mark + QR_CONN_READ_LEAST) {
+    case QR_CONN_WRITE:
+        if (progress_of(conn, QR_CONN_WRITE) >= conn->phase_mark + QR_CONN_READ_LEAST) {
             start_timer(conn);
             return;
         }
         lose(conn, QR_CANCEL_SLOW_READER);
         return;
-    case QR_PHASE_HEADERS:
-    case QR_PHASE_BODY:
+    case QR_CONN_HEADERS:
+    case QR_CONN_BODY:
         (void)qr_fail(&failure, 408, NULL, NULL, "the request did not come in time");
         begin_request(conn);
         qr_conn_answer_failure(conn, &failure);
@@ -421,8 +421,8 @@ static void put_head(struct qr_conn *conn, int status, const char *content_type)
 static void end_answer(struct qr_conn *conn)
 {
     assert(conn->busy);
-    if (conn->task) conn->task->conn = NULL;
-    conn->task = NULL;
+    if (conn->job) conn->job->conn = NULL;
+    conn->job = NULL;
     log_request(conn, conn->status, NULL);
     conn->busy = false;
     conn->continued = false;
@@ -450,7 +450,7 @@ void qr_conn_answer(struct qr_conn *conn, int status, const char *content_type, 
     answer_with(conn, status, content_type, "", body, body_n);
 }
 
-static void answer_failure_with(struct qr_conn *conn, const struct qr_failure *failure,
+static void answer_failure_with(struct qr_conn *conn, const struct qr_api_failure *failure,
                                 const char *header)
 {
     struct qr_buffer body;
@@ -463,7 +463,7 @@ static void answer_failure_with(struct qr_conn *conn, const struct qr_failure *f
     qr_buffer_deinit(&body);
 }
 
-void qr_conn_answer_failure(struct qr_conn *conn, const struct qr_failure *failure)
+void qr_conn_answer_failure(struct qr_conn *conn, const struct qr_api_failure *failure)
 {
     const char *header = failure->retry_after_s > 0    ? "Retry-After: 1\r\n"
                          : failure->http_status == 401 ? "WWW-Authenticate: Bearer\r\n"
@@ -473,7 +473,7 @@ void qr_conn_answer_failure(struct qr_conn *conn, const struct qr_failure *failu
 
 void qr_conn_answer_method(struct qr_conn *conn, const char *allowed)
 {
-    struct qr_failure failure;
+    struct qr_api_failure failure;
     (void)qr_fail(&failure, 405, NULL, NULL, "%s is not allowed here, %s is",
                   qr_http_method(&conn->http), allowed);
     answer_failure_with(conn, &failure,

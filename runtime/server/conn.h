@@ -13,7 +13,7 @@
  * One timer serves all deadlines; it runs only in a phase that has one.
  *
  * Thread: the loop's.   Memory: the server's allocator; freed after its handles have closed.
- * Invariant: a task is set only while busy; closing connections have no task. */
+ * Invariant: a job is set only while busy; closing connections have no job. */
 #ifndef QR_SERVER_CONN_H
 #define QR_SERVER_CONN_H
 
@@ -23,15 +23,15 @@
 #include "runtime/server/http.h"
 #include "runtime/server/server.h"
 
-struct qr_task;
+struct qr_server_job;
 
 enum qr_conn_phase {
-    QR_PHASE_NONE,
-    QR_PHASE_IDLE,
-    QR_PHASE_HEADERS,
-    QR_PHASE_BODY,
-    QR_PHASE_WRITE,
-    QR_PHASE_LINGER
+    QR_CONN_NONE,
+    QR_CONN_IDLE,
+    QR_CONN_HEADERS,
+    QR_CONN_BODY,
+    QR_CONN_WRITE,
+    QR_CONN_LINGER
 };
 
 struct qr_conn {
@@ -51,12 +51,12 @@ struct qr_conn {
     enum qr_conn_phase phase;
     uint64_t phase_mark; /* bytes at the phase's last deadline */
 
-    struct qr_http http;
+    struct qr_http_parser http;
     struct qr_buffer in;  /* read, but behind the request in progress */
     struct qr_buffer out; /* to be written */
     struct qr_buffer writing;
     uint64_t handed_bytes; /* ever put into `writing` */
-    struct qr_task *task;
+    struct qr_server_job *job;
 
     bool dirty;
     bool reading;
@@ -92,7 +92,7 @@ void qr_conn_flush(struct qr_conn *conn);
 /* A whole answer.  content_type may be NULL where body_n is 0. */
 void qr_conn_answer(struct qr_conn *conn, int status, const char *content_type, const char *body,
                     size_t body_n);
-void qr_conn_answer_failure(struct qr_conn *conn, const struct qr_failure *failure);
+void qr_conn_answer_failure(struct qr_conn *conn, const struct qr_api_failure *failure);
 /* 405, with the method that would do. */
 void qr_conn_answer_method(struct qr_conn *conn, const char *allowed);
 

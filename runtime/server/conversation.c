@@ -20,7 +20,7 @@ struct reading {
     struct quire_conversation conversation;
 };
 
-static bool no_memory(struct qr_failure *failure)
+static bool no_memory(struct qr_api_failure *failure)
 {
     return qr_fail(failure, 500, NULL, NULL, "out of memory");
 }
@@ -50,7 +50,7 @@ static bool keep_document(struct reading *r, struct qr_json *document)
 
 /* The object in a string, in the string's place; nothing in it is an empty object. */
 static bool parse_arguments(struct reading *r, struct quire_value *value, size_t message,
-                            size_t call, struct qr_failure *failure)
+                            size_t call, struct qr_api_failure *failure)
 {
     char why[200];
 
@@ -74,7 +74,7 @@ static bool parse_arguments(struct reading *r, struct quire_value *value, size_t
 }
 
 static bool read_calls(struct reading *r, const struct quire_value *message, size_t i,
-                       struct qr_failure *failure)
+                       struct qr_api_failure *failure)
 {
     const struct quire_value *calls = qr_values_member(message, "tool_calls");
 
@@ -87,7 +87,8 @@ static bool read_calls(struct reading *r, const struct quire_value *message, siz
     return true;
 }
 
-static bool read_messages(struct reading *r, const struct qr_json *body, struct qr_failure *failure)
+static bool read_messages(struct reading *r, const struct qr_json *body,
+                          struct qr_api_failure *failure)
 {
     const struct qr_json *list = qr_json_get(body, "messages");
     size_t n = qr_json_length(list);
@@ -122,7 +123,7 @@ static bool read_messages(struct reading *r, const struct qr_json *body, struct 
 /* A list of objects, or nothing.  *out is NULL for nothing and for an empty list. */
 static bool read_objects(struct reading *r, const struct qr_json *body, const char *name,
                          struct quire_value *value, const struct quire_value **out,
-                         struct qr_failure *failure)
+                         struct qr_api_failure *failure)
 {
     const struct qr_json *list = qr_json_get(body, name);
 
@@ -149,7 +150,7 @@ static bool is_text(const struct qr_json *value, const char *text)
            memcmp(qr_json_text(value).data, text, strlen(text)) == 0;
 }
 
-static bool read_choice(const struct qr_json *body, struct qr_failure *failure)
+static bool read_choice(const struct qr_json *body, struct qr_api_failure *failure)
 {
     const struct qr_json *choice = qr_json_get(body, "tool_choice");
 
@@ -160,7 +161,7 @@ static bool read_choice(const struct qr_json *body, struct qr_failure *failure)
 }
 
 static bool read_variables(struct reading *r, const struct qr_json *body,
-                           struct qr_failure *failure)
+                           struct qr_api_failure *failure)
 {
     const struct qr_json *variables = qr_json_get(body, "chat_template_kwargs");
 
@@ -180,7 +181,8 @@ static bool read_variables(struct reading *r, const struct qr_json *body,
     return true;
 }
 
-static bool read_ending(struct reading *r, const struct qr_json *body, struct qr_failure *failure)
+static bool read_ending(struct reading *r, const struct qr_json *body,
+                        struct qr_api_failure *failure)
 {
     bool prompt = true, go_on = false;
 
@@ -198,7 +200,7 @@ static bool read_ending(struct reading *r, const struct qr_json *body, struct qr
     return true;
 }
 
-static bool read(struct reading *r, const struct qr_json *body, struct qr_failure *failure)
+static bool read(struct reading *r, const struct qr_json *body, struct qr_api_failure *failure)
 {
     return read_messages(r, body, failure) && read_choice(body, failure) &&
            read_objects(r, body, "tools", &r->tools, &r->conversation.tools, failure) &&
@@ -209,7 +211,7 @@ static bool read(struct reading *r, const struct qr_json *body, struct qr_failur
 /* ---- rendering ----------------------------------------------------------------------------- */
 
 static bool render(struct qr_buffer *text, const quire_model *model,
-                   const struct quire_conversation *conversation, struct qr_failure *failure)
+                   const struct quire_conversation *conversation, struct qr_api_failure *failure)
 {
     struct quire_error error = {.status = QUIRE_OK};
     size_t text_n = 0;
@@ -232,7 +234,7 @@ static bool render(struct qr_buffer *text, const quire_model *model,
 }
 
 bool qr_conversation_render(struct qr_buffer *text, const quire_model *model,
-                            const struct qr_json *body, struct qr_failure *failure)
+                            const struct qr_json *body, struct qr_api_failure *failure)
 {
     struct reading r = {.memory = text->memory};
 

@@ -15,6 +15,6 @@
 
 /* Renders the conversation of a body into text. */
 bool qr_conversation_render(struct qr_buffer *text, const quire_model *model,
-                            const struct qr_json *body, struct qr_failure *failure);
+                            const struct qr_json *body, struct qr_api_failure *failure);
 
 #endif

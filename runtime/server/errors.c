@@ -8,8 +8,8 @@
 
 #include "runtime/server/json_write.h"
 
-static void fill(struct qr_failure *failure, int http_status, const char *code, const char *param,
-                 const char *format, va_list args)
+static void fill(struct qr_api_failure *failure, int http_status, const char *code,
+                 const char *param, const char *format, va_list args)
 {
     memset(failure, 0, sizeof *failure);
     failure->http_status = http_status;
@@ -18,7 +18,7 @@ static void fill(struct qr_failure *failure, int http_status, const char *code, 
     (void)vsnprintf(failure->message, sizeof failure->message, format, args);
 }
 
-bool qr_fail(struct qr_failure *failure, int http_status, const char *code, const char *param,
+bool qr_fail(struct qr_api_failure *failure, int http_status, const char *code, const char *param,
              const char *format, ...)
 {
     va_list args;
@@ -28,7 +28,7 @@ bool qr_fail(struct qr_failure *failure, int http_status, const char *code, cons
     return false;
 }
 
-bool qr_fail_field(struct qr_failure *failure, const char *param, const char *format, ...)
+bool qr_fail_field(struct qr_api_failure *failure, const char *param, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -44,7 +44,7 @@ static const char *api_field(const char *field)
     return field;
 }
 
-bool qr_fail_engine(struct qr_failure *failure, int status, const struct quire_error *error)
+bool qr_fail_engine(struct qr_api_failure *failure, int status, const struct quire_error *error)
 {
     const char *text = error && error->text[0] ? error->text : quire_status_text(status);
     const char *field = error ? api_field(error->field) : "";
@@ -79,7 +79,7 @@ static const char *type_of(int http_status)
     }
 }
 
-void qr_failure_put(const struct qr_failure *failure, struct qr_buffer *out)
+void qr_failure_put(const struct qr_api_failure *failure, struct qr_buffer *out)
 {
     assert(failure->http_status >= 400);
     qr_buffer_puts(out, "{\"error\":{\"message\":");

@@ -5,19 +5,19 @@
 #include <string.h>
 #include <strings.h>
 
-static struct qr_http *of(http_parser *parser)
+static struct qr_http_parser *of(http_parser *parser)
 {
     return parser->data;
 }
 
-static int bad(struct qr_http *http, int status, const char *message)
+static int bad(struct qr_http_parser *http, int status, const char *message)
 {
     http->stage = QR_HTTP_BAD;
     (void)qr_fail(&http->failure, status, NULL, NULL, "%s", message);
     return -1;
 }
 
-static int count_header(struct qr_http *http, size_t n)
+static int count_header(struct qr_http_parser *http, size_t n)
 {
     http->header_bytes += n;
     if (http->header_bytes <= http->header_max) return 0;
@@ -28,14 +28,14 @@ static int count_header(struct qr_http *http, size_t n)
 
 static int on_url(http_parser *parser, const char *at, size_t n)
 {
-    struct qr_http *http = of(parser);
+    struct qr_http_parser *http = of(parser);
     qr_buffer_put(&http->url, at, n);
     return count_header(http, n);
 }
 
 static int on_header_field(http_parser *parser, const char *at, size_t n)
 {
-    struct qr_http *http = of(parser);
+    struct qr_http_parser *http = of(parser);
     if (http->in_value) {
         http->in_value = false;
         http->field_n = 0;
@@ -46,14 +46,14 @@ static int on_header_field(http_parser *parser, const char *at, size_t n)
     return count_header(http, n + 4); /* ": " and the line's end */
 }
 
-static bool field_is(const struct qr_http *http, const char *name)
+static bool field_is(const struct qr_http_parser *http, const char *name)
 {
     return http->field_n == strlen(name) && strncasecmp(http->field, name, http->field_n) == 0;
 }
 
 static int on_header_value(http_parser *parser, const char *at, size_t n)
 {
-    struct qr_http *http = of(parser);
+    struct qr_http_parser *http = of(parser);
     if (!http->in_value) {
         http->in_value = true;
         http->header = QR_HTTP_HEADER_OTHER;
@@ -75,7 +75,7 @@ static int on_header_value(http_parser *parser, const char *at, size_t n)
 
 static int on_headers_complete(http_parser *parser)
 {
-    struct qr_http *http = of(parser);
+    struct qr_http_parser *http = of(parser);
     if (parser->http_major != 1) return bad(http, 505, "only HTTP/1.0 and HTTP/1.1 are spoken");
     /* An offer to speak something else may be ignored, but not CONNECT, which has no body. */
     if (parser->method == HTTP_CONNECT) return bad(http, 405, "CONNECT is not allowed");
@@ -91,7 +91,7 @@ static int on_headers_complete(http_parser *parser)
 
 static int on_body(http_parser *parser, const char *at, size_t n)
 {
-    struct qr_http *http = of(parser);
+    struct qr_http_parser *http = of(parser);
     if (n > http->body_max - http->body.n) {
         return bad(http, 413, "the request's body is too long");
     }
@@ -101,7 +101,7 @@ static int on_body(http_parser *parser, const char *at, size_t n)
 
 static int on_message_complete(http_parser *parser)
 {
-    struct qr_http *http = of(parser);
+    struct qr_http_parser *http = of(parser);
     http->stage = QR_HTTP_DONE;
     http_parser_pause(parser, 1);
     return 0;
@@ -118,8 +118,8 @@ static const http_parser_settings callbacks = {
 
 /* ---- public ------------------------------------------------------------------------------ */
 
-void qr_http_init(struct qr_http *http, const struct quire_allocator *memory, size_t header_max,
-                  size_t body_max)
+void qr_http_init(struct qr_http_parser *http, const struct quire_allocator *memory,
+                  size_t header_max, size_t body_max)
 {
     memset(http, 0, sizeof *http);
     http->header_max = header_max;
@@ -131,7 +131,7 @@ void qr_http_init(struct qr_http *http, const struct quire_allocator *memory, si
     qr_http_next(http);
 }
 
-void qr_http_deinit(struct qr_http *http)
+void qr_http_deinit(struct qr_http_parser *http)
 {
     qr_buffer_deinit(&http->url);
     qr_buffer_deinit(&http->authorization);
@@ -139,7 +139,7 @@ void qr_http_deinit(struct qr_http *http)
     qr_buffer_deinit(&http->body);
 }
 
-void qr_http_next(struct qr_http *http)
+void qr_http_next(struct qr_http_parser *http)
 {
     http_parser_init(&http->parser, HTTP_REQUEST);
     http->parser.data = http;
@@ -153,7 +153,7 @@ void qr_http_next(struct qr_http *http)
     qr_buffer_clear(&http->body);
 }
 
-size_t qr_http_feed(struct qr_http *http, const char *data, size_t n)
+size_t qr_http_feed(struct qr_http_parser *http, const char *data, size_t n)
 {
     assert(http->stage != QR_HTTP_DONE && http->stage != QR_HTTP_BAD);
     size_t skipped = 0;
@@ -183,12 +183,12 @@ size_t qr_http_feed(struct qr_http *http, const char *data, size_t n)
     return used;
 }
 
-const char *qr_http_method(const struct qr_http *http)
+const char *qr_http_method(const struct qr_http_parser *http)
 {
     return http_method_str((enum http_method)http->parser.method);
 }
 
-struct quire_text qr_http_path(const struct qr_http *http)
+struct quire_text qr_http_path(const struct qr_http_parser *http)
 {
     struct http_parser_url url;
     struct quire_text path = {.data = "", .n = 0};
@@ -203,22 +203,22 @@ struct quire_text qr_http_path(const struct qr_http *http)
     return path;
 }
 
-struct quire_text qr_http_body(const struct qr_http *http)
+struct quire_text qr_http_body(const struct qr_http_parser *http)
 {
     return (struct quire_text){.data = http->body.n ? http->body.data : "", .n = http->body.n};
 }
 
-bool qr_http_keep_alive(const struct qr_http *http)
+bool qr_http_keep_alive(const struct qr_http_parser *http)
 {
     return http_should_keep_alive(&http->parser) != 0;
 }
 
-bool qr_http_takes_chunks(const struct qr_http *http)
+bool qr_http_takes_chunks(const struct qr_http_parser *http)
 {
     return http->parser.http_major == 1 && http->parser.http_minor >= 1;
 }
 
-bool qr_http_expects_continue(const struct qr_http *http)
+bool qr_http_expects_continue(const struct qr_http_parser *http)
 {
     static const char wanted[] = "100-continue";
     return qr_http_takes_chunks(http) && http->expect.n == sizeof wanted - 1 &&

@@ -20,7 +20,7 @@ enum qr_http_stage { QR_HTTP_IDLE, QR_HTTP_HEADERS, QR_HTTP_BODY, QR_HTTP_DONE, 
 
 enum qr_http_header { QR_HTTP_HEADER_OTHER, QR_HTTP_HEADER_AUTHORIZATION, QR_HTTP_HEADER_EXPECT };
 
-struct qr_http {
+struct qr_http_parser {
     http_parser parser;
     enum qr_http_stage stage;
     size_t header_max;
@@ -34,27 +34,27 @@ struct qr_http {
     struct qr_buffer authorization;
     struct qr_buffer expect;
     struct qr_buffer body;
-    struct qr_failure failure; /* BAD */
+    struct qr_api_failure failure; /* BAD */
 };
 
-void qr_http_init(struct qr_http *http, const struct quire_allocator *memory, size_t header_max,
-                  size_t body_max);
-void qr_http_deinit(struct qr_http *http);
+void qr_http_init(struct qr_http_parser *http, const struct quire_allocator *memory,
+                  size_t header_max, size_t body_max);
+void qr_http_deinit(struct qr_http_parser *http);
 
 /* Reads up to n bytes, as far as the end of one request, and returns how many.  Look at stage. */
-size_t qr_http_feed(struct qr_http *http, const char *data, size_t n);
+size_t qr_http_feed(struct qr_http_parser *http, const char *data, size_t n);
 /* Ready for the next request. */
-void qr_http_next(struct qr_http *http);
+void qr_http_next(struct qr_http_parser *http);
 
 /* ---- of a request whose headers have come ------------------------------------------------ */
 
-const char *qr_http_method(const struct qr_http *http); /* "GET" */
+const char *qr_http_method(const struct qr_http_parser *http); /* "GET" */
 /* The path without the query; n = 0 where the target has none. */
-struct quire_text qr_http_path(const struct qr_http *http);
-struct quire_text qr_http_body(const struct qr_http *http);
-bool qr_http_keep_alive(const struct qr_http *http);
+struct quire_text qr_http_path(const struct qr_http_parser *http);
+struct quire_text qr_http_body(const struct qr_http_parser *http);
+bool qr_http_keep_alive(const struct qr_http_parser *http);
 /* HTTP/1.0 knows no chunks. */
-bool qr_http_takes_chunks(const struct qr_http *http);
-bool qr_http_expects_continue(const struct qr_http *http);
+bool qr_http_takes_chunks(const struct qr_http_parser *http);
+bool qr_http_expects_continue(const struct qr_http_parser *http);
 
 #endif

@@ -52,9 +52,9 @@ static void put_name(struct qr_buffer *out, const struct token *token, int32_t i
     }
 }
 
-static const quire_model *model_of(const struct qr_call_choice *choice)
+static const quire_model *model_of(const struct qr_choice *choice)
 {
-    return choice->call->task.server->settings.model;
+    return choice->generation->job.server->settings.model;
 }
 
 static uint32_t top_n(const struct quire_event *event, int32_t wanted)
@@ -117,11 +117,10 @@ static uint64_t characters(const struct token *token)
 
 /* How much of the answer's text a token is: a prompt's special tokens are in it, generated ones and
  * a BOS that the text did not have are not. */
-static uint64_t text_characters(const struct qr_call_choice *choice,
-                                const struct quire_event *event)
+static uint64_t text_characters(const struct qr_choice *choice, const struct quire_event *event)
 {
-    const struct qr_prompt *prompt = qr_call_prompt(choice);
-    const struct quire_model_info *info = &choice->call->task.server->info;
+    const struct qr_prompt *prompt = qr_generation_prompt(choice);
+    const struct quire_model_info *info = &choice->generation->job.server->info;
     const quire_model *model = model_of(choice);
     struct token token;
     if (event->kind != QUIRE_EVENT_PROMPT) {
@@ -135,7 +134,7 @@ static uint64_t text_characters(const struct qr_call_choice *choice,
     return added ? 0 : characters(&token);
 }
 
-void qr_logprobs_add_completion(struct qr_call_choice *choice, const struct quire_event *event)
+void qr_logprobs_add_completion(struct qr_choice *choice, const struct quire_event *event)
 {
     struct token token;
     read_token(&token, model_of(choice), event->token, QUIRE_TEXT_SPECIAL);
@@ -150,7 +149,7 @@ void qr_logprobs_add_completion(struct qr_call_choice *choice, const struct quir
     } else {
         put_value(&choice->values, event->logprob);
         put_top(&choice->tops, model_of(choice), event,
-                top_n(event, choice->call->params.logprobs));
+                top_n(event, choice->generation->params.logprobs));
     }
     qr_json_put_comma(&choice->offsets);
     qr_buffer_printf(&choice->offsets, "%llu", (unsigned long long)choice->characters);
@@ -165,7 +164,7 @@ static void put_list(struct qr_buffer *out, const char *name, const struct qr_bu
     out->failed |= items->failed;
 }
 
-void qr_logprobs_put_completion(const struct qr_call_choice *choice, struct qr_buffer *out)
+void qr_logprobs_put_completion(const struct qr_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_put(out, "{", 1);
     put_list(out, "tokens", &choice->tokens);
@@ -200,7 +199,7 @@ static void put_chat_token(struct qr_buffer *out, const quire_model *model, int3
     qr_buffer_puts(out, "]");
 }
 
-void qr_logprobs_add_chat(struct qr_call_choice *choice, const struct quire_event *event)
+void qr_logprobs_add_chat(struct qr_choice *choice, const struct quire_event *event)
 {
     struct qr_buffer *out = &choice->content;
     const quire_model *model = model_of(choice);
@@ -208,7 +207,7 @@ void qr_logprobs_add_chat(struct qr_call_choice *choice, const struct quire_even
     qr_buffer_puts(out, "{");
     put_chat_token(out, model, event->token, event->logprob);
     qr_buffer_puts(out, ",\"top_logprobs\":[");
-    const uint32_t n = top_n(event, choice->call->params.logprobs);
+    const uint32_t n = top_n(event, choice->generation->params.logprobs);
     for (uint32_t i = 0; i < n; i++) {
         qr_buffer_puts(out, i ? ",{" : "{");
         put_chat_token(out, model, event->top[i].token, event->top[i].logprob);
@@ -217,7 +216,7 @@ void qr_logprobs_add_chat(struct qr_call_choice *choice, const struct quire_even
     qr_buffer_puts(out, "]}");
 }
 
-void qr_logprobs_put_chat(const struct qr_call_choice *choice, struct qr_buffer *out)
+void qr_logprobs_put_chat(const struct qr_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_put(out, "{", 1);
     put_list(out, "content", &choice->content);
@@ -252,7 +251,7 @@ static void put_ranked(struct qr_buffer *out, const quire_model *model, int32_t 
     qr_buffer_put(out, "}", 1);
 }
 
-void qr_logprobs_add_prompt(struct qr_call_choice *choice, const struct quire_event *event)
+void qr_logprobs_add_prompt(struct qr_choice *choice, const struct quire_event *event)
 {
     struct qr_buffer *out = &choice->prompt_logprobs;
     const quire_model *model = model_of(choice);
@@ -263,7 +262,7 @@ void qr_logprobs_add_prompt(struct qr_call_choice *choice, const struct quire_ev
     }
     /* The token's rank is known if it is among the alternatives that the engine gave, which may be
      * more than were asked for here. */
-    const uint32_t n = top_n(event, choice->call->params.prompt_logprobs);
+    const uint32_t n = top_n(event, choice->generation->params.prompt_logprobs);
     uint32_t rank = 0;
     for (uint32_t i = 0; i < event->top_n; i++) {
         if (event->top[i].token == event->token) rank = i + 1;

@@ -11,21 +11,21 @@
 #ifndef QR_SERVER_LOGPROBS_H
 #define QR_SERVER_LOGPROBS_H
 
-#include "runtime/server/call.h"
+#include "runtime/server/generation.h"
 
 /* Completions: one more entry in tokens, token_logprobs, top_logprobs and text_offset. */
-void qr_logprobs_add_completion(struct qr_call_choice *choice, const struct quire_event *event);
+void qr_logprobs_add_completion(struct qr_choice *choice, const struct quire_event *event);
 /* Chat: one more entry in content. */
-void qr_logprobs_add_chat(struct qr_call_choice *choice, const struct quire_event *event);
+void qr_logprobs_add_chat(struct qr_choice *choice, const struct quire_event *event);
 /* vLLM's prompt_logprobs: null for the first token, then {"id":{"logprob","rank",
  * "decoded_token"}} for the token and its alternatives.  rank is null where the token is none of
  * them. */
-void qr_logprobs_add_prompt(struct qr_call_choice *choice, const struct quire_event *event);
+void qr_logprobs_add_prompt(struct qr_choice *choice, const struct quire_event *event);
 
 /* {"tokens":[...],"token_logprobs":[...],"top_logprobs":[...],"text_offset":[...]} */
-void qr_logprobs_put_completion(const struct qr_call_choice *choice, struct qr_buffer *out);
+void qr_logprobs_put_completion(const struct qr_choice *choice, struct qr_buffer *out);
 /* {"content":[...]} */
-void qr_logprobs_put_chat(const struct qr_call_choice *choice, struct qr_buffer *out);
+void qr_logprobs_put_chat(const struct qr_choice *choice, struct qr_buffer *out);
 
 /* A token's text, special ones written out, as JSON string with U+FFFD for broken bytes. */
 void qr_logprobs_put_token(struct qr_buffer *out, const quire_model *model, int32_t token);

@@ -11,7 +11,7 @@
 
 #define KEY_SHOWN_MAX 32u /* bytes of a wrong key that its error quotes */
 
-static bool wrong_type(struct qr_failure *failure, const char *name, const char *expected,
+static bool wrong_type(struct qr_api_failure *failure, const char *name, const char *expected,
                        const struct qr_json *value)
 {
     return qr_fail_field(failure, name, "%s must be %s, not %s", name, expected,
@@ -19,7 +19,7 @@ static bool wrong_type(struct qr_failure *failure, const char *name, const char 
 }
 
 bool qr_field_bool(const struct qr_json *body, const char *name, bool *out,
-                   struct qr_failure *failure)
+                   struct qr_api_failure *failure)
 {
     const struct qr_json *value = qr_json_get(body, name);
     if (!value) return true;
@@ -29,7 +29,7 @@ bool qr_field_bool(const struct qr_json *body, const char *name, bool *out,
 }
 
 bool qr_field_integer(const struct qr_json *body, const char *name, int64_t least, int64_t most,
-                      int64_t *out, struct qr_failure *failure)
+                      int64_t *out, struct qr_api_failure *failure)
 {
     const struct qr_json *value = qr_json_get(body, name);
     if (!value) return true;
@@ -45,7 +45,7 @@ bool qr_field_integer(const struct qr_json *body, const char *name, int64_t leas
 }
 
 bool qr_field_string(const struct qr_json *body, const char *name, struct quire_text *out,
-                     struct qr_failure *failure)
+                     struct qr_api_failure *failure)
 {
     const struct qr_json *value = qr_json_get(body, name);
     if (!value) return true;
@@ -56,7 +56,7 @@ bool qr_field_string(const struct qr_json *body, const char *name, struct quire_
 
 /* A number within [least, most], or (least, most] where open. */
 static bool field_number(const struct qr_json *body, const char *name, double least, bool open,
-                         double most, double *out, struct qr_failure *failure)
+                         double most, double *out, struct qr_api_failure *failure)
 {
     const struct qr_json *value = qr_json_get(body, name);
     if (!value) return true;
@@ -72,7 +72,7 @@ static bool field_number(const struct qr_json *body, const char *name, double le
 
 /* ---- groups of fields ---------------------------------------------------------------------- */
 
-static bool read_sampling(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
+static bool read_sampling(const struct qr_json *body, struct qr_params *p, struct qr_api_failure *f)
 {
     double temperature = 1, top_p = 1, min_p = 0;
     int64_t top_k = 0;
@@ -110,7 +110,7 @@ static bool token_of(struct quire_text key, uint32_t vocab_n, int32_t *token)
 
 /* {"17": -100, ...}; what is past OpenAI's range is taken as its end, as vLLM does. */
 static bool read_bias(const struct qr_json *body, const struct qr_model_limits *limits,
-                      struct qr_params *p, struct qr_failure *f)
+                      struct qr_params *p, struct qr_api_failure *f)
 {
     const struct qr_json *biases = qr_json_get(body, "logit_bias");
     struct qr_json_member member = {0};
@@ -143,7 +143,7 @@ static bool read_bias(const struct qr_json *body, const struct qr_model_limits *
 }
 
 static bool read_penalties(const struct qr_json *body, const struct qr_model_limits *limits,
-                           struct qr_params *p, struct qr_failure *f)
+                           struct qr_params *p, struct qr_api_failure *f)
 {
     const double most = (double)QR_PENALTY_MAX;
     double presence = 0, frequency = 0, repetition = 1;
@@ -160,7 +160,7 @@ static bool read_penalties(const struct qr_json *body, const struct qr_model_lim
 
 static bool read_lengths(const struct qr_json *body, enum qr_endpoint endpoint,
                          const struct qr_model_limits *limits, struct qr_params *p,
-                         struct qr_failure *f)
+                         struct qr_api_failure *f)
 {
     int64_t max_tokens = -1, min_tokens = 0;
     const char *name = "max_completion_tokens";
@@ -182,7 +182,7 @@ static bool read_lengths(const struct qr_json *body, enum qr_endpoint endpoint,
     return true;
 }
 
-static bool add_stop(const struct qr_json *value, struct qr_params *p, struct qr_failure *f)
+static bool add_stop(const struct qr_json *value, struct qr_params *p, struct qr_api_failure *f)
 {
     if (qr_json_type(value) != QR_JSON_STRING) {
         return wrong_type(f, "stop", "a string or a list of strings", value);
@@ -200,7 +200,7 @@ static bool add_stop(const struct qr_json *value, struct qr_params *p, struct qr
 }
 
 static bool read_stops(const struct qr_json *body, const struct qr_model_limits *limits,
-                       struct qr_params *p, struct qr_failure *f)
+                       struct qr_params *p, struct qr_api_failure *f)
 {
     const struct qr_json *stop = qr_json_get(body, "stop");
     if (stop && qr_json_type(stop) != QR_JSON_ARRAY && !add_stop(stop, p, f)) return false;
@@ -231,7 +231,7 @@ static bool read_stops(const struct qr_json *body, const struct qr_model_limits 
 }
 
 static bool read_logprobs(const struct qr_json *body, enum qr_endpoint endpoint,
-                          struct qr_params *p, struct qr_failure *f)
+                          struct qr_params *p, struct qr_api_failure *f)
 {
     int64_t logprobs = -1, prompt_logprobs = -1;
     if (endpoint == QR_COMPLETIONS) {
@@ -261,7 +261,7 @@ static bool read_logprobs(const struct qr_json *body, enum qr_endpoint endpoint,
 }
 
 static bool read_answer(const struct qr_json *body, enum qr_endpoint endpoint, struct qr_params *p,
-                        struct qr_failure *f)
+                        struct qr_api_failure *f)
 {
     if (!qr_field_bool(body, "stream", &p->stream, f) ||
         !qr_field_bool(body, "echo", &p->echo, f) ||
@@ -288,7 +288,7 @@ static bool read_answer(const struct qr_json *body, enum qr_endpoint endpoint, s
 }
 
 /* After read_answer. */
-static bool read_choices(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
+static bool read_choices(const struct qr_json *body, struct qr_params *p, struct qr_api_failure *f)
 {
     int64_t n = 1, best_of = 0;
     if (!qr_field_integer(body, "n", 1, QR_CHOICES_MAX, &n, f) ||
@@ -309,7 +309,7 @@ static bool read_choices(const struct qr_json *body, struct qr_params *p, struct
 }
 
 /* Whose turn it is. */
-static bool read_turn(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
+static bool read_turn(const struct qr_json *body, struct qr_params *p, struct qr_api_failure *f)
 {
     int64_t priority = 0;
     if (!qr_field_integer(body, "priority", INT32_MIN, INT32_MAX, &priority, f)) return false;
@@ -317,7 +317,7 @@ static bool read_turn(const struct qr_json *body, struct qr_params *p, struct qr
     return qr_field_string(body, "user", &p->user, f);
 }
 
-static bool read_salt(const struct qr_json *body, struct qr_params *p, struct qr_failure *f)
+static bool read_salt(const struct qr_json *body, struct qr_params *p, struct qr_api_failure *f)
 {
     if (!qr_json_get(body, "cache_salt")) return true;
     if (!qr_field_string(body, "cache_salt", &p->cache_salt, f)) return false;
@@ -332,7 +332,7 @@ static bool read_salt(const struct qr_json *body, struct qr_params *p, struct qr
 
 bool qr_params_read(const struct qr_json *body, enum qr_endpoint endpoint,
                     const struct qr_model_limits *limits, struct qr_params *params,
-                    struct qr_failure *failure)
+                    struct qr_api_failure *failure)
 {
     struct quire_text model; /* any name is this server's one model */
     memset(params, 0, sizeof *params);
@@ -346,7 +346,7 @@ bool qr_params_read(const struct qr_json *body, enum qr_endpoint endpoint,
 
 bool qr_params_max_tokens(const struct qr_params *params, enum qr_endpoint endpoint,
                           const struct qr_model_limits *limits, size_t prompt_n,
-                          uint32_t *max_tokens, struct qr_failure *failure)
+                          uint32_t *max_tokens, struct qr_api_failure *failure)
 {
     const char *prompt_name = endpoint == QR_CHAT ? "messages" : "prompt";
     const bool scores = params->has_max_tokens && params->max_tokens == 0;

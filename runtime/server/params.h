@@ -60,21 +60,21 @@ struct qr_params {
 
 bool qr_params_read(const struct qr_json *body, enum qr_endpoint endpoint,
                     const struct qr_model_limits *limits, struct qr_params *params,
-                    struct qr_failure *failure);
+                    struct qr_api_failure *failure);
 
 /* How many tokens a prompt of prompt_n may be followed by: what was asked, or the default cut to
  * what fits.  False: it does not fit. */
 bool qr_params_max_tokens(const struct qr_params *params, enum qr_endpoint endpoint,
                           const struct qr_model_limits *limits, size_t prompt_n,
-                          uint32_t *max_tokens, struct qr_failure *failure);
+                          uint32_t *max_tokens, struct qr_api_failure *failure);
 
 /* ---- single fields, for the other endpoints: absent leaves *out as it is ------------------ */
 
 bool qr_field_bool(const struct qr_json *body, const char *name, bool *out,
-                   struct qr_failure *failure);
+                   struct qr_api_failure *failure);
 bool qr_field_integer(const struct qr_json *body, const char *name, int64_t least, int64_t most,
-                      int64_t *out, struct qr_failure *failure);
+                      int64_t *out, struct qr_api_failure *failure);
 bool qr_field_string(const struct qr_json *body, const char *name, struct quire_text *out,
-                     struct qr_failure *failure);
+                     struct qr_api_failure *failure);
 
 #endif

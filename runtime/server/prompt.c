@@ -7,7 +7,7 @@
 #include "runtime/server/conversation.h"
 #include "runtime/server/limits.h"
 
-static bool no_memory(struct qr_failure *failure)
+static bool no_memory(struct qr_api_failure *failure)
 {
     return qr_fail(failure, 500, NULL, NULL, "out of memory");
 }
@@ -26,7 +26,7 @@ void qr_prompts_deinit(struct qr_prompts *prompts)
     qr_prompts_init(prompts, prompts->memory);
 }
 
-static bool make(struct qr_prompts *prompts, size_t n, struct qr_failure *failure)
+static bool make(struct qr_prompts *prompts, size_t n, struct qr_api_failure *failure)
 {
     prompts->all = qr_alloc_zero(prompts->memory, n, sizeof *prompts->all);
     if (!prompts->all) return no_memory(failure);
@@ -38,7 +38,7 @@ static bool make(struct qr_prompts *prompts, size_t n, struct qr_failure *failur
 
 bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model *model,
                         struct quire_text text, unsigned flags, size_t ids_max, const char *field,
-                        int32_t **ids, size_t *ids_n, struct qr_failure *failure)
+                        int32_t **ids, size_t *ids_n, struct qr_api_failure *failure)
 {
     /* No text makes more than 3 n + 3 ids; no more than ids_max are wanted. */
     size_t capacity = 3 * text.n + 3 < ids_max ? 3 * text.n + 3 : ids_max;
@@ -64,7 +64,7 @@ bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model 
 
 bool qr_prompt_ids(const struct quire_allocator *memory, const struct qr_json *list,
                    uint32_t vocab_n, const char *field, int32_t **ids, size_t *ids_n,
-                   struct qr_failure *failure)
+                   struct qr_api_failure *failure)
 {
     size_t n = qr_json_length(list);
     int32_t *made = qr_alloc(memory, (n ? n : 1) * sizeof *made);
@@ -85,7 +85,7 @@ bool qr_prompt_ids(const struct quire_allocator *memory, const struct qr_json *l
 
 static bool read_one(struct qr_prompts *prompts, size_t i, const quire_model *model,
                      const struct qr_json *value, const struct qr_model_limits *limits,
-                     struct qr_failure *failure)
+                     struct qr_api_failure *failure)
 {
     struct qr_prompt *prompt = &prompts->all[i];
     bool done;
@@ -108,7 +108,7 @@ static bool read_one(struct qr_prompts *prompts, size_t i, const quire_model *mo
 
 bool qr_prompts_read(struct qr_prompts *prompts, const quire_model *model,
                      const struct qr_json *body, const struct qr_model_limits *limits,
-                     struct qr_failure *failure)
+                     struct qr_api_failure *failure)
 {
     const struct qr_json *value = qr_json_get(body, "prompt");
     if (!value) return qr_fail_field(failure, "prompt", "prompt is required");
@@ -150,7 +150,7 @@ bool qr_prompts_read(struct qr_prompts *prompts, const quire_model *model,
 
 bool qr_prompts_read_chat(struct qr_prompts *prompts, const quire_model *model,
                           const struct qr_json *body, const struct qr_model_limits *limits,
-                          struct qr_failure *failure)
+                          struct qr_api_failure *failure)
 {
     struct qr_buffer text;
     qr_buffer_init(&text, prompts->memory);

@@ -34,20 +34,20 @@ void qr_prompts_deinit(struct qr_prompts *prompts);
 /* `prompt`: text, a list of texts, ids, or a list of lists of ids. */
 bool qr_prompts_read(struct qr_prompts *prompts, const quire_model *model,
                      const struct qr_json *body, const struct qr_model_limits *limits,
-                     struct qr_failure *failure);
+                     struct qr_api_failure *failure);
 /* `messages`, by the model's template: one prompt. */
 bool qr_prompts_read_chat(struct qr_prompts *prompts, const quire_model *model,
                           const struct qr_json *body, const struct qr_model_limits *limits,
-                          struct qr_failure *failure);
+                          struct qr_api_failure *failure);
 
 /* Token ids of a text, at most ids_max of them (longer is a failure naming `field`); *ids is to be
  * freed with qr_free. */
 bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model *model,
                         struct quire_text text, unsigned flags, size_t ids_max, const char *field,
-                        int32_t **ids, size_t *ids_n, struct qr_failure *failure);
+                        int32_t **ids, size_t *ids_n, struct qr_api_failure *failure);
 /* The ids of a JSON list, each within the vocabulary. */
 bool qr_prompt_ids(const struct quire_allocator *memory, const struct qr_json *list,
                    uint32_t vocab_n, const char *field, int32_t **ids, size_t *ids_n,
-                   struct qr_failure *failure);
+                   struct qr_api_failure *failure);
 
 #endif

@@ -72,7 +72,7 @@ static bool may(struct qr_conn *conn)
 
 void qr_route(struct qr_conn *conn)
 {
-    struct qr_failure failure;
+    struct qr_api_failure failure;
     struct quire_text path = qr_http_path(&conn->http);
     const struct route *route = NULL;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "runtime/server/call.h"
 #include "runtime/server/conn.h"
+#include "runtime/server/generation.h"
 #include "runtime/server/notify.h"
 
 /* ---- a turn of the loop -------------------------------------------------------------------- */
@@ -29,9 +29,9 @@ static void on_engine(uv_poll_t *poll, int status, int events)
     (void)events;
     for (unsigned i = 0; i < QR_EVENTS_A_TURN; i++) {
         if (quire_next(server->settings.engine, &event) != 1) break;
-        qr_call_take(server, &event);
+        qr_generation_take(server, &event);
     }
-    qr_call_send(server);
+    qr_generation_send(server);
     qr_server_flush(server);
 }
 
@@ -63,7 +63,7 @@ static void end(struct qr_server *server)
 
 void qr_server_check_drained(struct qr_server *server)
 {
-    if (!server->draining || server->ended || server->calls || server->tasks_n > 0) return;
+    if (!server->draining || server->ended || server->generations || server->jobs_n > 0) return;
     for (const struct qr_conn *conn = server->conns; conn; conn = conn->next) {
         if (!qr_conn_quiet(conn)) return;
     }
@@ -81,7 +81,7 @@ static void give_up(struct qr_server *server)
     if (!server->impatient) {
         server->impatient = true;
         qr_log(&server->settings.log, QR_LOG_WARN, "requests that are still running are cancelled");
-        qr_call_cancel_all(server);
+        qr_generation_cancel_all(server);
         (void)uv_timer_start(&server->drain_timer, on_drain_timeout, QR_DRAIN_LAST_MS, 0);
     } else {
         for (struct qr_conn *conn = server->conns; conn; conn = conn->next) {
@@ -179,7 +179,7 @@ int qr_server_init(struct qr_server *server, const struct qr_server_settings *se
 void qr_server_run(struct qr_server *server)
 {
     (void)uv_run(&server->loop, UV_RUN_DEFAULT);
-    assert(server->ended && !server->conns && !server->calls);
+    assert(server->ended && !server->conns && !server->generations);
 }
 
 void qr_server_deinit(struct qr_server *server)

@@ -8,8 +8,8 @@
  *
  * Of the engine it uses quire.h and nothing else.
  *
- * Thread: the loop's, all of it; a task's run() is the only code that runs elsewhere, and it
- * touches only its own task and the model.   Memory: settings.memory. */
+ * Thread: the loop's, all of it; a job's run() is the only code that runs elsewhere, and it
+ * touches only its own job and the model.   Memory: settings.memory. */
 #ifndef QR_SERVER_SERVER_H
 #define QR_SERVER_SERVER_H
 
@@ -26,7 +26,7 @@
 #include "runtime/server/socket.h"
 
 struct qr_conn;
-struct qr_call;
+struct qr_generation;
 
 /* Figures of the program's memory, for the metrics: the server knows no allocator's insides. */
 struct qr_memory_figure {
@@ -85,11 +85,11 @@ struct qr_server {
     uv_timer_t drain_timer;
     struct qr_listener listeners[QR_LISTENERS_MAX];
     size_t listeners_n;
-    struct qr_conn *conns;   /* doubly linked */
-    struct qr_conn *dirty;   /* with output or input to be looked at before the turn ends */
-    struct qr_call *calls;   /* doubly linked */
-    struct qr_call *touched; /* calls with events in this turn */
-    size_t tasks_n;          /* on workers */
+    struct qr_conn *conns; /* doubly linked */
+    struct qr_conn *dirty; /* with output or input to be looked at before the turn ends */
+    struct qr_generation *generations; /* doubly linked */
+    struct qr_generation *touched;     /* with events in this turn */
+    size_t jobs_n;                     /* on workers */
     bool draining, impatient, ended;
     uint64_t started_s; /* since 1970 */
     uint64_t cancelled[QR_CANCEL_REASONS_N];

@@ -19,7 +19,7 @@ static void check_body(struct quire_text body, const struct quire_allocator *mem
     static const struct qr_model_limits limits = {
         .vocab_n = 1000, .context_max = 2048, .prompts_max = 64};
     struct qr_params params;
-    struct qr_failure failure;
+    struct qr_api_failure failure;
     struct qr_buffer out;
     char why[256];
     qr_buffer_init(&out, memory);
@@ -49,7 +49,7 @@ static void check_body(struct quire_text body, const struct quire_allocator *mem
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct quire_allocator memory = qr_allocator((struct quire_allocator){NULL, NULL});
-    struct qr_http http;
+    struct qr_http_parser http;
     if (size == 0) return 0;
     const size_t piece = data[0] ? data[0] : size;
     qr_http_init(&http, &memory, 4096, 4096);

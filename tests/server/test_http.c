@@ -37,7 +37,7 @@ static void assert_text(struct quire_text text, const char *expected, size_t n)
 }
 
 /* Feeds in two pieces and, where the first does not end the request, the second. */
-static size_t feed(struct qr_http *http, const char *data, size_t n, size_t cut)
+static size_t feed(struct qr_http_parser *http, const char *data, size_t n, size_t cut)
 {
     size_t used = qr_http_feed(http, data, cut);
     if (http->stage == QR_HTTP_DONE || http->stage == QR_HTTP_BAD) return used;
@@ -45,7 +45,7 @@ static size_t feed(struct qr_http *http, const char *data, size_t n, size_t cut)
     return used + qr_http_feed(http, data + cut, n - cut);
 }
 
-static void assert_post(const struct qr_http *http)
+static void assert_post(const struct qr_http_parser *http)
 {
     assert_int_equal(http->stage, QR_HTTP_DONE);
     assert_string_equal(qr_http_method(http), "POST");
@@ -63,7 +63,7 @@ static void assert_post(const struct qr_http *http)
 static void a_request_may_be_split_anywhere(void **state)
 {
     (void)state;
-    struct qr_http http;
+    struct qr_http_parser http;
     qr_http_init(&http, &memory, HEADER_MAX, BODY_MAX);
     for (size_t cut = 0; cut < POST_N; cut++) {
         assert_int_equal(feed(&http, post, POST_N, cut), POST_N);
@@ -87,7 +87,7 @@ static void a_request_may_be_split_anywhere(void **state)
 static void a_request_ends_where_it_ends(void **state)
 {
     (void)state;
-    struct qr_http http;
+    struct qr_http_parser http;
     char both[2 * POST_N + CHUNKED_N];
     memcpy(both, post, POST_N);
     memcpy(both + POST_N, chunked, CHUNKED_N);
@@ -111,7 +111,7 @@ static void the_next_request_begins_clean(void **state)
 {
     (void)state;
     static const char get[] = "GET /health HTTP/1.0\r\n\r\n";
-    struct qr_http http;
+    struct qr_http_parser http;
     qr_http_init(&http, &memory, HEADER_MAX, BODY_MAX);
     (void)qr_http_feed(&http, post, POST_N);
     qr_http_next(&http);
@@ -130,7 +130,7 @@ static void the_next_request_begins_clean(void **state)
 static void assert_bad(const char *data, size_t n, int status)
 {
     for (size_t cut = 0; cut < n; cut++) {
-        struct qr_http http;
+        struct qr_http_parser http;
         qr_http_init(&http, &memory, HEADER_MAX, BODY_MAX);
         (void)feed(&http, data, n, cut);
         assert_int_equal(http.stage, QR_HTTP_BAD);
@@ -194,7 +194,7 @@ static void upgrades_are_ignored(void **state)
     (void)state;
     static const char text[] = "POST /a HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
                                "Content-Length: 2\r\n\r\nhi";
-    struct qr_http http;
+    struct qr_http_parser http;
     qr_http_init(&http, &memory, HEADER_MAX, BODY_MAX);
     assert_int_equal(qr_http_feed(&http, text, sizeof text - 1), sizeof text - 1);
     assert_int_equal(http.stage, QR_HTTP_DONE);

@@ -15,7 +15,7 @@ static const struct qr_model_limits limits = {
     .vocab_n = 1000, .context_max = 2048, .prompts_max = 64};
 
 static bool read_params(const char *body, enum qr_endpoint endpoint, struct qr_params *params,
-                        struct qr_failure *failure, struct qr_json **document)
+                        struct qr_api_failure *failure, struct qr_json **document)
 {
     char why[256];
     *document = qr_json_parse(body, strlen(body), why, sizeof why);
@@ -26,7 +26,7 @@ static bool read_params(const char *body, enum qr_endpoint endpoint, struct qr_p
 
 static void assert_taken(const char *body, enum qr_endpoint endpoint, struct qr_params *params)
 {
-    struct qr_failure failure;
+    struct qr_api_failure failure;
     struct qr_json *document;
     if (!read_params(body, endpoint, params, &failure, &document)) {
         fail_msg("%s was refused: %s", body, failure.message);
@@ -38,7 +38,7 @@ static void assert_refused(const char *body, enum qr_endpoint endpoint, const ch
                            const char *words)
 {
     struct qr_params params;
-    struct qr_failure failure;
+    struct qr_api_failure failure;
     struct qr_json *document;
     if (read_params(body, endpoint, &params, &failure, &document)) fail_msg("%s was taken", body);
     assert_int_equal(failure.http_status, 400);
@@ -76,7 +76,7 @@ static void fields_are_read(void **state)
 {
     (void)state;
     struct qr_params p;
-    struct qr_failure failure;
+    struct qr_api_failure failure;
     struct qr_json *document;
     assert_true(read_params(
         "{\"temperature\":0.5,\"top_p\":0.25,\"min_p\":0.125,\"top_k\":7,\"seed\":-5,"
@@ -300,7 +300,7 @@ static void max_tokens_fits_the_context(void **state)
     struct qr_params none = {.has_max_tokens = false};
     struct qr_params hundred = {.has_max_tokens = true, .max_tokens = 100};
     struct qr_params scoring = {.has_max_tokens = true, .max_tokens = 0};
-    struct qr_failure failure;
+    struct qr_api_failure failure;
     uint32_t n;
     assert_true(qr_params_max_tokens(&none, QR_COMPLETIONS, &limits, 5, &n, &failure));
     assert_int_equal(n, 16);

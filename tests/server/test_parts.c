@@ -129,7 +129,7 @@ static void metrics_are_prometheus_text(void **state)
 static void errors_have_openais_shape(void **state)
 {
     (void)state;
-    struct qr_failure failure;
+    struct qr_api_failure failure;
     struct qr_buffer out;
     qr_buffer_init(&out, &memory);
     assert_false(qr_fail_field(&failure, "top_p", "not \"%d\"", 5));

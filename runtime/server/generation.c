@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/server/generation.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/server/conn.h"
+#include "runtime/server/json_write.h"
+#include "runtime/server/logprobs.h"
+
+static const struct quire_allocator *memory_of(const struct qr_generation *generation)
+{
+    return &generation->job.server->settings.memory;
+}
+
+/* ---- lifetime ------------------------------------------------------------------------------ */
+
+#define CHOICE_BUFFERS(X)                                                                          \
+    X(text) X(ids) X(tokens) X(values) X(tops) X(offsets) X(content) X(prompt_logprobs) X(stop)
+
+static void free_generation(struct qr_generation *generation)
+{
+    struct qr_server *server = generation->job.server;
+    assert(!generation->job.conn && !generation->job.at_work && generation->live_n == 0 &&
+           !generation->touched);
+    if (generation->prev) {
+        generation->prev->next = generation->next;
+    } else {
+        server->generations = generation->next;
+    }
+    if (generation->next) generation->next->prev = generation->prev;
+    for (size_t i = 0; i < generation->choices_n; i++) {
+        struct qr_choice *choice = &generation->choices[i];
+#define DEINIT(name) qr_buffer_deinit(&choice->name);
+        CHOICE_BUFFERS(DEINIT)
+#undef DEINIT
+    }
+    qr_free(memory_of(generation), generation->choices);
+    qr_prompts_deinit(&generation->prompts);
+    qr_json_free(generation->document);
+    qr_buffer_deinit(&generation->body);
+    qr_free(memory_of(generation), generation);
+}
+
+static bool make_choices(struct qr_generation *generation)
+{
+    const size_t n = generation->prompts.n * generation->params.n;
+    generation->choices = qr_alloc_zero(memory_of(generation), n, sizeof *generation->choices);
+    if (!generation->choices)
+        return qr_fail(&generation->failure, 500, NULL, NULL, "out of memory");
+    generation->choices_n = n;
+    for (size_t i = 0; i < n; i++) {
+        struct qr_choice *choice = &generation->choices[i];
+        choice->generation = generation;
+        choice->index = (uint32_t)i;
+        choice->stop_id = -1;
+#define INIT(name) qr_buffer_init(&choice->name, memory_of(generation));
+        CHOICE_BUFFERS(INIT)
+#undef INIT
+    }
+    return true;
+}
+
+/* A prompt's choices are one request of the engine, which is cancelled whole. */
+static void cancel_choices(struct qr_generation *generation, enum qr_cancel reason)
+{
+    quire_id last = 0;
+    for (size_t i = 0; i < generation->choices_n; i++) {
+        struct qr_choice *choice = &generation->choices[i];
+        if (choice->id == last || choice->ended) continue;
+        last = choice->id;
+        if (quire_cancel(generation->job.server->settings.engine, choice->id) == QUIRE_OK) {
+            generation->job.server->cancelled[reason]++;
+        }
+    }
+}
+
+/* The client has left after done(). */
+static void on_leave(struct qr_server_job *job, enum qr_cancel reason)
+{
+    struct qr_generation *generation = (struct qr_generation *)job;
+    cancel_choices(generation, reason);
+    if (generation->live_n == 0 && !generation->touched) free_generation(generation);
+}
+
+/* ---- preparing ----------------------------------------------------------------------------- */
+
+/* More choices than the queue takes could never be accepted. */
+static bool check_room(struct qr_generation *generation)
+{
+    const size_t most = generation->job.server->limits.prompts_max;
+    const size_t n = generation->prompts.n * generation->params.best_of;
+    if (n <= most) return true;
+    return qr_fail_field(&generation->failure,
+                         generation->params.best_of > generation->params.n ? "best_of" : "n",
+                         "%zu prompts times %u choices are %zu, and the queue takes %zu at most",
+                         generation->prompts.n, generation->params.best_of, n, most);
+}
+
+static void prepare(struct qr_server_job *job)
+{
+    struct qr_generation *generation = (struct qr_generation *)job;
+    const struct qr_server *server = job->server;
+    char why[256];
+    generation->document =
+        qr_json_parse(generation->body.data, generation->body.n, why, sizeof why);
+    if (!generation->document) {
+        (void)qr_fail_field(&generation->failure, NULL, "the body is not JSON: %s", why);
+    } else if (qr_json_type(generation->document) != QR_JSON_OBJECT) {
+        (void)qr_fail_field(&generation->failure, NULL, "the body must be a JSON object");
+    } else if (qr_params_read(generation->document, generation->kind->endpoint, &server->limits,
+                              &generation->params, &generation->failure) &&
+               generation->kind->read_prompts(&generation->prompts, server->settings.model,
+                                              generation->document, &server->limits,
+                                              &generation->failure)) {
+        (void)(check_room(generation) && make_choices(generation));
+    }
+}
+
+/* ---- submitting ---------------------------------------------------------------------------- */
+
+/* One prompt, with all its choices. */
+static bool submit_prompt(struct qr_generation *generation, size_t which)
+{
+    const struct qr_params *p = &generation->params;
+    const struct qr_prompt *prompt = &generation->prompts.all[which];
+    struct qr_choice *choices = &generation->choices[which * p->n];
+    struct quire_request request;
+    quire_request_defaults(&request);
+    if (!qr_params_max_tokens(p, generation->kind->endpoint, &generation->job.server->limits,
+                              prompt->ids_n, &request.max_tokens, &generation->failure)) {
+        return false;
+    }
+    const bool scores =
+        request.max_tokens == 0 || p->prompt_logprobs >= 0 || (p->echo && p->logprobs >= 0);
+    request.prompt = prompt->ids;
+    request.prompt_n = prompt->ids_n;
+    request.min_tokens = p->min_tokens;
+    request.temperature = p->temperature;
+    request.top_p = p->top_p;
+    request.min_p = p->min_p;
+    request.top_k = p->top_k;
+    request.logit_bias = p->logit_bias;
+    request.logit_bias_n = p->logit_bias_n;
+    request.repetition_penalty = p->repetition_penalty;
+    request.frequency_penalty = p->frequency_penalty;
+    request.presence_penalty = p->presence_penalty;
+    request.seed = p->seed;
+    request.flags = (p->ignore_eos ? QUIRE_REQUEST_IGNORE_EOS : 0u) |
+                    (scores ? QUIRE_REQUEST_PROMPT_LOGPROBS : 0u) |
+                    (p->seeded ? QUIRE_REQUEST_SEEDED : 0u);
+    request.logprobs = p->logprobs > p->prompt_logprobs ? p->logprobs : p->prompt_logprobs;
+    request.stop = p->stop;
+    request.stop_n = p->stop_n;
+    request.stop_ids = p->stop_ids;
+    request.stop_ids_n = p->stop_ids_n;
+    const struct qr_caller *caller = &generation->job.conn->caller;
+    char salt[QR_CACHE_SALT_MAX], client[QR_CALLER_NAME_MAX]; /* submit keeps hashes of them */
+    request.cache_salt =
+        qr_scope_salt(generation->job.server->settings.cache_scope, caller, p->cache_salt, salt);
+    request.n = p->n;
+    request.best_of = p->best_of;
+    request.priority = p->priority;
+    request.client = qr_caller_client(caller, client);
+    request.end_user = p->user;
+    request.user = choices;
+
+    struct quire_error error = {.status = QUIRE_OK};
+    quire_id id;
+    int status = quire_submit(generation->job.server->settings.engine, &request, &id, &error);
+    if (status != QUIRE_OK) return qr_fail_engine(&generation->failure, status, &error);
+    for (uint32_t i = 0; i < p->n; i++) {
+        choices[i].id = id;
+    }
+    generation->live_n += p->n;
+    return true;
+}
+
+/* All choices or none. */
+static bool submit(struct qr_generation *generation)
+{
+    for (size_t i = 0; i < generation->prompts.n; i++) {
+        if (!submit_prompt(generation, i)) {
+            cancel_choices(generation, QR_CANCEL_SIBLING);
+            return false;
+        }
+        generation->job.conn->prompt_tokens += (uint32_t)generation->prompts.all[i].ids_n;
+    }
+    generation->submitted = true;
+    return true;
+}
+
+static void on_prepared(struct qr_server_job *job)
+{
+    struct qr_generation *generation = (struct qr_generation *)job;
+    struct qr_conn *conn = job->conn;
+    qr_buffer_deinit(&generation->body); /* the document has its own copy of every string */
+    if (job->server->impatient && generation->failure.http_status == 0) {
+        (void)qr_fail_engine(&generation->failure, QUIRE_STOPPING, NULL);
+    }
+    if (conn && generation->failure.http_status == 0 && submit(generation)) {
+        for (size_t i = 0; i < generation->choices_n; i++) {
+            generation->kind->begin_choice(&generation->choices[i]);
+        }
+        if (generation->params.stream) qr_conn_stream_begin(conn);
+        return;
+    }
+    if (conn) qr_conn_answer_failure(conn, &generation->failure);
+    if (generation->live_n == 0) free_generation(generation);
+}
+
+static void make_id(struct qr_generation *generation)
+{
+    unsigned char bytes[16] = {0};
+    int n = snprintf(generation->id, sizeof generation->id, "%s", generation->kind->id_prefix);
+    (void)uv_random(NULL, NULL, bytes, sizeof bytes, 0, NULL);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        n += snprintf(generation->id + n, sizeof generation->id - (size_t)n, "%02x", bytes[i]);
+    }
+}
+
+void qr_generation_begin(struct qr_conn *conn, const struct qr_generation_kind *kind)
+{
+    struct qr_server *server = conn->server;
+    struct qr_generation *generation =
+        qr_alloc_zero(&server->settings.memory, 1, sizeof *generation);
+    if (!generation) {
+        struct qr_api_failure failure;
+        (void)qr_fail(&failure, 500, NULL, NULL, "out of memory");
+        qr_conn_answer_failure(conn, &failure);
+        return;
+    }
+    generation->job = (struct qr_server_job){
+        .server = server, .conn = conn, .run = prepare, .done = on_prepared, .leave = on_leave};
+    generation->kind = kind;
+    generation->created_s = (uint64_t)time(NULL);
+    make_id(generation);
+    qr_buffer_init(&generation->body, &server->settings.memory);
+    qr_buffer_swap(&generation->body, &conn->http.body);
+    qr_prompts_init(&generation->prompts, &server->settings.memory);
+    generation->next = server->generations;
+    if (generation->next) generation->next->prev = generation;
+    server->generations = generation;
+    qr_server_job_start(&generation->job, generation->body.n > QR_WORKER_BODY_BYTES);
+}
+
+/* ---- answering ----------------------------------------------------------------------------- */
+
+/* A prompt counts once, whatever n. */
+static void put_usage(const struct qr_generation *generation, struct qr_buffer *out)
+{
+    uint64_t prompt = 0, completion = 0, cached = 0;
+    for (size_t i = 0; i < generation->choices_n; i++) {
+        const struct quire_usage *usage = &generation->choices[i].usage;
+        completion += usage->completion_tokens;
+        if (i % generation->params.n != 0) continue;
+        prompt += usage->prompt_tokens;
+        cached += usage->cached_tokens;
+    }
+    qr_buffer_printf(
+        out,
+        "\"usage\":{\"prompt_tokens\":%llu,\"total_tokens\":%llu,"
+        "\"completion_tokens\":%llu,\"prompt_tokens_details\":{\"cached_tokens\":%llu}}",
+        (unsigned long long)prompt, (unsigned long long)(prompt + completion),
+        (unsigned long long)completion, (unsigned long long)cached);
+}
+
+static void put_head(const struct qr_generation *generation, const char *object,
+                     struct qr_buffer *out)
+{
+    qr_buffer_printf(out,
+                     "{\"id\":\"%s\",\"object\":\"%s\",\"created\":%llu,\"model\":", generation->id,
+                     object, (unsigned long long)generation->created_s);
+    qr_json_put_cstring(out, generation->job.server->settings.name);
+    qr_buffer_put(out, ",", 1);
+}
+
+const struct qr_prompt *qr_generation_prompt(const struct qr_choice *choice)
+{
+    return &choice->generation->prompts.all[choice->index / choice->generation->params.n];
+}
+
+void qr_generation_put_finish(const struct qr_choice *choice, struct qr_buffer *out)
+{
+    const char *text = "null";
+    if (choice->ended) {
+        switch (choice->finish) {
+        case QUIRE_FINISH_STOP: text = "\"stop\""; break;
+        case QUIRE_FINISH_LENGTH: text = "\"length\""; break;
+        default: text = "\"abort\""; break;
+        }
+    }
+    qr_buffer_puts(out, text);
+}
+
+void qr_generation_put_stop_reason(const struct qr_choice *choice, struct qr_buffer *out)
+{
+    const struct qr_params *p = &choice->generation->params;
+    if (choice->stop.n > 0) {
+        qr_json_put_string(out, choice->stop.data, choice->stop.n);
+        return;
+    }
+    for (uint32_t i = 0; i < p->stop_ids_n; i++) {
+        if (choice->stop_id >= 0 && choice->stop_id == p->stop_ids[i]) {
+            qr_buffer_printf(out, "%d", choice->stop_id);
+            return;
+        }
+    }
+    qr_buffer_puts(out, "null");
+}
+
+/* Out of memory where an answer was written: the answer is that, not half of it. */
+static void stream_put(struct qr_generation *generation, struct qr_buffer *payload)
+{
+    if (payload->failed) {
+        (void)qr_fail(&generation->failure, 500, NULL, NULL, "out of memory");
+        cancel_choices(generation, QR_CANCEL_SIBLING);
+    } else {
+        qr_conn_stream_put(generation->job.conn, payload->data, payload->n);
+    }
+}
+
+/* The chunk that says who speaks. */
+static void send_opening(struct qr_choice *choice)
+{
+    struct qr_generation *generation = choice->generation;
+    struct qr_buffer payload;
+    if (!generation->kind->put_opening) return;
+    qr_buffer_init(&payload, memory_of(generation));
+    put_head(generation, generation->kind->chunk_object, &payload);
+    generation->kind->put_opening(choice, &payload);
+    qr_buffer_put(&payload, "}", 1);
+    stream_put(generation, &payload);
+    qr_buffer_deinit(&payload);
+}
+
+/* One chunk of what has come; the next begins empty. */
+static void send_chunk(struct qr_choice *choice)
+{
+    struct qr_generation *generation = choice->generation;
+    struct qr_buffer payload;
+    if (!choice->opened) send_opening(choice);
+    qr_buffer_init(&payload, memory_of(generation));
+    put_head(generation, generation->kind->chunk_object, &payload);
+    generation->kind->put_chunk(choice, &payload);
+    qr_buffer_put(&payload, "}", 1);
+#define FAILED(name) payload.failed |= choice->name.failed;
+    CHOICE_BUFFERS(FAILED)
+#undef FAILED
+    stream_put(generation, &payload);
+    qr_buffer_deinit(&payload);
+
+    choice->opened = true;
+    choice->closed = choice->ended;
+    choice->tokens_n = 0;
+    qr_buffer_clear(&choice->text);
+    qr_buffer_clear(&choice->ids);
+    qr_buffer_clear(&choice->tokens);
+    qr_buffer_clear(&choice->values);
+    qr_buffer_clear(&choice->tops);
+    qr_buffer_clear(&choice->offsets);
+    qr_buffer_clear(&choice->content);
+}
+
+static void end_stream(struct qr_generation *generation)
+{
+    struct qr_buffer payload;
+    qr_buffer_init(&payload, memory_of(generation));
+    if (generation->failure.http_status) {
+        qr_failure_put(&generation->failure, &payload);
+    } else if (generation->params.include_usage) {
+        put_head(generation, generation->kind->chunk_object, &payload);
+        qr_buffer_puts(&payload, "\"choices\":[],");
+        put_usage(generation, &payload);
+        qr_buffer_put(&payload, "}", 1);
+    }
+    if (payload.n > 0 && !payload.failed) {
+        qr_conn_stream_put(generation->job.conn, payload.data, payload.n);
+    }
+    qr_conn_stream_end(generation->job.conn);
+    qr_buffer_deinit(&payload);
+}
+
+static void answer(struct qr_generation *generation)
+{
+    struct qr_conn *conn = generation->job.conn;
+    struct qr_buffer body;
+    qr_buffer_init(&body, memory_of(generation));
+    put_head(generation, generation->kind->object, &body);
+    generation->kind->put_choices(generation, &body);
+    qr_buffer_put(&body, ",", 1);
+    put_usage(generation, &body);
+    qr_buffer_put(&body, "}", 1);
+    for (size_t i = 0; i < generation->choices_n; i++) {
+        const struct qr_choice *choice = &generation->choices[i];
+        if (choice->finish == QUIRE_FINISH_CANCELLED) {
+            (void)qr_fail_engine(&generation->failure, QUIRE_STOPPING, NULL);
+        }
+#define FAILED(name) body.failed |= choice->name.failed;
+        CHOICE_BUFFERS(FAILED)
+#undef FAILED
+    }
+    if (body.failed) (void)qr_fail(&generation->failure, 500, NULL, NULL, "out of memory");
+    if (generation->failure.http_status) {
+        qr_conn_answer_failure(conn, &generation->failure);
+    } else {
+        qr_conn_answer(conn, 200, "application/json", body.data, body.n);
+    }
+    qr_buffer_deinit(&body);
+}
+
+/* ---- events -------------------------------------------------------------------------------- */
+
+static void take_token(struct qr_choice *choice, const struct quire_event *event)
+{
+    struct qr_generation *generation = choice->generation;
+    const struct qr_params *p = &generation->params;
+    if (p->stream && choice->tokens_n > 0) send_chunk(choice);
+    choice->tokens_n++;
+    generation->job.conn->completion_tokens++;
+    qr_buffer_put(&choice->text, event->text.data, event->text.n);
+    if (p->return_token_ids) {
+        qr_json_put_comma(&choice->ids);
+        qr_buffer_printf(&choice->ids, "%d", event->token);
+    }
+    if (p->logprobs >= 0) generation->kind->add_logprobs(choice, event);
+}
+
+static void take_end(struct qr_choice *choice, const struct quire_event *event)
+{
+    struct qr_generation *generation = choice->generation;
+    choice->ended = true;
+    choice->usage = event->usage;
+    generation->live_n--;
+    if (event->kind == QUIRE_EVENT_ERROR) {
+        choice->finish = QUIRE_FINISH_CANCELLED;
+        if (generation->failure.http_status == 0) {
+            (void)qr_fail_engine(&generation->failure, event->status, NULL);
+        }
+        cancel_choices(generation, QR_CANCEL_SIBLING);
+        return;
+    }
+    choice->finish = event->finish;
+    choice->stop_id = event->stop_id;
+    qr_buffer_put(&choice->text, event->text.data, event->text.n);
+    qr_buffer_put(&choice->stop, event->stop.data, event->stop.n);
+}
+
+void qr_generation_take(struct qr_server *server, const struct quire_event *event)
+{
+    struct qr_choice *choice = (struct qr_choice *)event->user + event->choice;
+    struct qr_generation *generation = choice->generation;
+    const struct qr_params *p = &generation->params;
+    if (!generation->touched) {
+        generation->touched = true;
+        generation->touched_next = server->touched;
+        server->touched = generation;
+    }
+    const bool heard = generation->job.conn != NULL;
+    switch (event->kind) {
+    case QUIRE_EVENT_PROMPT:
+        if (heard && p->echo && p->logprobs >= 0) generation->kind->add_logprobs(choice, event);
+        if (heard && p->prompt_logprobs >= 0) qr_logprobs_add_prompt(choice, event);
+        return;
+    case QUIRE_EVENT_TOKEN:
+        if (heard) take_token(choice, event);
+        return;
+    default: take_end(choice, event); return;
+    }
+}
+
+/* What one generation has to say at the end of a turn. */
+static void end_turn(struct qr_generation *generation)
+{
+    if (generation->job.conn && generation->params.stream) {
+        for (size_t i = 0; i < generation->choices_n; i++) {
+            struct qr_choice *choice = &generation->choices[i];
+            if (choice->tokens_n > 0 || (choice->ended && !choice->closed)) send_chunk(choice);
+        }
+    }
+    if (generation->live_n > 0) return;
+    if (generation->job.conn && generation->params.stream) {
+        end_stream(generation);
+    } else if (generation->job.conn) {
+        answer(generation);
+    }
+    free_generation(generation);
+}
+
+void qr_generation_send(struct qr_server *server)
+{
+    while (server->touched) {
+        struct qr_generation *generation = server->touched;
+        server->touched = generation->touched_next;
+        generation->touched = false;
+        end_turn(generation);
+    }
+}
+
+void qr_generation_cancel_all(struct qr_server *server)
+{
+    for (struct qr_generation *generation = server->generations; generation;
+         generation = generation->next) {
+        if (!generation->job.at_work) cancel_choices(generation, QR_CANCEL_SHUTDOWN);
+    }
+}
