@@ -5,15 +5,10 @@
 #include "runtime/server/json_write.h"
 #include "runtime/server/logprobs.h"
 
-static void begin_choice(struct qr_choice *choice)
-{
-    (void)choice; /* a message begins with nothing */
-}
-
 static void put_logprobs(const struct qr_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_puts(out, ",\"logprobs\":");
-    if (choice->generation->params.logprobs >= 0) {
+    if (choice->params->logprobs >= 0) {
         qr_logprobs_put_chat(choice, out);
     } else {
         qr_buffer_puts(out, "null");
@@ -24,10 +19,10 @@ static void put_logprobs(const struct qr_choice *choice, struct qr_buffer *out)
 static void put_end(const struct qr_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_puts(out, ",\"finish_reason\":");
-    qr_generation_put_finish(choice, out);
+    qr_choice_put_finish(choice, out);
     qr_buffer_puts(out, ",\"stop_reason\":");
-    qr_generation_put_stop_reason(choice, out);
-    if (choice->generation->params.return_token_ids) {
+    qr_choice_put_stop_reason(choice, out);
+    if (choice->params->return_token_ids) {
         qr_buffer_puts(out, ",\"token_ids\":[");
         qr_buffer_put(out, choice->ids.data, choice->ids.n);
         qr_buffer_put(out, "]", 1);
@@ -73,7 +68,7 @@ static void put_role(const struct qr_choice *choice, struct qr_buffer *out)
                      choice->index);
 }
 
-static void put_chunk(struct qr_choice *choice, struct qr_buffer *out)
+static void put_delta(struct qr_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_printf(out, "\"choices\":[{\"index\":%u,\"delta\":{\"content\":", choice->index);
     qr_json_put_string(out, choice->text.data, choice->text.n);
@@ -90,13 +85,12 @@ void qr_api_chat(struct qr_conn *conn)
         .endpoint = QR_CHAT,
         .id_prefix = "chatcmpl-",
         .object = "chat.completion",
-        .chunk_object = "chat.completion.chunk",
+        .delta_object = "chat.completion.chunk",
         .read_prompts = qr_prompts_read_chat,
         .add_logprobs = qr_logprobs_add_chat,
-        .begin_choice = begin_choice,
         .put_opening = put_role,
         .put_choices = put_choices,
-        .put_chunk = put_chunk,
+        .put_delta = put_delta,
     };
     qr_generation_begin(conn, &kind);
 }

@@ -8,9 +8,8 @@
 /* With echo the answer begins with the prompt: the text that was sent, or the text of its ids. */
 static void put_prompt_text(struct qr_choice *choice)
 {
-    struct qr_generation *generation = choice->generation;
-    const struct qr_prompt *prompt = qr_generation_prompt(choice);
-    const quire_model *model = generation->job.server->settings.model;
+    const struct qr_prompt *prompt = choice->prompt;
+    const quire_model *model = choice->model;
     if (prompt->from_text) {
         qr_buffer_put(&choice->text, prompt->text.data, prompt->text.n);
         return;
@@ -27,12 +26,12 @@ static void put_prompt_text(struct qr_choice *choice)
 
 static void begin_choice(struct qr_choice *choice)
 {
-    if (choice->generation->params.echo) put_prompt_text(choice);
+    if (choice->params->echo) put_prompt_text(choice);
 }
 
 static void put_prompt_ids(const struct qr_choice *choice, struct qr_buffer *out)
 {
-    const struct qr_prompt *prompt = qr_generation_prompt(choice);
+    const struct qr_prompt *prompt = choice->prompt;
     qr_buffer_puts(out, ",\"prompt_token_ids\":");
     qr_json_put_ids(out, prompt->ids, prompt->ids_n);
 }
@@ -40,7 +39,7 @@ static void put_prompt_ids(const struct qr_choice *choice, struct qr_buffer *out
 /* What a whole choice and a chunk of one have in common, without the closing bracket. */
 static void put_choice(const struct qr_choice *choice, struct qr_buffer *out)
 {
-    const struct qr_params *p = &choice->generation->params;
+    const struct qr_params *p = choice->params;
     qr_buffer_printf(out, "{\"index\":%u,\"text\":", choice->index);
     qr_json_put_string(out, choice->text.data, choice->text.n);
     qr_buffer_puts(out, ",\"logprobs\":");
@@ -50,9 +49,9 @@ static void put_choice(const struct qr_choice *choice, struct qr_buffer *out)
         qr_buffer_puts(out, "null");
     }
     qr_buffer_puts(out, ",\"finish_reason\":");
-    qr_generation_put_finish(choice, out);
+    qr_choice_put_finish(choice, out);
     qr_buffer_puts(out, ",\"stop_reason\":");
-    qr_generation_put_stop_reason(choice, out);
+    qr_choice_put_stop_reason(choice, out);
     if (p->return_token_ids) {
         qr_buffer_puts(out, ",\"token_ids\":[");
         qr_buffer_put(out, choice->ids.data, choice->ids.n);
@@ -78,11 +77,11 @@ static void put_choices(struct qr_generation *generation, struct qr_buffer *out)
     qr_buffer_put(out, "]", 1);
 }
 
-static void put_chunk(struct qr_choice *choice, struct qr_buffer *out)
+static void put_delta(struct qr_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_puts(out, "\"choices\":[");
     put_choice(choice, out);
-    if (choice->generation->params.return_token_ids && !choice->opened) put_prompt_ids(choice, out);
+    if (choice->params->return_token_ids && !choice->opened) put_prompt_ids(choice, out);
     qr_buffer_puts(out, "}]");
 }
 
@@ -92,12 +91,12 @@ void qr_api_completions(struct qr_conn *conn)
         .endpoint = QR_COMPLETIONS,
         .id_prefix = "cmpl-",
         .object = "text_completion",
-        .chunk_object = "text_completion",
+        .delta_object = "text_completion",
         .read_prompts = qr_prompts_read,
         .add_logprobs = qr_logprobs_add_completion,
         .begin_choice = begin_choice,
         .put_choices = put_choices,
-        .put_chunk = put_chunk,
+        .put_delta = put_delta,
     };
     qr_generation_begin(conn, &kind);
 }

@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 #include "runtime/quire.h"
-#include "runtime/server/server.h"
+#include "runtime/server/state.h"
 
 enum qr_arena { QR_ARENA_ENGINE, QR_ARENA_IO, QR_ARENA_MODEL, QR_ARENAS_N };
 

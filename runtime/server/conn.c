@@ -6,7 +6,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/server/job.h"
-#include "runtime/server/route.h"
+#include "runtime/server/socket.h"
 #include "runtime/server/sse.h"
 
 static void check(const struct qr_conn *conn)
@@ -19,8 +19,22 @@ static void mark_dirty(struct qr_conn *conn)
 {
     if (conn->dirty || conn->closing) return;
     conn->dirty = true;
+    conn->dirty_prev = NULL;
     conn->dirty_next = conn->server->dirty;
+    if (conn->dirty_next) conn->dirty_next->dirty_prev = conn;
     conn->server->dirty = conn;
+}
+
+static void unmark_dirty(struct qr_conn *conn)
+{
+    if (!conn->dirty) return;
+    conn->dirty = false;
+    if (conn->dirty_prev) {
+        conn->dirty_prev->dirty_next = conn->dirty_next;
+    } else {
+        conn->server->dirty = conn->dirty_next;
+    }
+    if (conn->dirty_next) conn->dirty_next->dirty_prev = conn->dirty_prev;
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */
@@ -45,13 +59,13 @@ static void on_handle_closed(uv_handle_t *handle)
     for (size_t i = 0; i < server->listeners_n; i++) {
         if (server->listeners[i].refused) qr_conn_accept(&server->listeners[i]);
     }
-    qr_server_check_drained(server);
 }
 
 static void close_now(struct qr_conn *conn)
 {
     if (conn->closing) return;
     conn->closing = true;
+    unmark_dirty(conn);
     uv_close(&conn->io.handle, on_handle_closed);
     uv_close((uv_handle_t *)&conn->timer, on_handle_closed);
 }
@@ -175,7 +189,6 @@ static void on_deadline(uv_timer_t *timer)
         (void)qr_fail(&failure, 408, NULL, NULL, "the request did not come in time");
         begin_request(conn);
         qr_conn_answer_failure(conn, &failure);
-        qr_server_flush(conn->server);
         return;
     default: close_now(conn); return;
     }
@@ -188,7 +201,6 @@ static void write_more(struct qr_conn *conn);
 static void on_written(uv_write_t *write, int status)
 {
     struct qr_conn *conn = write->data;
-    struct qr_server *server = conn->server;
     conn->in_write = false;
     if (conn->closing) return;
     if (status < 0) {
@@ -197,7 +209,6 @@ static void on_written(uv_write_t *write, int status)
     }
     qr_buffer_clear(&conn->writing);
     mark_dirty(conn);
-    qr_server_flush(server);
 }
 
 static void write_more(struct qr_conn *conn)
@@ -256,7 +267,7 @@ static void dispatch(struct qr_conn *conn)
     size_t n = path.n < sizeof conn->path - 1 ? path.n : sizeof conn->path - 1;
     memcpy(conn->path, path.data, n);
     conn->path[n] = '\0';
-    qr_route(conn);
+    conn->server->on_request(conn);
 }
 
 /* Reads requests as far as they may be begun; returns the bytes used. */
@@ -312,7 +323,6 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         }
     }
     mark_dirty(conn);
-    qr_server_flush(conn->server);
 }
 
 static bool read_on(struct qr_conn *conn)
@@ -324,8 +334,8 @@ static bool read_on(struct qr_conn *conn)
 
 void qr_conn_flush(struct qr_conn *conn)
 {
-    conn->dirty = false;
-    if (conn->closing) return;
+    assert(conn->dirty && !conn->closing);
+    unmark_dirty(conn);
     if (conn->in.n > 0) qr_buffer_drop(&conn->in, consume(conn, conn->in.data, conn->in.n));
     write_more(conn);
     if (conn->closing) return;
@@ -391,7 +401,6 @@ void qr_conn_accept(struct qr_listener *listener)
         return;
     }
     mark_dirty(conn); /* the flush starts reading */
-    qr_server_flush(server);
 }
 
 void qr_conn_end(struct qr_conn *conn)

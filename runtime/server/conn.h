@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #include "runtime/server/http.h"
-#include "runtime/server/server.h"
+#include "runtime/server/state.h"
 
 struct qr_server_job;
 
@@ -37,7 +37,7 @@ enum qr_conn_phase {
 struct qr_conn {
     struct qr_server *server;
     struct qr_conn *prev, *next;
-    struct qr_conn *dirty_next;
+    struct qr_conn *dirty_prev, *dirty_next;
     union {
         uv_handle_t handle;
         uv_stream_t stream;
@@ -84,7 +84,7 @@ void qr_conn_accept(struct qr_listener *listener);
 void qr_conn_end(struct qr_conn *conn);
 /* No request in progress, and every answer has been taken. */
 bool qr_conn_quiet(const struct qr_conn *conn);
-/* qr_server_flush's part. */
+/* Reads on, writes, and sets the deadline: the end of a turn, for a dirty connection. */
 void qr_conn_flush(struct qr_conn *conn);
 
 /* ---- answers: one of these ends every request ---------------------------------------------- */

@@ -18,9 +18,6 @@ static const struct quire_allocator *memory_of(const struct qr_generation *gener
 
 /* ---- lifetime ------------------------------------------------------------------------------ */
 
-#define CHOICE_BUFFERS(X)                                                                          \
-    X(text) X(ids) X(tokens) X(values) X(tops) X(offsets) X(content) X(prompt_logprobs) X(stop)
-
 static void free_generation(struct qr_generation *generation)
 {
     struct qr_server *server = generation->job.server;
@@ -33,10 +30,7 @@ static void free_generation(struct qr_generation *generation)
     }
     if (generation->next) generation->next->prev = generation->prev;
     for (size_t i = 0; i < generation->choices_n; i++) {
-        struct qr_choice *choice = &generation->choices[i];
-#define DEINIT(name) qr_buffer_deinit(&choice->name);
-        CHOICE_BUFFERS(DEINIT)
-#undef DEINIT
+        qr_choice_deinit(&generation->choices[i]);
     }
     qr_free(memory_of(generation), generation->choices);
     qr_prompts_deinit(&generation->prompts);
@@ -55,11 +49,12 @@ static bool make_choices(struct qr_generation *generation)
     for (size_t i = 0; i < n; i++) {
         struct qr_choice *choice = &generation->choices[i];
         choice->generation = generation;
+        choice->params = &generation->params;
+        choice->prompt = &generation->prompts.all[i / generation->params.n];
+        choice->model = generation->job.server->settings.model;
+        choice->info = &generation->job.server->info;
         choice->index = (uint32_t)i;
-        choice->stop_id = -1;
-#define INIT(name) qr_buffer_init(&choice->name, memory_of(generation));
-        CHOICE_BUFFERS(INIT)
-#undef INIT
+        qr_choice_init(choice, memory_of(generation));
     }
     return true;
 }
@@ -202,9 +197,9 @@ static void on_prepared(struct qr_server_job *job)
         (void)qr_fail_engine(&generation->failure, QUIRE_STOPPING, NULL);
     }
     if (conn && generation->failure.http_status == 0 && submit(generation)) {
-        for (size_t i = 0; i < generation->choices_n; i++) {
-            generation->kind->begin_choice(&generation->choices[i]);
-        }
+        for (size_t i = 0; i < generation->choices_n; i++)
+            if (generation->kind->begin_choice)
+                generation->kind->begin_choice(&generation->choices[i]);
         if (generation->params.stream) qr_conn_stream_begin(conn);
         return;
     }
@@ -278,40 +273,6 @@ static void put_head(const struct qr_generation *generation, const char *object,
     qr_buffer_put(out, ",", 1);
 }
 
-const struct qr_prompt *qr_generation_prompt(const struct qr_choice *choice)
-{
-    return &choice->generation->prompts.all[choice->index / choice->generation->params.n];
-}
-
-void qr_generation_put_finish(const struct qr_choice *choice, struct qr_buffer *out)
-{
-    const char *text = "null";
-    if (choice->ended) {
-        switch (choice->finish) {
-        case QUIRE_FINISH_STOP: text = "\"stop\""; break;
-        case QUIRE_FINISH_LENGTH: text = "\"length\""; break;
-        default: text = "\"abort\""; break;
-        }
-    }
-    qr_buffer_puts(out, text);
-}
-
-void qr_generation_put_stop_reason(const struct qr_choice *choice, struct qr_buffer *out)
-{
-    const struct qr_params *p = &choice->generation->params;
-    if (choice->stop.n > 0) {
-        qr_json_put_string(out, choice->stop.data, choice->stop.n);
-        return;
-    }
-    for (uint32_t i = 0; i < p->stop_ids_n; i++) {
-        if (choice->stop_id >= 0 && choice->stop_id == p->stop_ids[i]) {
-            qr_buffer_printf(out, "%d", choice->stop_id);
-            return;
-        }
-    }
-    qr_buffer_puts(out, "null");
-}
-
 /* Out of memory where an answer was written: the answer is that, not half of it. */
 static void stream_put(struct qr_generation *generation, struct qr_buffer *payload)
 {
@@ -330,7 +291,7 @@ static void send_opening(struct qr_choice *choice)
     struct qr_buffer payload;
     if (!generation->kind->put_opening) return;
     qr_buffer_init(&payload, memory_of(generation));
-    put_head(generation, generation->kind->chunk_object, &payload);
+    put_head(generation, generation->kind->delta_object, &payload);
     generation->kind->put_opening(choice, &payload);
     qr_buffer_put(&payload, "}", 1);
     stream_put(generation, &payload);
@@ -338,31 +299,22 @@ static void send_opening(struct qr_choice *choice)
 }
 
 /* One chunk of what has come; the next begins empty. */
-static void send_chunk(struct qr_choice *choice)
+static void send_delta(struct qr_choice *choice)
 {
     struct qr_generation *generation = choice->generation;
     struct qr_buffer payload;
     if (!choice->opened) send_opening(choice);
     qr_buffer_init(&payload, memory_of(generation));
-    put_head(generation, generation->kind->chunk_object, &payload);
-    generation->kind->put_chunk(choice, &payload);
+    put_head(generation, generation->kind->delta_object, &payload);
+    generation->kind->put_delta(choice, &payload);
     qr_buffer_put(&payload, "}", 1);
-#define FAILED(name) payload.failed |= choice->name.failed;
-    CHOICE_BUFFERS(FAILED)
-#undef FAILED
+    payload.failed |= qr_choice_failed(choice);
     stream_put(generation, &payload);
     qr_buffer_deinit(&payload);
 
     choice->opened = true;
     choice->closed = choice->ended;
-    choice->tokens_n = 0;
-    qr_buffer_clear(&choice->text);
-    qr_buffer_clear(&choice->ids);
-    qr_buffer_clear(&choice->tokens);
-    qr_buffer_clear(&choice->values);
-    qr_buffer_clear(&choice->tops);
-    qr_buffer_clear(&choice->offsets);
-    qr_buffer_clear(&choice->content);
+    qr_choice_clear_delta(choice);
 }
 
 static void end_stream(struct qr_generation *generation)
@@ -372,7 +324,7 @@ static void end_stream(struct qr_generation *generation)
     if (generation->failure.http_status) {
         qr_failure_put(&generation->failure, &payload);
     } else if (generation->params.include_usage) {
-        put_head(generation, generation->kind->chunk_object, &payload);
+        put_head(generation, generation->kind->delta_object, &payload);
         qr_buffer_puts(&payload, "\"choices\":[],");
         put_usage(generation, &payload);
         qr_buffer_put(&payload, "}", 1);
@@ -399,9 +351,7 @@ static void answer(struct qr_generation *generation)
         if (choice->finish == QUIRE_FINISH_CANCELLED) {
             (void)qr_fail_engine(&generation->failure, QUIRE_STOPPING, NULL);
         }
-#define FAILED(name) body.failed |= choice->name.failed;
-        CHOICE_BUFFERS(FAILED)
-#undef FAILED
+        body.failed |= qr_choice_failed(choice);
     }
     if (body.failed) (void)qr_fail(&generation->failure, 500, NULL, NULL, "out of memory");
     if (generation->failure.http_status) {
@@ -418,7 +368,7 @@ static void take_token(struct qr_choice *choice, const struct quire_event *event
 {
     struct qr_generation *generation = choice->generation;
     const struct qr_params *p = &generation->params;
-    if (p->stream && choice->tokens_n > 0) send_chunk(choice);
+    if (p->stream && choice->tokens_n > 0) send_delta(choice);
     choice->tokens_n++;
     generation->job.conn->completion_tokens++;
     qr_buffer_put(&choice->text, event->text.data, event->text.n);
@@ -478,7 +428,7 @@ static void end_turn(struct qr_generation *generation)
     if (generation->job.conn && generation->params.stream) {
         for (size_t i = 0; i < generation->choices_n; i++) {
             struct qr_choice *choice = &generation->choices[i];
-            if (choice->tokens_n > 0 || (choice->ended && !choice->closed)) send_chunk(choice);
+            if (choice->tokens_n > 0 || (choice->ended && !choice->closed)) send_delta(choice);
         }
     }
     if (generation->live_n > 0) return;

@@ -15,12 +15,9 @@ static void after_worker(uv_work_t *work, int status)
 {
     (void)status; /* work that has been started is never cancelled here */
     struct qr_server_job *job = work->data;
-    struct qr_server *server = job->server;
     job->at_work = false;
-    server->jobs_n--;
+    job->server->jobs_n--;
     job->done(job);
-    qr_server_flush(server);
-    qr_server_check_drained(server);
 }
 
 void qr_server_job_start(struct qr_server_job *job, bool worker)

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* job -- a request in progress: work that may be done on a worker, and that a connection may
- * leave.
+/* job -- work for a request that may run on a worker thread, and that outlives its connection.
  *
- * run() does the work and may be on another thread: it touches its job and the model only.
- * done() follows on the loop's thread; conn is then NULL if the client has left.  leave() tells a
- * job between done() and its end that its connection is gone.
+ *   start -> run() -> done() -> (the embedder's own life) -> freed by the embedder
+ *              |         ^
+ *              client leaves: done() still follows, with conn NULL
+ *                                   client leaves here: leave()
  *
- * Thread: the loop's, but for run().   Memory: whoever embeds it owns it. */
+ * run() may be on a worker: it may touch its own job, the model, and the server's constant fields
+ * (state.h).  done() and leave() are called on the loop's thread.
+ *
+ * Thread: the loop's, except run().   Memory: the struct that embeds the job owns it. */
 #ifndef QR_SERVER_JOB_H
 #define QR_SERVER_JOB_H
 
 #include <stdbool.h>
 #include <uv.h>
 
-#include "runtime/server/server.h"
+#include "runtime/server/state.h"
 
 struct qr_server_job {
     struct qr_server *server;
@@ -22,12 +25,12 @@ struct qr_server_job {
     void (*done)(struct qr_server_job *job);
     void (*leave)(struct qr_server_job *job, enum qr_cancel reason);
     uv_work_t work;
-    bool at_work;
+    bool at_work; /* queued or running on a worker */
 };
 
-/* Begins; with worker false run() and done() are called before it returns. */
+/* Starts the job.  If worker is false, run() and done() are called before this returns. */
 void qr_server_job_start(struct qr_server_job *job, bool worker);
-/* The connection is gone. */
+/* Tells the job that its connection is gone. */
 void qr_server_job_leave(struct qr_server_job *job, enum qr_cancel reason);
 
 #endif

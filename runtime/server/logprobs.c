@@ -52,11 +52,6 @@ static void put_name(struct qr_buffer *out, const struct token *token, int32_t i
     }
 }
 
-static const quire_model *model_of(const struct qr_choice *choice)
-{
-    return choice->generation->job.server->settings.model;
-}
-
 static uint32_t top_n(const struct quire_event *event, int32_t wanted)
 {
     uint32_t most = wanted > 0 ? (uint32_t)wanted : 0;
@@ -119,9 +114,9 @@ static uint64_t characters(const struct token *token)
  * a BOS that the text did not have are not. */
 static uint64_t text_characters(const struct qr_choice *choice, const struct quire_event *event)
 {
-    const struct qr_prompt *prompt = qr_generation_prompt(choice);
-    const struct quire_model_info *info = &choice->generation->job.server->info;
-    const quire_model *model = model_of(choice);
+    const struct qr_prompt *prompt = choice->prompt;
+    const struct quire_model_info *info = choice->info;
+    const quire_model *model = choice->model;
     struct token token;
     if (event->kind != QUIRE_EVENT_PROMPT) {
         read_token(&token, model, event->token, 0);
@@ -137,7 +132,7 @@ static uint64_t text_characters(const struct qr_choice *choice, const struct qui
 void qr_logprobs_add_completion(struct qr_choice *choice, const struct quire_event *event)
 {
     struct token token;
-    read_token(&token, model_of(choice), event->token, QUIRE_TEXT_SPECIAL);
+    read_token(&token, choice->model, event->token, QUIRE_TEXT_SPECIAL);
     qr_json_put_comma(&choice->tokens);
     put_name(&choice->tokens, &token, event->token);
 
@@ -148,8 +143,7 @@ void qr_logprobs_add_completion(struct qr_choice *choice, const struct quire_eve
         qr_buffer_puts(&choice->tops, "null");
     } else {
         put_value(&choice->values, event->logprob);
-        put_top(&choice->tops, model_of(choice), event,
-                top_n(event, choice->generation->params.logprobs));
+        put_top(&choice->tops, choice->model, event, top_n(event, choice->params->logprobs));
     }
     qr_json_put_comma(&choice->offsets);
     qr_buffer_printf(&choice->offsets, "%llu", (unsigned long long)choice->characters);
@@ -202,12 +196,12 @@ static void put_chat_token(struct qr_buffer *out, const quire_model *model, int3
 void qr_logprobs_add_chat(struct qr_choice *choice, const struct quire_event *event)
 {
     struct qr_buffer *out = &choice->content;
-    const quire_model *model = model_of(choice);
+    const quire_model *model = choice->model;
     qr_json_put_comma(out);
     qr_buffer_puts(out, "{");
     put_chat_token(out, model, event->token, event->logprob);
     qr_buffer_puts(out, ",\"top_logprobs\":[");
-    const uint32_t n = top_n(event, choice->generation->params.logprobs);
+    const uint32_t n = top_n(event, choice->params->logprobs);
     for (uint32_t i = 0; i < n; i++) {
         qr_buffer_puts(out, i ? ",{" : "{");
         put_chat_token(out, model, event->top[i].token, event->top[i].logprob);
@@ -254,7 +248,7 @@ static void put_ranked(struct qr_buffer *out, const quire_model *model, int32_t 
 void qr_logprobs_add_prompt(struct qr_choice *choice, const struct quire_event *event)
 {
     struct qr_buffer *out = &choice->prompt_logprobs;
-    const quire_model *model = model_of(choice);
+    const quire_model *model = choice->model;
     qr_json_put_comma(out);
     if (isnan(event->logprob)) {
         qr_buffer_puts(out, "null");
@@ -262,7 +256,7 @@ void qr_logprobs_add_prompt(struct qr_choice *choice, const struct quire_event *
     }
     /* The token's rank is known if it is among the alternatives that the engine gave, which may be
      * more than were asked for here. */
-    const uint32_t n = top_n(event, choice->generation->params.prompt_logprobs);
+    const uint32_t n = top_n(event, choice->params->prompt_logprobs);
     uint32_t rank = 0;
     for (uint32_t i = 0; i < event->top_n; i++) {
         if (event->top[i].token == event->token) rank = i + 1;

@@ -11,7 +11,7 @@
 #ifndef QR_SERVER_LOGPROBS_H
 #define QR_SERVER_LOGPROBS_H
 
-#include "runtime/server/generation.h"
+#include "runtime/server/choice.h"
 
 /* Completions: one more entry in tokens, token_logprobs, top_logprobs and text_offset. */
 void qr_logprobs_add_completion(struct qr_choice *choice, const struct quire_event *event);

@@ -7,7 +7,7 @@
 #define QR_SERVER_METRICS_H
 
 #include "runtime/server/buffer.h"
-#include "runtime/server/server.h"
+#include "runtime/server/state.h"
 
 /* cancelled: [QR_CANCEL_REASONS_N]. */
 void qr_metrics_put(struct qr_buffer *out, const struct quire_stats *stats,

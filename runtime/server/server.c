@@ -8,18 +8,9 @@
 #include "runtime/server/conn.h"
 #include "runtime/server/generation.h"
 #include "runtime/server/notify.h"
+#include "runtime/server/route.h"
 
-/* ---- a turn of the loop -------------------------------------------------------------------- */
-
-void qr_server_flush(struct qr_server *server)
-{
-    while (server->dirty) {
-        struct qr_conn *conn = server->dirty;
-        server->dirty = conn->dirty_next;
-        qr_conn_flush(conn);
-    }
-    qr_server_check_drained(server);
-}
+/* ---- what wakes the loop ------------------------------------------------------------------- */
 
 static void on_engine(uv_poll_t *poll, int status, int events)
 {
@@ -32,7 +23,6 @@ static void on_engine(uv_poll_t *poll, int status, int events)
         qr_generation_take(server, &event);
     }
     qr_generation_send(server);
-    qr_server_flush(server);
 }
 
 static void on_connection(uv_stream_t *stream, int status)
@@ -59,15 +49,25 @@ static void end(struct qr_server *server)
     uv_close((uv_handle_t *)&server->terminate, NULL);
     uv_close((uv_handle_t *)&server->interrupt, NULL);
     uv_close((uv_handle_t *)&server->drain_timer, NULL);
+    uv_close((uv_handle_t *)&server->before_poll, NULL);
 }
 
-void qr_server_check_drained(struct qr_server *server)
+static bool drained(const struct qr_server *server)
 {
-    if (!server->draining || server->ended || server->generations || server->jobs_n > 0) return;
-    for (const struct qr_conn *conn = server->conns; conn; conn = conn->next) {
-        if (!qr_conn_quiet(conn)) return;
+    if (!server->draining || server->generations || server->jobs_n > 0) return false;
+    for (const struct qr_conn *conn = server->conns; conn; conn = conn->next)
+        if (!qr_conn_quiet(conn)) return false;
+    return true;
+}
+
+/* Runs after the callbacks of a turn and before the loop sleeps. */
+static void before_poll(uv_prepare_t *prepare)
+{
+    struct qr_server *server = prepare->data;
+    while (server->dirty) {
+        qr_conn_flush(server->dirty); /* takes it off the list */
     }
-    end(server);
+    if (!server->ended && drained(server)) end(server);
 }
 
 static void on_drain_timeout(uv_timer_t *timer);
@@ -88,7 +88,6 @@ static void give_up(struct qr_server *server)
             qr_conn_end(conn);
         }
     }
-    qr_server_flush(server);
 }
 
 static void on_drain_timeout(uv_timer_t *timer)
@@ -113,7 +112,6 @@ static void on_signal(uv_signal_t *signal, int number)
     }
     server->listeners_n = 0;
     (void)uv_timer_start(&server->drain_timer, on_drain_timeout, server->settings.drain_ms, 0);
-    qr_server_check_drained(server);
 }
 
 /* ---- public -------------------------------------------------------------------------------- */
@@ -155,15 +153,19 @@ int qr_server_init(struct qr_server *server, const struct qr_server_settings *se
     assert(sockets_n <= QR_LISTENERS_MAX);
     memset(server, 0, sizeof *server);
     server->settings = *settings;
+    server->on_request = qr_route;
     server->started_s = (uint64_t)time(NULL);
     read_model(server);
 
     int status = uv_loop_init(&server->loop);
     if (status < 0) return status;
+    (void)uv_prepare_init(&server->loop, &server->before_poll);
     (void)uv_timer_init(&server->loop, &server->drain_timer);
     (void)uv_signal_init(&server->loop, &server->terminate);
     (void)uv_signal_init(&server->loop, &server->interrupt);
-    server->drain_timer.data = server->terminate.data = server->interrupt.data = server;
+    server->before_poll.data = server->drain_timer.data = server;
+    server->terminate.data = server->interrupt.data = server;
+    (void)uv_prepare_start(&server->before_poll, before_poll);
     status = uv_poll_init(&server->loop, &server->engine_poll, quire_fd(settings->engine));
     server->engine_poll.data = server;
     if (status == 0) status = uv_poll_start(&server->engine_poll, UV_READABLE, on_engine);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/server/choice.h"
+
+#include "runtime/server/json_write.h"
+
+void qr_choice_init(struct qr_choice *choice, const struct quire_allocator *memory)
+{
+#define INIT(name) qr_buffer_init(&choice->name, memory);
+    QR_CHOICE_BUFFERS(INIT)
+#undef INIT
+    choice->stop_id = -1;
+}
+
+void qr_choice_deinit(struct qr_choice *choice)
+{
+#define DEINIT(name) qr_buffer_deinit(&choice->name);
+    QR_CHOICE_BUFFERS(DEINIT)
+#undef DEINIT
+}
+
+void qr_choice_clear_delta(struct qr_choice *choice)
+{
+#define CLEAR(name) qr_buffer_clear(&choice->name);
+    QR_CHOICE_DELTA_BUFFERS(CLEAR)
+#undef CLEAR
+    choice->tokens_n = 0;
+}
+
+bool qr_choice_failed(const struct qr_choice *choice)
+{
+    bool failed = false;
+#define FAILED(name) failed |= choice->name.failed;
+    QR_CHOICE_BUFFERS(FAILED)
+#undef FAILED
+    return failed;
+}
+
+void qr_choice_put_finish(const struct qr_choice *choice, struct qr_buffer *out)
+{
+    const char *text = "null";
+    if (choice->ended) {
+        switch (choice->finish) {
+        case QUIRE_FINISH_STOP: text = "\"stop\""; break;
+        case QUIRE_FINISH_LENGTH: text = "\"length\""; break;
+        default: text = "\"abort\""; break;
+        }
+    }
+    qr_buffer_puts(out, text);
+}
+
+void qr_choice_put_stop_reason(const struct qr_choice *choice, struct qr_buffer *out)
+{
+    const struct qr_params *p = choice->params;
+    if (choice->stop.n > 0) {
+        qr_json_put_string(out, choice->stop.data, choice->stop.n);
+        return;
+    }
+    for (uint32_t i = 0; i < p->stop_ids_n; i++) {
+        if (choice->stop_id >= 0 && choice->stop_id == p->stop_ids[i]) {
+            qr_buffer_printf(out, "%d", choice->stop_id);
+            return;
+        }
+    }
+    qr_buffer_puts(out, "null");
+}
