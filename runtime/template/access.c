@@ -18,12 +18,12 @@ static struct qr_value loop_changed(struct qr_render *r, struct qr_value self,
                                     const struct qr_args *args)
 {
     struct qr_value now = qr_list_make(&r->run, QR_TUPLE, args->n);
-    struct qr_loop *loop = self.as.loop;
+    struct qr_template_loop *loop = self.as.loop;
 
     if (args->n) memcpy(now.as.list->items, args->values, args->n * sizeof *args->values);
-    bool changed = loop->changed.kind == QR_V_UNSET || !qr_equal(&r->run, loop->changed, now);
+    bool changed = loop->changed.kind == QR_V_UNSET || !qr_value_equal(&r->run, loop->changed, now);
     loop->changed = now;
-    return qr_bool(changed);
+    return qr_value_bool(changed);
 }
 
 static const struct qr_function loop_methods[] = {
@@ -36,22 +36,22 @@ const struct qr_function *qr_loop_method_find(struct qr_value name)
     return qr_function_find(loop_methods, sizeof loop_methods / sizeof loop_methods[0], name);
 }
 
-static struct qr_value loop_attribute(const struct qr_loop *loop, struct qr_value name)
+static struct qr_value loop_attribute(const struct qr_template_loop *loop, struct qr_value name)
 {
     const size_t at = loop->at, n = loop->list->n;
 
-    if (qr_is_text(name, "index")) return qr_int((int64_t)at + 1);
-    if (qr_is_text(name, "index0")) return qr_int((int64_t)at);
-    if (qr_is_text(name, "first")) return qr_bool(at == 0);
-    if (qr_is_text(name, "last")) return qr_bool(at + 1 == n);
-    if (qr_is_text(name, "length")) return qr_int((int64_t)n);
-    if (qr_is_text(name, "revindex")) return qr_int((int64_t)(n - at));
-    if (qr_is_text(name, "revindex0")) return qr_int((int64_t)(n - at) - 1);
-    if (qr_is_text(name, "depth")) return qr_int(1); /* of recursive loops only */
-    if (qr_is_text(name, "depth0")) return qr_int(0);
-    if (qr_is_text(name, "previtem") && at > 0) return loop->list->items[at - 1];
-    if (qr_is_text(name, "nextitem") && at + 1 < n) return loop->list->items[at + 1];
-    return qr_undefined(name.as.text, name.n);
+    if (qr_value_is_text(name, "index")) return qr_value_int((int64_t)at + 1);
+    if (qr_value_is_text(name, "index0")) return qr_value_int((int64_t)at);
+    if (qr_value_is_text(name, "first")) return qr_value_bool(at == 0);
+    if (qr_value_is_text(name, "last")) return qr_value_bool(at + 1 == n);
+    if (qr_value_is_text(name, "length")) return qr_value_int((int64_t)n);
+    if (qr_value_is_text(name, "revindex")) return qr_value_int((int64_t)(n - at));
+    if (qr_value_is_text(name, "revindex0")) return qr_value_int((int64_t)(n - at) - 1);
+    if (qr_value_is_text(name, "depth")) return qr_value_int(1); /* of recursive loops only */
+    if (qr_value_is_text(name, "depth0")) return qr_value_int(0);
+    if (qr_value_is_text(name, "previtem") && at > 0) return loop->list->items[at - 1];
+    if (qr_value_is_text(name, "nextitem") && at + 1 < n) return loop->list->items[at + 1];
+    return qr_value_undefined(name.as.text, name.n);
 }
 
 /* ---- x.name ---------------------------------------------------------------------------------- */
@@ -68,7 +68,7 @@ static bool is_hidden(struct qr_value of, struct qr_value name)
         return false;
     }
     for (; *names; names++) {
-        if (qr_is_text(name, *names)) return true;
+        if (qr_value_is_text(name, *names)) return true;
     }
     return false;
 }
@@ -89,17 +89,17 @@ static bool method_of(struct qr_render *r, struct qr_value of, struct qr_value n
     return true;
 }
 
-struct qr_value qr_attribute(struct qr_render *r, struct qr_value of, struct qr_value name)
+struct qr_value qr_access_attribute(struct qr_render *r, struct qr_value of, struct qr_value name)
 {
     const struct qr_value *found = NULL;
     struct qr_value value;
 
-    if (of.kind == QR_V_UNDEFINED) qr_fail_undefined(r, of);
+    if (of.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, of);
     if (method_of(r, of, name, &value)) return value;
     if (of.kind == QR_V_DICT) found = qr_dict_find(&r->run, of.as.dict, name);
     if (of.kind == QR_V_NAMESPACE) found = qr_namespace_find(of.as.space, name);
     if (of.kind == QR_V_LOOP) return loop_attribute(of.as.loop, name);
-    return found ? *found : qr_undefined(name.as.text, name.n);
+    return found ? *found : qr_value_undefined(name.as.text, name.n);
 }
 
 /* ---- x[key] ---------------------------------------------------------------------------------- */
@@ -109,7 +109,7 @@ static struct qr_value list_item(const struct qr_list *list, int64_t at)
     int64_t n = (int64_t)list->n;
 
     if (at < 0) at += n;
-    if (at < 0 || at >= n || (list->flavor > QR_RANGE)) return qr_undefined("list item", 9);
+    if (at < 0 || at >= n || (list->flavor > QR_RANGE)) return qr_value_undefined("list item", 9);
     return list->items[at];
 }
 
@@ -118,28 +118,28 @@ static struct qr_value text_item(struct qr_render *r, struct qr_value text, int6
     qr_run_charge(&r->run, text.n);
     if (at < 0) at += (int64_t)qr_chars_count(text.as.text, text.n);
     size_t from = at < 0 ? text.n : qr_chars_at(text.as.text, text.n, (size_t)at);
-    if (from >= text.n) return qr_undefined("text item", 9);
-    return qr_text(text.as.text + from, qr_char_n(text.as.text + from, text.n - from));
+    if (from >= text.n) return qr_value_undefined("text item", 9);
+    return qr_value_text(text.as.text + from, qr_char_n(text.as.text + from, text.n - from));
 }
 
-struct qr_value qr_item(struct qr_render *r, struct qr_value of, struct qr_value key)
+struct qr_value qr_access_item(struct qr_render *r, struct qr_value of, struct qr_value key)
 {
     int64_t at;
 
-    if (of.kind == QR_V_UNDEFINED) qr_fail_undefined(r, of);
+    if (of.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, of);
     if (of.kind == QR_V_DICT) {
         if (key.kind == QR_V_UNDEFINED) return key;
         const struct qr_value *found = qr_dict_find(&r->run, of.as.dict, key);
         if (found) return *found;
-    } else if (of.kind == QR_V_LIST && qr_as_int(key, &at)) {
+    } else if (of.kind == QR_V_LIST && qr_value_as_int(key, &at)) {
         return list_item(of.as.list, at);
-    } else if (of.kind == QR_V_STRING && qr_as_int(key, &at)) {
+    } else if (of.kind == QR_V_STRING && qr_value_as_int(key, &at)) {
         return text_item(r, of, at);
     }
-    if (key.kind != QR_V_STRING) return qr_undefined("item", 4);
+    if (key.kind != QR_V_STRING) return qr_value_undefined("item", 4);
     struct qr_value method;
-    if (of.kind == QR_V_NAMESPACE || of.kind == QR_V_LOOP) return qr_attribute(r, of, key);
-    return method_of(r, of, key, &method) ? method : qr_undefined(key.as.text, key.n);
+    if (of.kind == QR_V_NAMESPACE || of.kind == QR_V_LOOP) return qr_access_attribute(r, of, key);
+    return method_of(r, of, key, &method) ? method : qr_value_undefined(key.as.text, key.n);
 }
 
 /* ---- x[a:b:c] -------------------------------------------------------------------------------- */
@@ -149,8 +149,9 @@ static int64_t bound(struct qr_render *r, struct qr_value value, int64_t otherwi
     int64_t integer;
 
     if (value.kind == QR_V_NONE) return otherwise;
-    if (!qr_as_int(value, &integer)) {
-        qr_run_fail(&r->run, "slice indices must be integers or none, not %s", qr_type_name(value));
+    if (!qr_value_as_int(value, &integer)) {
+        qr_run_fail(&r->run, "slice indices must be integers or none, not %s",
+                    qr_value_type_name(value));
     }
     return integer;
 }
@@ -162,13 +163,14 @@ static int64_t clamp(int64_t at, int64_t n, int64_t least, int64_t most)
     return at < least ? least : at > most ? most : at;
 }
 
-struct qr_value qr_slice(struct qr_render *r, struct qr_value of, const struct qr_value bounds[3])
+struct qr_value qr_access_slice(struct qr_render *r, struct qr_value of,
+                                const struct qr_value bounds[3])
 {
-    if (of.kind == QR_V_UNDEFINED) qr_fail_undefined(r, of);
+    if (of.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, of);
     if (of.kind != QR_V_STRING && (of.kind != QR_V_LIST || of.as.list->flavor > QR_RANGE)) {
-        return qr_undefined("slice", 5);
+        return qr_value_undefined("slice", 5);
     }
-    int64_t n = qr_length(&r->run, of), step = bound(r, bounds[2], 1);
+    int64_t n = qr_value_length(&r->run, of), step = bound(r, bounds[2], 1);
     if (step == 0) qr_run_fail(&r->run, "slice step cannot be zero");
     if (step < -n - 1) step = -n - 1; /* the same items, and -step exists */
     int64_t least = step < 0 ? -1 : 0, most = step < 0 ? n - 1 : n;
@@ -190,13 +192,13 @@ struct qr_value qr_slice(struct qr_render *r, struct qr_value of, const struct q
     if (step == 1) {
         size_t start = qr_chars_at(text, of.n, (size_t)from);
         size_t bytes = count ? qr_chars_at(text + start, of.n - start, (size_t)count) : 0;
-        return qr_text(text + start, bytes);
+        return qr_value_text(text + start, bytes);
     }
-    const struct qr_list *all = qr_iterate(&r->run, of);
-    struct qr_output out = {0};
+    const struct qr_list *all = qr_value_iterate(&r->run, of);
+    struct qr_template_output out = {0};
     for (int64_t i = 0; i < count; i++) {
         struct qr_value c = all->items[from + i * step];
-        qr_out_put(r, &out, c.as.text, c.n);
+        qr_output_put(r, &out, c.as.text, c.n);
     }
-    return qr_out_value(&out);
+    return qr_output_value(&out);
 }

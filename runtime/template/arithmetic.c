@@ -17,13 +17,13 @@ static const char *op_text(enum qr_op op)
 _Noreturn static void fail_types(struct qr_render *r, enum qr_op op, struct qr_value a,
                                  struct qr_value b)
 {
-    if (a.kind == QR_V_UNDEFINED) qr_fail_undefined(r, a);
-    if (b.kind == QR_V_UNDEFINED) qr_fail_undefined(r, b);
+    if (a.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, a);
+    if (b.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, b);
     if (op == QR_OP_ADD && a.kind == QR_V_STRING) {
-        qr_run_fail(&r->run, "can only concatenate str (not \"%s\") to str", qr_type_name(b));
+        qr_run_fail(&r->run, "can only concatenate str (not \"%s\") to str", qr_value_type_name(b));
     }
     qr_run_fail(&r->run, "unsupported operand types for %s: '%s' and '%s'", op_text(op),
-                qr_type_name(a), qr_type_name(b));
+                qr_value_type_name(a), qr_value_type_name(b));
 }
 
 /* ---- numbers --------------------------------------------------------------------------------- */
@@ -34,7 +34,7 @@ static struct qr_value power(struct qr_render *r, int64_t base, int64_t exponent
 
     if (exponent < 0) {
         if (base == 0) qr_run_fail(&r->run, "0 cannot be raised to a negative power");
-        return qr_float(pow((double)base, (double)exponent));
+        return qr_value_float(pow((double)base, (double)exponent));
     }
     while (exponent > 0) {
         bool over = exponent & 1 ? __builtin_mul_overflow(result, base, &result) : false;
@@ -42,7 +42,7 @@ static struct qr_value power(struct qr_render *r, int64_t base, int64_t exponent
         if (exponent) over |= __builtin_mul_overflow(base, base, &base);
         if (over) qr_run_fail(&r->run, "an integer of more than 64 bits");
     }
-    return qr_int(result);
+    return qr_value_int(result);
 }
 
 static struct qr_value integers(struct qr_render *r, enum qr_op op, int64_t a, int64_t b)
@@ -57,7 +57,7 @@ static struct qr_value integers(struct qr_render *r, enum qr_op op, int64_t a, i
     case QR_OP_ADD: over = __builtin_add_overflow(a, b, &result); break;
     case QR_OP_SUB: over = __builtin_sub_overflow(a, b, &result); break;
     case QR_OP_MUL: over = __builtin_mul_overflow(a, b, &result); break;
-    case QR_OP_DIV: return qr_float((double)a / (double)b);
+    case QR_OP_DIV: return qr_value_float((double)a / (double)b);
     case QR_OP_FLOORDIV:
         over = a == INT64_MIN && b == -1;
         if (!over) result = a / b - (a % b != 0 && (a < 0) != (b < 0));
@@ -69,7 +69,7 @@ static struct qr_value integers(struct qr_render *r, enum qr_op op, int64_t a, i
     default: return power(r, a, b);
     }
     if (over) qr_run_fail(&r->run, "an integer of more than 64 bits");
-    return qr_int(result);
+    return qr_value_int(result);
 }
 
 static struct qr_value reals(struct qr_render *r, enum qr_op op, double a, double b)
@@ -79,20 +79,20 @@ static struct qr_value reals(struct qr_render *r, enum qr_op op, double a, doubl
     }
     double rest;
     switch (op) {
-    case QR_OP_ADD: return qr_float(a + b);
-    case QR_OP_SUB: return qr_float(a - b);
-    case QR_OP_MUL: return qr_float(a * b);
-    case QR_OP_DIV: return qr_float(a / b);
+    case QR_OP_ADD: return qr_value_float(a + b);
+    case QR_OP_SUB: return qr_value_float(a - b);
+    case QR_OP_MUL: return qr_value_float(a * b);
+    case QR_OP_DIV: return qr_value_float(a / b);
     case QR_OP_MOD:
     case QR_OP_FLOORDIV:
         rest = fmod(a, b);
         if (rest != 0 && (rest < 0) != (b < 0)) rest += b;
-        if (op == QR_OP_MOD) return qr_float(rest == 0 ? copysign(0, b) : rest);
-        return qr_float(round((a - rest) / b));
+        if (op == QR_OP_MOD) return qr_value_float(rest == 0 ? copysign(0, b) : rest);
+        return qr_value_float(round((a - rest) / b));
     default:
         if (a == 0 && b < 0) qr_run_fail(&r->run, "0.0 cannot be raised to a negative power");
         if (a < 0 && b != floor(b)) qr_run_fail(&r->run, "a complex number is not supported");
-        return qr_float(pow(a, b));
+        return qr_value_float(pow(a, b));
     }
 }
 
@@ -100,7 +100,7 @@ static double real_of(struct qr_value value)
 {
     int64_t integer;
 
-    return qr_as_int(value, &integer) ? (double)integer : value.as.real;
+    return qr_value_as_int(value, &integer) ? (double)integer : value.as.real;
 }
 
 /* ---- texts and lists ------------------------------------------------------------------------- */
@@ -109,7 +109,7 @@ static struct qr_value escaped(struct qr_render *r, struct qr_value text)
 {
     static const struct qr_args none = {0};
 
-    return qr_call_filter(r, qr_text("e", 1), text, &none);
+    return qr_call_filter(r, qr_value_text("e", 1), text, &none);
 }
 
 static struct qr_value add_texts(struct qr_render *r, struct qr_value a, struct qr_value b)
@@ -118,7 +118,7 @@ static struct qr_value add_texts(struct qr_render *r, struct qr_value a, struct 
 
     if (markup && !a.markup) a = escaped(r, a);
     if (markup && !b.markup) b = escaped(r, b);
-    struct qr_value sum = qr_join2(&r->run, a, b);
+    struct qr_value sum = qr_value_join(&r->run, a, b);
     sum.markup = markup;
     return sum;
 }
@@ -152,7 +152,7 @@ static struct qr_value repeat(struct qr_render *r, struct qr_value value, int64_
     char *text = qr_run_alloc(&r->run, all);
     for (size_t i = 0; i < all; i += n)
         memcpy(text + i, value.as.text, n);
-    return qr_text(text, all);
+    return qr_value_text(text, all);
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
@@ -162,13 +162,14 @@ static bool is_plain_list(struct qr_value value)
     return value.kind == QR_V_LIST && value.as.list->flavor <= QR_TUPLE;
 }
 
-struct qr_value qr_binary(struct qr_render *r, enum qr_op op, struct qr_value a, struct qr_value b)
+struct qr_value qr_arithmetic_binary(struct qr_render *r, enum qr_op op, struct qr_value a,
+                                     struct qr_value b)
 {
     int64_t x, y;
-    bool ax = qr_as_int(a, &x), by = qr_as_int(b, &y);
+    bool ax = qr_value_as_int(a, &x), by = qr_value_as_int(b, &y);
 
     if (ax && by) return integers(r, op, x, y);
-    if (qr_is_number(a) && qr_is_number(b)) return reals(r, op, real_of(a), real_of(b));
+    if (qr_value_is_number(a) && qr_value_is_number(b)) return reals(r, op, real_of(a), real_of(b));
     if (op == QR_OP_ADD && a.kind == QR_V_STRING && b.kind == QR_V_STRING) {
         return add_texts(r, a, b);
     }
@@ -187,19 +188,19 @@ struct qr_value qr_binary(struct qr_render *r, enum qr_op op, struct qr_value a,
         if (b.kind == QR_V_LIST && b.as.list->flavor == QR_TUPLE) {
             args = (struct qr_args){.values = b.as.list->items, .n = b.as.list->n};
         }
-        return qr_call_filter(r, qr_text("format", 6), a, &args);
+        return qr_call_filter(r, qr_value_text("format", 6), a, &args);
     }
     fail_types(r, op, a, b);
 }
 
-struct qr_value qr_negative(struct qr_render *r, struct qr_value a)
+struct qr_value qr_arithmetic_negative(struct qr_render *r, struct qr_value a)
 {
     int64_t integer;
 
-    if (a.kind == QR_V_FLOAT) return qr_float(-a.as.real);
-    if (a.kind == QR_V_UNDEFINED) qr_fail_undefined(r, a);
-    if (!qr_as_int(a, &integer)) {
-        qr_run_fail(&r->run, "bad operand type for unary -: '%s'", qr_type_name(a));
+    if (a.kind == QR_V_FLOAT) return qr_value_float(-a.as.real);
+    if (a.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, a);
+    if (!qr_value_as_int(a, &integer)) {
+        qr_run_fail(&r->run, "bad operand type for unary -: '%s'", qr_value_type_name(a));
     }
     return integers(r, QR_OP_SUB, 0, integer);
 }

@@ -50,58 +50,59 @@ struct qr_value qr_scope_get(struct qr_render *r, struct qr_value name)
     }
     const struct qr_function *global = qr_global_find(name);
     if (global) return (struct qr_value){.kind = QR_V_GLOBAL, .as.function = global};
-    return qr_undefined(name.as.text, name.n);
+    return qr_value_undefined(name.as.text, name.n);
 }
 
 /* ---- arguments ------------------------------------------------------------------------------- */
 
-void qr_fail_undefined(struct qr_render *r, struct qr_value value)
+void qr_args_fail_undefined(struct qr_render *r, struct qr_value value)
 {
     qr_run_fail(&r->run, "'%.*s' is undefined", NAME(value));
 }
 
-bool qr_arg_given(const struct qr_args *args, size_t i)
+bool qr_args_given(const struct qr_args *args, size_t i)
 {
     return i < args->n && args->values[i].kind != QR_V_UNSET && args->values[i].kind != QR_V_NONE;
 }
 
-int64_t qr_arg_int(struct qr_render *r, const struct qr_args *args, size_t i, const char *what,
-                   int64_t otherwise)
+int64_t qr_args_int(struct qr_render *r, const struct qr_args *args, size_t i, const char *what,
+                    int64_t otherwise)
 {
     int64_t integer;
 
-    if (!qr_arg_given(args, i)) return otherwise;
-    if (args->values[i].kind == QR_V_UNDEFINED) qr_fail_undefined(r, args->values[i]);
-    if (!qr_as_int(args->values[i], &integer)) {
-        qr_run_fail(&r->run, "%s must be an integer, not %s", what, qr_type_name(args->values[i]));
+    if (!qr_args_given(args, i)) return otherwise;
+    if (args->values[i].kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, args->values[i]);
+    if (!qr_value_as_int(args->values[i], &integer)) {
+        qr_run_fail(&r->run, "%s must be an integer, not %s", what,
+                    qr_value_type_name(args->values[i]));
     }
     return integer;
 }
 
-bool qr_arg_bool(const struct qr_args *args, size_t i, bool otherwise)
+bool qr_args_bool(const struct qr_args *args, size_t i, bool otherwise)
 {
-    return i < args->n && args->values[i].kind != QR_V_UNSET ? qr_truth(args->values[i])
+    return i < args->n && args->values[i].kind != QR_V_UNSET ? qr_value_truth(args->values[i])
                                                              : otherwise;
 }
 
-struct qr_value qr_arg_text(struct qr_render *r, const struct qr_args *args, size_t i,
-                            const char *what)
+struct qr_value qr_args_text(struct qr_render *r, const struct qr_args *args, size_t i,
+                             const char *what)
 {
-    struct qr_value value = i < args->n ? args->values[i] : qr_none;
+    struct qr_value value = i < args->n ? args->values[i] : qr_value_none;
 
-    if (value.kind == QR_V_UNDEFINED) qr_fail_undefined(r, value);
+    if (value.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, value);
     if (value.kind != QR_V_STRING) {
-        qr_run_fail(&r->run, "%s must be a text, not %s", what, qr_type_name(value));
+        qr_run_fail(&r->run, "%s must be a text, not %s", what, qr_value_type_name(value));
     }
     return value;
 }
 
 static size_t starred_n(struct qr_render *r, const struct qr_node *node, struct qr_value *star)
 {
-    *star = qr_eval(r, node->kids[0]);
+    *star = qr_eval_node(r, node->kids[0]);
     if (node->kind == QR_N_STARS) {
         if (star->kind != QR_V_DICT) {
-            qr_run_fail(&r->run, "expected a dict behind **, got %s", qr_type_name(*star));
+            qr_run_fail(&r->run, "expected a dict behind **, got %s", qr_value_type_name(*star));
         }
         for (size_t i = 0; i < star->as.dict->n; i++) {
             if (star->as.dict->pairs[i].key.kind == QR_V_STRING) continue;
@@ -109,11 +110,11 @@ static size_t starred_n(struct qr_render *r, const struct qr_node *node, struct 
         }
         return star->as.dict->n;
     }
-    star->as.list = qr_iterate(&r->run, *star);
+    star->as.list = qr_value_iterate(&r->run, *star);
     return star->as.list->n;
 }
 
-struct qr_args qr_eval_args(struct qr_render *r, const struct qr_node *arguments)
+struct qr_args qr_args_eval(struct qr_render *r, const struct qr_node *arguments)
 {
     struct qr_args args = {0};
     size_t n = 0, named_n = 0, i = 0;
@@ -145,9 +146,9 @@ struct qr_args qr_eval_args(struct qr_render *r, const struct qr_node *arguments
                 args.named[args.named_n++] = stars[i].as.dict->pairs[j];
         } else if (a->kind == QR_N_KEYWORD) {
             args.named[args.named_n].key = a->value;
-            args.named[args.named_n++].value = qr_eval(r, a->kids[0]);
+            args.named[args.named_n++].value = qr_eval_node(r, a->kids[0]);
         } else {
-            args.values[args.n++] = qr_eval(r, a);
+            args.values[args.n++] = qr_eval_node(r, a);
         }
     }
     return args;
@@ -159,7 +160,7 @@ const struct qr_function *qr_function_find(const struct qr_function *table, size
                                            struct qr_value name)
 {
     for (size_t i = 0; i < n; i++) {
-        if (qr_is_text(name, table[i].name)) return &table[i];
+        if (qr_value_is_text(name, table[i].name)) return &table[i];
     }
     return NULL;
 }
@@ -186,7 +187,7 @@ struct qr_value qr_call_function(struct qr_render *r, const struct qr_function *
     struct qr_args bound = {.values = values};
 
     if (!function->params) return function->call(r, self, args);
-    (void)param_index(function->params, qr_text("", 0), &bound.n);
+    (void)param_index(function->params, qr_value_text("", 0), &bound.n);
     if (args->n > bound.n) {
         qr_run_fail(&r->run, "%s '%s' takes at most %zu arguments, not %zu", what, function->name,
                     bound.n, args->n);
@@ -229,7 +230,7 @@ bool qr_call_test(struct qr_render *r, struct qr_value name, struct qr_value inp
 
     if (!test && name.kind != QR_V_STRING) qr_run_fail(&r->run, "expected a test's name");
     if (!test) qr_run_fail(&r->run, "there is no test '%.*s'", NAME(name));
-    return qr_truth(qr_call_function(r, test, "test", input, args));
+    return qr_value_truth(qr_call_function(r, test, "test", input, args));
 }
 
 /* ---- macros ---------------------------------------------------------------------------------- */
@@ -260,7 +261,7 @@ static void bind_leftovers(struct qr_render *r, const struct qr_macro *macro,
         struct qr_value list = qr_list_make(&r->run, QR_TUPLE, rest);
         if (rest)
             memcpy(list.as.list->items, args->values + params_n, rest * sizeof(struct qr_value));
-        qr_scope_set(r, r->scope, qr_text("varargs", 7), list);
+        qr_scope_set(r, r->scope, qr_value_text("varargs", 7), list);
     } else if (rest) {
         qr_run_fail(&r->run, "macro '%.*s' takes at most %zu arguments, not %zu", NAME(macro->name),
                     params_n, args->n);
@@ -275,7 +276,7 @@ static void bind_leftovers(struct qr_render *r, const struct qr_macro *macro,
         pairs[n++] = args->named[i];
     }
     if (macro->uses & QR_USES_KWARGS) {
-        qr_scope_set(r, r->scope, qr_text("kwargs", 6), qr_dict_make(&r->run, pairs, n));
+        qr_scope_set(r, r->scope, qr_value_text("kwargs", 6), qr_dict_make(&r->run, pairs, n));
     }
 }
 
@@ -290,7 +291,7 @@ static struct qr_value call_macro(struct qr_render *r, const struct qr_macro *ma
     r->scope = inner;
     for (const struct qr_node *param = macro->params; param; param = param->next, i++) {
         const struct qr_value *named = take_named(args, taken, param->value);
-        struct qr_value value = qr_undefined(param->value.as.text, param->value.n);
+        struct qr_value value = qr_value_undefined(param->value.as.text, param->value.n);
         if (named && i < args->n) {
             qr_run_fail(&r->run, "macro '%.*s' got '%.*s' twice", NAME(macro->name),
                         NAME(param->value));
@@ -300,21 +301,23 @@ static struct qr_value call_macro(struct qr_render *r, const struct qr_macro *ma
         } else if (named) {
             value = *named;
         } else if (param->kids[0]) {
-            value = qr_eval(r, param->kids[0]);
+            value = qr_eval_node(r, param->kids[0]);
         }
         qr_scope_set(r, inner, param->value, value);
     }
     if (macro->uses & QR_USES_CALLER) {
-        const struct qr_value *caller = take_named(args, taken, qr_text("caller", 6));
-        qr_scope_set(r, inner, qr_text("caller", 6), caller ? *caller : qr_undefined("caller", 6));
+        const struct qr_value *caller = take_named(args, taken, qr_value_text("caller", 6));
+        qr_scope_set(r, inner, qr_value_text("caller", 6),
+                     caller ? *caller : qr_value_undefined("caller", 6));
     }
     bind_leftovers(r, macro, args, i, taken);
-    struct qr_value text = qr_capture(r, macro->body);
+    struct qr_value text = qr_exec_capture(r, macro->body);
     r->scope = scope;
     return text;
 }
 
-struct qr_value qr_call(struct qr_render *r, struct qr_value callee, const struct qr_args *args)
+struct qr_value qr_call_value(struct qr_render *r, struct qr_value callee,
+                              const struct qr_args *args)
 {
     struct qr_value value;
 
@@ -327,11 +330,12 @@ struct qr_value qr_call(struct qr_render *r, struct qr_value callee, const struc
     case QR_V_METHOD:
         return qr_call_function(r, callee.as.method->function, "method", callee.as.method->self,
                                 args);
-    case QR_V_GLOBAL: return qr_call_function(r, callee.as.function, "function", qr_none, args);
+    case QR_V_GLOBAL:
+        return qr_call_function(r, callee.as.function, "function", qr_value_none, args);
     case QR_V_BUILTIN:
         qr_run_fail(&r->run, "'%.*s' is not allowed: values do not change in a chat template",
                     NAME(callee));
-    case QR_V_UNDEFINED: qr_fail_undefined(r, callee);
-    default: qr_run_fail(&r->run, "'%s' object is not callable", qr_type_name(callee));
+    case QR_V_UNDEFINED: qr_args_fail_undefined(r, callee);
+    default: qr_run_fail(&r->run, "'%s' object is not callable", qr_value_type_name(callee));
     }
 }

@@ -161,7 +161,7 @@ bool qr_char_is_cased(uint32_t c)
 
 /* ---- white space at the ends ----------------------------------------------------------------- */
 
-size_t qr_space_front(const char *text, size_t n)
+size_t qr_chars_space_front(const char *text, size_t n)
 {
     size_t at = 0, used;
 
@@ -170,7 +170,7 @@ size_t qr_space_front(const char *text, size_t n)
     return at;
 }
 
-size_t qr_space_back(const char *text, size_t n)
+size_t qr_chars_space_back(const char *text, size_t n)
 {
     size_t end = n;
 

@@ -35,7 +35,7 @@ uint32_t qr_char_upper(uint32_t c);
 uint32_t qr_char_lower(uint32_t c);
 
 /* White space at the front and at the back of text, in bytes. */
-size_t qr_space_front(const char *text, size_t n);
-size_t qr_space_back(const char *text, size_t n);
+size_t qr_chars_space_front(const char *text, size_t n);
+size_t qr_chars_space_back(const char *text, size_t n);
 
 #endif

@@ -46,8 +46,8 @@ static struct qr_value text_part(struct qr_render *r, struct qr_value text)
 {
     struct qr_pair *pairs = qr_run_alloc_array(&r->run, 2, sizeof *pairs);
 
-    pairs[0] = (struct qr_pair){.key = qr_text("type", 4), .value = qr_text("text", 4)};
-    pairs[1] = (struct qr_pair){.key = qr_text("text", 4), .value = text};
+    pairs[0] = (struct qr_pair){.key = qr_value_text("type", 4), .value = qr_value_text("text", 4)};
+    pairs[1] = (struct qr_pair){.key = qr_value_text("text", 4), .value = text};
     return qr_dict_make(&r->run, pairs, 2);
 }
 
@@ -58,7 +58,7 @@ static struct qr_value part_text(struct qr_render *r, struct qr_value part, size
     if (part.kind == QR_V_STRING) return part;
     const struct qr_value *type =
         part.kind == QR_V_DICT ? qr_dict_find_text(&r->run, part.as.dict, "type") : NULL;
-    if (!type || !qr_is_text(*type, "text")) {
+    if (!type || !qr_value_is_text(*type, "text")) {
         refuse(r, "messages[%zu].content[%zu].type must be \"text\"; other parts are not supported",
                message, i);
     }
@@ -86,14 +86,14 @@ static struct qr_value read_content(struct qr_render *r, const struct chat *chat
     }
     struct qr_list *list = parts.as.list;
     if (mark && !list->n) refuse(r, "the last message has no content to continue");
-    struct qr_value text = qr_text("", 0);
+    struct qr_value text = qr_value_text("", 0);
     for (size_t i = 0; i < list->n; i++) {
         struct qr_value one = part_text(r, list->items[i], message, i);
-        if (mark && i + 1 == list->n) one = qr_join2(&r->run, one, qr_text_of(MARK));
+        if (mark && i + 1 == list->n) one = qr_value_join(&r->run, one, qr_value_text_of(MARK));
         list->items[i] = text_part(r, one);
         if (chat->t->wants_parts) continue;
-        if (i) text = qr_join2(&r->run, text, qr_text("\n", 1));
-        text = qr_join2(&r->run, text, one);
+        if (i) text = qr_value_join(&r->run, text, qr_value_text("\n", 1));
+        text = qr_value_join(&r->run, text, one);
     }
     return chat->t->wants_parts ? parts : text;
 }
@@ -112,14 +112,14 @@ static struct qr_value read_message(struct qr_render *r, const struct chat *chat
     if (!role || role->kind != QR_V_STRING) refuse(r, "%s.role must be a string", where);
     const struct qr_dict *dict = given.as.dict;
     const struct qr_value *content = qr_dict_find_text(&r->run, dict, "content");
-    struct qr_value read = read_content(r, chat, content ? *content : qr_none, i, last);
+    struct qr_value read = read_content(r, chat, content ? *content : qr_value_none, i, last);
     if (content) {
         *(struct qr_value *)content = read; /* this dict is nobody else's yet */
         return given;
     }
     struct qr_pair *pairs = qr_run_alloc_array(&r->run, dict->n + 1, sizeof *pairs);
     if (dict->n) memcpy(pairs, dict->pairs, dict->n * sizeof *pairs);
-    pairs[dict->n] = (struct qr_pair){.key = qr_text("content", 7), .value = read};
+    pairs[dict->n] = (struct qr_pair){.key = qr_value_text("content", 7), .value = read};
     return qr_dict_make(&r->run, pairs, dict->n + 1);
 }
 
@@ -130,10 +130,10 @@ static struct qr_value simple_message(struct qr_render *r, const struct chat *ch
     char where[40];
 
     (void)snprintf(where, sizeof where, "message %zu", i);
-    pairs[0].key = qr_text("role", 4);
-    pairs[0].value = qr_text_from(r, message->role, where);
-    pairs[1].key = qr_text("content", 7);
-    pairs[1].value = read_content(r, chat, qr_text_from(r, message->content, where), i, last);
+    pairs[0].key = qr_value_text("role", 4);
+    pairs[0].value = qr_value_text_from(r, message->role, where);
+    pairs[1].key = qr_value_text("content", 7);
+    pairs[1].value = read_content(r, chat, qr_value_text_from(r, message->content, where), i, last);
     return qr_dict_make(&r->run, pairs, 2);
 }
 
@@ -162,8 +162,8 @@ static void bind(struct qr_render *r, const void *data)
     bool prompt = c->flags & QUIRE_RENDER_GENERATION_PROMPT;
 
     for (size_t i = 0; i < chat->tokens_n; i++)
-        qr_scope_set(r, r->scope, qr_text_of(chat->tokens[i].name),
-                     qr_text_from(r, chat->tokens[i].text, "special tokens"));
+        qr_scope_set(r, r->scope, qr_value_text_of(chat->tokens[i].name),
+                     qr_value_text_from(r, chat->tokens[i].text, "special tokens"));
     if (c->variables) {
         struct qr_value variables = qr_value_from(r, c->variables, "chat_template_kwargs");
         if (variables.kind != QR_V_DICT) refuse(r, "chat_template_kwargs must be an object");
@@ -171,23 +171,23 @@ static void bind(struct qr_render *r, const void *data)
             qr_scope_set(r, r->scope, variables.as.dict->pairs[i].key,
                          variables.as.dict->pairs[i].value);
     }
-    qr_scope_set(r, r->scope, qr_text_of("messages"), read_messages(r, chat));
-    qr_scope_set(r, r->scope, qr_text_of("tools"),
-                 c->tools ? qr_value_from(r, c->tools, "tools") : qr_none);
-    qr_scope_set(r, r->scope, qr_text_of("documents"),
-                 c->documents ? qr_value_from(r, c->documents, "documents") : qr_none);
-    qr_scope_set(r, r->scope, qr_text_of("add_generation_prompt"), qr_bool(prompt));
+    qr_scope_set(r, r->scope, qr_value_text_of("messages"), read_messages(r, chat));
+    qr_scope_set(r, r->scope, qr_value_text_of("tools"),
+                 c->tools ? qr_value_from(r, c->tools, "tools") : qr_value_none);
+    qr_scope_set(r, r->scope, qr_value_text_of("documents"),
+                 c->documents ? qr_value_from(r, c->documents, "documents") : qr_value_none);
+    qr_scope_set(r, r->scope, qr_value_text_of("add_generation_prompt"), qr_value_bool(prompt));
 }
 
 /* Cuts at the mark, and with it the space that the template has trimmed. */
-static size_t cut(struct qr_render *r, const struct qr_output *out, const void *data)
+static size_t cut(struct qr_render *r, const struct qr_template_output *out, const void *data)
 {
     (void)data;
     const size_t n = sizeof MARK - 1, bare = n - 1;
     for (size_t at = out->n >= bare ? out->n - bare + 1 : 0; at-- > 0;) {
         if (memcmp(out->text + at, MARK, bare) != 0) continue;
         if (out->n - at >= n && out->text[at + bare] == ' ') return at;
-        return at - qr_space_back(out->text, at);
+        return at - qr_chars_space_back(out->text, at);
     }
     refuse(r, "continue_final_message: the last message does not appear in what the template made");
 }
@@ -199,7 +199,7 @@ int qr_chat_render(const struct qr_template *t, const struct quire_conversation 
     const struct chat chat = {
         .t = t, .conversation = conversation, .tokens = tokens, .tokens_n = tokens_n};
     const uint32_t both = QUIRE_RENDER_GENERATION_PROMPT | QUIRE_RENDER_CONTINUE;
-    const struct qr_job job = {
+    const struct qr_template_job job = {
         .t = t,
         .bind = bind,
         .end = conversation->flags & QUIRE_RENDER_CONTINUE ? cut : NULL,

@@ -17,22 +17,22 @@ struct qr_template {
 
 /* One render: `bind` sets variables in r->scope, then the template runs, then `end` (may be NULL)
  * may shorten what came out, which it has whole. */
-struct qr_job {
+struct qr_template_job {
     const struct qr_template *t;
     void (*bind)(struct qr_render *r, const void *data);
-    size_t (*end)(struct qr_render *r, const struct qr_output *out, const void *data);
+    size_t (*end)(struct qr_render *r, const struct qr_template_output *out, const void *data);
     const void *data;
     int64_t now_s;
 };
-int qr_template_run(const struct qr_job *job, char *text, size_t capacity, size_t *text_n,
+int qr_template_run(const struct qr_template_job *job, char *text, size_t capacity, size_t *text_n,
                     struct quire_error *error);
 
 /* A caller's value as the template's.  `where` is for the message about a malformed one. */
 struct qr_value qr_value_from(struct qr_render *r, const struct quire_value *value,
                               const char *where);
-struct qr_value qr_text_from(struct qr_render *r, struct quire_text text, const char *where);
+struct qr_value qr_value_text_from(struct qr_render *r, struct quire_text text, const char *where);
 
 /* parts.c: vLLM's rule. */
-bool qr_detect_parts(struct qr_run *run, const struct qr_node *root);
+bool qr_parts_detect(struct qr_run *run, const struct qr_node *root);
 
 #endif

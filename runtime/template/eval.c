@@ -13,7 +13,7 @@ static struct qr_value eval_items(struct qr_render *r, const struct qr_node *ite
         n++;
     struct qr_value list = qr_list_make(&r->run, flavor, n);
     for (n = 0; items; items = items->next)
-        list.as.list->items[n++] = qr_eval(r, items);
+        list.as.list->items[n++] = qr_eval_node(r, items);
     return list;
 }
 
@@ -25,18 +25,18 @@ static struct qr_value eval_dict(struct qr_render *r, const struct qr_node *item
         n++;
     struct qr_pair *pairs = qr_run_alloc_array(&r->run, n, sizeof *pairs);
     for (n = 0; items; items = items->next->next, n++) {
-        pairs[n].key = qr_eval(r, items);
-        pairs[n].value = qr_eval(r, items->next);
+        pairs[n].key = qr_eval_node(r, items);
+        pairs[n].value = qr_eval_node(r, items->next);
     }
     return qr_dict_make(&r->run, pairs, n);
 }
 
 static struct qr_value eval_concat(struct qr_render *r, const struct qr_node *operand)
 {
-    struct qr_value text = qr_text("", 0);
+    struct qr_value text = qr_value_text("", 0);
 
     for (; operand; operand = operand->next)
-        text = qr_join2(&r->run, text, qr_to_text(r, qr_eval(r, operand)));
+        text = qr_value_join(&r->run, text, qr_print_text(r, qr_eval_node(r, operand)));
     text.markup = false;
     return text;
 }
@@ -46,55 +46,55 @@ static bool holds(struct qr_render *r, enum qr_op op, struct qr_value a, struct 
     int order;
 
     switch (op) {
-    case QR_OP_EQ: return qr_equal(&r->run, a, b);
-    case QR_OP_NE: return !qr_equal(&r->run, a, b);
-    case QR_OP_IN: return qr_contains(&r->run, b, a);
-    case QR_OP_NOT_IN: return !qr_contains(&r->run, b, a);
-    case QR_OP_LT: return qr_compare(&r->run, "<", a, b) == -1;
-    case QR_OP_LE: order = qr_compare(&r->run, "<=", a, b); return order == -1 || order == 0;
-    case QR_OP_GT: return qr_compare(&r->run, ">", a, b) == 1;
-    default: order = qr_compare(&r->run, ">=", a, b); return order == 0 || order == 1;
+    case QR_OP_EQ: return qr_value_equal(&r->run, a, b);
+    case QR_OP_NE: return !qr_value_equal(&r->run, a, b);
+    case QR_OP_IN: return qr_value_contains(&r->run, b, a);
+    case QR_OP_NOT_IN: return !qr_value_contains(&r->run, b, a);
+    case QR_OP_LT: return qr_value_compare(&r->run, "<", a, b) == -1;
+    case QR_OP_LE: order = qr_value_compare(&r->run, "<=", a, b); return order == -1 || order == 0;
+    case QR_OP_GT: return qr_value_compare(&r->run, ">", a, b) == 1;
+    default: order = qr_value_compare(&r->run, ">=", a, b); return order == 0 || order == 1;
     }
 }
 
 /* a < b <= c is a < b and b <= c, b computed once. */
 static struct qr_value eval_compare(struct qr_render *r, const struct qr_node *node)
 {
-    struct qr_value left = qr_eval(r, node->kids[0]);
+    struct qr_value left = qr_eval_node(r, node->kids[0]);
 
     for (const struct qr_node *operand = node->kids[1]; operand; operand = operand->next) {
-        struct qr_value right = qr_eval(r, operand->kids[0]);
-        if (!holds(r, (enum qr_op)operand->op, left, right)) return qr_bool(false);
+        struct qr_value right = qr_eval_node(r, operand->kids[0]);
+        if (!holds(r, (enum qr_op)operand->op, left, right)) return qr_value_bool(false);
         left = right;
     }
-    return qr_bool(true);
+    return qr_value_bool(true);
 }
 
 static struct qr_value eval_item(struct qr_render *r, const struct qr_node *node)
 {
-    struct qr_value of = qr_eval(r, node->kids[0]);
+    struct qr_value of = qr_eval_node(r, node->kids[0]);
     const struct qr_node *which = node->kids[1];
 
-    if (which->kind != QR_N_SLICE) return qr_item(r, of, qr_eval(r, which));
+    if (which->kind != QR_N_SLICE) return qr_access_item(r, of, qr_eval_node(r, which));
     struct qr_value bounds[3];
     for (int i = 0; i < 3; i++)
-        bounds[i] = which->kids[i] ? qr_eval(r, which->kids[i]) : qr_none;
-    return qr_slice(r, of, bounds);
+        bounds[i] = which->kids[i] ? qr_eval_node(r, which->kids[i]) : qr_value_none;
+    return qr_access_slice(r, of, bounds);
 }
 
 static struct qr_value eval_call(struct qr_render *r, const struct qr_node *node)
 {
-    struct qr_value callee = qr_eval(r, node->kids[0]);
-    struct qr_args args = qr_eval_args(r, node->kids[1]);
+    struct qr_value callee = qr_eval_node(r, node->kids[0]);
+    struct qr_args args = qr_args_eval(r, node->kids[1]);
 
     r->run.line = node->line;
-    return qr_call(r, callee, &args);
+    return qr_call_value(r, callee, &args);
 }
 
 static struct qr_value eval_filter(struct qr_render *r, const struct qr_node *node)
 {
-    struct qr_value input = qr_eval(r, node->kids[0]);
-    struct qr_args args = qr_eval_args(r, node->kids[1]);
+    struct qr_value input = qr_eval_node(r, node->kids[0]);
+    struct qr_args args = qr_args_eval(r, node->kids[1]);
 
     r->run.line = node->line;
     return qr_call_filter(r, node->value, input, &args);
@@ -102,11 +102,11 @@ static struct qr_value eval_filter(struct qr_render *r, const struct qr_node *no
 
 static struct qr_value eval_test(struct qr_render *r, const struct qr_node *node)
 {
-    struct qr_value input = qr_eval(r, node->kids[0]);
-    struct qr_args args = qr_eval_args(r, node->kids[1]);
+    struct qr_value input = qr_eval_node(r, node->kids[0]);
+    struct qr_args args = qr_args_eval(r, node->kids[1]);
 
     r->run.line = node->line;
-    return qr_bool(qr_call_test(r, node->value, input, &args));
+    return qr_value_bool(qr_call_test(r, node->value, input, &args));
 }
 
 static struct qr_value eval_node(struct qr_render *r, const struct qr_node *node)
@@ -121,22 +121,27 @@ static struct qr_value eval_node(struct qr_render *r, const struct qr_node *node
     case QR_N_TUPLE: return eval_items(r, kids[0], QR_TUPLE);
     case QR_N_DICT: return eval_dict(r, kids[0]);
     case QR_N_COND:
-        if (qr_truth(qr_eval(r, kids[0]))) return qr_eval(r, kids[1]);
-        if (kids[2]) return qr_eval(r, kids[2]);
-        return qr_undefined("an inline if without else", 25);
-    case QR_N_OR: left = qr_eval(r, kids[0]); return qr_truth(left) ? left : qr_eval(r, kids[1]);
-    case QR_N_AND: left = qr_eval(r, kids[0]); return qr_truth(left) ? qr_eval(r, kids[1]) : left;
-    case QR_N_NOT: return qr_bool(!qr_truth(qr_eval(r, kids[0])));
-    case QR_N_NEG: return qr_negative(r, qr_eval(r, kids[0]));
-    case QR_N_POS: return qr_binary(r, QR_OP_ADD, qr_int(0), qr_eval(r, kids[0]));
+        if (qr_value_truth(qr_eval_node(r, kids[0]))) return qr_eval_node(r, kids[1]);
+        if (kids[2]) return qr_eval_node(r, kids[2]);
+        return qr_value_undefined("an inline if without else", 25);
+    case QR_N_OR:
+        left = qr_eval_node(r, kids[0]);
+        return qr_value_truth(left) ? left : qr_eval_node(r, kids[1]);
+    case QR_N_AND:
+        left = qr_eval_node(r, kids[0]);
+        return qr_value_truth(left) ? qr_eval_node(r, kids[1]) : left;
+    case QR_N_NOT: return qr_value_bool(!qr_value_truth(qr_eval_node(r, kids[0])));
+    case QR_N_NEG: return qr_arithmetic_negative(r, qr_eval_node(r, kids[0]));
+    case QR_N_POS:
+        return qr_arithmetic_binary(r, QR_OP_ADD, qr_value_int(0), qr_eval_node(r, kids[0]));
     case QR_N_BINARY:
-        left = qr_eval(r, kids[0]);
-        right = qr_eval(r, kids[1]);
+        left = qr_eval_node(r, kids[0]);
+        right = qr_eval_node(r, kids[1]);
         r->run.line = node->line;
-        return qr_binary(r, (enum qr_op)node->op, left, right);
+        return qr_arithmetic_binary(r, (enum qr_op)node->op, left, right);
     case QR_N_CONCAT: return eval_concat(r, kids[0]);
     case QR_N_COMPARE: return eval_compare(r, node);
-    case QR_N_ATTR: return qr_attribute(r, qr_eval(r, kids[0]), node->value);
+    case QR_N_ATTR: return qr_access_attribute(r, qr_eval_node(r, kids[0]), node->value);
     case QR_N_ITEM: return eval_item(r, node);
     case QR_N_CALL: return eval_call(r, node);
     case QR_N_FILTER: return eval_filter(r, node);
@@ -144,10 +149,10 @@ static struct qr_value eval_node(struct qr_render *r, const struct qr_node *node
     default: break;
     }
     assert(!"a node that is no expression");
-    return qr_none;
+    return qr_value_none;
 }
 
-struct qr_value qr_eval(struct qr_render *r, const struct qr_node *node)
+struct qr_value qr_eval_node(struct qr_render *r, const struct qr_node *node)
 {
     qr_run_charge(&r->run, 0);
     qr_run_enter(&r->run);

@@ -12,7 +12,7 @@ static enum flow run_body(struct qr_render *r, const struct qr_node *body);
 
 /* ---- output ---------------------------------------------------------------------------------- */
 
-void qr_out_put(struct qr_render *r, struct qr_output *out, const char *text, size_t n)
+void qr_output_put(struct qr_render *r, struct qr_template_output *out, const char *text, size_t n)
 {
     qr_run_charge(&r->run, n);
     if (n > QR_TEMPLATE_OUTPUT_MAX || out->n > QR_TEMPLATE_OUTPUT_MAX - n) {
@@ -31,14 +31,14 @@ void qr_out_put(struct qr_render *r, struct qr_output *out, const char *text, si
     out->n += n;
 }
 
-struct qr_value qr_out_value(const struct qr_output *out)
+struct qr_value qr_output_value(const struct qr_template_output *out)
 {
-    return qr_text(out->text, out->n);
+    return qr_value_text(out->text, out->n);
 }
 
-struct qr_value qr_capture(struct qr_render *r, const struct qr_node *body)
+struct qr_value qr_exec_capture(struct qr_render *r, const struct qr_node *body)
 {
-    struct qr_output text = {0}, *outside = r->out;
+    struct qr_template_output text = {0}, *outside = r->out;
     struct qr_scope *scope = r->scope;
 
     r->out = &text;
@@ -46,7 +46,7 @@ struct qr_value qr_capture(struct qr_render *r, const struct qr_node *body)
     (void)run_body(r, body);
     r->scope = scope;
     r->out = outside;
-    return qr_out_value(&text);
+    return qr_output_value(&text);
 }
 
 /* ---- assignment ------------------------------------------------------------------------------ */
@@ -58,17 +58,17 @@ static void assign(struct qr_render *r, const struct qr_node *target, struct qr_
         return;
     }
     if (target->kind == QR_N_NSREF) {
-        struct qr_value space = qr_eval(r, target->kids[0]);
+        struct qr_value space = qr_eval_node(r, target->kids[0]);
         if (space.kind != QR_V_NAMESPACE) {
             qr_run_fail(&r->run, "only a namespace's attributes can be set, not a %s's",
-                        qr_type_name(space));
+                        qr_value_type_name(space));
         }
         qr_namespace_set(&r->run, space.as.space, target->value, value);
         return;
     }
     assert(target->kind == QR_N_TUPLE);
-    if (value.kind == QR_V_UNDEFINED) qr_fail_undefined(r, value);
-    const struct qr_list *list = qr_iterate(&r->run, value);
+    if (value.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, value);
+    const struct qr_list *list = qr_value_iterate(&r->run, value);
     size_t n = 0;
     for (const struct qr_node *one = target->kids[0]; one; one = one->next)
         n++;
@@ -93,7 +93,7 @@ static const struct qr_list *filtered(struct qr_render *r, const struct qr_node 
     for (size_t i = 0; i < all->n; i++) {
         r->scope = qr_scope_push(r, scope);
         assign(r, node->kids[0], all->items[i]);
-        if (qr_truth(qr_eval(r, node->kids[2]))) kept->items[kept->n++] = all->items[i];
+        if (qr_value_truth(qr_eval_node(r, node->kids[2]))) kept->items[kept->n++] = all->items[i];
         r->scope = scope;
     }
     return kept;
@@ -103,18 +103,18 @@ static const struct qr_list *filtered(struct qr_render *r, const struct qr_node 
  * that were all broken off or continued. */
 static enum flow run_for(struct qr_render *r, const struct qr_node *node)
 {
-    const struct qr_list *list = qr_iterate(&r->run, qr_eval(r, node->kids[1]));
+    const struct qr_list *list = qr_value_iterate(&r->run, qr_eval_node(r, node->kids[1]));
     struct qr_scope *scope = r->scope;
 
     if (node->kids[2]) list = filtered(r, node, list);
-    struct qr_loop *loop = qr_run_alloc(&r->run, sizeof *loop);
-    *loop = (struct qr_loop){.list = list};
+    struct qr_template_loop *loop = qr_run_alloc(&r->run, sizeof *loop);
+    *loop = (struct qr_template_loop){.list = list};
     bool completed = false;
     const struct qr_value loop_value = {.kind = QR_V_LOOP, .as.loop = loop};
     for (; loop->at < list->n; loop->at++) {
         r->scope = qr_scope_push(r, scope);
         assign(r, node->kids[0], list->items[loop->at]);
-        qr_scope_set(r, r->scope, qr_text("loop", 4), loop_value);
+        qr_scope_set(r, r->scope, qr_value_text("loop", 4), loop_value);
         enum flow flow = run_body(r, node->kids[3]);
         r->scope = scope;
         completed = completed || flow == GOES_ON;
@@ -129,7 +129,7 @@ static enum flow run_for(struct qr_render *r, const struct qr_node *node)
 
 static enum flow run_if(struct qr_render *r, const struct qr_node *node)
 {
-    while (!qr_truth(qr_eval(r, node->kids[0]))) {
+    while (!qr_value_truth(qr_eval_node(r, node->kids[0]))) {
         const struct qr_node *other = node->kids[2];
         if (!other || other->kind != QR_N_IF || other->next) return run_body(r, other);
         node = other;
@@ -147,7 +147,7 @@ static struct qr_value apply_filters(struct qr_render *r, const struct qr_node *
     qr_run_enter(&r->run);
     input = apply_filters(r, filter->kids[0], input);
     qr_run_leave(&r->run);
-    struct qr_args args = qr_eval_args(r, filter->kids[1]);
+    struct qr_args args = qr_args_eval(r, filter->kids[1]);
     r->run.line = filter->line;
     return qr_call_filter(r, filter->value, input, &args);
 }
@@ -167,15 +167,15 @@ static void run_call_block(struct qr_render *r, const struct qr_node *node)
 {
     const struct qr_node *call = node->kids[0];
     struct qr_value caller =
-        make_macro(r, qr_text("caller", 6), node->kids[1], node->kids[2], node->op);
-    struct qr_value callee = qr_eval(r, call->kids[0]);
-    struct qr_args args = qr_eval_args(r, call->kids[1]);
+        make_macro(r, qr_value_text("caller", 6), node->kids[1], node->kids[2], node->op);
+    struct qr_value callee = qr_eval_node(r, call->kids[0]);
+    struct qr_args args = qr_args_eval(r, call->kids[1]);
     struct qr_pair *named = qr_run_alloc_array(&r->run, args.named_n + 1, sizeof *named);
 
     if (args.named_n) memcpy(named, args.named, args.named_n * sizeof *named);
-    named[args.named_n++] = (struct qr_pair){.key = qr_text("caller", 6), .value = caller};
+    named[args.named_n++] = (struct qr_pair){.key = qr_value_text("caller", 6), .value = caller};
     args.named = named;
-    qr_print(r, r->out, qr_call(r, callee, &args));
+    qr_print(r, r->out, qr_call_value(r, callee, &args));
 }
 
 static enum flow run_with(struct qr_render *r, const struct qr_node *node)
@@ -184,7 +184,7 @@ static enum flow run_with(struct qr_render *r, const struct qr_node *node)
 
     /* All values are of the scope outside, as if they were computed at once. */
     for (const struct qr_node *pair = node->kids[0]; pair; pair = pair->next->next)
-        qr_scope_set(r, inner, pair->value, qr_eval(r, pair->next));
+        qr_scope_set(r, inner, pair->value, qr_eval_node(r, pair->next));
     r->scope = inner;
     enum flow flow = run_body(r, node->kids[1]);
     r->scope = scope;
@@ -198,13 +198,13 @@ static enum flow run_one(struct qr_render *r, const struct qr_node *node)
     const struct qr_node *const *kids = node->kids;
 
     switch ((enum qr_node_kind)node->kind) {
-    case QR_N_TEXT: qr_out_put(r, r->out, node->value.as.text, node->value.n); break;
-    case QR_N_PRINT: qr_print(r, r->out, qr_eval(r, kids[0])); break;
+    case QR_N_TEXT: qr_output_put(r, r->out, node->value.as.text, node->value.n); break;
+    case QR_N_PRINT: qr_print(r, r->out, qr_eval_node(r, kids[0])); break;
     case QR_N_IF: return run_if(r, node);
     case QR_N_FOR: return run_for(r, node);
-    case QR_N_SET: assign(r, kids[0], qr_eval(r, kids[1])); break;
+    case QR_N_SET: assign(r, kids[0], qr_eval_node(r, kids[1])); break;
     case QR_N_SET_BLOCK:
-        assign(r, kids[0], apply_filters(r, kids[1], qr_capture(r, kids[2])));
+        assign(r, kids[0], apply_filters(r, kids[1], qr_exec_capture(r, kids[2])));
         break;
     case QR_N_MACRO:
         qr_scope_set(r, r->scope, node->value,
@@ -212,10 +212,10 @@ static enum flow run_one(struct qr_render *r, const struct qr_node *node)
         break;
     case QR_N_CALL_BLOCK: run_call_block(r, node); break;
     case QR_N_FILTER_BLOCK:
-        qr_print(r, r->out, apply_filters(r, kids[0], qr_capture(r, kids[1])));
+        qr_print(r, r->out, apply_filters(r, kids[0], qr_exec_capture(r, kids[1])));
         break;
     case QR_N_WITH: return run_with(r, node);
-    case QR_N_SCOPE: qr_print(r, r->out, qr_capture(r, kids[0])); break;
+    case QR_N_SCOPE: qr_print(r, r->out, qr_exec_capture(r, kids[0])); break;
     case QR_N_BREAK: return BREAKS;
     case QR_N_CONTINUE: return CONTINUES;
     default: assert(!"a node that is no statement");
@@ -237,7 +237,7 @@ static enum flow run_body(struct qr_render *r, const struct qr_node *body)
     return flow;
 }
 
-void qr_execute(struct qr_render *r, const struct qr_node *body)
+void qr_exec_body(struct qr_render *r, const struct qr_node *body)
 {
     enum flow flow = run_body(r, body);
 

@@ -16,25 +16,25 @@
 
 FILTER(trim)
 {
-    return qr_strip(r, qr_to_text(r, self), args->values[0], QR_FRONT | QR_BACK);
+    return qr_string_strip(r, qr_print_text(r, self), args->values[0], QR_FRONT | QR_BACK);
 }
 
 FILTER(upper)
 {
     (void)args;
-    return qr_upper(r, qr_to_text(r, self));
+    return qr_string_upper(r, qr_print_text(r, self));
 }
 
 FILTER(lower)
 {
     (void)args;
-    return qr_lower(r, qr_to_text(r, self));
+    return qr_string_lower(r, qr_print_text(r, self));
 }
 
 FILTER(capitalize)
 {
     (void)args;
-    return qr_capitalize(r, qr_to_text(r, self));
+    return qr_string_capitalize(r, qr_print_text(r, self));
 }
 
 static bool begins_word(uint32_t c)
@@ -45,59 +45,60 @@ static bool begins_word(uint32_t c)
 FILTER(title)
 {
     (void)args;
-    return qr_title(r, qr_to_text(r, self), begins_word);
+    return qr_string_title(r, qr_print_text(r, self), begins_word);
 }
 
 FILTER(string)
 {
     (void)args;
-    return qr_to_text(r, self);
+    return qr_print_text(r, self);
 }
 
 FILTER(replace)
 {
-    return qr_replace(r, qr_to_text(r, self), qr_to_text(r, args->values[0]),
-                      qr_to_text(r, args->values[1]), qr_arg_int(r, args, 2, "count", -1));
+    return qr_string_replace(r, qr_print_text(r, self), qr_print_text(r, args->values[0]),
+                             qr_print_text(r, args->values[1]),
+                             qr_args_int(r, args, 2, "count", -1));
 }
 
 FILTER(indent)
 {
     struct qr_value width = args->values[0];
-    bool first = qr_arg_bool(args, 1, false), blank = qr_arg_bool(args, 2, false);
-    struct qr_output out = {0};
+    bool first = qr_args_bool(args, 1, false), blank = qr_args_bool(args, 2, false);
+    struct qr_template_output out = {0};
 
     if (self.kind != QR_V_STRING) {
-        if (self.kind == QR_V_UNDEFINED) qr_fail_undefined(r, self);
-        qr_run_fail(&r->run, "indent takes a text, not %s", qr_type_name(self));
+        if (self.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, self);
+        qr_run_fail(&r->run, "indent takes a text, not %s", qr_value_type_name(self));
     }
     if (width.kind != QR_V_STRING) {
-        int64_t n = qr_arg_int(r, args, 0, "width", 4);
-        width = qr_binary(r, QR_OP_MUL, qr_text(" ", 1), qr_int(n));
+        int64_t n = qr_args_int(r, args, 0, "width", 4);
+        width = qr_arithmetic_binary(r, QR_OP_MUL, qr_value_text(" ", 1), qr_value_int(n));
     }
     /* One more newline, so that an empty last line counts as one. */
     const struct qr_list *lines =
-        qr_lines(r, qr_join2(&r->run, self, qr_text("\n", 1)), false).as.list;
+        qr_string_lines(r, qr_value_join(&r->run, self, qr_value_text("\n", 1)), false).as.list;
     for (size_t i = 0; i < lines->n; i++) {
-        if (i) qr_out_put(r, &out, "\n", 1);
+        if (i) qr_output_put(r, &out, "\n", 1);
         bool indents = i == 0 ? first : blank || lines->items[i].n;
-        if (indents) qr_out_put(r, &out, width.as.text, width.n);
-        qr_out_put(r, &out, lines->items[i].as.text, lines->items[i].n);
+        if (indents) qr_output_put(r, &out, width.as.text, width.n);
+        qr_output_put(r, &out, lines->items[i].as.text, lines->items[i].n);
     }
-    return qr_out_value(&out);
+    return qr_output_value(&out);
 }
 
 static struct qr_value escape(struct qr_render *r, struct qr_value text)
 {
     static const char letters[] = "&<>'\"";
     static const char *const names[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
-    struct qr_output out = {0};
+    struct qr_template_output out = {0};
 
     for (size_t i = 0; i < text.n; i++) {
         const char *known = text.as.text[i] ? strchr(letters, text.as.text[i]) : NULL;
         const char *put = known ? names[known - letters] : &text.as.text[i];
-        qr_out_put(r, &out, put, known ? strlen(put) : 1);
+        qr_output_put(r, &out, put, known ? strlen(put) : 1);
     }
-    text = qr_out_value(&out);
+    text = qr_output_value(&out);
     text.markup = true;
     return text;
 }
@@ -105,20 +106,20 @@ static struct qr_value escape(struct qr_render *r, struct qr_value text)
 FILTER(escape)
 {
     (void)args;
-    struct qr_value text = qr_to_text(r, self);
+    struct qr_value text = qr_print_text(r, self);
     return text.markup ? text : escape(r, text);
 }
 
 FILTER(forceescape)
 {
     (void)args;
-    return escape(r, qr_to_text(r, self));
+    return escape(r, qr_print_text(r, self));
 }
 
 FILTER(safe)
 {
     (void)args;
-    struct qr_value text = qr_to_text(r, self);
+    struct qr_value text = qr_print_text(r, self);
     text.markup = true;
     return text;
 }
@@ -126,7 +127,7 @@ FILTER(safe)
 FILTER(wordcount)
 {
     (void)args;
-    const struct qr_value text = qr_to_text(r, self);
+    const struct qr_value text = qr_print_text(r, self);
     int64_t n = 0;
     bool inside = false;
 
@@ -137,12 +138,12 @@ FILTER(wordcount)
         n += word && !inside;
         inside = word;
     }
-    return qr_int(n);
+    return qr_value_int(n);
 }
 
 /* One printf conversion: %s, %d and %i, %r, %f with a precision.  The bytes read behind %. */
-static size_t format_one(struct qr_render *r, struct qr_output *out, const char *at, size_t n,
-                         const struct qr_args *args, size_t *next)
+static size_t format_one(struct qr_render *r, struct qr_template_output *out, const char *at,
+                         size_t n, const struct qr_args *args, size_t *next)
 {
     char text[352];
     size_t used = 0;
@@ -156,7 +157,7 @@ static size_t format_one(struct qr_render *r, struct qr_output *out, const char 
     }
     char c = used < n ? at[used] : '\0';
     if (c == '%' && !used) {
-        qr_out_put(r, out, "%", 1);
+        qr_output_put(r, out, "%", 1);
         return 1;
     }
     if (!c || !strchr("sdirf", c) || (used && c != 'f')) {
@@ -164,14 +165,14 @@ static size_t format_one(struct qr_render *r, struct qr_output *out, const char 
     }
     if (*next >= args->n) qr_run_fail(&r->run, "not enough arguments for format string");
     struct qr_value value = args->values[(*next)++];
-    bool whole = qr_as_int(value, &integer);
+    bool whole = qr_value_as_int(value, &integer);
     if (c == 's') {
         qr_print(r, out, value);
     } else if (c == 'r') {
         qr_print_repr(r, out, value);
     } else {
-        if (!qr_is_number(value)) {
-            qr_run_fail(&r->run, "%%%c wants a number, not %s", c, qr_type_name(value));
+        if (!qr_value_is_number(value)) {
+            qr_run_fail(&r->run, "%%%c wants a number, not %s", c, qr_value_type_name(value));
         }
         real = whole ? (double)integer : value.as.real;
         if (c != 'f' && !whole && !(fabs(real) < 0x1p63)) {
@@ -180,21 +181,21 @@ static size_t format_one(struct qr_render *r, struct qr_output *out, const char 
         if (c != 'f' && !whole) integer = (int64_t)real;
         int length = c == 'f' ? snprintf(text, sizeof text, "%.*f", precision, real)
                               : snprintf(text, sizeof text, "%lld", (long long)integer);
-        qr_out_put(r, out, text, (size_t)length);
+        qr_output_put(r, out, text, (size_t)length);
     }
     return used + 1;
 }
 
 FILTER(format)
 {
-    const struct qr_value format = qr_to_text(r, self);
-    struct qr_output out = {0};
+    const struct qr_value format = qr_print_text(r, self);
+    struct qr_template_output out = {0};
     size_t next = 0;
 
     if (args->named_n) qr_run_fail(&r->run, "format by names is not supported");
     for (size_t i = 0; i < format.n; i++) {
         if (format.as.text[i] != '%') {
-            qr_out_put(r, &out, &format.as.text[i], 1);
+            qr_output_put(r, &out, &format.as.text[i], 1);
             continue;
         }
         i += format_one(r, &out, format.as.text + i + 1, format.n - i - 1, args, &next);
@@ -202,7 +203,7 @@ FILTER(format)
     if (next < args->n) {
         qr_run_fail(&r->run, "not all arguments converted during string formatting");
     }
-    return qr_out_value(&out);
+    return qr_output_value(&out);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
@@ -210,24 +211,24 @@ FILTER(format)
 /* As transformers': no escaping of HTML, nothing but control characters escaped. */
 FILTER(tojson)
 {
-    struct qr_json_style style = {.ascii = qr_arg_bool(args, 0, false),
-                                  .sorted = qr_arg_bool(args, 3, false),
-                                  .lines = qr_arg_given(args, 1),
+    struct qr_json_style style = {.ascii = qr_args_bool(args, 0, false),
+                                  .sorted = qr_args_bool(args, 3, false),
+                                  .lines = qr_args_given(args, 1),
                                   .item = {", ", 2},
                                   .key = {": ", 2}};
-    struct qr_output out = {0};
+    struct qr_template_output out = {0};
 
     if (style.lines) {
         struct qr_value indent = args->values[1];
         if (indent.kind != QR_V_STRING) {
-            int64_t n = qr_arg_int(r, args, 1, "indent", 0);
-            indent = qr_binary(r, QR_OP_MUL, qr_text(" ", 1), qr_int(n));
+            int64_t n = qr_args_int(r, args, 1, "indent", 0);
+            indent = qr_arithmetic_binary(r, QR_OP_MUL, qr_value_text(" ", 1), qr_value_int(n));
         }
         style.indent = (struct quire_text){.data = indent.as.text, .n = indent.n};
         style.item = (struct quire_text){.data = ",", .n = 1};
     }
-    if (qr_arg_given(args, 2)) {
-        const struct qr_list *two = qr_iterate(&r->run, args->values[2]);
+    if (qr_args_given(args, 2)) {
+        const struct qr_list *two = qr_value_iterate(&r->run, args->values[2]);
         if (two->n != 2 || two->items[0].kind != QR_V_STRING || two->items[1].kind != QR_V_STRING) {
             qr_run_fail(&r->run, "separators must be two texts");
         }
@@ -235,7 +236,7 @@ FILTER(tojson)
         style.key = (struct quire_text){.data = two->items[1].as.text, .n = two->items[1].n};
     }
     qr_print_json(r, &out, self, &style);
-    return qr_out_value(&out);
+    return qr_output_value(&out);
 }
 
 /* ---- numbers --------------------------------------------------------------------------------- */
@@ -244,21 +245,22 @@ FILTER(int)
 {
     int64_t integer;
     double real;
-    struct qr_value otherwise = args->values[0].kind == QR_V_UNSET ? qr_int(0) : args->values[0];
+    struct qr_value otherwise =
+        args->values[0].kind == QR_V_UNSET ? qr_value_int(0) : args->values[0];
 
-    if (self.kind == QR_V_UNDEFINED) qr_fail_undefined(r, self);
-    if (qr_as_int(self, &integer)) return qr_int(integer);
+    if (self.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, self);
+    if (qr_value_as_int(self, &integer)) return qr_value_int(integer);
     if (self.kind == QR_V_FLOAT) {
         real = self.as.real;
     } else if (self.kind == QR_V_STRING) {
-        if (qr_parse_int(self, qr_arg_int(r, args, 1, "base", 10), &integer)) {
-            return qr_int(integer);
+        if (qr_string_parse_int(self, qr_args_int(r, args, 1, "base", 10), &integer)) {
+            return qr_value_int(integer);
         }
-        if (!qr_parse_float(self, &real)) return otherwise;
+        if (!qr_string_parse_float(self, &real)) return otherwise;
     } else {
         return otherwise;
     }
-    return fabs(real) < 0x1p63 ? qr_int((int64_t)real) : otherwise;
+    return fabs(real) < 0x1p63 ? qr_value_int((int64_t)real) : otherwise;
 }
 
 FILTER(float)
@@ -266,11 +268,11 @@ FILTER(float)
     int64_t integer;
     double real;
 
-    if (self.kind == QR_V_UNDEFINED) qr_fail_undefined(r, self);
-    if (qr_as_int(self, &integer)) return qr_float((double)integer);
+    if (self.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, self);
+    if (qr_value_as_int(self, &integer)) return qr_value_float((double)integer);
     if (self.kind == QR_V_FLOAT) return self;
-    if (self.kind == QR_V_STRING && qr_parse_float(self, &real)) return qr_float(real);
-    return args->values[0].kind == QR_V_UNSET ? qr_float(0) : args->values[0];
+    if (self.kind == QR_V_STRING && qr_string_parse_float(self, &real)) return qr_value_float(real);
+    return args->values[0].kind == QR_V_UNSET ? qr_value_float(0) : args->values[0];
 }
 
 FILTER(abs)
@@ -278,43 +280,43 @@ FILTER(abs)
     (void)args;
     int64_t integer;
 
-    if (self.kind == QR_V_UNDEFINED) qr_fail_undefined(r, self);
-    if (self.kind == QR_V_FLOAT) return qr_float(fabs(self.as.real));
-    if (!qr_as_int(self, &integer)) {
-        qr_run_fail(&r->run, "bad operand type for abs(): '%s'", qr_type_name(self));
+    if (self.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, self);
+    if (self.kind == QR_V_FLOAT) return qr_value_float(fabs(self.as.real));
+    if (!qr_value_as_int(self, &integer)) {
+        qr_run_fail(&r->run, "bad operand type for abs(): '%s'", qr_value_type_name(self));
     }
-    return integer < 0 ? qr_negative(r, self) : qr_int(integer);
+    return integer < 0 ? qr_arithmetic_negative(r, self) : qr_value_int(integer);
 }
 
 FILTER(round)
 {
-    int64_t precision = qr_arg_int(r, args, 0, "precision", 0), integer;
+    int64_t precision = qr_args_int(r, args, 0, "precision", 0), integer;
     struct qr_value method =
-        args->values[1].kind == QR_V_UNSET ? qr_text("common", 6) : args->values[1];
-    bool common = qr_is_text(method, "common"), up = qr_is_text(method, "ceil");
+        args->values[1].kind == QR_V_UNSET ? qr_value_text("common", 6) : args->values[1];
+    bool common = qr_value_is_text(method, "common"), up = qr_value_is_text(method, "ceil");
     char text[400];
 
-    if (!common && !up && !qr_is_text(method, "floor")) {
+    if (!common && !up && !qr_value_is_text(method, "floor")) {
         qr_run_fail(&r->run, "method must be common, ceil or floor");
     }
-    if (!qr_is_number(self)) {
-        if (self.kind == QR_V_UNDEFINED) qr_fail_undefined(r, self);
-        qr_run_fail(&r->run, "round takes a number, not %s", qr_type_name(self));
+    if (!qr_value_is_number(self)) {
+        if (self.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, self);
+        qr_run_fail(&r->run, "round takes a number, not %s", qr_value_type_name(self));
     }
-    bool whole = qr_as_int(self, &integer);
+    bool whole = qr_value_as_int(self, &integer);
     if (precision < 0 || precision > 60) {
         qr_run_fail(&r->run, "precision must be 0 to 60, not %lld", (long long)precision);
     }
-    if (common && whole) return qr_int(integer);
+    if (common && whole) return qr_value_int(integer);
     double real = whole ? (double)integer : self.as.real;
     if (!common) {
         double scale = pow(10, (double)precision);
-        return qr_float((up ? ceil(real * scale) : floor(real * scale)) / scale);
+        return qr_value_float((up ? ceil(real * scale) : floor(real * scale)) / scale);
     }
     if (!isfinite(real)) return self;
     /* Decimal, half to even of the exact value: what printf does is what Python does. */
     (void)snprintf(text, sizeof text, "%.*f", (int)precision, real);
-    return qr_float(strtod(text, NULL));
+    return qr_value_float(strtod(text, NULL));
 }
 
 /* ---- any value ------------------------------------------------------------------------------- */
@@ -322,10 +324,10 @@ FILTER(round)
 FILTER(default)
 {
     (void)r;
-    bool empty = qr_arg_bool(args, 1, false) && !qr_truth(self);
+    bool empty = qr_args_bool(args, 1, false) && !qr_value_truth(self);
 
     if (self.kind != QR_V_UNDEFINED && !empty) return self;
-    return args->values[0].kind == QR_V_UNSET ? qr_text("", 0) : args->values[0];
+    return args->values[0].kind == QR_V_UNSET ? qr_value_text("", 0) : args->values[0];
 }
 
 FILTER(attr)
@@ -333,9 +335,9 @@ FILTER(attr)
     if (args->values[0].kind != QR_V_STRING) qr_run_fail(&r->run, "attr takes a name");
     /* Attributes only: a dict's items are none. */
     if (self.kind == QR_V_DICT && !qr_method_find(self, args->values[0])) {
-        return qr_undefined(args->values[0].as.text, args->values[0].n);
+        return qr_value_undefined(args->values[0].as.text, args->values[0].n);
     }
-    return qr_attribute(r, self, args->values[0]);
+    return qr_access_attribute(r, self, args->values[0]);
 }
 
 static const struct qr_function filters[] = {

@@ -24,16 +24,16 @@ static struct qr_value attribute_or(struct qr_render *r, struct qr_value item, s
     int64_t at;
 
     if (path.kind == QR_V_UNSET || path.kind == QR_V_NONE) return item;
-    if (path.kind != QR_V_STRING) return found(qr_item(r, item, path), otherwise);
+    if (path.kind != QR_V_STRING) return found(qr_access_item(r, item, path), otherwise);
     for (size_t i = 0; i <= path.n;) {
         const char *dot = memchr(path.as.text + i, '.', path.n - i);
         size_t n = dot ? (size_t)(dot - path.as.text) - i : path.n - i;
-        struct qr_value part = qr_text(path.as.text + i, n);
+        struct qr_value part = qr_value_text(path.as.text + i, n);
         bool number = n > 0;
         for (size_t j = 0; j < n; j++)
             number = number && qr_char_is_digit((unsigned char)part.as.text[j]);
-        if (number && qr_parse_int(part, 10, &at)) part = qr_int(at);
-        item = found(qr_item(r, item, part), otherwise);
+        if (number && qr_string_parse_int(part, 10, &at)) part = qr_value_int(at);
+        item = found(qr_access_item(r, item, part), otherwise);
         i += n + 1;
     }
     return item;
@@ -41,7 +41,7 @@ static struct qr_value attribute_or(struct qr_render *r, struct qr_value item, s
 
 static struct qr_value attribute(struct qr_render *r, struct qr_value item, struct qr_value path)
 {
-    return attribute_or(r, item, path, qr_none);
+    return attribute_or(r, item, path, qr_value_none);
 }
 
 /* What two items are compared by: texts without regard to case, unless asked. */
@@ -50,7 +50,7 @@ static struct qr_value key_of(struct qr_render *r, struct qr_value item, struct 
 {
     struct qr_value key = attribute(r, item, path);
 
-    return key.kind == QR_V_STRING && !cased ? qr_lower(r, key) : key;
+    return key.kind == QR_V_STRING && !cased ? qr_string_lower(r, key) : key;
 }
 
 /* ---- taking from the ends -------------------------------------------------------------------- */
@@ -58,18 +58,18 @@ static struct qr_value key_of(struct qr_render *r, struct qr_value item, struct 
 FILTER(length)
 {
     (void)args;
-    int64_t n = qr_length(&r->run, self);
+    int64_t n = qr_value_length(&r->run, self);
 
-    if (n < 0) qr_run_fail(&r->run, "object of type '%s' has no len()", qr_type_name(self));
-    return qr_int(n);
+    if (n < 0) qr_run_fail(&r->run, "object of type '%s' has no len()", qr_value_type_name(self));
+    return qr_value_int(n);
 }
 
 FILTER(first)
 {
     (void)args;
-    const struct qr_list *list = qr_iterate(&r->run, self);
+    const struct qr_list *list = qr_value_iterate(&r->run, self);
 
-    return list->n ? list->items[0] : qr_undefined("the first item of nothing", 25);
+    return list->n ? list->items[0] : qr_value_undefined("the first item of nothing", 25);
 }
 
 FILTER(last)
@@ -78,14 +78,14 @@ FILTER(last)
     if (self.kind == QR_V_LIST && self.as.list->flavor == QR_GENERATOR) {
         qr_run_fail(&r->run, "'generator' object is not reversible");
     }
-    const struct qr_list *list = qr_iterate(&r->run, self);
-    return list->n ? list->items[list->n - 1] : qr_undefined("the last item of nothing", 24);
+    const struct qr_list *list = qr_value_iterate(&r->run, self);
+    return list->n ? list->items[list->n - 1] : qr_value_undefined("the last item of nothing", 24);
 }
 
 FILTER(list)
 {
     (void)args;
-    const struct qr_list *from = qr_iterate(&r->run, self);
+    const struct qr_list *from = qr_value_iterate(&r->run, self);
     struct qr_value list = qr_list_make(&r->run, QR_LIST, from->n);
 
     if (from->n) memcpy(list.as.list->items, from->items, from->n * sizeof *from->items);
@@ -95,13 +95,13 @@ FILTER(list)
 FILTER(reverse)
 {
     (void)args;
-    const struct qr_list *from = qr_iterate(&r->run, self);
+    const struct qr_list *from = qr_value_iterate(&r->run, self);
     struct qr_value list = qr_list_make(&r->run, QR_GENERATOR, from->n);
 
     for (size_t i = 0; i < from->n; i++)
         list.as.list->items[i] = from->items[from->n - 1 - i];
     if (self.kind != QR_V_STRING) return list;
-    return qr_join_items(r, qr_text("", 0), list.as.list, true);
+    return qr_string_join(r, qr_value_text("", 0), list.as.list, true);
 }
 
 FILTER(items)
@@ -109,25 +109,26 @@ FILTER(items)
     (void)args;
     if (self.kind == QR_V_UNDEFINED) return qr_list_make(&r->run, QR_GENERATOR, 0);
     if (self.kind != QR_V_DICT) {
-        qr_run_fail(&r->run, "items takes a dict, not %s", qr_type_name(self));
+        qr_run_fail(&r->run, "items takes a dict, not %s", qr_value_type_name(self));
     }
     static const struct qr_args none = {0};
     struct qr_value list =
-        qr_call_function(r, qr_method_find(self, qr_text("items", 5)), "method", self, &none);
+        qr_call_function(r, qr_method_find(self, qr_value_text("items", 5)), "method", self, &none);
     list.as.list->flavor = QR_GENERATOR;
     return list;
 }
 
 FILTER(join)
 {
-    const struct qr_list *from = qr_iterate(&r->run, self);
-    struct qr_value between =
-        args->values[0].kind == QR_V_UNSET ? qr_text("", 0) : qr_to_text(r, args->values[0]);
+    const struct qr_list *from = qr_value_iterate(&r->run, self);
+    struct qr_value between = args->values[0].kind == QR_V_UNSET
+                                  ? qr_value_text("", 0)
+                                  : qr_print_text(r, args->values[0]);
     struct qr_value list = qr_list_make(&r->run, QR_LIST, from->n);
 
     for (size_t i = 0; i < from->n; i++)
         list.as.list->items[i] = attribute(r, from->items[i], args->values[1]);
-    return qr_join_items(r, between, list.as.list, false);
+    return qr_string_join(r, between, list.as.list, false);
 }
 
 /* ---- order ----------------------------------------------------------------------------------- */
@@ -144,7 +145,7 @@ static void merge_sort(struct qr_render *r, struct qr_pair *pairs, struct qr_pai
             for (size_t i = from; i < end; i++) {
                 bool second = a == middle;
                 if (!second && b < end) {
-                    int order = qr_compare(&r->run, "<", pairs[b].key, pairs[a].key);
+                    int order = qr_value_compare(&r->run, "<", pairs[b].key, pairs[a].key);
                     second = reverse ? order == 1 : order == -1;
                 }
                 room[i] = pairs[second ? b++ : a++];
@@ -174,36 +175,37 @@ static struct qr_value sorted(struct qr_render *r, const struct qr_list *from, s
 
 FILTER(sort)
 {
-    return sorted(r, qr_iterate(&r->run, self), args->values[2], qr_arg_bool(args, 1, false),
-                  qr_arg_bool(args, 0, false));
+    return sorted(r, qr_value_iterate(&r->run, self), args->values[2], qr_args_bool(args, 1, false),
+                  qr_args_bool(args, 0, false));
 }
 
 FILTER(dictsort)
 {
-    struct qr_value by = args->values[1].kind == QR_V_UNSET ? qr_text("key", 3) : args->values[1];
-    bool value = qr_is_text(by, "value");
+    struct qr_value by =
+        args->values[1].kind == QR_V_UNSET ? qr_value_text("key", 3) : args->values[1];
+    bool value = qr_value_is_text(by, "value");
     static const struct qr_args none = {0};
 
-    if (!value && !qr_is_text(by, "key")) {
+    if (!value && !qr_value_is_text(by, "key")) {
         qr_run_fail(&r->run, "dictsort is by \"key\" or \"value\"");
     }
-    struct qr_value items = qr_call_filter(r, qr_text("items", 5), self, &none);
-    return sorted(r, items.as.list, qr_int(value), qr_arg_bool(args, 0, false),
-                  qr_arg_bool(args, 2, false));
+    struct qr_value items = qr_call_filter(r, qr_value_text("items", 5), self, &none);
+    return sorted(r, items.as.list, qr_value_int(value), qr_args_bool(args, 0, false),
+                  qr_args_bool(args, 2, false));
 }
 
 FILTER(unique)
 {
-    const struct qr_list *from = qr_iterate(&r->run, self);
+    const struct qr_list *from = qr_value_iterate(&r->run, self);
     struct qr_value list = qr_list_make(&r->run, QR_GENERATOR, from->n);
     struct qr_value *seen = qr_run_alloc_array(&r->run, from->n, sizeof *seen);
     size_t n = 0;
 
     for (size_t i = 0; i < from->n; i++) {
         struct qr_value key =
-            key_of(r, from->items[i], args->values[1], qr_arg_bool(args, 0, false));
+            key_of(r, from->items[i], args->values[1], qr_args_bool(args, 0, false));
         size_t j = 0;
-        while (j < n && !qr_equal(&r->run, seen[j], key)) {
+        while (j < n && !qr_value_equal(&r->run, seen[j], key)) {
             qr_run_charge(&r->run, 0);
             j++;
         }
@@ -218,14 +220,14 @@ FILTER(unique)
 static struct qr_value extreme(struct qr_render *r, struct qr_value self,
                                const struct qr_args *args, int wanted)
 {
-    const struct qr_list *list = qr_iterate(&r->run, self);
-    bool cased = qr_arg_bool(args, 0, false);
+    const struct qr_list *list = qr_value_iterate(&r->run, self);
+    bool cased = qr_args_bool(args, 0, false);
 
-    if (!list->n) return qr_undefined("the extreme of nothing", 22);
+    if (!list->n) return qr_value_undefined("the extreme of nothing", 22);
     struct qr_value best = list->items[0], best_key = key_of(r, best, args->values[1], cased);
     for (size_t i = 1; i < list->n; i++) {
         struct qr_value key = key_of(r, list->items[i], args->values[1], cased);
-        if (qr_compare(&r->run, wanted < 0 ? "<" : ">", key, best_key) != wanted) continue;
+        if (qr_value_compare(&r->run, wanted < 0 ? "<" : ">", key, best_key) != wanted) continue;
         best = list->items[i];
         best_key = key;
     }
@@ -244,11 +246,12 @@ FILTER(max)
 
 FILTER(sum)
 {
-    const struct qr_list *list = qr_iterate(&r->run, self);
-    struct qr_value sum = args->values[1].kind == QR_V_UNSET ? qr_int(0) : args->values[1];
+    const struct qr_list *list = qr_value_iterate(&r->run, self);
+    struct qr_value sum = args->values[1].kind == QR_V_UNSET ? qr_value_int(0) : args->values[1];
 
     for (size_t i = 0; i < list->n; i++)
-        sum = qr_binary(r, QR_OP_ADD, sum, attribute(r, list->items[i], args->values[0]));
+        sum =
+            qr_arithmetic_binary(r, QR_OP_ADD, sum, attribute(r, list->items[i], args->values[0]));
     return sum;
 }
 
@@ -266,14 +269,14 @@ static struct qr_args args_from(const struct qr_args *args, size_t from)
 /* map(attribute="a", default=x), or map("filter", its arguments). */
 FILTER(map)
 {
-    const struct qr_list *from = qr_iterate(&r->run, self);
+    const struct qr_list *from = qr_value_iterate(&r->run, self);
     struct qr_value list = qr_list_make(&r->run, QR_GENERATOR, from->n);
-    struct qr_value path = {0}, otherwise = qr_none;
+    struct qr_value path = {0}, otherwise = qr_value_none;
 
     for (size_t i = 0; !args->n && i < args->named_n; i++) {
-        if (qr_is_text(args->named[i].key, "attribute")) {
+        if (qr_value_is_text(args->named[i].key, "attribute")) {
             path = args->named[i].value;
-        } else if (qr_is_text(args->named[i].key, "default")) {
+        } else if (qr_value_is_text(args->named[i].key, "default")) {
             otherwise = args->named[i].value;
         } else {
             qr_run_fail(&r->run, "map takes a filter's name, or attribute= and default=");
@@ -294,7 +297,7 @@ FILTER(map)
 static struct qr_value choose(struct qr_render *r, struct qr_value self, const struct qr_args *args,
                               bool by_attribute, bool wanted)
 {
-    const struct qr_list *from = qr_iterate(&r->run, self);
+    const struct qr_list *from = qr_value_iterate(&r->run, self);
     struct qr_value list = qr_list_make(&r->run, QR_GENERATOR, from->n);
     struct qr_value path = {0};
     struct qr_args rest = *args;
@@ -309,7 +312,7 @@ static struct qr_value choose(struct qr_render *r, struct qr_value self, const s
     if (test) rest = args_from(&rest, 1);
     for (size_t i = 0; i < from->n; i++) {
         struct qr_value item = attribute(r, from->items[i], path);
-        bool holds = test ? qr_call_test(r, *test, item, &rest) : qr_truth(item);
+        bool holds = test ? qr_call_test(r, *test, item, &rest) : qr_value_truth(item);
         if (holds == wanted) list.as.list->items[n++] = from->items[i];
     }
     list.as.list->n = n;

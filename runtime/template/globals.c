@@ -14,13 +14,14 @@ static struct qr_value call_range(struct qr_render *r, struct qr_value self,
     bool one = args->values[1].kind == QR_V_UNSET;
     for (size_t i = 0; i < 3; i++) {
         int64_t ignored;
-        if (args->values[i].kind != QR_V_UNSET && !qr_as_int(args->values[i], &ignored)) {
-            qr_run_fail(&r->run, "range takes integers, not %s", qr_type_name(args->values[i]));
+        if (args->values[i].kind != QR_V_UNSET && !qr_value_as_int(args->values[i], &ignored)) {
+            qr_run_fail(&r->run, "range takes integers, not %s",
+                        qr_value_type_name(args->values[i]));
         }
     }
-    int64_t start = one ? 0 : qr_arg_int(r, args, 0, "range's start", 0);
-    int64_t stop = qr_arg_int(r, args, one ? 0 : 1, "range's end", 0);
-    int64_t step = qr_arg_int(r, args, 2, "range's step", 1);
+    int64_t start = one ? 0 : qr_args_int(r, args, 0, "range's start", 0);
+    int64_t stop = qr_args_int(r, args, one ? 0 : 1, "range's end", 0);
+    int64_t step = qr_args_int(r, args, 2, "range's step", 1);
     if (step == 0) qr_run_fail(&r->run, "range's step must not be zero");
     uint64_t span = step > 0 ? (stop > start ? (uint64_t)stop - (uint64_t)start : 0)
                              : (start > stop ? (uint64_t)start - (uint64_t)stop : 0);
@@ -34,14 +35,14 @@ static struct qr_value call_range(struct qr_render *r, struct qr_value self,
     range.as.list->stop = stop;
     range.as.list->step = step;
     for (uint64_t i = 0; i < n; i++)
-        range.as.list->items[i] = qr_int((int64_t)((uint64_t)start + i * (uint64_t)step));
+        range.as.list->items[i] = qr_value_int((int64_t)((uint64_t)start + i * (uint64_t)step));
     return range;
 }
 
 /* The pairs of a dict that was given, then those that were named. */
 static struct qr_value merge(struct qr_render *r, const char *what, const struct qr_args *args)
 {
-    struct qr_value given = args->n ? args->values[0] : qr_none;
+    struct qr_value given = args->n ? args->values[0] : qr_value_none;
     const struct qr_list *list = NULL;
     size_t n = 0;
 
@@ -49,7 +50,7 @@ static struct qr_value merge(struct qr_render *r, const char *what, const struct
     if (given.kind == QR_V_DICT) {
         n = given.as.dict->n;
     } else if (args->n) {
-        list = qr_iterate(&r->run, given);
+        list = qr_value_iterate(&r->run, given);
         n = list->n;
     }
     struct qr_pair *pairs = qr_run_alloc_array(&r->run, n + args->named_n, sizeof *pairs);
@@ -58,7 +59,7 @@ static struct qr_value merge(struct qr_render *r, const char *what, const struct
             pairs[i] = given.as.dict->pairs[i];
             continue;
         }
-        const struct qr_list *pair = qr_iterate(&r->run, list->items[i]);
+        const struct qr_list *pair = qr_value_iterate(&r->run, list->items[i]);
         if (pair->n != 2) qr_run_fail(&r->run, "%s takes pairs, not %zu items", what, pair->n);
         pairs[i] = (struct qr_pair){.key = pair->items[0], .value = pair->items[1]};
     }
@@ -92,7 +93,7 @@ static struct qr_value call_raise(struct qr_render *r, struct qr_value self,
                                   const struct qr_args *args)
 {
     (void)self;
-    struct qr_value text = qr_to_text(r, args->values[0]);
+    struct qr_value text = qr_print_text(r, args->values[0]);
     qr_run_raise(&r->run, (struct quire_text){.data = text.as.text, .n = text.n});
 }
 
@@ -102,7 +103,7 @@ static struct qr_value call_strftime(struct qr_render *r, struct qr_value self,
                                      const struct qr_args *args)
 {
     (void)self;
-    struct qr_value given = qr_arg_text(r, args, 0, "strftime_now's format");
+    struct qr_value given = qr_args_text(r, args, 0, "strftime_now's format");
     char format[256], text[1024];
     size_t n = 0;
     struct tm tm;
@@ -128,7 +129,7 @@ static struct qr_value call_strftime(struct qr_render *r, struct qr_value self,
     if (text_n == 0) qr_run_fail(&r->run, "a time of more than %zu bytes", sizeof text);
     char *kept = qr_run_alloc(&r->run, text_n);
     memcpy(kept, text, text_n);
-    return qr_text(kept, text_n - 1);
+    return qr_value_text(kept, text_n - 1);
 }
 
 static const struct qr_function globals[] = {

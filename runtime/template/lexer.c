@@ -51,12 +51,13 @@ static void skip(struct qr_lexer *l, size_t n)
 
 static void skip_space(struct qr_lexer *l)
 {
-    skip(l, qr_space_front(l->text + l->at, l->n - l->at));
+    skip(l, qr_chars_space_front(l->text + l->at, l->n - l->at));
 }
 
-static struct qr_token token(const struct qr_lexer *l, enum qr_token_kind kind, size_t from)
+static struct qr_lexer_token token(const struct qr_lexer *l, enum qr_lexer_token_kind kind,
+                                   size_t from)
 {
-    return (struct qr_token){
+    return (struct qr_lexer_token){
         .kind = kind, .line = l->line, .at = l->text + from, .at_n = l->at - from};
 }
 
@@ -77,13 +78,13 @@ static void end_tag(struct qr_lexer *l, char sign, bool trims)
 static size_t strip_before(const struct qr_lexer *l, size_t from, size_t end, char sign,
                            bool prints)
 {
-    if (sign == '-') return end - from - qr_space_back(l->text + from, end - from);
+    if (sign == '-') return end - from - qr_chars_space_back(l->text + from, end - from);
     if (sign == '+' || prints) return end - from;
     size_t start = end;
     while (start > from && l->text[start - 1] != '\n')
         start--;
     if (start == from && !l->line_starting) return end - from;
-    if (qr_space_front(l->text + start, end - start) != end - start) return end - from;
+    if (qr_chars_space_front(l->text + start, end - start) != end - start) return end - from;
     return start - from;
 }
 
@@ -92,17 +93,17 @@ static size_t match_raw(const struct qr_lexer *l, size_t at, const char *word, c
 {
     size_t n = strlen(word);
 
-    at += qr_space_front(l->text + at, l->n - at);
+    at += qr_chars_space_front(l->text + at, l->n - at);
     if (l->n - at < n || memcmp(l->text + at, word, n) != 0) return 0;
     at += n;
-    at += qr_space_front(l->text + at, l->n - at);
+    at += qr_chars_space_front(l->text + at, l->n - at);
     *sign = '\0';
     if (at < l->n && (l->text[at] == '-' || (l->text[at] == '+' && n > 3))) *sign = l->text[at++];
     return l->n - at >= 2 && memcmp(l->text + at, "%}", 2) == 0 ? at + 2 : 0;
 }
 
 /* From behind {% raw %} to behind {% endraw %}; what lies between is data. */
-static struct qr_token read_raw(struct qr_lexer *l)
+static struct qr_lexer_token read_raw(struct qr_lexer *l)
 {
     size_t from = l->at;
 
@@ -112,8 +113,8 @@ static struct qr_token read_raw(struct qr_lexer *l)
         if (sign != '-' && sign != '+') sign = '\0';
         size_t after = match_raw(l, end + 2 + (sign != '\0'), "endraw", &end_sign);
         if (!after) continue;
-        struct qr_token t = token(l, QR_T_DATA, from);
-        t.value = qr_text(l->text + from, strip_before(l, from, end, sign, false));
+        struct qr_lexer_token t = token(l, QR_T_DATA, from);
+        t.value = qr_value_text(l->text + from, strip_before(l, from, end, sign, false));
         skip(l, after - from);
         end_tag(l, end_sign, true);
         return t;
@@ -173,20 +174,20 @@ static void open_tag(struct qr_lexer *l, char brace, bool *raw)
     l->open_n = 0;
 }
 
-static struct qr_token next_outside(struct qr_lexer *l)
+static struct qr_lexer_token next_outside(struct qr_lexer *l)
 {
     while (l->at < l->n) {
         size_t from = l->at, end = find_tag(l, from);
         if (end == l->n) {
-            struct qr_token t = token(l, QR_T_DATA, from);
-            t.value = qr_text(l->text + from, end - from);
+            struct qr_lexer_token t = token(l, QR_T_DATA, from);
+            t.value = qr_value_text(l->text + from, end - from);
             skip(l, end - from);
             return t;
         }
         char brace = l->text[end + 1], sign = end + 2 < l->n ? l->text[end + 2] : '\0';
         size_t kept = strip_before(l, from, end, sign, brace == '{');
-        struct qr_token data = token(l, QR_T_DATA, from);
-        data.value = qr_text(l->text + from, kept);
+        struct qr_lexer_token data = token(l, QR_T_DATA, from);
+        data.value = qr_value_text(l->text + from, kept);
         if (kept) {
             skip(l, end - from);
             /* The tag is looked at again with nothing before it: it must strip as it did. */
@@ -195,7 +196,7 @@ static struct qr_token next_outside(struct qr_lexer *l)
         }
         skip(l, end - from);
         bool raw;
-        struct qr_token t = token(l, brace == '{' ? QR_T_PRINT : QR_T_BLOCK, end);
+        struct qr_lexer_token t = token(l, brace == '{' ? QR_T_PRINT : QR_T_BLOCK, end);
         open_tag(l, brace, &raw);
         if (raw) {
             t = read_raw(l);
@@ -261,7 +262,7 @@ static struct qr_value unescape(struct qr_lexer *l, const char *text, size_t n)
 {
     const char *end = text + n, *at = text;
 
-    if (!memchr(text, '\\', n)) return qr_text(text, n);
+    if (!memchr(text, '\\', n)) return qr_value_text(text, n);
     char *made = qr_run_alloc(l->run, n + 4), *out = made;
     while (at < end) {
         if (*at == '\\' && at + 1 < end) {
@@ -270,10 +271,10 @@ static struct qr_value unescape(struct qr_lexer *l, const char *text, size_t n)
             *out++ = *at++;
         }
     }
-    return qr_text(made, (size_t)(out - made));
+    return qr_value_text(made, (size_t)(out - made));
 }
 
-static struct qr_token read_string(struct qr_lexer *l)
+static struct qr_lexer_token read_string(struct qr_lexer *l)
 {
     size_t from = l->at, end = from + 1;
     char quote = l->text[from];
@@ -281,7 +282,7 @@ static struct qr_token read_string(struct qr_lexer *l)
     while (end < l->n && l->text[end] != quote)
         end += l->text[end] == '\\' && end + 1 < l->n ? 2 : 1;
     if (end >= l->n) qr_run_fail(l->run, "a string has no end: expected %c", quote);
-    struct qr_token t = token(l, QR_T_STRING, from);
+    struct qr_lexer_token t = token(l, QR_T_STRING, from);
     t.value = unescape(l, l->text + from + 1, end - from - 1);
     skip(l, end + 1 - from);
     t.at_n = l->at - from;
@@ -309,7 +310,7 @@ static size_t read_digits(const struct qr_lexer *l, size_t at, int base, char *o
     return at - from;
 }
 
-static struct qr_token read_number(struct qr_lexer *l)
+static struct qr_lexer_token read_number(struct qr_lexer *l)
 {
     char digits[512];
     size_t n = 0, at = l->at, from = l->at;
@@ -340,9 +341,10 @@ static struct qr_token read_number(struct qr_lexer *l)
     }
     digits[n] = '\0';
     skip(l, at - from);
-    struct qr_token t = token(l, real ? QR_T_FLOAT : QR_T_INTEGER, from);
+    struct qr_lexer_token t = token(l, real ? QR_T_FLOAT : QR_T_INTEGER, from);
     errno = 0;
-    t.value = real ? qr_float(strtod(digits, NULL)) : qr_int(strtoll(digits, NULL, base));
+    t.value =
+        real ? qr_value_float(strtod(digits, NULL)) : qr_value_int(strtoll(digits, NULL, base));
     if (!real && (errno || n >= 400)) qr_run_fail(l->run, "an integer of more than 64 bits");
     return t;
 }
@@ -376,7 +378,7 @@ static void track_brackets(struct qr_lexer *l, char c)
     }
 }
 
-static struct qr_token read_operator(struct qr_lexer *l)
+static struct qr_lexer_token read_operator(struct qr_lexer *l)
 {
     size_t from = l->at;
 
@@ -385,7 +387,7 @@ static struct qr_token read_operator(struct qr_lexer *l)
         if (l->n - l->at < n || memcmp(l->text + l->at, operators[i].text, n) != 0) continue;
         if (n == 1) track_brackets(l, operators[i].text[0]);
         skip(l, n);
-        struct qr_token t = token(l, QR_T_OP, from);
+        struct qr_lexer_token t = token(l, QR_T_OP, from);
         t.op = operators[i].op;
         return t;
     }
@@ -394,7 +396,7 @@ static struct qr_token read_operator(struct qr_lexer *l)
     qr_run_fail(l->run, "unexpected byte %02x", (unsigned)(unsigned char)c);
 }
 
-struct qr_token qr_lexer_next(struct qr_lexer *l)
+struct qr_lexer_token qr_lexer_next(struct qr_lexer *l)
 {
     qr_run_charge(l->run, 1);
     if (l->state == QR_IN_DATA) return next_outside(l);
@@ -407,7 +409,7 @@ struct qr_token qr_lexer_next(struct qr_lexer *l)
         size_t from = l->at;
         char s = sign ? peek(l, 0) : '\0';
         skip(l, 2 + sign);
-        struct qr_token t = token(l, prints ? QR_T_PRINT_END : QR_T_BLOCK_END, from);
+        struct qr_lexer_token t = token(l, prints ? QR_T_PRINT_END : QR_T_BLOCK_END, from);
         end_tag(l, s, !prints);
         l->state = QR_IN_DATA;
         return t;
@@ -420,7 +422,7 @@ struct qr_token qr_lexer_next(struct qr_lexer *l)
     while (n < l->n - l->at && (is_name_start(peek(l, n)) || is_digit(peek(l, n))))
         n++;
     skip(l, n);
-    struct qr_token t = token(l, QR_T_NAME, from);
-    t.value = qr_text(l->text + from, n);
+    struct qr_lexer_token t = token(l, QR_T_NAME, from);
+    t.value = qr_value_text(l->text + from, n);
     return t;
 }

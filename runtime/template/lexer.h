@@ -11,7 +11,7 @@
 #include "runtime/template/run.h"
 #include "runtime/template/value.h"
 
-enum qr_token_kind {
+enum qr_lexer_token_kind {
     QR_T_END,
     QR_T_DATA,      /* text between tags */
     QR_T_BLOCK,     /* {% */
@@ -57,8 +57,8 @@ enum qr_op {
     QR_OP_RBRACE
 };
 
-struct qr_token {
-    enum qr_token_kind kind;
+struct qr_lexer_token {
+    enum qr_lexer_token_kind kind;
     enum qr_op op;
     uint32_t line;
     struct qr_value value; /* of data, names, texts and numbers */
@@ -79,6 +79,6 @@ struct qr_lexer {
 
 /* `text` has to live as long as the tokens do. */
 void qr_lexer_init(struct qr_lexer *lexer, struct qr_run *run, struct quire_text source);
-struct qr_token qr_lexer_next(struct qr_lexer *lexer);
+struct qr_lexer_token qr_lexer_next(struct qr_lexer *lexer);
 
 #endif

@@ -13,35 +13,35 @@
 
 METHOD(str_strip)
 {
-    return qr_strip(r, self, args->values[0], QR_FRONT | QR_BACK);
+    return qr_string_strip(r, self, args->values[0], QR_FRONT | QR_BACK);
 }
 
 METHOD(str_lstrip)
 {
-    return qr_strip(r, self, args->values[0], QR_FRONT);
+    return qr_string_strip(r, self, args->values[0], QR_FRONT);
 }
 
 METHOD(str_rstrip)
 {
-    return qr_strip(r, self, args->values[0], QR_BACK);
+    return qr_string_strip(r, self, args->values[0], QR_BACK);
 }
 
 METHOD(str_upper)
 {
     (void)args;
-    return qr_upper(r, self);
+    return qr_string_upper(r, self);
 }
 
 METHOD(str_lower)
 {
     (void)args;
-    return qr_lower(r, self);
+    return qr_string_lower(r, self);
 }
 
 METHOD(str_capitalize)
 {
     (void)args;
-    return qr_capitalize(r, self);
+    return qr_string_capitalize(r, self);
 }
 
 static bool is_no_letter(uint32_t c)
@@ -52,7 +52,7 @@ static bool is_no_letter(uint32_t c)
 METHOD(str_title)
 {
     (void)args;
-    return qr_title(r, self, is_no_letter);
+    return qr_string_title(r, self, is_no_letter);
 }
 
 static bool has_end(struct qr_value text, struct qr_value end, bool front)
@@ -70,13 +70,13 @@ static struct qr_value ends(struct qr_render *r, struct qr_value self, const str
     if (given.kind == QR_V_LIST && given.as.list->flavor == QR_TUPLE) {
         for (size_t i = 0; i < given.as.list->n; i++) {
             struct qr_args one = {.values = &given.as.list->items[i], .n = 1};
-            if (has_end(self, qr_arg_text(r, &one, 0, "a prefix or suffix"), front)) {
-                return qr_bool(true);
+            if (has_end(self, qr_args_text(r, &one, 0, "a prefix or suffix"), front)) {
+                return qr_value_bool(true);
             }
         }
-        return qr_bool(false);
+        return qr_value_bool(false);
     }
-    return qr_bool(has_end(self, qr_arg_text(r, args, 0, "a prefix or suffix"), front));
+    return qr_value_bool(has_end(self, qr_args_text(r, args, 0, "a prefix or suffix"), front));
 }
 
 METHOD(str_startswith)
@@ -91,17 +91,17 @@ METHOD(str_endswith)
 
 METHOD(str_removeprefix)
 {
-    struct qr_value prefix = qr_arg_text(r, args, 0, "a prefix");
+    struct qr_value prefix = qr_args_text(r, args, 0, "a prefix");
 
     if (!has_end(self, prefix, true)) return self;
-    return qr_text(self.as.text + prefix.n, self.n - prefix.n);
+    return qr_value_text(self.as.text + prefix.n, self.n - prefix.n);
 }
 
 METHOD(str_removesuffix)
 {
-    struct qr_value suffix = qr_arg_text(r, args, 0, "a suffix");
+    struct qr_value suffix = qr_args_text(r, args, 0, "a suffix");
 
-    return has_end(self, suffix, false) ? qr_text(self.as.text, self.n - suffix.n) : self;
+    return has_end(self, suffix, false) ? qr_value_text(self.as.text, self.n - suffix.n) : self;
 }
 
 /* ---- str: what all characters are ------------------------------------------------------------ */
@@ -110,9 +110,9 @@ static struct qr_value all_are(struct qr_render *r, struct qr_value self, bool (
 {
     qr_run_charge(&r->run, self.n);
     for (size_t i = 0, used; i < self.n; i += used) {
-        if (!is(qr_char_get(self.as.text + i, self.n - i, &used))) return qr_bool(false);
+        if (!is(qr_char_get(self.as.text + i, self.n - i, &used))) return qr_value_bool(false);
     }
-    return qr_bool(self.n > 0);
+    return qr_value_bool(self.n > 0);
 }
 
 METHOD(str_isdigit)
@@ -141,12 +141,12 @@ METHOD(str_isspace)
 
 METHOD(str_isupper)
 {
-    return qr_bool(qr_call_test(r, qr_text("upper", 5), self, args));
+    return qr_value_bool(qr_call_test(r, qr_value_text("upper", 5), self, args));
 }
 
 METHOD(str_islower)
 {
-    return qr_bool(qr_call_test(r, qr_text("lower", 5), self, args));
+    return qr_value_bool(qr_call_test(r, qr_value_text("lower", 5), self, args));
 }
 
 /* ---- str: looking for ------------------------------------------------------------------------ */
@@ -163,13 +163,13 @@ static const char *find_last(const char *text, size_t n, const char *what, size_
 static int64_t find_text(struct qr_render *r, struct qr_value self, const struct qr_args *args,
                          bool last)
 {
-    struct qr_value what = qr_arg_text(r, args, 0, "what to look for");
-    int64_t n = qr_length(&r->run, self);
+    struct qr_value what = qr_args_text(r, args, 0, "what to look for");
+    int64_t n = qr_value_length(&r->run, self);
     const struct qr_value bounds[3] = {
-        args->values[1].kind == QR_V_UNSET ? qr_none : args->values[1],
-        args->values[2].kind == QR_V_UNSET ? qr_none : args->values[2], qr_none};
-    struct qr_value part = qr_slice(r, self, bounds);
-    int64_t from = qr_arg_int(r, args, 1, "where to begin", 0);
+        args->values[1].kind == QR_V_UNSET ? qr_value_none : args->values[1],
+        args->values[2].kind == QR_V_UNSET ? qr_value_none : args->values[2], qr_value_none};
+    struct qr_value part = qr_access_slice(r, self, bounds);
+    int64_t from = qr_args_int(r, args, 1, "where to begin", 0);
 
     if (from < 0) from = from < -n ? 0 : from + n;
     if (from > n) return -1;
@@ -183,12 +183,12 @@ static int64_t find_text(struct qr_render *r, struct qr_value self, const struct
 
 METHOD(str_find)
 {
-    return qr_int(find_text(r, self, args, false));
+    return qr_value_int(find_text(r, self, args, false));
 }
 
 METHOD(str_rfind)
 {
-    return qr_int(find_text(r, self, args, true));
+    return qr_value_int(find_text(r, self, args, true));
 }
 
 METHOD(str_index)
@@ -196,29 +196,29 @@ METHOD(str_index)
     int64_t at = find_text(r, self, args, false);
 
     if (at < 0) qr_run_fail(&r->run, "substring not found");
-    return qr_int(at);
+    return qr_value_int(at);
 }
 
 METHOD(str_count)
 {
-    struct qr_value what = qr_arg_text(r, args, 0, "what to count");
+    struct qr_value what = qr_args_text(r, args, 0, "what to count");
     const char *at = self.as.text, *end = at + self.n;
     int64_t n = 0;
 
-    if (!what.n) return qr_int(qr_length(&r->run, self) + 1);
+    if (!what.n) return qr_value_int(qr_value_length(&r->run, self) + 1);
     qr_run_charge(&r->run, self.n);
     while ((at = memmem(at, (size_t)(end - at), what.as.text, what.n)) != NULL) {
         n++;
         at += what.n;
     }
-    return qr_int(n);
+    return qr_value_int(n);
 }
 
 METHOD(str_replace)
 {
-    return qr_replace(r, self, qr_arg_text(r, args, 0, "what to replace"),
-                      qr_arg_text(r, args, 1, "what to put there"),
-                      qr_arg_int(r, args, 2, "how often", -1));
+    return qr_string_replace(r, self, qr_args_text(r, args, 0, "what to replace"),
+                             qr_args_text(r, args, 1, "what to put there"),
+                             qr_args_int(r, args, 2, "how often", -1));
 }
 
 /* ---- str: cutting ---------------------------------------------------------------------------- */
@@ -239,7 +239,7 @@ static void add_part(struct qr_render *r, struct parts *parts, const char *text,
         parts->capacity = capacity;
     }
     qr_run_charge(&r->run, n);
-    parts->items[parts->n++] = qr_text(text, n);
+    parts->items[parts->n++] = qr_value_text(text, n);
 }
 
 static struct qr_value parts_list(struct qr_render *r, const struct parts *parts, bool backwards)
@@ -266,7 +266,7 @@ static struct qr_value split_words(struct qr_render *r, struct qr_value self, in
     const char *at = self.as.text, *end = at + self.n;
 
     for (;;) {
-        at += qr_space_front(at, (size_t)(end - at));
+        at += qr_chars_space_front(at, (size_t)(end - at));
         if (at == end) break;
         if (most >= 0 && (int64_t)parts.n == most) {
             add_part(r, &parts, at, (size_t)(end - at));
@@ -281,12 +281,12 @@ static struct qr_value split_words(struct qr_render *r, struct qr_value self, in
 
 METHOD(str_split)
 {
-    int64_t most = qr_arg_int(r, args, 1, "maxsplit", -1);
+    int64_t most = qr_args_int(r, args, 1, "maxsplit", -1);
     struct parts parts = {0};
     const char *at = self.as.text, *end = at + self.n, *found;
 
-    if (!qr_arg_given(args, 0)) return split_words(r, self, most);
-    struct qr_value by = qr_arg_text(r, args, 0, "a separator");
+    if (!qr_args_given(args, 0)) return split_words(r, self, most);
+    struct qr_value by = qr_args_text(r, args, 0, "a separator");
     if (!by.n) qr_run_fail(&r->run, "empty separator");
     while ((most < 0 || (int64_t)parts.n < most) &&
            (found = memmem(at, (size_t)(end - at), by.as.text, by.n)) != NULL) {
@@ -299,16 +299,16 @@ METHOD(str_split)
 
 METHOD(str_rsplit)
 {
-    int64_t most = qr_arg_int(r, args, 1, "maxsplit", -1);
+    int64_t most = qr_args_int(r, args, 1, "maxsplit", -1);
     struct parts parts = {0};
     size_t end = self.n;
     const char *found;
 
-    if (!qr_arg_given(args, 0)) {
+    if (!qr_args_given(args, 0)) {
         if (most < 0) return split_words(r, self, most);
         qr_run_fail(&r->run, "rsplit by white space with maxsplit is not supported");
     }
-    struct qr_value by = qr_arg_text(r, args, 0, "a separator");
+    struct qr_value by = qr_args_text(r, args, 0, "a separator");
     if (!by.n) qr_run_fail(&r->run, "empty separator");
     qr_run_charge(&r->run, self.n);
     while ((most < 0 || (int64_t)parts.n < most) &&
@@ -323,26 +323,26 @@ METHOD(str_rsplit)
 
 METHOD(str_splitlines)
 {
-    return qr_lines(r, self, qr_arg_bool(args, 0, false));
+    return qr_string_lines(r, self, qr_args_bool(args, 0, false));
 }
 
 static struct qr_value partition(struct qr_render *r, struct qr_value self,
                                  const struct qr_args *args, bool last)
 {
-    struct qr_value by = qr_arg_text(r, args, 0, "a separator");
+    struct qr_value by = qr_args_text(r, args, 0, "a separator");
     struct qr_value parts = qr_list_make(&r->run, QR_TUPLE, 3), *items = parts.as.list->items;
 
     if (!by.n) qr_run_fail(&r->run, "empty separator");
     qr_run_charge(&r->run, last ? self.n * (by.n + 1) : self.n);
     const char *found = last ? find_last(self.as.text, self.n, by.as.text, by.n)
                              : memmem(self.as.text, self.n, by.as.text, by.n);
-    items[0] = items[1] = items[2] = qr_text("", 0);
+    items[0] = items[1] = items[2] = qr_value_text("", 0);
     items[last ? 2 : 0] = self;
     if (!found) return parts;
     size_t before = (size_t)(found - self.as.text);
-    items[0] = qr_text(self.as.text, before);
+    items[0] = qr_value_text(self.as.text, before);
     items[1] = by;
-    items[2] = qr_text(found + by.n, self.n - before - by.n);
+    items[2] = qr_value_text(found + by.n, self.n - before - by.n);
     return parts;
 }
 
@@ -358,7 +358,7 @@ METHOD(str_rpartition)
 
 METHOD(str_join)
 {
-    return qr_join_items(r, self, qr_iterate(&r->run, args->values[0]), true);
+    return qr_string_join(r, self, qr_value_iterate(&r->run, args->values[0]), true);
 }
 
 /* ---- dict ------------------------------------------------------------------------------------ */
@@ -368,7 +368,7 @@ METHOD(dict_get)
     const struct qr_value *found = qr_dict_find(&r->run, self.as.dict, args->values[0]);
 
     if (found) return *found;
-    return args->values[1].kind == QR_V_UNSET ? qr_none : args->values[1];
+    return args->values[1].kind == QR_V_UNSET ? qr_value_none : args->values[1];
 }
 
 METHOD(dict_keys)
@@ -416,7 +416,8 @@ METHOD(list_index)
     const struct qr_list *list = self.as.list;
 
     for (size_t i = 0; i < list->n; i++) {
-        if (qr_equal(&r->run, list->items[i], args->values[0])) return qr_int((int64_t)i);
+        if (qr_value_equal(&r->run, list->items[i], args->values[0]))
+            return qr_value_int((int64_t)i);
     }
     qr_run_fail(&r->run, "the item is not in the list");
 }
@@ -426,8 +427,8 @@ METHOD(list_count)
     int64_t n = 0;
 
     for (size_t i = 0; i < self.as.list->n; i++)
-        n += qr_equal(&r->run, self.as.list->items[i], args->values[0]);
-    return qr_int(n);
+        n += qr_value_equal(&r->run, self.as.list->items[i], args->values[0]);
+    return qr_value_int(n);
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */

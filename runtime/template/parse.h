@@ -10,9 +10,9 @@
 struct qr_parser {
     struct qr_run *run;
     struct qr_lexer lexer;
-    struct qr_token now, ahead; /* the current token, and the one behind it */
-    uint32_t loops;             /* open around here: where break is allowed */
-    uint8_t uses;               /* QR_USES_*: what the macro around here names */
+    struct qr_lexer_token now, ahead; /* the current token, and the one behind it */
+    uint32_t loops;                   /* open around here: where break is allowed */
+    uint8_t uses;                     /* QR_USES_*: what the macro around here names */
 };
 
 /* A list of nodes as it is built. */
@@ -34,7 +34,8 @@ bool qr_parser_skip_op(struct qr_parser *p, enum qr_op op);
 bool qr_parser_skip_name(struct qr_parser *p, const char *name);
 /* `what` is for the message: "expected 'in', got ..." */
 void qr_parser_expect_op(struct qr_parser *p, enum qr_op op, const char *what);
-struct qr_token qr_parser_expect(struct qr_parser *p, enum qr_token_kind kind, const char *what);
+struct qr_lexer_token qr_parser_expect(struct qr_parser *p, enum qr_lexer_token_kind kind,
+                                       const char *what);
 _Noreturn void qr_parser_unexpected(struct qr_parser *p, const char *expected);
 
 /* An expression; without `conditional` an `if` behind it is not its own. */

@@ -71,7 +71,7 @@ bool qr_parser_is_op(const struct qr_parser *p, enum qr_op op)
 
 bool qr_parser_is_name(const struct qr_parser *p, const char *name)
 {
-    return p->now.kind == QR_T_NAME && qr_is_text(p->now.value, name);
+    return p->now.kind == QR_T_NAME && qr_value_is_text(p->now.value, name);
 }
 
 bool qr_parser_skip_op(struct qr_parser *p, enum qr_op op)
@@ -103,9 +103,10 @@ void qr_parser_expect_op(struct qr_parser *p, enum qr_op op, const char *what)
     if (!qr_parser_skip_op(p, op)) qr_parser_unexpected(p, what);
 }
 
-struct qr_token qr_parser_expect(struct qr_parser *p, enum qr_token_kind kind, const char *what)
+struct qr_lexer_token qr_parser_expect(struct qr_parser *p, enum qr_lexer_token_kind kind,
+                                       const char *what)
 {
-    struct qr_token token = p->now;
+    struct qr_lexer_token token = p->now;
 
     if (token.kind != kind) qr_parser_unexpected(p, what);
     qr_parser_next(p);
@@ -155,7 +156,7 @@ static struct qr_node *parse_string(struct qr_parser *p)
     node->value = p->now.value;
     qr_parser_next(p);
     while (p->now.kind == QR_T_STRING) { /* neighbours are one */
-        node->value = qr_join2(p->run, node->value, p->now.value);
+        node->value = qr_value_join(p->run, node->value, p->now.value);
         qr_parser_next(p);
     }
     return node;
@@ -178,13 +179,13 @@ static struct qr_node *parse_name(struct qr_parser *p)
 
     node->value = p->now.value;
     for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++) {
-        if (!qr_is_text(p->now.value, constants[i].name)) continue;
+        if (!qr_value_is_text(p->now.value, constants[i].name)) continue;
         node->kind = QR_N_CONST;
         node->value = constants[i].value;
     }
-    if (qr_is_text(p->now.value, "varargs")) p->uses |= QR_USES_VARARGS;
-    if (qr_is_text(p->now.value, "kwargs")) p->uses |= QR_USES_KWARGS;
-    if (qr_is_text(p->now.value, "caller")) p->uses |= QR_USES_CALLER;
+    if (qr_value_is_text(p->now.value, "varargs")) p->uses |= QR_USES_VARARGS;
+    if (qr_value_is_text(p->now.value, "kwargs")) p->uses |= QR_USES_KWARGS;
+    if (qr_value_is_text(p->now.value, "caller")) p->uses |= QR_USES_CALLER;
     qr_parser_next(p);
     return node;
 }
@@ -314,8 +315,8 @@ static struct qr_value parse_dotted(struct qr_parser *p, const char *what)
     struct qr_value name = qr_parser_expect(p, QR_T_NAME, what).value;
 
     while (qr_parser_skip_op(p, QR_OP_DOT)) {
-        name = qr_join2(p->run, name, qr_text(".", 1));
-        name = qr_join2(p->run, name, qr_parser_expect(p, QR_T_NAME, what).value);
+        name = qr_value_join(p->run, name, qr_value_text(".", 1));
+        name = qr_value_join(p->run, name, qr_parser_expect(p, QR_T_NAME, what).value);
     }
     return name;
 }
@@ -457,7 +458,7 @@ static enum qr_op skip_comparison(struct qr_parser *p)
     }
     if (qr_parser_skip_name(p, "in")) return QR_OP_IN;
     if (qr_parser_is_name(p, "not") && p->ahead.kind == QR_T_NAME &&
-        qr_is_text(p->ahead.value, "in")) {
+        qr_value_is_text(p->ahead.value, "in")) {
         qr_parser_next(p);
         qr_parser_next(p);
         return QR_OP_NOT_IN;

@@ -64,8 +64,8 @@ static bool is_content(const struct qr_node *node, const struct names *names)
 {
     if (!node || (node->kind != QR_N_ATTR && node->kind != QR_N_ITEM)) return false;
     if (!is_variable(node->kids[0], names)) return false;
-    if (node->kind == QR_N_ATTR) return qr_is_text(node->value, "content");
-    return node->kids[1]->kind == QR_N_CONST && qr_is_text(node->kids[1]->value, "content");
+    if (node->kind == QR_N_ATTR) return qr_value_is_text(node->value, "content");
+    return node->kids[1]->kind == QR_N_CONST && qr_value_is_text(node->kids[1]->value, "content");
 }
 
 static void look(struct search *s, const struct qr_node *node)
@@ -87,11 +87,11 @@ static void look(struct search *s, const struct qr_node *node)
     }
 }
 
-bool qr_detect_parts(struct qr_run *run, const struct qr_node *root)
+bool qr_parts_detect(struct qr_run *run, const struct qr_node *root)
 {
     struct search s = {.run = run};
 
-    add_name(&s, &s.lists, qr_text("messages", 8));
+    add_name(&s, &s.lists, qr_value_text("messages", 8));
     while (s.changed && !s.found) {
         s.changed = false;
         look(&s, root);

@@ -8,12 +8,12 @@
 #include "runtime/template/chars.h"
 #include "runtime/template/render.h"
 
-static void put(struct qr_render *r, struct qr_output *out, const char *string)
+static void put(struct qr_render *r, struct qr_template_output *out, const char *string)
 {
-    qr_out_put(r, out, string, strlen(string));
+    qr_output_put(r, out, string, strlen(string));
 }
 
-static void put_int(struct qr_render *r, struct qr_output *out, int64_t integer)
+static void put_int(struct qr_render *r, struct qr_template_output *out, int64_t integer)
 {
     char text[32];
 
@@ -22,7 +22,7 @@ static void put_int(struct qr_render *r, struct qr_output *out, int64_t integer)
 }
 
 /* The shortest digits that read back as the same number, as Python's repr: 1e+16, 0.0001, 1.0. */
-static void put_float(struct qr_render *r, struct qr_output *out, double real)
+static void put_float(struct qr_render *r, struct qr_template_output *out, double real)
 {
     char digits[40], text[48];
     int precision = 0;
@@ -48,8 +48,8 @@ static void put_float(struct qr_render *r, struct qr_output *out, double real)
     put(r, out, text);
 }
 
-static void put_real(struct qr_render *r, struct qr_output *out, double real, const char *nan_text,
-                     const char *infinite)
+static void put_real(struct qr_render *r, struct qr_template_output *out, double real,
+                     const char *nan_text, const char *infinite)
 {
     if (isnan(real)) {
         put(r, out, nan_text);
@@ -63,13 +63,13 @@ static void put_real(struct qr_render *r, struct qr_output *out, double real, co
 
 /* ---- repr ------------------------------------------------------------------------------------ */
 
-static void put_quoted(struct qr_render *r, struct qr_output *out, struct qr_value text)
+static void put_quoted(struct qr_render *r, struct qr_template_output *out, struct qr_value text)
 {
     bool single = memchr(text.as.text, '\'', text.n) && !memchr(text.as.text, '"', text.n);
     const char quote = single ? '"' : '\'';
     char escape[16];
 
-    qr_out_put(r, out, &quote, 1);
+    qr_output_put(r, out, &quote, 1);
     for (size_t i = 0, used; i < text.n; i += used) {
         uint32_t c = qr_char_get(text.as.text + i, text.n - i, &used);
         const char *letter = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : NULL;
@@ -78,9 +78,9 @@ static void put_quoted(struct qr_render *r, struct qr_output *out, struct qr_val
         } else if (c == '\\' || c == (uint32_t)quote) {
             escape[0] = '\\';
             escape[1] = (char)c;
-            qr_out_put(r, out, escape, 2);
+            qr_output_put(r, out, escape, 2);
         } else if (qr_char_is_printed(c)) {
-            qr_out_put(r, out, text.as.text + i, used);
+            qr_output_put(r, out, text.as.text + i, used);
         } else {
             (void)snprintf(escape, sizeof escape,
                            c < 0x100     ? "\\x%02x"
@@ -90,11 +90,11 @@ static void put_quoted(struct qr_render *r, struct qr_output *out, struct qr_val
             put(r, out, escape);
         }
     }
-    qr_out_put(r, out, &quote, 1);
+    qr_output_put(r, out, &quote, 1);
 }
 
-static void put_pairs(struct qr_render *r, struct qr_output *out, const struct qr_pair *pairs,
-                      size_t n)
+static void put_pairs(struct qr_render *r, struct qr_template_output *out,
+                      const struct qr_pair *pairs, size_t n)
 {
     put(r, out, "{");
     for (size_t i = 0; i < n; i++) {
@@ -106,7 +106,8 @@ static void put_pairs(struct qr_render *r, struct qr_output *out, const struct q
     put(r, out, "}");
 }
 
-static void put_list(struct qr_render *r, struct qr_output *out, const struct qr_list *list)
+static void put_list(struct qr_render *r, struct qr_template_output *out,
+                     const struct qr_list *list)
 {
     static const char *const before[] = {
         [QR_LIST] = "[",
@@ -142,7 +143,7 @@ static void put_list(struct qr_render *r, struct qr_output *out, const struct qr
     put(r, out, after[list->flavor]);
 }
 
-static void put_object(struct qr_render *r, struct qr_output *out, struct qr_value value)
+static void put_object(struct qr_render *r, struct qr_template_output *out, struct qr_value value)
 {
     switch (value.kind) {
     case QR_V_NAMESPACE:
@@ -161,13 +162,13 @@ static void put_object(struct qr_render *r, struct qr_output *out, struct qr_val
         break;
     default:
         put(r, out, "<");
-        put(r, out, qr_type_name(value));
+        put(r, out, qr_value_type_name(value));
         break;
     }
     put(r, out, ">");
 }
 
-void qr_print_repr(struct qr_render *r, struct qr_output *out, struct qr_value value)
+void qr_print_repr(struct qr_render *r, struct qr_template_output *out, struct qr_value value)
 {
     if (value.kind == QR_V_STRING) {
         if (value.markup) put(r, out, "Markup(");
@@ -182,7 +183,7 @@ void qr_print_repr(struct qr_render *r, struct qr_output *out, struct qr_value v
     qr_print(r, out, value);
 }
 
-void qr_print(struct qr_render *r, struct qr_output *out, struct qr_value value)
+void qr_print(struct qr_render *r, struct qr_template_output *out, struct qr_value value)
 {
     switch (value.kind) {
     case QR_V_UNDEFINED: return;
@@ -190,7 +191,7 @@ void qr_print(struct qr_render *r, struct qr_output *out, struct qr_value value)
     case QR_V_BOOL: put(r, out, value.as.truth ? "True" : "False"); return;
     case QR_V_INT: put_int(r, out, value.as.integer); return;
     case QR_V_FLOAT: put_real(r, out, value.as.real, "nan", "inf"); return;
-    case QR_V_STRING: qr_out_put(r, out, value.as.text, value.n); return;
+    case QR_V_STRING: qr_output_put(r, out, value.as.text, value.n); return;
     default: break;
     }
     qr_run_charge(&r->run, 0);
@@ -205,18 +206,18 @@ void qr_print(struct qr_render *r, struct qr_output *out, struct qr_value value)
     qr_run_leave(&r->run);
 }
 
-struct qr_value qr_to_text(struct qr_render *r, struct qr_value value)
+struct qr_value qr_print_text(struct qr_render *r, struct qr_value value)
 {
-    struct qr_output out = {0};
+    struct qr_template_output out = {0};
 
     if (value.kind == QR_V_STRING) return value;
     qr_print(r, &out, value);
-    return qr_out_value(&out);
+    return qr_output_value(&out);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-static void put_json_text(struct qr_render *r, struct qr_output *out, struct qr_value text,
+static void put_json_text(struct qr_render *r, struct qr_template_output *out, struct qr_value text,
                           bool ascii)
 {
     static const char letters[] = "\"\\\n\r\t\f\b", names[] = "\"\\nrtfb";
@@ -228,7 +229,7 @@ static void put_json_text(struct qr_render *r, struct qr_output *out, struct qr_
         uint32_t c = qr_char_get(text.as.text + i, text.n - i, &used);
         const char *letter = c && c < 0x80 ? strchr(letters, (int)c) : NULL;
         if (!letter && c >= 0x20 && (c < 0x80 || !ascii)) continue;
-        qr_out_put(r, out, text.as.text + plain, i - plain);
+        qr_output_put(r, out, text.as.text + plain, i - plain);
         plain = i + used;
         if (letter) {
             (void)snprintf(escape, sizeof escape, "\\%c", names[letter - letters]);
@@ -241,24 +242,24 @@ static void put_json_text(struct qr_render *r, struct qr_output *out, struct qr_
         }
         put(r, out, escape);
     }
-    qr_out_put(r, out, text.as.text + plain, text.n - plain);
+    qr_output_put(r, out, text.as.text + plain, text.n - plain);
     put(r, out, "\"");
 }
 
-static void put_break(struct qr_render *r, struct qr_output *out, const struct qr_json_style *style,
-                      size_t level)
+static void put_break(struct qr_render *r, struct qr_template_output *out,
+                      const struct qr_json_style *style, size_t level)
 {
     if (!style->lines) return;
     put(r, out, "\n");
     for (size_t i = 0; i < level; i++)
-        qr_out_put(r, out, style->indent.data, style->indent.n);
+        qr_output_put(r, out, style->indent.data, style->indent.n);
 }
 
-static void put_json(struct qr_render *r, struct qr_output *out, struct qr_value value,
+static void put_json(struct qr_render *r, struct qr_template_output *out, struct qr_value value,
                      const struct qr_json_style *style, size_t level);
 
 /* A key is a text, or what Python makes one of. */
-static void put_json_key(struct qr_render *r, struct qr_output *out, struct qr_value key,
+static void put_json_key(struct qr_render *r, struct qr_template_output *out, struct qr_value key,
                          const struct qr_json_style *style)
 {
     if (key.kind == QR_V_STRING) {
@@ -279,12 +280,12 @@ static const struct qr_pair *sorted_pairs(struct qr_render *r, const struct qr_d
 
     for (size_t i = 0; i < dict->n; i++)
         keys.as.list->items[i] = dict->pairs[i].key;
-    struct qr_value yes = qr_bool(true);
-    struct qr_pair named = {.key = qr_text("case_sensitive", 14), .value = yes};
+    struct qr_value yes = qr_value_bool(true);
+    struct qr_pair named = {.key = qr_value_text("case_sensitive", 14), .value = yes};
     struct qr_args args = none;
     args.named = &named;
     args.named_n = 1;
-    self = qr_call_filter(r, qr_text("sort", 4), keys, &args);
+    self = qr_call_filter(r, qr_value_text("sort", 4), keys, &args);
     for (size_t i = 0; i < dict->n; i++) {
         pairs[i].key = self.as.list->items[i];
         pairs[i].value = *qr_dict_find(&r->run, dict, pairs[i].key);
@@ -292,29 +293,31 @@ static const struct qr_pair *sorted_pairs(struct qr_render *r, const struct qr_d
     return pairs;
 }
 
-static void put_json_dict(struct qr_render *r, struct qr_output *out, const struct qr_dict *dict,
-                          const struct qr_json_style *style, size_t level)
+static void put_json_dict(struct qr_render *r, struct qr_template_output *out,
+                          const struct qr_dict *dict, const struct qr_json_style *style,
+                          size_t level)
 {
     const struct qr_pair *pairs = style->sorted ? sorted_pairs(r, dict) : dict->pairs;
 
     put(r, out, "{");
     for (size_t i = 0; i < dict->n; i++) {
-        if (i) qr_out_put(r, out, style->item.data, style->item.n);
+        if (i) qr_output_put(r, out, style->item.data, style->item.n);
         put_break(r, out, style, level + 1);
         put_json_key(r, out, pairs[i].key, style);
-        qr_out_put(r, out, style->key.data, style->key.n);
+        qr_output_put(r, out, style->key.data, style->key.n);
         put_json(r, out, pairs[i].value, style, level + 1);
     }
     if (dict->n) put_break(r, out, style, level);
     put(r, out, "}");
 }
 
-static void put_json_list(struct qr_render *r, struct qr_output *out, const struct qr_list *list,
-                          const struct qr_json_style *style, size_t level)
+static void put_json_list(struct qr_render *r, struct qr_template_output *out,
+                          const struct qr_list *list, const struct qr_json_style *style,
+                          size_t level)
 {
     put(r, out, "[");
     for (size_t i = 0; i < list->n; i++) {
-        if (i) qr_out_put(r, out, style->item.data, style->item.n);
+        if (i) qr_output_put(r, out, style->item.data, style->item.n);
         put_break(r, out, style, level + 1);
         put_json(r, out, list->items[i], style, level + 1);
     }
@@ -322,7 +325,7 @@ static void put_json_list(struct qr_render *r, struct qr_output *out, const stru
     put(r, out, "]");
 }
 
-static void put_json(struct qr_render *r, struct qr_output *out, struct qr_value value,
+static void put_json(struct qr_render *r, struct qr_template_output *out, struct qr_value value,
                      const struct qr_json_style *style, size_t level)
 {
     switch (value.kind) {
@@ -334,9 +337,11 @@ static void put_json(struct qr_render *r, struct qr_output *out, struct qr_value
     case QR_V_DICT: break;
     case QR_V_LIST:
         if (value.as.list->flavor <= QR_TUPLE) break;
-        qr_run_fail(&r->run, "Object of type %s is not JSON serializable", qr_type_name(value));
+        qr_run_fail(&r->run, "Object of type %s is not JSON serializable",
+                    qr_value_type_name(value));
     default:
-        qr_run_fail(&r->run, "Object of type %s is not JSON serializable", qr_type_name(value));
+        qr_run_fail(&r->run, "Object of type %s is not JSON serializable",
+                    qr_value_type_name(value));
     }
     qr_run_enter(&r->run);
     if (value.kind == QR_V_DICT) {
@@ -347,7 +352,7 @@ static void put_json(struct qr_render *r, struct qr_output *out, struct qr_value
     qr_run_leave(&r->run);
 }
 
-void qr_print_json(struct qr_render *r, struct qr_output *out, struct qr_value value,
+void qr_print_json(struct qr_render *r, struct qr_template_output *out, struct qr_value value,
                    const struct qr_json_style *style)
 {
     put_json(r, out, value, style, 0);

@@ -22,7 +22,7 @@ struct qr_scope {
 };
 
 /* Text as it comes.  FIXED: the caller's room; what does not fit is counted and not written. */
-struct qr_output {
+struct qr_template_output {
     char *text;
     size_t capacity, n;
     bool fixed;
@@ -31,7 +31,7 @@ struct qr_output {
 struct qr_render {
     struct qr_run run; /* first */
     struct qr_scope *scope;
-    struct qr_output *out;
+    struct qr_template_output *out;
     int64_t now_s; /* seconds since 1970, for strftime_now */
 };
 
@@ -42,7 +42,7 @@ struct qr_macro {
     uint8_t uses;           /* QR_USES_* */
 };
 
-struct qr_loop {
+struct qr_template_loop {
     const struct qr_list *list;
     size_t at;
     struct qr_value changed; /* what loop.changed was last given; UNSET: nothing yet */
@@ -72,8 +72,8 @@ struct qr_method {
 
 /* ---- output -------------------------------------------------------------------------------- */
 
-void qr_out_put(struct qr_render *r, struct qr_output *out, const char *text, size_t n);
-struct qr_value qr_out_value(const struct qr_output *out);
+void qr_output_put(struct qr_render *r, struct qr_template_output *out, const char *text, size_t n);
+struct qr_value qr_output_value(const struct qr_template_output *out);
 
 /* ---- scopes (scope.c) ---------------------------------------------------------------------- */
 
@@ -85,24 +85,26 @@ struct qr_value qr_scope_get(struct qr_render *r, struct qr_value name);
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-struct qr_value qr_eval(struct qr_render *r, const struct qr_node *node); /* eval.c */
-void qr_execute(struct qr_render *r, const struct qr_node *body);         /* exec.c */
+struct qr_value qr_eval_node(struct qr_render *r, const struct qr_node *node); /* eval.c */
+void qr_exec_body(struct qr_render *r, const struct qr_node *body);            /* exec.c */
 /* The body's output as a text, in a scope of its own. */
-struct qr_value qr_capture(struct qr_render *r, const struct qr_node *body);
+struct qr_value qr_exec_capture(struct qr_render *r, const struct qr_node *body);
 
 /* x.name and x[key]: undefined where there is none (access.c). */
-struct qr_value qr_attribute(struct qr_render *r, struct qr_value of, struct qr_value name);
-struct qr_value qr_item(struct qr_render *r, struct qr_value of, struct qr_value key);
-struct qr_value qr_slice(struct qr_render *r, struct qr_value of, const struct qr_value bounds[3]);
+struct qr_value qr_access_attribute(struct qr_render *r, struct qr_value of, struct qr_value name);
+struct qr_value qr_access_item(struct qr_render *r, struct qr_value of, struct qr_value key);
+struct qr_value qr_access_slice(struct qr_render *r, struct qr_value of,
+                                const struct qr_value bounds[3]);
 
-struct qr_value qr_binary(struct qr_render *r, enum qr_op op, struct qr_value a,
-                          struct qr_value b); /* arithmetic.c */
-struct qr_value qr_negative(struct qr_render *r, struct qr_value a);
+struct qr_value qr_arithmetic_binary(struct qr_render *r, enum qr_op op, struct qr_value a,
+                                     struct qr_value b); /* arithmetic.c */
+struct qr_value qr_arithmetic_negative(struct qr_render *r, struct qr_value a);
 
 /* ---- calls (call.c) ------------------------------------------------------------------------ */
 
-struct qr_args qr_eval_args(struct qr_render *r, const struct qr_node *arguments);
-struct qr_value qr_call(struct qr_render *r, struct qr_value callee, const struct qr_args *args);
+struct qr_args qr_args_eval(struct qr_render *r, const struct qr_node *arguments);
+struct qr_value qr_call_value(struct qr_render *r, struct qr_value callee,
+                              const struct qr_args *args);
 /* Puts the arguments in the order of the function's parameters and calls it. */
 struct qr_value qr_call_function(struct qr_render *r, const struct qr_function *function,
                                  const char *what, struct qr_value self,
@@ -126,15 +128,15 @@ const struct qr_function *qr_loop_method_find(struct qr_value name); /* access.c
 
 /* ---- reading arguments --------------------------------------------------------------------- */
 
-_Noreturn void qr_fail_undefined(struct qr_render *r, struct qr_value value);
-bool qr_arg_given(const struct qr_args *args, size_t i); /* and not none */
+_Noreturn void qr_args_fail_undefined(struct qr_render *r, struct qr_value value);
+bool qr_args_given(const struct qr_args *args, size_t i); /* and not none */
 /* An integer, or `otherwise` where none was given; other types are an error naming `what`. */
-int64_t qr_arg_int(struct qr_render *r, const struct qr_args *args, size_t i, const char *what,
-                   int64_t otherwise);
-bool qr_arg_bool(const struct qr_args *args, size_t i, bool otherwise);
+int64_t qr_args_int(struct qr_render *r, const struct qr_args *args, size_t i, const char *what,
+                    int64_t otherwise);
+bool qr_args_bool(const struct qr_args *args, size_t i, bool otherwise);
 /* A text; other types are an error. */
-struct qr_value qr_arg_text(struct qr_render *r, const struct qr_args *args, size_t i,
-                            const char *what);
+struct qr_value qr_args_text(struct qr_render *r, const struct qr_args *args, size_t i,
+                             const char *what);
 
 /* ---- printing (print.c) -------------------------------------------------------------------- */
 
@@ -145,11 +147,11 @@ struct qr_json_style {
 };
 
 /* str(value), and repr(value). */
-void qr_print(struct qr_render *r, struct qr_output *out, struct qr_value value);
-void qr_print_repr(struct qr_render *r, struct qr_output *out, struct qr_value value);
-void qr_print_json(struct qr_render *r, struct qr_output *out, struct qr_value value,
+void qr_print(struct qr_render *r, struct qr_template_output *out, struct qr_value value);
+void qr_print_repr(struct qr_render *r, struct qr_template_output *out, struct qr_value value);
+void qr_print_json(struct qr_render *r, struct qr_template_output *out, struct qr_value value,
                    const struct qr_json_style *style);
 /* str(value) as a value; a text is itself. */
-struct qr_value qr_to_text(struct qr_render *r, struct qr_value value);
+struct qr_value qr_print_text(struct qr_render *r, struct qr_value value);
 
 #endif

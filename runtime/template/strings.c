@@ -27,20 +27,20 @@ static size_t last_char(const char *text, size_t n)
     return n - 1;
 }
 
-struct qr_value qr_strip(struct qr_render *r, struct qr_value text, struct qr_value chars,
-                         unsigned sides)
+struct qr_value qr_string_strip(struct qr_render *r, struct qr_value text, struct qr_value chars,
+                                unsigned sides)
 {
     const char *s = text.as.text;
     size_t from = 0, to = text.n;
 
     qr_run_charge(&r->run, text.n);
     if (chars.kind == QR_V_UNSET || chars.kind == QR_V_NONE) {
-        if (sides & QR_FRONT) from = qr_space_front(s, to);
-        if (sides & QR_BACK) to -= qr_space_back(s + from, to - from);
-        return qr_text(s + from, to - from);
+        if (sides & QR_FRONT) from = qr_chars_space_front(s, to);
+        if (sides & QR_BACK) to -= qr_chars_space_back(s + from, to - from);
+        return qr_value_text(s + from, to - from);
     }
     if (chars.kind != QR_V_STRING) {
-        qr_run_fail(&r->run, "strip arg must be None or str, not %s", qr_type_name(chars));
+        qr_run_fail(&r->run, "strip arg must be None or str, not %s", qr_value_type_name(chars));
     }
     while ((sides & QR_FRONT) && from < to) {
         size_t n = qr_char_n(s + from, to - from);
@@ -54,58 +54,59 @@ struct qr_value qr_strip(struct qr_render *r, struct qr_value text, struct qr_va
         if (!is_among(chars, s + at, to - at)) break;
         to = at;
     }
-    return qr_text(s + from, to - from);
+    return qr_value_text(s + from, to - from);
 }
 
 /* ---- case ------------------------------------------------------------------------------------ */
 
 enum letter { KEPT, UPPER, LOWER };
 
-static void put_letter(struct qr_render *r, struct qr_output *out, const char *at, size_t n,
-                       uint32_t c, enum letter letter)
+static void put_letter(struct qr_render *r, struct qr_template_output *out, const char *at,
+                       size_t n, uint32_t c, enum letter letter)
 {
     char text[4];
     uint32_t changed = letter == UPPER ? qr_char_upper(c) : letter == LOWER ? qr_char_lower(c) : c;
 
     if (letter == UPPER && c == 0xdf) { /* the one that grows and is met: U+00DF */
-        qr_out_put(r, out, "SS", 2);
+        qr_output_put(r, out, "SS", 2);
     } else if (changed == c) {
-        qr_out_put(r, out, at, n);
+        qr_output_put(r, out, at, n);
     } else {
-        qr_out_put(r, out, text, qr_char_put(changed, text));
+        qr_output_put(r, out, text, qr_char_put(changed, text));
     }
 }
 
 static struct qr_value change_case(struct qr_render *r, struct qr_value text, enum letter first,
                                    enum letter rest)
 {
-    struct qr_output out = {0};
+    struct qr_template_output out = {0};
 
     for (size_t i = 0, used; i < text.n; i += used) {
         uint32_t c = qr_char_get(text.as.text + i, text.n - i, &used);
         put_letter(r, &out, text.as.text + i, used, c, i == 0 ? first : rest);
     }
-    return qr_out_value(&out);
+    return qr_output_value(&out);
 }
 
-struct qr_value qr_upper(struct qr_render *r, struct qr_value text)
+struct qr_value qr_string_upper(struct qr_render *r, struct qr_value text)
 {
     return change_case(r, text, UPPER, UPPER);
 }
 
-struct qr_value qr_lower(struct qr_render *r, struct qr_value text)
+struct qr_value qr_string_lower(struct qr_render *r, struct qr_value text)
 {
     return change_case(r, text, LOWER, LOWER);
 }
 
-struct qr_value qr_capitalize(struct qr_render *r, struct qr_value text)
+struct qr_value qr_string_capitalize(struct qr_render *r, struct qr_value text)
 {
     return change_case(r, text, UPPER, LOWER);
 }
 
-struct qr_value qr_title(struct qr_render *r, struct qr_value text, bool (*begins)(uint32_t c))
+struct qr_value qr_string_title(struct qr_render *r, struct qr_value text,
+                                bool (*begins)(uint32_t c))
 {
-    struct qr_output out = {0};
+    struct qr_template_output out = {0};
     bool first = true;
 
     for (size_t i = 0, used; i < text.n; i += used) {
@@ -113,15 +114,15 @@ struct qr_value qr_title(struct qr_render *r, struct qr_value text, bool (*begin
         put_letter(r, &out, text.as.text + i, used, c, first ? UPPER : LOWER);
         first = begins(c);
     }
-    return qr_out_value(&out);
+    return qr_output_value(&out);
 }
 
 /* ---- parts ----------------------------------------------------------------------------------- */
 
-struct qr_value qr_replace(struct qr_render *r, struct qr_value text, struct qr_value from,
-                           struct qr_value to, int64_t most)
+struct qr_value qr_string_replace(struct qr_render *r, struct qr_value text, struct qr_value from,
+                                  struct qr_value to, int64_t most)
 {
-    struct qr_output out = {0};
+    struct qr_template_output out = {0};
     const char *at = text.as.text, *end = at + text.n;
 
     if (most == 0) return text;
@@ -129,21 +130,21 @@ struct qr_value qr_replace(struct qr_render *r, struct qr_value text, struct qr_
         const char *found = from.n ? memmem(at, (size_t)(end - at), from.as.text, from.n) : at;
         if (!found) break;
         qr_run_charge(&r->run, (size_t)(found - at));
-        qr_out_put(r, &out, at, (size_t)(found - at));
-        qr_out_put(r, &out, to.as.text, to.n);
+        qr_output_put(r, &out, at, (size_t)(found - at));
+        qr_output_put(r, &out, to.as.text, to.n);
         at = found + from.n;
         if (most > 0) most--;
         if (from.n) continue;
         if (at == end) break; /* between all characters, and at both ends */
         size_t n = qr_char_n(at, (size_t)(end - at));
-        qr_out_put(r, &out, at, n);
+        qr_output_put(r, &out, at, n);
         at += n;
     }
-    qr_out_put(r, &out, at, (size_t)(end - at));
-    return qr_out_value(&out);
+    qr_output_put(r, &out, at, (size_t)(end - at));
+    return qr_output_value(&out);
 }
 
-struct qr_value qr_lines(struct qr_render *r, struct qr_value text, bool ends)
+struct qr_value qr_string_lines(struct qr_render *r, struct qr_value text, bool ends)
 {
     size_t n = 0, used;
 
@@ -164,27 +165,28 @@ struct qr_value qr_lines(struct qr_render *r, struct qr_value text, bool ends)
             }
             i = next;
             if (pass) {
-                list.as.list->items[n] = qr_text(text.as.text + from, (ends ? next : end) - from);
+                list.as.list->items[n] =
+                    qr_value_text(text.as.text + from, (ends ? next : end) - from);
             }
         }
         if (pass) return list;
     }
 }
 
-struct qr_value qr_join_items(struct qr_render *r, struct qr_value between,
-                              const struct qr_list *list, bool texts_only)
+struct qr_value qr_string_join(struct qr_render *r, struct qr_value between,
+                               const struct qr_list *list, bool texts_only)
 {
-    struct qr_output out = {0};
+    struct qr_template_output out = {0};
 
     for (size_t i = 0; i < list->n; i++) {
         if (texts_only && list->items[i].kind != QR_V_STRING) {
             qr_run_fail(&r->run, "sequence item %zu: expected str instance, %s found", i,
-                        qr_type_name(list->items[i]));
+                        qr_value_type_name(list->items[i]));
         }
-        if (i) qr_out_put(r, &out, between.as.text, between.n);
+        if (i) qr_output_put(r, &out, between.as.text, between.n);
         qr_print(r, &out, list->items[i]);
     }
-    return qr_out_value(&out);
+    return qr_output_value(&out);
 }
 
 /* ---- numbers --------------------------------------------------------------------------------- */
@@ -192,8 +194,8 @@ struct qr_value qr_join_items(struct qr_render *r, struct qr_value between,
 /* The text without space around it and without underscores between digits, with a NUL. */
 static bool number_text(struct qr_value text, char *out, size_t capacity)
 {
-    size_t from = qr_space_front(text.as.text, text.n), n = 0;
-    size_t to = text.n - qr_space_back(text.as.text + from, text.n - from);
+    size_t from = qr_chars_space_front(text.as.text, text.n), n = 0;
+    size_t to = text.n - qr_chars_space_back(text.as.text + from, text.n - from);
 
     for (size_t i = from; i < to; i++) {
         char c = text.as.text[i];
@@ -208,7 +210,7 @@ static bool number_text(struct qr_value text, char *out, size_t capacity)
     return n > 0;
 }
 
-bool qr_parse_int(struct qr_value text, int64_t base, int64_t *out)
+bool qr_string_parse_int(struct qr_value text, int64_t base, int64_t *out)
 {
     char digits[80], *end;
 
@@ -233,7 +235,7 @@ bool qr_parse_int(struct qr_value text, int64_t base, int64_t *out)
     return *end == '\0' && errno == 0;
 }
 
-bool qr_parse_float(struct qr_value text, double *out)
+bool qr_string_parse_float(struct qr_value text, double *out)
 {
     char digits[400], *end;
 

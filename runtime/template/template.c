@@ -21,7 +21,7 @@ static void compile(void *data)
     struct compiling *c = data;
 
     c->t->root = qr_parse(&c->t->run, c->source);
-    c->t->wants_parts = qr_detect_parts(&c->t->run, c->t->root);
+    c->t->wants_parts = qr_parts_detect(&c->t->run, c->t->root);
 }
 
 int qr_template_create(struct qr_template **out, struct quire_text source,
@@ -77,11 +77,11 @@ static void allow(struct qr_render *r, size_t bytes)
     r->run.steps_max += bytes; /* and looked at more than once */
 }
 
-struct qr_value qr_text_from(struct qr_render *r, struct quire_text text, const char *where)
+struct qr_value qr_value_text_from(struct qr_render *r, struct quire_text text, const char *where)
 {
     if (text.n && !text.data) qr_run_fail(&r->run, "%s has a text without data", where);
     allow(r, text.n);
-    return qr_text(text.data, text.n);
+    return qr_value_text(text.data, text.n);
 }
 
 static struct qr_value list_from(struct qr_render *r, const struct quire_value *value,
@@ -100,7 +100,7 @@ static struct qr_value dict_from(struct qr_render *r, const struct quire_value *
     struct qr_pair *pairs = qr_run_alloc_array(&r->run, value->n, sizeof *pairs);
 
     for (size_t i = 0; i < value->n; i++) {
-        pairs[i].key = qr_text_from(r, value->keys[i], where);
+        pairs[i].key = qr_value_text_from(r, value->keys[i], where);
         pairs[i].value = qr_value_from(r, &value->as.items[i], where);
     }
     return qr_dict_make(&r->run, pairs, value->n);
@@ -109,14 +109,14 @@ static struct qr_value dict_from(struct qr_render *r, const struct quire_value *
 struct qr_value qr_value_from(struct qr_render *r, const struct quire_value *value,
                               const char *where)
 {
-    struct qr_value made = qr_none;
+    struct qr_value made = qr_value_none;
 
     switch (value->kind) {
-    case QUIRE_VALUE_NONE: return qr_none;
-    case QUIRE_VALUE_BOOL: return qr_bool(value->as.truth);
-    case QUIRE_VALUE_INTEGER: return qr_int(value->as.integer);
-    case QUIRE_VALUE_REAL: return qr_float(value->as.real);
-    case QUIRE_VALUE_TEXT: return qr_text_from(r, value->as.text, where);
+    case QUIRE_VALUE_NONE: return qr_value_none;
+    case QUIRE_VALUE_BOOL: return qr_value_bool(value->as.truth);
+    case QUIRE_VALUE_INTEGER: return qr_value_int(value->as.integer);
+    case QUIRE_VALUE_REAL: return qr_value_float(value->as.real);
+    case QUIRE_VALUE_TEXT: return qr_value_text_from(r, value->as.text, where);
     case QUIRE_VALUE_LIST:
     case QUIRE_VALUE_MAP: break;
     default: qr_run_fail(&r->run, "%s has a value of no kind: %d", where, value->kind);
@@ -138,8 +138,8 @@ struct qr_value qr_value_from(struct qr_render *r, const struct quire_value *val
 
 struct rendering {
     struct qr_render r;
-    struct qr_output out;
-    const struct qr_job *job;
+    struct qr_template_output out;
+    const struct qr_template_job *job;
     size_t n; /* of the output, as it is to be */
 };
 
@@ -147,16 +147,16 @@ static void render(void *data)
 {
     struct rendering *rendering = data;
     struct qr_render *r = &rendering->r;
-    const struct qr_job *job = rendering->job;
+    const struct qr_template_job *job = rendering->job;
 
     r->scope = qr_scope_push(r, NULL);
     r->out = &rendering->out;
     job->bind(r, job->data);
-    qr_execute(r, job->t->root);
+    qr_exec_body(r, job->t->root);
     rendering->n = job->end ? job->end(r, r->out, job->data) : r->out->n;
 }
 
-int qr_template_run(const struct qr_job *job, char *text, size_t capacity, size_t *text_n,
+int qr_template_run(const struct qr_template_job *job, char *text, size_t capacity, size_t *text_n,
                     struct quire_error *error)
 {
     const struct quire_allocator memory = job->t->memory;
@@ -165,7 +165,8 @@ int qr_template_run(const struct qr_job *job, char *text, size_t capacity, size_
 
     *text_n = 0;
     if (direct)
-        rendering.out = (struct qr_output){.text = text, .capacity = capacity, .fixed = true};
+        rendering.out =
+            (struct qr_template_output){.text = text, .capacity = capacity, .fixed = true};
     qr_run_init(&rendering.r.run, &memory, QR_TEMPLATE_MEMORY_MAX, QR_TEMPLATE_STEPS_MAX, error);
     rendering.r.now_s = job->now_s;
     int status = qr_run_guarded(&rendering.r.run, render, &rendering);
@@ -193,7 +194,8 @@ int qr_template_render(const struct qr_template *t, const struct quire_value *va
                        int64_t now_s, char *text, size_t capacity, size_t *text_n,
                        struct quire_error *error)
 {
-    const struct qr_job job = {.t = t, .bind = bind_map, .data = variables, .now_s = now_s};
+    const struct qr_template_job job = {
+        .t = t, .bind = bind_map, .data = variables, .now_s = now_s};
 
     return qr_template_run(&job, text, capacity, text_n, error);
 }

@@ -12,14 +12,14 @@
     {                                                                                              \
         (void)r;                                                                                   \
         (void)args;                                                                                \
-        return qr_bool(condition);                                                                 \
+        return qr_value_bool(condition);                                                           \
     }
 
 #define COMPARE_TEST(name, op, condition)                                                          \
     TEST(name)                                                                                     \
     {                                                                                              \
-        int order = qr_compare(&r->run, op, self, args->values[0]);                                \
-        return qr_bool(condition);                                                                 \
+        int order = qr_value_compare(&r->run, op, self, args->values[0]);                          \
+        return qr_value_bool(condition);                                                           \
     }
 
 KIND_TEST(defined, self.kind != QR_V_UNDEFINED)
@@ -30,7 +30,7 @@ KIND_TEST(truth, self.kind == QR_V_BOOL && self.as.truth)
 KIND_TEST(untruth, self.kind == QR_V_BOOL && !self.as.truth)
 KIND_TEST(integer, self.kind == QR_V_INT)
 KIND_TEST(float, self.kind == QR_V_FLOAT)
-KIND_TEST(number, qr_is_number(self))
+KIND_TEST(number, qr_value_is_number(self))
 KIND_TEST(string, self.kind == QR_V_STRING)
 KIND_TEST(mapping, self.kind == QR_V_DICT)
 /* What has a length and items: an undefined value has both, as Jinja's. */
@@ -52,17 +52,17 @@ COMPARE_TEST(ge, ">=", order == 1 || order == 0)
 
 TEST(eq)
 {
-    return qr_bool(qr_equal(&r->run, self, args->values[0]));
+    return qr_value_bool(qr_value_equal(&r->run, self, args->values[0]));
 }
 
 TEST(ne)
 {
-    return qr_bool(!qr_equal(&r->run, self, args->values[0]));
+    return qr_value_bool(!qr_value_equal(&r->run, self, args->values[0]));
 }
 
 TEST(in)
 {
-    return qr_bool(qr_contains(&r->run, args->values[0], self));
+    return qr_value_bool(qr_value_contains(&r->run, args->values[0], self));
 }
 
 /* Python's `is`: the same object.  Small values are told apart by kind and value. */
@@ -70,30 +70,30 @@ TEST(sameas)
 {
     struct qr_value other = args->values[0];
 
-    if (self.kind != other.kind) return qr_bool(false);
-    if (self.kind == QR_V_LIST) return qr_bool(self.as.list == other.as.list);
-    if (self.kind == QR_V_DICT) return qr_bool(self.as.dict == other.as.dict);
-    return qr_bool(qr_equal(&r->run, self, other));
+    if (self.kind != other.kind) return qr_value_bool(false);
+    if (self.kind == QR_V_LIST) return qr_value_bool(self.as.list == other.as.list);
+    if (self.kind == QR_V_DICT) return qr_value_bool(self.as.dict == other.as.dict);
+    return qr_value_bool(qr_value_equal(&r->run, self, other));
 }
 
 static struct qr_value rest_is(struct qr_render *r, struct qr_value self, struct qr_value divisor,
                                int64_t rest)
 {
-    struct qr_value left = qr_binary(r, QR_OP_MOD, self, divisor);
+    struct qr_value left = qr_arithmetic_binary(r, QR_OP_MOD, self, divisor);
 
-    return qr_bool(qr_equal(&r->run, left, qr_int(rest)));
+    return qr_value_bool(qr_value_equal(&r->run, left, qr_value_int(rest)));
 }
 
 TEST(odd)
 {
     (void)args;
-    return rest_is(r, self, qr_int(2), 1);
+    return rest_is(r, self, qr_value_int(2), 1);
 }
 
 TEST(even)
 {
     (void)args;
-    return rest_is(r, self, qr_int(2), 0);
+    return rest_is(r, self, qr_value_int(2), 0);
 }
 
 TEST(divisibleby)
@@ -104,17 +104,17 @@ TEST(divisibleby)
 /* Whether all cased characters are of one case, and there is one. */
 static struct qr_value cased(struct qr_render *r, struct qr_value self, uint32_t (*to)(uint32_t))
 {
-    struct qr_value text = qr_to_text(r, self);
+    struct qr_value text = qr_print_text(r, self);
     bool any = false;
 
     qr_run_charge(&r->run, text.n);
     for (size_t i = 0, used; i < text.n; i += used) {
         uint32_t c = qr_char_get(text.as.text + i, text.n - i, &used);
         if (!qr_char_is_cased(c)) continue;
-        if (to(c) != c) return qr_bool(false);
+        if (to(c) != c) return qr_value_bool(false);
         any = true;
     }
-    return qr_bool(any);
+    return qr_value_bool(any);
 }
 
 TEST(lower)
@@ -133,14 +133,15 @@ TEST(filter)
 {
     (void)r;
     (void)args;
-    return qr_bool(self.kind == QR_V_STRING && (qr_filter_find(self) || qr_list_filter_find(self)));
+    return qr_value_bool(self.kind == QR_V_STRING &&
+                         (qr_filter_find(self) || qr_list_filter_find(self)));
 }
 
 TEST(test)
 {
     (void)r;
     (void)args;
-    return qr_bool(self.kind == QR_V_STRING && qr_test_find(self));
+    return qr_value_bool(self.kind == QR_V_STRING && qr_test_find(self));
 }
 
 static const struct qr_function tests[] = {

@@ -9,34 +9,34 @@
 
 #define FEW 8u /* pairs that are found by looking at each */
 
-const struct qr_value qr_none = {.kind = QR_V_NONE};
+const struct qr_value qr_value_none = {.kind = QR_V_NONE};
 
-struct qr_value qr_bool(bool truth)
+struct qr_value qr_value_bool(bool truth)
 {
     return (struct qr_value){.kind = QR_V_BOOL, .as.truth = truth};
 }
 
-struct qr_value qr_int(int64_t integer)
+struct qr_value qr_value_int(int64_t integer)
 {
     return (struct qr_value){.kind = QR_V_INT, .as.integer = integer};
 }
 
-struct qr_value qr_float(double real)
+struct qr_value qr_value_float(double real)
 {
     return (struct qr_value){.kind = QR_V_FLOAT, .as.real = real};
 }
 
-struct qr_value qr_text(const char *text, size_t n)
+struct qr_value qr_value_text(const char *text, size_t n)
 {
     return (struct qr_value){.kind = QR_V_STRING, .n = n, .as.text = n ? text : ""};
 }
 
-struct qr_value qr_text_of(const char *string)
+struct qr_value qr_value_text_of(const char *string)
 {
-    return qr_text(string, strlen(string));
+    return qr_value_text(string, strlen(string));
 }
 
-struct qr_value qr_undefined(const char *called, size_t n)
+struct qr_value qr_value_undefined(const char *called, size_t n)
 {
     return (struct qr_value){.kind = QR_V_UNDEFINED, .n = n, .as.text = called};
 }
@@ -75,7 +75,7 @@ static uint64_t hash_of(struct qr_run *run, const struct qr_dict *dict, struct q
         break;
     default: break;
     }
-    qr_run_fail(run, "unhashable type: '%s'", qr_type_name(key));
+    qr_run_fail(run, "unhashable type: '%s'", qr_value_type_name(key));
 }
 
 /* The slot of the key, or the free one where it would go. */
@@ -83,7 +83,7 @@ static uint32_t *slot_of(struct qr_run *run, const struct qr_dict *dict, struct 
 {
     size_t at = (size_t)hash_of(run, dict, key) & (dict->slots_n - 1);
 
-    while (dict->slots[at] && !qr_equal(run, dict->pairs[dict->slots[at] - 1].key, key)) {
+    while (dict->slots[at] && !qr_value_equal(run, dict->pairs[dict->slots[at] - 1].key, key)) {
         qr_run_charge(run, 1);
         at = (at + 1) & (dict->slots_n - 1);
     }
@@ -128,7 +128,7 @@ const struct qr_value *qr_dict_find(struct qr_run *run, const struct qr_dict *di
         return slot ? &dict->pairs[slot - 1].value : NULL;
     }
     for (size_t i = 0; i < dict->n; i++) {
-        if (qr_equal(run, dict->pairs[i].key, key)) return &dict->pairs[i].value;
+        if (qr_value_equal(run, dict->pairs[i].key, key)) return &dict->pairs[i].value;
     }
     return NULL;
 }
@@ -136,7 +136,7 @@ const struct qr_value *qr_dict_find(struct qr_run *run, const struct qr_dict *di
 const struct qr_value *qr_dict_find_text(struct qr_run *run, const struct qr_dict *dict,
                                          const char *key)
 {
-    return qr_dict_find(run, dict, qr_text_of(key));
+    return qr_dict_find(run, dict, qr_value_text_of(key));
 }
 
 /* ---- namespaces ------------------------------------------------------------------------------ */
@@ -182,18 +182,18 @@ void qr_namespace_set(struct qr_run *run, struct qr_namespace *space, struct qr_
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-bool qr_is_text(struct qr_value value, const char *string)
+bool qr_value_is_text(struct qr_value value, const char *string)
 {
     return value.kind == QR_V_STRING && value.n == strlen(string) &&
            memcmp(value.as.text, string, value.n) == 0;
 }
 
-bool qr_is_number(struct qr_value value)
+bool qr_value_is_number(struct qr_value value)
 {
     return value.kind == QR_V_BOOL || value.kind == QR_V_INT || value.kind == QR_V_FLOAT;
 }
 
-bool qr_as_int(struct qr_value value, int64_t *out)
+bool qr_value_as_int(struct qr_value value, int64_t *out)
 {
     if (value.kind == QR_V_BOOL) {
         *out = value.as.truth;
@@ -205,7 +205,7 @@ bool qr_as_int(struct qr_value value, int64_t *out)
     return true;
 }
 
-const char *qr_type_name(struct qr_value value)
+const char *qr_value_type_name(struct qr_value value)
 {
     static const char *const names[] = {
         [QR_V_UNSET] = "nothing",
@@ -232,7 +232,7 @@ const char *qr_type_name(struct qr_value value)
     return value.kind == QR_V_LIST ? flavors[value.as.list->flavor] : names[value.kind];
 }
 
-bool qr_truth(struct qr_value value)
+bool qr_value_truth(struct qr_value value)
 {
     switch (value.kind) {
     case QR_V_UNSET:
@@ -252,7 +252,7 @@ bool qr_truth(struct qr_value value)
 static int compare_numbers(struct qr_value a, struct qr_value b)
 {
     int64_t x = 0, y = 0;
-    bool ax = qr_as_int(a, &x), by = qr_as_int(b, &y);
+    bool ax = qr_value_as_int(a, &x), by = qr_value_as_int(b, &y);
 
     if (ax && by) return (x > y) - (x < y);
     if (!ax && !by) {
@@ -281,7 +281,7 @@ static bool equal_lists(struct qr_run *run, const struct qr_list *a, const struc
         return false;
     }
     for (size_t i = 0; i < a->n; i++) {
-        if (!qr_equal(run, a->items[i], b->items[i])) return false;
+        if (!qr_value_equal(run, a->items[i], b->items[i])) return false;
     }
     return true;
 }
@@ -292,16 +292,16 @@ static bool equal_dicts(struct qr_run *run, const struct qr_dict *a, const struc
     if (a->n != b->n) return false;
     for (size_t i = 0; i < a->n; i++) {
         const struct qr_value *other = qr_dict_find(run, b, a->pairs[i].key);
-        if (!other || !qr_equal(run, a->pairs[i].value, *other)) return false;
+        if (!other || !qr_value_equal(run, a->pairs[i].value, *other)) return false;
     }
     return true;
 }
 
-bool qr_equal(struct qr_run *run, struct qr_value a, struct qr_value b)
+bool qr_value_equal(struct qr_run *run, struct qr_value a, struct qr_value b)
 {
     bool same;
 
-    if (qr_is_number(a) && qr_is_number(b)) return compare_numbers(a, b) == 0;
+    if (qr_value_is_number(a) && qr_value_is_number(b)) return compare_numbers(a, b) == 0;
     if (a.kind != b.kind) return false;
     switch (a.kind) {
     case QR_V_UNDEFINED:
@@ -325,9 +325,9 @@ bool qr_equal(struct qr_run *run, struct qr_value a, struct qr_value b)
     }
 }
 
-int qr_compare(struct qr_run *run, const char *op, struct qr_value a, struct qr_value b)
+int qr_value_compare(struct qr_run *run, const char *op, struct qr_value a, struct qr_value b)
 {
-    if (qr_is_number(a) && qr_is_number(b)) return compare_numbers(a, b);
+    if (qr_value_is_number(a) && qr_value_is_number(b)) return compare_numbers(a, b);
     if (a.kind == QR_V_STRING && b.kind == QR_V_STRING) {
         size_t n = a.n < b.n ? a.n : b.n;
         qr_run_charge(run, n);
@@ -339,9 +339,9 @@ int qr_compare(struct qr_run *run, const char *op, struct qr_value a, struct qr_
         const struct qr_list *x = a.as.list, *y = b.as.list;
         qr_run_charge(run, 1);
         for (size_t i = 0; i < x->n && i < y->n; i++) {
-            if (qr_equal(run, x->items[i], y->items[i])) continue;
+            if (qr_value_equal(run, x->items[i], y->items[i])) continue;
             qr_run_enter(run);
-            int order = qr_compare(run, op, x->items[i], y->items[i]);
+            int order = qr_value_compare(run, op, x->items[i], y->items[i]);
             qr_run_leave(run);
             return order;
         }
@@ -351,16 +351,16 @@ int qr_compare(struct qr_run *run, const char *op, struct qr_value a, struct qr_
         const struct qr_value u = a.kind == QR_V_UNDEFINED ? a : b;
         qr_run_fail(run, "'%.*s' is undefined", (int)(u.n < 80 ? u.n : 80), u.as.text);
     }
-    qr_run_fail(run, "'%s' not supported between instances of '%s' and '%s'", op, qr_type_name(a),
-                qr_type_name(b));
+    qr_run_fail(run, "'%s' not supported between instances of '%s' and '%s'", op,
+                qr_value_type_name(a), qr_value_type_name(b));
 }
 
-bool qr_contains(struct qr_run *run, struct qr_value container, struct qr_value item)
+bool qr_value_contains(struct qr_run *run, struct qr_value container, struct qr_value item)
 {
     if (container.kind == QR_V_STRING) {
         if (item.kind != QR_V_STRING) {
             qr_run_fail(run, "'in <string>' requires string as left operand, not %s",
-                        qr_type_name(item));
+                        qr_value_type_name(item));
         }
         qr_run_charge(run, container.n);
         return item.n == 0 || memmem(container.as.text, container.n, item.as.text, item.n) != NULL;
@@ -369,12 +369,12 @@ bool qr_contains(struct qr_run *run, struct qr_value container, struct qr_value 
         return qr_dict_find(run, container.as.dict, item) != NULL;
     }
     if (container.kind != QR_V_LIST && container.kind != QR_V_UNDEFINED) {
-        qr_run_fail(run, "argument of type '%s' is not iterable", qr_type_name(container));
+        qr_run_fail(run, "argument of type '%s' is not iterable", qr_value_type_name(container));
     }
-    const struct qr_list *list = qr_iterate(run, container);
+    const struct qr_list *list = qr_value_iterate(run, container);
     for (size_t i = 0; i < list->n; i++) {
         qr_run_charge(run, 1);
-        if (qr_equal(run, list->items[i], item)) return true;
+        if (qr_value_equal(run, list->items[i], item)) return true;
     }
     return false;
 }
@@ -388,13 +388,13 @@ static struct qr_list *characters(struct qr_run *run, struct qr_value text)
 
     for (size_t i = 0; i < n; i++) {
         size_t used = qr_char_n(text.as.text + at, text.n - at);
-        list->items[i] = qr_text(text.as.text + at, used);
+        list->items[i] = qr_value_text(text.as.text + at, used);
         at += used;
     }
     return list;
 }
 
-struct qr_list *qr_iterate(struct qr_run *run, struct qr_value value)
+struct qr_list *qr_value_iterate(struct qr_run *run, struct qr_value value)
 {
     struct qr_list *list;
 
@@ -412,11 +412,11 @@ struct qr_list *qr_iterate(struct qr_run *run, struct qr_value value)
         for (size_t i = 0; i < list->n; i++)
             list->items[i] = value.as.dict->pairs[i].key;
         return list;
-    default: qr_run_fail(run, "'%s' object is not iterable", qr_type_name(value));
+    default: qr_run_fail(run, "'%s' object is not iterable", qr_value_type_name(value));
     }
 }
 
-int64_t qr_length(struct qr_run *run, struct qr_value value)
+int64_t qr_value_length(struct qr_run *run, struct qr_value value)
 {
     switch (value.kind) {
     case QR_V_UNDEFINED: return 0;
@@ -431,7 +431,7 @@ int64_t qr_length(struct qr_run *run, struct qr_value value)
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-struct qr_value qr_join2(struct qr_run *run, struct qr_value a, struct qr_value b)
+struct qr_value qr_value_join(struct qr_run *run, struct qr_value a, struct qr_value b)
 {
     size_t n;
 
@@ -440,11 +440,11 @@ struct qr_value qr_join2(struct qr_run *run, struct qr_value a, struct qr_value 
     if (qr_run_continue(run, a.as.text + a.n, b.n)) {
         qr_run_charge(run, b.n);
         memcpy((char *)(uintptr_t)(a.as.text + a.n), b.as.text, b.n);
-        return qr_text(a.as.text, n);
+        return qr_value_text(a.as.text, n);
     }
     qr_run_charge(run, n);
     char *text = qr_run_alloc_text(run, n);
     memcpy(text, a.as.text, a.n);
     memcpy(text + a.n, b.as.text, b.n);
-    return qr_text(text, n);
+    return qr_value_text(text, n);
 }

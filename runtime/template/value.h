@@ -58,7 +58,7 @@ struct qr_value {
         struct qr_list *list;
         struct qr_dict *dict;
         struct qr_namespace *space;
-        struct qr_loop *loop;
+        struct qr_template_loop *loop;
         const struct qr_macro *macro;
         const struct qr_method *method;
         const struct qr_function *function;
@@ -92,15 +92,15 @@ struct qr_namespace {
 
 /* ---- making -------------------------------------------------------------------------------- */
 
-extern const struct qr_value qr_none;
+extern const struct qr_value qr_value_none;
 
-struct qr_value qr_bool(bool truth);
-struct qr_value qr_int(int64_t integer);
-struct qr_value qr_float(double real);
-struct qr_value qr_text(const char *text, size_t n);
-struct qr_value qr_text_of(const char *string); /* to its NUL */
+struct qr_value qr_value_bool(bool truth);
+struct qr_value qr_value_int(int64_t integer);
+struct qr_value qr_value_float(double real);
+struct qr_value qr_value_text(const char *text, size_t n);
+struct qr_value qr_value_text_of(const char *string); /* to its NUL */
 /* An undefined value; `called` is what the error about it will name. */
-struct qr_value qr_undefined(const char *called, size_t n);
+struct qr_value qr_value_undefined(const char *called, size_t n);
 /* n items, not yet set. */
 struct qr_value qr_list_make(struct qr_run *run, enum qr_list_flavor flavor, size_t n);
 /* From n pairs, of which the last of equal keys counts, in the place of the first; *pairs are its
@@ -112,17 +112,17 @@ void qr_namespace_set(struct qr_run *run, struct qr_namespace *space, struct qr_
 
 /* ---- asking -------------------------------------------------------------------------------- */
 
-bool qr_is_text(struct qr_value value, const char *string);
-bool qr_is_number(struct qr_value value); /* bool, int or float */
+bool qr_value_is_text(struct qr_value value, const char *string);
+bool qr_value_is_number(struct qr_value value); /* bool, int or float */
 /* bool or int. */
-bool qr_as_int(struct qr_value value, int64_t *out);
+bool qr_value_as_int(struct qr_value value, int64_t *out);
 /* Python's name of the type, for messages: "str", "NoneType". */
-const char *qr_type_name(struct qr_value value);
-bool qr_truth(struct qr_value value);
+const char *qr_value_type_name(struct qr_value value);
+bool qr_value_truth(struct qr_value value);
 /* ==, and the order of <: -1, 0, 1.  Values that have no order are an error. */
-bool qr_equal(struct qr_run *run, struct qr_value a, struct qr_value b);
-int qr_compare(struct qr_run *run, const char *op, struct qr_value a, struct qr_value b);
-bool qr_contains(struct qr_run *run, struct qr_value container, struct qr_value item);
+bool qr_value_equal(struct qr_run *run, struct qr_value a, struct qr_value b);
+int qr_value_compare(struct qr_run *run, const char *op, struct qr_value a, struct qr_value b);
+bool qr_value_contains(struct qr_run *run, struct qr_value container, struct qr_value item);
 /* NULL: no such key. */
 const struct qr_value *qr_dict_find(struct qr_run *run, const struct qr_dict *dict,
                                     struct qr_value key);
@@ -131,13 +131,13 @@ const struct qr_value *qr_dict_find_text(struct qr_run *run, const struct qr_dic
 const struct qr_value *qr_namespace_find(const struct qr_namespace *space, struct qr_value name);
 /* What a for loop would go through, as a list (a text's characters, a dict's keys).  An error where
  * the value is nothing to go through. */
-struct qr_list *qr_iterate(struct qr_run *run, struct qr_value value);
+struct qr_list *qr_value_iterate(struct qr_run *run, struct qr_value value);
 /* len().  -1: it has none. */
-int64_t qr_length(struct qr_run *run, struct qr_value value);
+int64_t qr_value_length(struct qr_run *run, struct qr_value value);
 
 /* ---- text ---------------------------------------------------------------------------------- */
 
 /* a + b as texts. */
-struct qr_value qr_join2(struct qr_run *run, struct qr_value a, struct qr_value b);
+struct qr_value qr_value_join(struct qr_run *run, struct qr_value a, struct qr_value b);
 
 #endif

@@ -53,7 +53,7 @@ int qr_bpe_init(struct qr_bpe *bpe, const struct qr_vocabulary *vocabulary,
     }
     for (unsigned byte = 0; byte < 256; byte++) {
         char letter[2];
-        struct quire_text text = {letter, qr_byte_letter((uint8_t)byte, letter)};
+        struct quire_text text = {letter, qr_vocabulary_letter((uint8_t)byte, letter)};
         bpe->letters[byte] = qr_vocabulary_find(vocabulary, text, (struct quire_text){NULL, 0});
     }
     for (uint32_t rank = 0; rank < merges_n; rank++) {

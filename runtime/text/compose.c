@@ -13,7 +13,7 @@
 #define CLASSES_N       256u
 #define RUN_SHORT       16u /* put in order by insertion */
 
-bool qr_is_composed(const char *text, size_t n)
+bool qr_compose_is_needless(const char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if ((uint8_t)text[i] >= FIRST_MARK_LEAD) return false;

@@ -15,7 +15,7 @@
 #include "runtime/quire.h"
 
 /* True: nothing would change, as all is below the first mark, U+0300.  False: it may. */
-bool qr_is_composed(const char *text, size_t n);
+bool qr_compose_is_needless(const char *text, size_t n);
 
 /* text: valid UTF-8, and surrogate halves written as three bytes, which stay.  *out is allocated,
  * *out_n at most 3 n.  False: no memory. */

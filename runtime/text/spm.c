@@ -234,12 +234,12 @@ static int cut_token(struct building *b, uint32_t id, struct quire_error *error)
 {
     const struct qr_token *token = &b->spm->vocabulary->tokens[id];
     struct quire_text whole = {token->text, token->text_n};
-    uint64_t whole_hash = qr_text_hash(0, whole), hash = 0;
+    uint64_t whole_hash = qr_vocabulary_hash(0, whole), hash = 0;
     int status = QUIRE_OK;
 
     for (size_t at = 0; status == QUIRE_OK;) {
         size_t n = character_n(whole.data + at, whole.n - at);
-        hash = qr_text_hash(hash, (struct quire_text){whole.data + at, n});
+        hash = qr_vocabulary_hash(hash, (struct quire_text){whole.data + at, n});
         at += n;
         if (at == whole.n) break;
         struct quire_text left = {whole.data, at}, right = {whole.data + at, whole.n - at};
@@ -289,7 +289,7 @@ static void collect_bytes(struct qr_spm *spm)
         if (is_mergeable(v, id)) spm->bytes[byte] = id;
     }
     for (uint32_t id = v->tokens_n; id-- > 0;) {
-        int byte = v->tokens[id].kind == QR_TOKEN_BYTE ? qr_byte_token_value(&v->tokens[id]) : -1;
+        int byte = v->tokens[id].kind == QR_TOKEN_BYTE ? qr_token_byte_value(&v->tokens[id]) : -1;
         if (byte >= 0) spm->bytes[byte] = id;
         if (v->tokens[id].kind == QR_TOKEN_UNKNOWN) spm->unknown_id = id;
     }

@@ -298,7 +298,7 @@ static int encode_plain(struct encoding *e, const char *bytes, const char *subje
         size_t escaped_n = qr_spm_escape(bytes, n, t->adds_space, e->made);
         return qr_spm_encode(&t->spm, &e->merging, e->made, escaped_n, &e->out);
     }
-    if (t->rule->composes && !qr_is_composed(bytes, n)) return encode_composed(e, bytes, n);
+    if (t->rule->composes && !qr_compose_is_needless(bytes, n)) return encode_composed(e, bytes, n);
     return encode_pieces(e, bytes, subject, n);
 }
 

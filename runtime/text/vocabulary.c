@@ -16,7 +16,7 @@
 #define LETTERS_SECOND (LETTERS_FIRST + 33u)
 #define LETTERS_THIRD  (LETTERS_SECOND + 34u)
 
-size_t qr_byte_letter(uint8_t byte, char letter[2])
+size_t qr_vocabulary_letter(uint8_t byte, char letter[2])
 {
     uint32_t code = byte;
 
@@ -54,7 +54,7 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-int qr_byte_token_value(const struct qr_token *token)
+int qr_token_byte_value(const struct qr_token *token)
 {
     const char *s = token->text;
 
@@ -111,7 +111,7 @@ size_t qr_token_bytes(const struct qr_vocabulary *v, const struct qr_token *toke
         return v->form == QR_FORM_SPACES ? spaces_bytes(token, out) : letters_bytes(token, out);
     }
     if (token->kind == QR_TOKEN_BYTE && v->form == QR_FORM_SPACES) {
-        int byte = qr_byte_token_value(token);
+        int byte = qr_token_byte_value(token);
         if (byte >= 0) {
             if (out) *out = (char)byte;
             return 1;
@@ -125,7 +125,7 @@ size_t qr_token_bytes(const struct qr_vocabulary *v, const struct qr_token *toke
 
 /* A polynomial in the bytes, which can be continued, so that a merge's two halves need not be
  * joined.  One is added so that leading zeros count. */
-uint64_t qr_text_hash(uint64_t hash, struct quire_text text)
+uint64_t qr_vocabulary_hash(uint64_t hash, struct quire_text text)
 {
     for (size_t i = 0; i < text.n; i++)
         hash = hash * QR_HASH_FACTOR + (uint8_t)text.data[i] + 1;
@@ -141,7 +141,7 @@ static uint32_t hash_end(uint64_t hash)
 
 static uint32_t hash_of(struct quire_text left, struct quire_text right)
 {
-    return hash_end(qr_text_hash(qr_text_hash(0, left), right));
+    return hash_end(qr_vocabulary_hash(qr_vocabulary_hash(0, left), right));
 }
 
 static bool same(const struct qr_token *token, struct quire_text left, struct quire_text right)
@@ -157,7 +157,7 @@ static bool is_in_letters(const struct qr_token *token, struct quire_text bytes)
     size_t at = 0;
 
     for (size_t i = 0; i < bytes.n; i++) {
-        size_t n = qr_byte_letter((uint8_t)bytes.data[i], letter);
+        size_t n = qr_vocabulary_letter((uint8_t)bytes.data[i], letter);
         if (at + n > token->text_n || memcmp(token->text + at, letter, n) != 0) return false;
         at += n;
     }
@@ -253,8 +253,8 @@ uint32_t qr_vocabulary_find_bytes(const struct qr_vocabulary *v, struct quire_te
 
     if (bytes.n > QR_TOKEN_TEXT_MAX) return QR_ID_NONE;
     for (size_t i = 0; i < bytes.n; i++) {
-        struct quire_text text = {letter, qr_byte_letter((uint8_t)bytes.data[i], letter)};
-        hash = qr_text_hash(hash, text);
+        struct quire_text text = {letter, qr_vocabulary_letter((uint8_t)bytes.data[i], letter)};
+        hash = qr_vocabulary_hash(hash, text);
     }
     uint32_t wanted = hash_end(hash);
     for (uint32_t i = wanted & v->mask;; i = (i + 1) & v->mask) {

@@ -64,7 +64,7 @@ uint32_t qr_vocabulary_find(const struct qr_vocabulary *v, struct quire_text lef
  * where h[i] is the hash of text[0, i) and power[i] is QR_HASH_FACTOR to the i: so a token can be
  * looked for at every place of a text without reading it again. */
 #define QR_HASH_FACTOR UINT64_C(0x5851f42d4c957f2d)
-uint64_t qr_text_hash(uint64_t hash, struct quire_text text);
+uint64_t qr_vocabulary_hash(uint64_t hash, struct quire_text text);
 uint32_t qr_vocabulary_find_hashed(const struct qr_vocabulary *v, struct quire_text text,
                                    uint64_t hash);
 
@@ -72,10 +72,10 @@ uint32_t qr_vocabulary_find_hashed(const struct qr_vocabulary *v, struct quire_t
 uint32_t qr_vocabulary_find_bytes(const struct qr_vocabulary *v, struct quire_text bytes);
 
 /* The letter of a byte as UTF-8: its length, 1 or 2. */
-size_t qr_byte_letter(uint8_t byte, char letter[2]);
+size_t qr_vocabulary_letter(uint8_t byte, char letter[2]);
 
 /* The byte of a byte token's text, "<0xE2>"; -1: it is none. */
-int qr_byte_token_value(const struct qr_token *token);
+int qr_token_byte_value(const struct qr_token *token);
 
 /* Whether a decoder leaves this token out unless special tokens are asked for. */
 bool qr_token_is_hidden(const struct qr_vocabulary *v, const struct qr_token *token);

@@ -56,8 +56,8 @@ static size_t merge_plainly(const struct fixture *f, const char *piece, size_t n
     size_t at = 0;
 
     for (size_t i = 0; i < n; i++) {
-        texts[i] =
-            (struct quire_text){letters + at, qr_byte_letter((uint8_t)piece[i], letters + at)};
+        texts[i] = (struct quire_text){letters + at,
+                                       qr_vocabulary_letter((uint8_t)piece[i], letters + at)};
         at += texts[i].n;
     }
     for (;;) {

@@ -87,7 +87,7 @@ static size_t as_read(const struct qr_tokenizer *t, char *text, size_t n, size_t
 static int32_t byte_id(const struct qr_tokenizer *t, uint8_t byte)
 {
     char text[8];
-    size_t n = qr_byte_letter(byte, text);
+    size_t n = qr_vocabulary_letter(byte, text);
 
     if (is_spm(t)) n = (size_t)snprintf(text, sizeof(text), "<0x%02X>", byte);
     return qr_tokenizer_find(t, (struct quire_text){text, n});

@@ -61,7 +61,7 @@ static inline void tiny_vocabulary_init(struct tiny_vocabulary *v, const char *p
                                              .add_space_prefix = -1};
     for (unsigned byte = 0; byte < 256; byte++) {
         v->tokens[byte].data = v->letters[byte];
-        v->tokens[byte].n = qr_byte_letter((uint8_t)byte, v->letters[byte]);
+        v->tokens[byte].n = qr_vocabulary_letter((uint8_t)byte, v->letters[byte]);
         v->kinds[byte] = QR_TOKEN_NORMAL;
     }
     v->source.tokens_n = 256;
