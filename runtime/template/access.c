@@ -64,9 +64,8 @@ static bool is_hidden(struct qr_value of, struct qr_value name)
     static const char *const dict[] = {"clear", "pop", "popitem", "setdefault", "update", NULL};
     const char *const *names = of.kind == QR_V_DICT ? dict : list;
 
-    if (of.kind != QR_V_DICT && (of.kind != QR_V_LIST || of.as.list->flavor != QR_LIST)) {
+    if (of.kind != QR_V_DICT && (of.kind != QR_V_LIST || of.as.list->flavor != QR_LIST))
         return false;
-    }
     for (; *names; names++) {
         if (qr_value_is_text(name, *names)) return true;
     }
@@ -109,7 +108,7 @@ static struct qr_value list_item(const struct qr_list *list, int64_t at)
     int64_t n = (int64_t)list->n;
 
     if (at < 0) at += n;
-    if (at < 0 || at >= n || (list->flavor > QR_RANGE)) return qr_value_undefined("list item", 9);
+    if (at < 0 || at >= n || (list->flavor > QR_RANGE)) return qr_value_undefined_of("list item");
     return list->items[at];
 }
 
@@ -118,7 +117,7 @@ static struct qr_value text_item(struct qr_render *r, struct qr_value text, int6
     qr_run_charge(&r->run, text.n);
     if (at < 0) at += (int64_t)qr_chars_count(text.as.text, text.n);
     size_t from = at < 0 ? text.n : qr_chars_at(text.as.text, text.n, (size_t)at);
-    if (from >= text.n) return qr_value_undefined("text item", 9);
+    if (from >= text.n) return qr_value_undefined_of("text item");
     return qr_value_text(text.as.text + from, qr_char_n(text.as.text + from, text.n - from));
 }
 
@@ -131,12 +130,11 @@ struct qr_value qr_access_item(struct qr_render *r, struct qr_value of, struct q
         if (key.kind == QR_V_UNDEFINED) return key;
         const struct qr_value *found = qr_dict_find(&r->run, of.as.dict, key);
         if (found) return *found;
-    } else if (of.kind == QR_V_LIST && qr_value_as_int(key, &at)) {
+    } else if (of.kind == QR_V_LIST && qr_value_as_int(key, &at))
         return list_item(of.as.list, at);
-    } else if (of.kind == QR_V_STRING && qr_value_as_int(key, &at)) {
+    else if (of.kind == QR_V_STRING && qr_value_as_int(key, &at))
         return text_item(r, of, at);
-    }
-    if (key.kind != QR_V_STRING) return qr_value_undefined("item", 4);
+    if (key.kind != QR_V_STRING) return qr_value_undefined_of("item");
     struct qr_value method;
     if (of.kind == QR_V_NAMESPACE || of.kind == QR_V_LOOP) return qr_access_attribute(r, of, key);
     return method_of(r, of, key, &method) ? method : qr_value_undefined(key.as.text, key.n);
@@ -149,10 +147,9 @@ static int64_t bound(struct qr_render *r, struct qr_value value, int64_t otherwi
     int64_t integer;
 
     if (value.kind == QR_V_NONE) return otherwise;
-    if (!qr_value_as_int(value, &integer)) {
+    if (!qr_value_as_int(value, &integer))
         qr_run_fail(&r->run, "slice indices must be integers or none, not %s",
                     qr_value_type_name(value));
-    }
     return integer;
 }
 
@@ -167,9 +164,8 @@ struct qr_value qr_access_slice(struct qr_render *r, struct qr_value of,
                                 const struct qr_value bounds[3])
 {
     if (of.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, of);
-    if (of.kind != QR_V_STRING && (of.kind != QR_V_LIST || of.as.list->flavor > QR_RANGE)) {
-        return qr_value_undefined("slice", 5);
-    }
+    if (of.kind != QR_V_STRING && (of.kind != QR_V_LIST || of.as.list->flavor > QR_RANGE))
+        return qr_value_undefined_of("slice");
     int64_t n = qr_value_length(&r->run, of), step = bound(r, bounds[2], 1);
     if (step == 0) qr_run_fail(&r->run, "slice step cannot be zero");
     if (step < -n - 1) step = -n - 1; /* the same items, and -step exists */

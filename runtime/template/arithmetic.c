@@ -19,9 +19,8 @@ _Noreturn static void fail_types(struct qr_render *r, enum qr_op op, struct qr_v
 {
     if (a.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, a);
     if (b.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, b);
-    if (op == QR_OP_ADD && a.kind == QR_V_STRING) {
+    if (op == QR_OP_ADD && a.kind == QR_V_STRING)
         qr_run_fail(&r->run, "can only concatenate str (not \"%s\") to str", qr_value_type_name(b));
-    }
     qr_run_fail(&r->run, "unsupported operand types for %s: '%s' and '%s'", op_text(op),
                 qr_value_type_name(a), qr_value_type_name(b));
 }
@@ -50,9 +49,8 @@ static struct qr_value integers(struct qr_render *r, enum qr_op op, int64_t a, i
     int64_t result = 0;
     bool over = false;
 
-    if (b == 0 && (op == QR_OP_DIV || op == QR_OP_FLOORDIV || op == QR_OP_MOD)) {
+    if (b == 0 && (op == QR_OP_DIV || op == QR_OP_FLOORDIV || op == QR_OP_MOD))
         qr_run_fail(&r->run, "division by zero");
-    }
     switch (op) {
     case QR_OP_ADD: over = __builtin_add_overflow(a, b, &result); break;
     case QR_OP_SUB: over = __builtin_sub_overflow(a, b, &result); break;
@@ -74,9 +72,8 @@ static struct qr_value integers(struct qr_render *r, enum qr_op op, int64_t a, i
 
 static struct qr_value reals(struct qr_render *r, enum qr_op op, double a, double b)
 {
-    if (b == 0 && (op == QR_OP_DIV || op == QR_OP_FLOORDIV || op == QR_OP_MOD)) {
+    if (b == 0 && (op == QR_OP_DIV || op == QR_OP_FLOORDIV || op == QR_OP_MOD))
         qr_run_fail(&r->run, "float division by zero");
-    }
     double rest;
     switch (op) {
     case QR_OP_ADD: return qr_value_float(a + b);
@@ -109,7 +106,7 @@ static struct qr_value escaped(struct qr_render *r, struct qr_value text)
 {
     static const struct qr_args none = {0};
 
-    return qr_call_filter(r, qr_value_text("e", 1), text, &none);
+    return qr_call_filter(r, QR_VALUE_LITERAL("e"), text, &none);
 }
 
 static struct qr_value add_texts(struct qr_render *r, struct qr_value a, struct qr_value b)
@@ -138,9 +135,7 @@ static struct qr_value repeat(struct qr_render *r, struct qr_value value, int64_
     size_t n = value.kind == QR_V_STRING ? value.n : value.as.list->n, all;
 
     if (times < 0) times = 0;
-    if (__builtin_mul_overflow(n, (size_t)times, &all)) {
-        qr_run_fail(&r->run, "repeated too often");
-    }
+    if (__builtin_mul_overflow(n, (size_t)times, &all)) qr_run_fail(&r->run, "repeated too often");
     if (value.kind == QR_V_LIST) {
         struct qr_value list =
             qr_list_make(&r->run, (enum qr_list_flavor)value.as.list->flavor, all);
@@ -170,25 +165,20 @@ struct qr_value qr_arithmetic_binary(struct qr_render *r, enum qr_op op, struct 
 
     if (ax && by) return integers(r, op, x, y);
     if (qr_value_is_number(a) && qr_value_is_number(b)) return reals(r, op, real_of(a), real_of(b));
-    if (op == QR_OP_ADD && a.kind == QR_V_STRING && b.kind == QR_V_STRING) {
+    if (op == QR_OP_ADD && a.kind == QR_V_STRING && b.kind == QR_V_STRING)
         return add_texts(r, a, b);
-    }
     if (op == QR_OP_ADD && is_plain_list(a) && is_plain_list(b) &&
-        a.as.list->flavor == b.as.list->flavor) {
+        a.as.list->flavor == b.as.list->flavor)
         return add_lists(r, a.as.list, b.as.list);
-    }
-    if (op == QR_OP_MUL && (a.kind == QR_V_STRING || is_plain_list(a)) && by) {
+    if (op == QR_OP_MUL && (a.kind == QR_V_STRING || is_plain_list(a)) && by)
         return repeat(r, a, y);
-    }
-    if (op == QR_OP_MUL && (b.kind == QR_V_STRING || is_plain_list(b)) && ax) {
+    if (op == QR_OP_MUL && (b.kind == QR_V_STRING || is_plain_list(b)) && ax)
         return repeat(r, b, x);
-    }
     if (op == QR_OP_MOD && a.kind == QR_V_STRING) {
         struct qr_args args = {.values = &b, .n = 1};
-        if (b.kind == QR_V_LIST && b.as.list->flavor == QR_TUPLE) {
+        if (b.kind == QR_V_LIST && b.as.list->flavor == QR_TUPLE)
             args = (struct qr_args){.values = b.as.list->items, .n = b.as.list->n};
-        }
-        return qr_call_filter(r, qr_value_text("format", 6), a, &args);
+        return qr_call_filter(r, QR_VALUE_LITERAL("format"), a, &args);
     }
     fail_types(r, op, a, b);
 }
@@ -199,8 +189,7 @@ struct qr_value qr_arithmetic_negative(struct qr_render *r, struct qr_value a)
 
     if (a.kind == QR_V_FLOAT) return qr_value_float(-a.as.real);
     if (a.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, a);
-    if (!qr_value_as_int(a, &integer)) {
+    if (!qr_value_as_int(a, &integer))
         qr_run_fail(&r->run, "bad operand type for unary -: '%s'", qr_value_type_name(a));
-    }
     return integers(r, QR_OP_SUB, 0, integer);
 }

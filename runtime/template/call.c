@@ -72,10 +72,9 @@ int64_t qr_args_int(struct qr_render *r, const struct qr_args *args, size_t i, c
 
     if (!qr_args_given(args, i)) return otherwise;
     if (args->values[i].kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, args->values[i]);
-    if (!qr_value_as_int(args->values[i], &integer)) {
+    if (!qr_value_as_int(args->values[i], &integer))
         qr_run_fail(&r->run, "%s must be an integer, not %s", what,
                     qr_value_type_name(args->values[i]));
-    }
     return integer;
 }
 
@@ -91,9 +90,8 @@ struct qr_value qr_args_text(struct qr_render *r, const struct qr_args *args, si
     struct qr_value value = i < args->n ? args->values[i] : qr_value_none;
 
     if (value.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, value);
-    if (value.kind != QR_V_STRING) {
+    if (value.kind != QR_V_STRING)
         qr_run_fail(&r->run, "%s must be a text, not %s", what, qr_value_type_name(value));
-    }
     return value;
 }
 
@@ -101,9 +99,8 @@ static size_t starred_n(struct qr_render *r, const struct qr_node *node, struct 
 {
     *star = qr_eval_node(r, node->kids[0]);
     if (node->kind == QR_N_STARS) {
-        if (star->kind != QR_V_DICT) {
+        if (star->kind != QR_V_DICT)
             qr_run_fail(&r->run, "expected a dict behind **, got %s", qr_value_type_name(*star));
-        }
         for (size_t i = 0; i < star->as.dict->n; i++) {
             if (star->as.dict->pairs[i].key.kind == QR_V_STRING) continue;
             qr_run_fail(&r->run, "keywords must be strings");
@@ -125,11 +122,11 @@ struct qr_args qr_args_eval(struct qr_render *r, const struct qr_node *arguments
     struct qr_value *stars = qr_run_alloc_array(&r->run, i, sizeof *stars);
     i = 0;
     for (const struct qr_node *a = arguments; a; a = a->next, i++) {
-        if (a->kind == QR_N_STAR) {
+        if (a->kind == QR_N_STAR)
             n += starred_n(r, a, &stars[i]);
-        } else if (a->kind == QR_N_STARS) {
+        else if (a->kind == QR_N_STARS)
             named_n += starred_n(r, a, &stars[i]);
-        } else {
+        else {
             n += a->kind != QR_N_KEYWORD;
             named_n += a->kind == QR_N_KEYWORD;
         }
@@ -147,9 +144,8 @@ struct qr_args qr_args_eval(struct qr_render *r, const struct qr_node *arguments
         } else if (a->kind == QR_N_KEYWORD) {
             args.named[args.named_n].key = a->value;
             args.named[args.named_n++].value = qr_eval_node(r, a->kids[0]);
-        } else {
+        } else
             args.values[args.n++] = qr_eval_node(r, a);
-        }
     }
     return args;
 }
@@ -187,27 +183,24 @@ struct qr_value qr_call_function(struct qr_render *r, const struct qr_function *
     struct qr_args bound = {.values = values};
 
     if (!function->params) return function->call(r, self, args);
-    (void)param_index(function->params, qr_value_text("", 0), &bound.n);
-    if (args->n > bound.n) {
+    (void)param_index(function->params, QR_VALUE_LITERAL(""), &bound.n);
+    if (args->n > bound.n)
         qr_run_fail(&r->run, "%s '%s' takes at most %zu arguments, not %zu", what, function->name,
                     bound.n, args->n);
-    }
     if (args->n) memcpy(values, args->values, args->n * sizeof *values);
     for (size_t i = 0; i < args->named_n; i++) {
         struct qr_value name = args->named[i].key;
         size_t n;
         int at = name.kind == QR_V_STRING ? param_index(function->params, name, &n) : -1;
-        if (at < 0 || values[at].kind != QR_V_UNSET) {
+        if (at < 0 || values[at].kind != QR_V_UNSET)
             qr_run_fail(&r->run, "%s '%s' has no argument '%.*s'%s", what, function->name,
                         NAME(name), at < 0 ? "" : " left");
-        }
         values[at] = args->named[i].value;
     }
     for (size_t i = 0; i < function->needed; i++) {
-        if (values[i].kind == QR_V_UNSET) {
+        if (values[i].kind == QR_V_UNSET)
             qr_run_fail(&r->run, "%s '%s' needs %zu arguments: %s", what, function->name,
                         function->needed, function->params);
-        }
     }
     return function->call(r, self, &bound);
 }
@@ -242,9 +235,8 @@ static const struct qr_value *take_named(const struct qr_args *args, bool *taken
     for (size_t i = 0; i < args->named_n; i++) {
         const struct qr_value key = args->named[i].key;
         if (key.kind != QR_V_STRING || key.n != name.n ||
-            memcmp(key.as.text, name.as.text, name.n) != 0) {
+            memcmp(key.as.text, name.as.text, name.n) != 0)
             continue;
-        }
         taken[i] = true;
         return &args->named[i].value;
     }
@@ -261,23 +253,20 @@ static void bind_leftovers(struct qr_render *r, const struct qr_macro *macro,
         struct qr_value list = qr_list_make(&r->run, QR_TUPLE, rest);
         if (rest)
             memcpy(list.as.list->items, args->values + params_n, rest * sizeof(struct qr_value));
-        qr_scope_set(r, r->scope, qr_value_text("varargs", 7), list);
-    } else if (rest) {
+        qr_scope_set(r, r->scope, QR_VALUE_LITERAL("varargs"), list);
+    } else if (rest)
         qr_run_fail(&r->run, "macro '%.*s' takes at most %zu arguments, not %zu", NAME(macro->name),
                     params_n, args->n);
-    }
     struct qr_pair *pairs = qr_run_alloc_array(&r->run, args->named_n, sizeof *pairs);
     for (size_t i = 0; i < args->named_n; i++) {
         if (taken[i]) continue;
-        if (!(macro->uses & QR_USES_KWARGS)) {
+        if (!(macro->uses & QR_USES_KWARGS))
             qr_run_fail(&r->run, "macro '%.*s' has no argument '%.*s'", NAME(macro->name),
                         NAME(args->named[i].key));
-        }
         pairs[n++] = args->named[i];
     }
-    if (macro->uses & QR_USES_KWARGS) {
-        qr_scope_set(r, r->scope, qr_value_text("kwargs", 6), qr_dict_make(&r->run, pairs, n));
-    }
+    if (macro->uses & QR_USES_KWARGS)
+        qr_scope_set(r, r->scope, QR_VALUE_LITERAL("kwargs"), qr_dict_make(&r->run, pairs, n));
 }
 
 static struct qr_value call_macro(struct qr_render *r, const struct qr_macro *macro,
@@ -292,23 +281,21 @@ static struct qr_value call_macro(struct qr_render *r, const struct qr_macro *ma
     for (const struct qr_node *param = macro->params; param; param = param->next, i++) {
         const struct qr_value *named = take_named(args, taken, param->value);
         struct qr_value value = qr_value_undefined(param->value.as.text, param->value.n);
-        if (named && i < args->n) {
+        if (named && i < args->n)
             qr_run_fail(&r->run, "macro '%.*s' got '%.*s' twice", NAME(macro->name),
                         NAME(param->value));
-        }
-        if (i < args->n) {
+        if (i < args->n)
             value = args->values[i];
-        } else if (named) {
+        else if (named)
             value = *named;
-        } else if (param->kids[0]) {
+        else if (param->kids[0])
             value = qr_eval_node(r, param->kids[0]);
-        }
         qr_scope_set(r, inner, param->value, value);
     }
     if (macro->uses & QR_USES_CALLER) {
-        const struct qr_value *caller = take_named(args, taken, qr_value_text("caller", 6));
-        qr_scope_set(r, inner, qr_value_text("caller", 6),
-                     caller ? *caller : qr_value_undefined("caller", 6));
+        const struct qr_value *caller = take_named(args, taken, QR_VALUE_LITERAL("caller"));
+        qr_scope_set(r, inner, QR_VALUE_LITERAL("caller"),
+                     caller ? *caller : qr_value_undefined_of("caller"));
     }
     bind_leftovers(r, macro, args, i, taken);
     struct qr_value text = qr_exec_capture(r, macro->body);

@@ -21,9 +21,8 @@ uint32_t qr_char_get(const char *text, size_t n, size_t *used)
         value = value << 6 | (s[i] & 0x3fu);
     }
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-    if (value < least[more] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) {
+    if (value < least[more] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
         return ESCAPED + c;
-    }
     *used = more + 1;
     return value;
 }

@@ -46,8 +46,8 @@ static struct qr_value text_part(struct qr_render *r, struct qr_value text)
 {
     struct qr_pair *pairs = qr_run_alloc_array(&r->run, 2, sizeof *pairs);
 
-    pairs[0] = (struct qr_pair){.key = qr_value_text("type", 4), .value = qr_value_text("text", 4)};
-    pairs[1] = (struct qr_pair){.key = qr_value_text("text", 4), .value = text};
+    pairs[0] = (struct qr_pair){.key = QR_VALUE_LITERAL("type"), .value = QR_VALUE_LITERAL("text")};
+    pairs[1] = (struct qr_pair){.key = QR_VALUE_LITERAL("text"), .value = text};
     return qr_dict_make(&r->run, pairs, 2);
 }
 
@@ -58,14 +58,12 @@ static struct qr_value part_text(struct qr_render *r, struct qr_value part, size
     if (part.kind == QR_V_STRING) return part;
     const struct qr_value *type =
         part.kind == QR_V_DICT ? qr_dict_find_text(&r->run, part.as.dict, "type") : NULL;
-    if (!type || !qr_value_is_text(*type, "text")) {
+    if (!type || !qr_value_is_text(*type, "text"))
         refuse(r, "messages[%zu].content[%zu].type must be \"text\"; other parts are not supported",
                message, i);
-    }
     const struct qr_value *text = qr_dict_find_text(&r->run, part.as.dict, "text");
-    if (!text || text->kind != QR_V_STRING) {
+    if (!text || text->kind != QR_V_STRING)
         refuse(r, "messages[%zu].content[%zu].text must be a string", message, i);
-    }
     return *text;
 }
 
@@ -76,23 +74,22 @@ static struct qr_value read_content(struct qr_render *r, const struct chat *chat
     bool mark = last && (chat->conversation->flags & QUIRE_RENDER_CONTINUE);
     struct qr_value parts = content;
 
-    if (content.kind == QR_V_NONE) {
+    if (content.kind == QR_V_NONE)
         parts = qr_list_make(&r->run, QR_LIST, 0);
-    } else if (content.kind == QR_V_STRING) {
+    else if (content.kind == QR_V_STRING) {
         parts = qr_list_make(&r->run, QR_LIST, 1);
         parts.as.list->items[0] = content;
-    } else if (content.kind != QR_V_LIST) {
+    } else if (content.kind != QR_V_LIST)
         refuse(r, "messages[%zu].content must be a string or a list of parts", message);
-    }
     struct qr_list *list = parts.as.list;
     if (mark && !list->n) refuse(r, "the last message has no content to continue");
-    struct qr_value text = qr_value_text("", 0);
+    struct qr_value text = QR_VALUE_LITERAL("");
     for (size_t i = 0; i < list->n; i++) {
         struct qr_value one = part_text(r, list->items[i], message, i);
         if (mark && i + 1 == list->n) one = qr_value_join(&r->run, one, qr_value_text_of(MARK));
         list->items[i] = text_part(r, one);
         if (chat->t->wants_parts) continue;
-        if (i) text = qr_value_join(&r->run, text, qr_value_text("\n", 1));
+        if (i) text = qr_value_join(&r->run, text, QR_VALUE_LITERAL("\n"));
         text = qr_value_join(&r->run, text, one);
     }
     return chat->t->wants_parts ? parts : text;
@@ -119,7 +116,7 @@ static struct qr_value read_message(struct qr_render *r, const struct chat *chat
     }
     struct qr_pair *pairs = qr_run_alloc_array(&r->run, dict->n + 1, sizeof *pairs);
     if (dict->n) memcpy(pairs, dict->pairs, dict->n * sizeof *pairs);
-    pairs[dict->n] = (struct qr_pair){.key = qr_value_text("content", 7), .value = read};
+    pairs[dict->n] = (struct qr_pair){.key = QR_VALUE_LITERAL("content"), .value = read};
     return qr_dict_make(&r->run, pairs, dict->n + 1);
 }
 
@@ -130,9 +127,9 @@ static struct qr_value simple_message(struct qr_render *r, const struct chat *ch
     char where[40];
 
     (void)snprintf(where, sizeof where, "message %zu", i);
-    pairs[0].key = qr_value_text("role", 4);
+    pairs[0].key = QR_VALUE_LITERAL("role");
     pairs[0].value = qr_value_text_from(r, message->role, where);
-    pairs[1].key = qr_value_text("content", 7);
+    pairs[1].key = QR_VALUE_LITERAL("content");
     pairs[1].value = read_content(r, chat, qr_value_text_from(r, message->content, where), i, last);
     return qr_dict_make(&r->run, pairs, 2);
 }
@@ -208,10 +205,9 @@ int qr_chat_render(const struct qr_template *t, const struct quire_conversation 
     };
 
     *text_n = 0;
-    if ((conversation->flags & both) == both) {
+    if ((conversation->flags & both) == both)
         return qr_error_field(
             error, QUIRE_INVALID, "continue_final_message",
             "continue_final_message and add_generation_prompt exclude each other");
-    }
     return qr_template_run(&job, text, capacity, text_n, error);
 }

@@ -33,7 +33,7 @@ static struct qr_value eval_dict(struct qr_render *r, const struct qr_node *item
 
 static struct qr_value eval_concat(struct qr_render *r, const struct qr_node *operand)
 {
-    struct qr_value text = qr_value_text("", 0);
+    struct qr_value text = QR_VALUE_LITERAL("");
 
     for (; operand; operand = operand->next)
         text = qr_value_join(&r->run, text, qr_print_text(r, qr_eval_node(r, operand)));
@@ -123,7 +123,7 @@ static struct qr_value eval_node(struct qr_render *r, const struct qr_node *node
     case QR_N_COND:
         if (qr_value_truth(qr_eval_node(r, kids[0]))) return qr_eval_node(r, kids[1]);
         if (kids[2]) return qr_eval_node(r, kids[2]);
-        return qr_value_undefined("an inline if without else", 25);
+        return qr_value_undefined_of("an inline if without else");
     case QR_N_OR:
         left = qr_eval_node(r, kids[0]);
         return qr_value_truth(left) ? left : qr_eval_node(r, kids[1]);

@@ -15,9 +15,8 @@ static enum flow run_body(struct qr_render *r, const struct qr_node *body);
 void qr_output_put(struct qr_render *r, struct qr_template_output *out, const char *text, size_t n)
 {
     qr_run_charge(&r->run, n);
-    if (n > QR_TEMPLATE_OUTPUT_MAX || out->n > QR_TEMPLATE_OUTPUT_MAX - n) {
+    if (n > QR_TEMPLATE_OUTPUT_MAX || out->n > QR_TEMPLATE_OUTPUT_MAX - n)
         qr_run_fail(&r->run, "it writes more than %zu MiB", QR_TEMPLATE_OUTPUT_MAX >> 20);
-    }
     if (!out->fixed && n > out->capacity - out->n) {
         size_t capacity = out->n + n < 64 ? 128 : (out->n + n) * 2;
         char *grown = qr_run_alloc(&r->run, capacity);
@@ -25,9 +24,8 @@ void qr_output_put(struct qr_render *r, struct qr_template_output *out, const ch
         out->text = grown;
         out->capacity = capacity;
     }
-    if (n > 0 && out->n <= out->capacity && n <= out->capacity - out->n) {
+    if (n > 0 && out->n <= out->capacity && n <= out->capacity - out->n)
         memcpy(out->text + out->n, text, n);
-    }
     out->n += n;
 }
 
@@ -59,10 +57,9 @@ static void assign(struct qr_render *r, const struct qr_node *target, struct qr_
     }
     if (target->kind == QR_N_NSREF) {
         struct qr_value space = qr_eval_node(r, target->kids[0]);
-        if (space.kind != QR_V_NAMESPACE) {
+        if (space.kind != QR_V_NAMESPACE)
             qr_run_fail(&r->run, "only a namespace's attributes can be set, not a %s's",
                         qr_value_type_name(space));
-        }
         qr_namespace_set(&r->run, space.as.space, target->value, value);
         return;
     }
@@ -72,9 +69,7 @@ static void assign(struct qr_render *r, const struct qr_node *target, struct qr_
     size_t n = 0;
     for (const struct qr_node *one = target->kids[0]; one; one = one->next)
         n++;
-    if (n != list->n) {
-        qr_run_fail(&r->run, "expected %zu values to unpack, got %zu", n, list->n);
-    }
+    if (n != list->n) qr_run_fail(&r->run, "expected %zu values to unpack, got %zu", n, list->n);
     n = 0;
     for (const struct qr_node *one = target->kids[0]; one; one = one->next)
         assign(r, one, list->items[n++]);
@@ -114,7 +109,7 @@ static enum flow run_for(struct qr_render *r, const struct qr_node *node)
     for (; loop->at < list->n; loop->at++) {
         r->scope = qr_scope_push(r, scope);
         assign(r, node->kids[0], list->items[loop->at]);
-        qr_scope_set(r, r->scope, qr_value_text("loop", 4), loop_value);
+        qr_scope_set(r, r->scope, QR_VALUE_LITERAL("loop"), loop_value);
         enum flow flow = run_body(r, node->kids[3]);
         r->scope = scope;
         completed = completed || flow == GOES_ON;
@@ -167,13 +162,13 @@ static void run_call_block(struct qr_render *r, const struct qr_node *node)
 {
     const struct qr_node *call = node->kids[0];
     struct qr_value caller =
-        make_macro(r, qr_value_text("caller", 6), node->kids[1], node->kids[2], node->op);
+        make_macro(r, QR_VALUE_LITERAL("caller"), node->kids[1], node->kids[2], node->op);
     struct qr_value callee = qr_eval_node(r, call->kids[0]);
     struct qr_args args = qr_args_eval(r, call->kids[1]);
     struct qr_pair *named = qr_run_alloc_array(&r->run, args.named_n + 1, sizeof *named);
 
     if (args.named_n) memcpy(named, args.named, args.named_n * sizeof *named);
-    named[args.named_n++] = (struct qr_pair){.key = qr_value_text("caller", 6), .value = caller};
+    named[args.named_n++] = (struct qr_pair){.key = QR_VALUE_LITERAL("caller"), .value = caller};
     args.named = named;
     qr_print(r, r->out, qr_call_value(r, callee, &args));
 }

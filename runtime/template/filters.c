@@ -73,11 +73,11 @@ FILTER(indent)
     }
     if (width.kind != QR_V_STRING) {
         int64_t n = qr_args_int(r, args, 0, "width", 4);
-        width = qr_arithmetic_binary(r, QR_OP_MUL, qr_value_text(" ", 1), qr_value_int(n));
+        width = qr_arithmetic_binary(r, QR_OP_MUL, QR_VALUE_LITERAL(" "), qr_value_int(n));
     }
     /* One more newline, so that an empty last line counts as one. */
     const struct qr_list *lines =
-        qr_string_lines(r, qr_value_join(&r->run, self, qr_value_text("\n", 1)), false).as.list;
+        qr_string_lines(r, qr_value_join(&r->run, self, QR_VALUE_LITERAL("\n")), false).as.list;
     for (size_t i = 0; i < lines->n; i++) {
         if (i) qr_output_put(r, &out, "\n", 1);
         bool indents = i == 0 ? first : blank || lines->items[i].n;
@@ -160,24 +160,21 @@ static size_t format_one(struct qr_render *r, struct qr_template_output *out, co
         qr_output_put(r, out, "%", 1);
         return 1;
     }
-    if (!c || !strchr("sdirf", c) || (used && c != 'f')) {
+    if (!c || !strchr("sdirf", c) || (used && c != 'f'))
         qr_run_fail(&r->run, "a format knows %%s, %%d, %%r, %%f, %%.Nf and %%%%, no others");
-    }
     if (*next >= args->n) qr_run_fail(&r->run, "not enough arguments for format string");
     struct qr_value value = args->values[(*next)++];
     bool whole = qr_value_as_int(value, &integer);
-    if (c == 's') {
+    if (c == 's')
         qr_print(r, out, value);
-    } else if (c == 'r') {
+    else if (c == 'r')
         qr_print_repr(r, out, value);
-    } else {
-        if (!qr_value_is_number(value)) {
+    else {
+        if (!qr_value_is_number(value))
             qr_run_fail(&r->run, "%%%c wants a number, not %s", c, qr_value_type_name(value));
-        }
         real = whole ? (double)integer : value.as.real;
-        if (c != 'f' && !whole && !(fabs(real) < 0x1p63)) {
+        if (c != 'f' && !whole && !(fabs(real) < 0x1p63))
             qr_run_fail(&r->run, "an integer of more than 64 bits");
-        }
         if (c != 'f' && !whole) integer = (int64_t)real;
         int length = c == 'f' ? snprintf(text, sizeof text, "%.*f", precision, real)
                               : snprintf(text, sizeof text, "%lld", (long long)integer);
@@ -200,9 +197,8 @@ FILTER(format)
         }
         i += format_one(r, &out, format.as.text + i + 1, format.n - i - 1, args, &next);
     }
-    if (next < args->n) {
+    if (next < args->n)
         qr_run_fail(&r->run, "not all arguments converted during string formatting");
-    }
     return qr_output_value(&out);
 }
 
@@ -222,16 +218,15 @@ FILTER(tojson)
         struct qr_value indent = args->values[1];
         if (indent.kind != QR_V_STRING) {
             int64_t n = qr_args_int(r, args, 1, "indent", 0);
-            indent = qr_arithmetic_binary(r, QR_OP_MUL, qr_value_text(" ", 1), qr_value_int(n));
+            indent = qr_arithmetic_binary(r, QR_OP_MUL, QR_VALUE_LITERAL(" "), qr_value_int(n));
         }
         style.indent = (struct quire_text){.data = indent.as.text, .n = indent.n};
         style.item = (struct quire_text){.data = ",", .n = 1};
     }
     if (qr_args_given(args, 2)) {
         const struct qr_list *two = qr_value_iterate(&r->run, args->values[2]);
-        if (two->n != 2 || two->items[0].kind != QR_V_STRING || two->items[1].kind != QR_V_STRING) {
+        if (two->n != 2 || two->items[0].kind != QR_V_STRING || two->items[1].kind != QR_V_STRING)
             qr_run_fail(&r->run, "separators must be two texts");
-        }
         style.item = (struct quire_text){.data = two->items[0].as.text, .n = two->items[0].n};
         style.key = (struct quire_text){.data = two->items[1].as.text, .n = two->items[1].n};
     }
@@ -250,16 +245,14 @@ FILTER(int)
 
     if (self.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, self);
     if (qr_value_as_int(self, &integer)) return qr_value_int(integer);
-    if (self.kind == QR_V_FLOAT) {
+    if (self.kind == QR_V_FLOAT)
         real = self.as.real;
-    } else if (self.kind == QR_V_STRING) {
-        if (qr_string_parse_int(self, qr_args_int(r, args, 1, "base", 10), &integer)) {
+    else if (self.kind == QR_V_STRING) {
+        if (qr_string_parse_int(self, qr_args_int(r, args, 1, "base", 10), &integer))
             return qr_value_int(integer);
-        }
         if (!qr_string_parse_float(self, &real)) return otherwise;
-    } else {
+    } else
         return otherwise;
-    }
     return fabs(real) < 0x1p63 ? qr_value_int((int64_t)real) : otherwise;
 }
 
@@ -282,9 +275,8 @@ FILTER(abs)
 
     if (self.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, self);
     if (self.kind == QR_V_FLOAT) return qr_value_float(fabs(self.as.real));
-    if (!qr_value_as_int(self, &integer)) {
+    if (!qr_value_as_int(self, &integer))
         qr_run_fail(&r->run, "bad operand type for abs(): '%s'", qr_value_type_name(self));
-    }
     return integer < 0 ? qr_arithmetic_negative(r, self) : qr_value_int(integer);
 }
 
@@ -292,21 +284,19 @@ FILTER(round)
 {
     int64_t precision = qr_args_int(r, args, 0, "precision", 0), integer;
     struct qr_value method =
-        args->values[1].kind == QR_V_UNSET ? qr_value_text("common", 6) : args->values[1];
+        args->values[1].kind == QR_V_UNSET ? QR_VALUE_LITERAL("common") : args->values[1];
     bool common = qr_value_is_text(method, "common"), up = qr_value_is_text(method, "ceil");
     char text[400];
 
-    if (!common && !up && !qr_value_is_text(method, "floor")) {
+    if (!common && !up && !qr_value_is_text(method, "floor"))
         qr_run_fail(&r->run, "method must be common, ceil or floor");
-    }
     if (!qr_value_is_number(self)) {
         if (self.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, self);
         qr_run_fail(&r->run, "round takes a number, not %s", qr_value_type_name(self));
     }
     bool whole = qr_value_as_int(self, &integer);
-    if (precision < 0 || precision > 60) {
+    if (precision < 0 || precision > 60)
         qr_run_fail(&r->run, "precision must be 0 to 60, not %lld", (long long)precision);
-    }
     if (common && whole) return qr_value_int(integer);
     double real = whole ? (double)integer : self.as.real;
     if (!common) {
@@ -327,16 +317,15 @@ FILTER(default)
     bool empty = qr_args_bool(args, 1, false) && !qr_value_truth(self);
 
     if (self.kind != QR_V_UNDEFINED && !empty) return self;
-    return args->values[0].kind == QR_V_UNSET ? qr_value_text("", 0) : args->values[0];
+    return args->values[0].kind == QR_V_UNSET ? QR_VALUE_LITERAL("") : args->values[0];
 }
 
 FILTER(attr)
 {
     if (args->values[0].kind != QR_V_STRING) qr_run_fail(&r->run, "attr takes a name");
     /* Attributes only: a dict's items are none. */
-    if (self.kind == QR_V_DICT && !qr_method_find(self, args->values[0])) {
+    if (self.kind == QR_V_DICT && !qr_method_find(self, args->values[0]))
         return qr_value_undefined(args->values[0].as.text, args->values[0].n);
-    }
     return qr_access_attribute(r, self, args->values[0]);
 }
 

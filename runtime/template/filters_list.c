@@ -69,17 +69,16 @@ FILTER(first)
     (void)args;
     const struct qr_list *list = qr_value_iterate(&r->run, self);
 
-    return list->n ? list->items[0] : qr_value_undefined("the first item of nothing", 25);
+    return list->n ? list->items[0] : qr_value_undefined_of("the first item of nothing");
 }
 
 FILTER(last)
 {
     (void)args;
-    if (self.kind == QR_V_LIST && self.as.list->flavor == QR_GENERATOR) {
+    if (self.kind == QR_V_LIST && self.as.list->flavor == QR_GENERATOR)
         qr_run_fail(&r->run, "'generator' object is not reversible");
-    }
     const struct qr_list *list = qr_value_iterate(&r->run, self);
-    return list->n ? list->items[list->n - 1] : qr_value_undefined("the last item of nothing", 24);
+    return list->n ? list->items[list->n - 1] : qr_value_undefined_of("the last item of nothing");
 }
 
 FILTER(list)
@@ -101,19 +100,18 @@ FILTER(reverse)
     for (size_t i = 0; i < from->n; i++)
         list.as.list->items[i] = from->items[from->n - 1 - i];
     if (self.kind != QR_V_STRING) return list;
-    return qr_string_join(r, qr_value_text("", 0), list.as.list, true);
+    return qr_string_join(r, QR_VALUE_LITERAL(""), list.as.list, true);
 }
 
 FILTER(items)
 {
     (void)args;
     if (self.kind == QR_V_UNDEFINED) return qr_list_make(&r->run, QR_GENERATOR, 0);
-    if (self.kind != QR_V_DICT) {
+    if (self.kind != QR_V_DICT)
         qr_run_fail(&r->run, "items takes a dict, not %s", qr_value_type_name(self));
-    }
     static const struct qr_args none = {0};
     struct qr_value list =
-        qr_call_function(r, qr_method_find(self, qr_value_text("items", 5)), "method", self, &none);
+        qr_call_function(r, qr_method_find(self, QR_VALUE_LITERAL("items")), "method", self, &none);
     list.as.list->flavor = QR_GENERATOR;
     return list;
 }
@@ -122,7 +120,7 @@ FILTER(join)
 {
     const struct qr_list *from = qr_value_iterate(&r->run, self);
     struct qr_value between = args->values[0].kind == QR_V_UNSET
-                                  ? qr_value_text("", 0)
+                                  ? QR_VALUE_LITERAL("")
                                   : qr_print_text(r, args->values[0]);
     struct qr_value list = qr_list_make(&r->run, QR_LIST, from->n);
 
@@ -182,14 +180,13 @@ FILTER(sort)
 FILTER(dictsort)
 {
     struct qr_value by =
-        args->values[1].kind == QR_V_UNSET ? qr_value_text("key", 3) : args->values[1];
+        args->values[1].kind == QR_V_UNSET ? QR_VALUE_LITERAL("key") : args->values[1];
     bool value = qr_value_is_text(by, "value");
     static const struct qr_args none = {0};
 
-    if (!value && !qr_value_is_text(by, "key")) {
+    if (!value && !qr_value_is_text(by, "key"))
         qr_run_fail(&r->run, "dictsort is by \"key\" or \"value\"");
-    }
-    struct qr_value items = qr_call_filter(r, qr_value_text("items", 5), self, &none);
+    struct qr_value items = qr_call_filter(r, QR_VALUE_LITERAL("items"), self, &none);
     return sorted(r, items.as.list, qr_value_int(value), qr_args_bool(args, 0, false),
                   qr_args_bool(args, 2, false));
 }
@@ -223,7 +220,7 @@ static struct qr_value extreme(struct qr_render *r, struct qr_value self,
     const struct qr_list *list = qr_value_iterate(&r->run, self);
     bool cased = qr_args_bool(args, 0, false);
 
-    if (!list->n) return qr_value_undefined("the extreme of nothing", 22);
+    if (!list->n) return qr_value_undefined_of("the extreme of nothing");
     struct qr_value best = list->items[0], best_key = key_of(r, best, args->values[1], cased);
     for (size_t i = 1; i < list->n; i++) {
         struct qr_value key = key_of(r, list->items[i], args->values[1], cased);
@@ -274,13 +271,12 @@ FILTER(map)
     struct qr_value path = {0}, otherwise = qr_value_none;
 
     for (size_t i = 0; !args->n && i < args->named_n; i++) {
-        if (qr_value_is_text(args->named[i].key, "attribute")) {
+        if (qr_value_is_text(args->named[i].key, "attribute"))
             path = args->named[i].value;
-        } else if (qr_value_is_text(args->named[i].key, "default")) {
+        else if (qr_value_is_text(args->named[i].key, "default"))
             otherwise = args->named[i].value;
-        } else {
+        else
             qr_run_fail(&r->run, "map takes a filter's name, or attribute= and default=");
-        }
     }
     if (!args->n && path.kind == QR_V_UNSET) qr_run_fail(&r->run, "map requires a filter's name");
     struct qr_args rest = args->n ? args_from(args, 1) : (struct qr_args){0};

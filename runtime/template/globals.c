@@ -14,10 +14,9 @@ static struct qr_value call_range(struct qr_render *r, struct qr_value self,
     bool one = args->values[1].kind == QR_V_UNSET;
     for (size_t i = 0; i < 3; i++) {
         int64_t ignored;
-        if (args->values[i].kind != QR_V_UNSET && !qr_value_as_int(args->values[i], &ignored)) {
+        if (args->values[i].kind != QR_V_UNSET && !qr_value_as_int(args->values[i], &ignored))
             qr_run_fail(&r->run, "range takes integers, not %s",
                         qr_value_type_name(args->values[i]));
-        }
     }
     int64_t start = one ? 0 : qr_args_int(r, args, 0, "range's start", 0);
     int64_t stop = qr_args_int(r, args, one ? 0 : 1, "range's end", 0);
@@ -27,9 +26,8 @@ static struct qr_value call_range(struct qr_render *r, struct qr_value self,
                              : (start > stop ? (uint64_t)start - (uint64_t)stop : 0);
     uint64_t stride = step > 0 ? (uint64_t)step : 0 - (uint64_t)step;
     uint64_t n = span ? (span - 1) / stride + 1 : 0;
-    if (n > QR_TEMPLATE_RANGE_MAX) {
+    if (n > QR_TEMPLATE_RANGE_MAX)
         qr_run_fail(&r->run, "a range of more than %d items", QR_TEMPLATE_RANGE_MAX);
-    }
     struct qr_value range = qr_list_make(&r->run, QR_RANGE, (size_t)n);
     range.as.list->start = start;
     range.as.list->stop = stop;
@@ -47,9 +45,9 @@ static struct qr_value merge(struct qr_render *r, const char *what, const struct
     size_t n = 0;
 
     if (args->n > 1) qr_run_fail(&r->run, "%s takes at most 1 argument, not %zu", what, args->n);
-    if (given.kind == QR_V_DICT) {
+    if (given.kind == QR_V_DICT)
         n = given.as.dict->n;
-    } else if (args->n) {
+    else if (args->n) {
         list = qr_value_iterate(&r->run, given);
         n = list->n;
     }
@@ -81,9 +79,8 @@ static struct qr_value call_namespace(struct qr_render *r, struct qr_value self,
     const struct qr_dict *dict = merge(r, "namespace", args).as.dict;
     struct qr_value space = qr_namespace_make(&r->run);
     for (size_t i = 0; i < dict->n; i++) {
-        if (dict->pairs[i].key.kind != QR_V_STRING) {
+        if (dict->pairs[i].key.kind != QR_V_STRING)
             qr_run_fail(&r->run, "a namespace's attributes are named by texts");
-        }
         qr_namespace_set(&r->run, space.as.space, dict->pairs[i].key, dict->pairs[i].value);
     }
     return space;
@@ -109,9 +106,8 @@ static struct qr_value call_strftime(struct qr_render *r, struct qr_value self,
     struct tm tm;
     time_t now = (time_t)r->now_s;
 
-    if (given.n >= sizeof format - 2) {
+    if (given.n >= sizeof format - 2)
         qr_run_fail(&r->run, "a time format of more than %zu bytes", sizeof format - 3);
-    }
     for (size_t i = 0; i < given.n; i++) {
         char c = given.as.text[i], next = i + 1 < given.n ? given.as.text[i + 1] : '\0';
         if (c == '%' && (next == 'Z' || next == 'z')) {

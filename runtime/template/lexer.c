@@ -64,11 +64,10 @@ static struct qr_lexer_token token(const struct qr_lexer *l, enum qr_lexer_token
 /* After a tag's end: a newline is eaten behind blocks and comments. */
 static void end_tag(struct qr_lexer *l, char sign, bool trims)
 {
-    if (sign == '-') {
+    if (sign == '-')
         skip_space(l);
-    } else if (trims && sign != '+' && peek(l, 0) == '\n') {
+    else if (trims && sign != '+' && peek(l, 0) == '\n')
         skip(l, 1);
-    }
     l->line_starting = l->at > 0 && l->text[l->at - 1] == '\n';
 }
 
@@ -242,15 +241,14 @@ static const char *read_escape(struct qr_lexer *l, const char *at, const char *e
     if (digits) {
         c = read_hex(l, at + 1, end, digits);
         at += 1 + digits;
-        if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) {
+        if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
             qr_run_fail(l->run, "an escape names no character: U+%04X", (unsigned)c);
-        }
     } else if (*at >= '0' && *at <= '7') {
         for (int i = 0; i < 3 && at < end && *at >= '0' && *at <= '7'; i++)
             c = c * 8 + (uint32_t)(*at++ - '0');
-    } else if (*at == 'N') {
+    } else if (*at == 'N')
         qr_run_fail(l->run, "\\N{...} is not supported; expected \\uXXXX");
-    } else {
+    else {
         *(*out)++ = '\\'; /* an unknown escape stays what it is */
         return at;
     }
@@ -265,11 +263,10 @@ static struct qr_value unescape(struct qr_lexer *l, const char *text, size_t n)
     if (!memchr(text, '\\', n)) return qr_value_text(text, n);
     char *made = qr_run_alloc(l->run, n + 4), *out = made;
     while (at < end) {
-        if (*at == '\\' && at + 1 < end) {
+        if (*at == '\\' && at + 1 < end)
             at = read_escape(l, at + 1, end, &out);
-        } else {
+        else
             *out++ = *at++;
-        }
     }
     return qr_value_text(made, (size_t)(out - made));
 }
@@ -365,15 +362,13 @@ static const struct {
 static void track_brackets(struct qr_lexer *l, char c)
 {
     if (c == '(' || c == '[' || c == '{') {
-        if (l->open_n == sizeof l->open) {
+        if (l->open_n == sizeof l->open)
             qr_run_fail(l->run, "more than %zu open brackets", sizeof l->open);
-        }
         l->open[l->open_n++] = c == '(' ? ')' : c == '[' ? ']' : '}';
     } else if (c == ')' || c == ']' || c == '}') {
         if (l->open_n == 0) qr_run_fail(l->run, "unexpected '%c'", c);
-        if (l->open[l->open_n - 1] != c) {
+        if (l->open[l->open_n - 1] != c)
             qr_run_fail(l->run, "unexpected '%c', expected '%c'", c, l->open[l->open_n - 1]);
-        }
         l->open_n--;
     }
 }

@@ -70,9 +70,8 @@ static struct qr_value ends(struct qr_render *r, struct qr_value self, const str
     if (given.kind == QR_V_LIST && given.as.list->flavor == QR_TUPLE) {
         for (size_t i = 0; i < given.as.list->n; i++) {
             struct qr_args one = {.values = &given.as.list->items[i], .n = 1};
-            if (has_end(self, qr_args_text(r, &one, 0, "a prefix or suffix"), front)) {
+            if (has_end(self, qr_args_text(r, &one, 0, "a prefix or suffix"), front))
                 return qr_value_bool(true);
-            }
         }
         return qr_value_bool(false);
     }
@@ -141,12 +140,12 @@ METHOD(str_isspace)
 
 METHOD(str_isupper)
 {
-    return qr_value_bool(qr_call_test(r, qr_value_text("upper", 5), self, args));
+    return qr_value_bool(qr_call_test(r, QR_VALUE_LITERAL("upper"), self, args));
 }
 
 METHOD(str_islower)
 {
-    return qr_value_bool(qr_call_test(r, qr_value_text("lower", 5), self, args));
+    return qr_value_bool(qr_call_test(r, QR_VALUE_LITERAL("lower"), self, args));
 }
 
 /* ---- str: looking for ------------------------------------------------------------------------ */
@@ -336,7 +335,7 @@ static struct qr_value partition(struct qr_render *r, struct qr_value self,
     qr_run_charge(&r->run, last ? self.n * (by.n + 1) : self.n);
     const char *found = last ? find_last(self.as.text, self.n, by.as.text, by.n)
                              : memmem(self.as.text, self.n, by.as.text, by.n);
-    items[0] = items[1] = items[2] = qr_value_text("", 0);
+    items[0] = items[1] = items[2] = QR_VALUE_LITERAL("");
     items[last ? 2 : 0] = self;
     if (!found) return parts;
     size_t before = (size_t)(found - self.as.text);

@@ -9,11 +9,10 @@
 
 void qr_nodes_add(struct qr_nodes *nodes, struct qr_node *node)
 {
-    if (nodes->last) {
+    if (nodes->last)
         nodes->last->next = node;
-    } else {
+    else
         nodes->first = node;
-    }
     nodes->last = node;
     nodes->n++;
 }
@@ -33,9 +32,8 @@ void qr_node_kid(struct qr_parser *p, struct qr_node *node, unsigned which,
     for (; kid; kid = kid->next) {
         if (kid->height + 1 > node->height) node->height = (uint16_t)(kid->height + 1);
     }
-    if (node->height > QR_TEMPLATE_HEIGHT_MAX) {
+    if (node->height > QR_TEMPLATE_HEIGHT_MAX)
         qr_run_fail(p->run, "nested deeper than %u levels", QR_TEMPLATE_HEIGHT_MAX);
-    }
 }
 
 static struct qr_node *unary(struct qr_parser *p, enum qr_node_kind kind, uint32_t line,
@@ -90,9 +88,8 @@ bool qr_parser_skip_name(struct qr_parser *p, const char *name)
 
 void qr_parser_unexpected(struct qr_parser *p, const char *expected)
 {
-    if (p->now.kind == QR_T_END) {
+    if (p->now.kind == QR_T_END)
         qr_run_fail(p->run, "expected %s, got the end of the template", expected);
-    }
     if (p->now.kind == QR_T_DATA) qr_run_fail(p->run, "expected %s, got text", expected);
     int n = (int)(p->now.at_n < 40 ? p->now.at_n : 40);
     qr_run_fail(p->run, "expected %s, got '%.*s'", expected, n, p->now.at);
@@ -216,8 +213,7 @@ static struct qr_node *parse_primary(struct qr_parser *p)
     return node;
 }
 
-/* ---- what follows: .a [b] (c) |d is e ---------------------------------------------------------
- */
+/* ---- what follows: .a [b] (c) |d is e -------------------------------------------------------- */
 
 static const struct qr_node *parse_arguments(struct qr_parser *p)
 {
@@ -230,9 +226,9 @@ static const struct qr_node *parse_arguments(struct qr_parser *p)
         if (arguments.n) qr_parser_expect_op(p, QR_OP_COMMA, "',' or ')'");
         if (qr_parser_is_op(p, QR_OP_RPAREN)) break;
         uint32_t line = p->now.line;
-        if (qr_parser_skip_op(p, QR_OP_MUL)) {
+        if (qr_parser_skip_op(p, QR_OP_MUL))
             node = unary(p, QR_N_STAR, line, qr_parse_expression(p, true));
-        } else if (qr_parser_skip_op(p, QR_OP_POW)) {
+        else if (qr_parser_skip_op(p, QR_OP_POW)) {
             node = unary(p, QR_N_STARS, line, qr_parse_expression(p, true));
             keywords = true;
         } else if (p->now.kind == QR_T_NAME && p->ahead.kind == QR_T_OP &&
@@ -299,13 +295,12 @@ static struct qr_node *parse_subscript(struct qr_parser *p, struct qr_node *of)
 static struct qr_node *parse_postfix(struct qr_parser *p, struct qr_node *node)
 {
     for (;;) {
-        if (qr_parser_is_op(p, QR_OP_DOT) || qr_parser_is_op(p, QR_OP_LBRACKET)) {
+        if (qr_parser_is_op(p, QR_OP_DOT) || qr_parser_is_op(p, QR_OP_LBRACKET))
             node = parse_subscript(p, node);
-        } else if (qr_parser_is_op(p, QR_OP_LPAREN)) {
+        else if (qr_parser_is_op(p, QR_OP_LPAREN))
             node = parse_call(p, node);
-        } else {
+        else
             return node;
-        }
     }
 }
 
@@ -315,7 +310,7 @@ static struct qr_value parse_dotted(struct qr_parser *p, const char *what)
     struct qr_value name = qr_parser_expect(p, QR_T_NAME, what).value;
 
     while (qr_parser_skip_op(p, QR_OP_DOT)) {
-        name = qr_value_join(p->run, name, qr_value_text(".", 1));
+        name = qr_value_join(p->run, name, QR_VALUE_LITERAL("."));
         name = qr_value_join(p->run, name, qr_parser_expect(p, QR_T_NAME, what).value);
     }
     return name;
@@ -354,9 +349,9 @@ static struct qr_node *parse_test(struct qr_parser *p, struct qr_node *input)
     bool negated = qr_parser_skip_name(p, "not");
     struct qr_node *node = unary(p, QR_N_TEST, line, input);
     node->value = parse_dotted(p, "a test's name");
-    if (qr_parser_is_op(p, QR_OP_LPAREN)) {
+    if (qr_parser_is_op(p, QR_OP_LPAREN))
         qr_node_kid(p, node, 1, parse_arguments(p));
-    } else if (begins_argument(p)) {
+    else if (begins_argument(p)) {
         if (qr_parser_is_name(p, "is")) qr_run_fail(p->run, "two tests in a row: expected 'and'");
         qr_node_kid(p, node, 1, parse_postfix(p, parse_primary(p)));
     }
@@ -366,20 +361,18 @@ static struct qr_node *parse_test(struct qr_parser *p, struct qr_node *input)
 static struct qr_node *parse_filters_and_tests(struct qr_parser *p, struct qr_node *node)
 {
     for (;;) {
-        if (qr_parser_is_op(p, QR_OP_PIPE)) {
+        if (qr_parser_is_op(p, QR_OP_PIPE))
             node = qr_parse_filters(p, node, false);
-        } else if (qr_parser_is_name(p, "is")) {
+        else if (qr_parser_is_name(p, "is"))
             node = parse_test(p, node);
-        } else if (qr_parser_is_op(p, QR_OP_LPAREN)) {
+        else if (qr_parser_is_op(p, QR_OP_LPAREN))
             node = parse_call(p, node);
-        } else {
+        else
             return node;
-        }
     }
 }
 
-/* ---- operators, from the tightest to the loosest ----------------------------------------------
- */
+/* ---- operators, from the tightest to the loosest --------------------------------------------- */
 
 static struct qr_node *parse_unary(struct qr_parser *p, bool filters)
 {
@@ -387,13 +380,12 @@ static struct qr_node *parse_unary(struct qr_parser *p, bool filters)
     struct qr_node *node;
 
     qr_run_enter(p->run);
-    if (qr_parser_skip_op(p, QR_OP_SUB)) {
+    if (qr_parser_skip_op(p, QR_OP_SUB))
         node = unary(p, QR_N_NEG, line, parse_unary(p, false));
-    } else if (qr_parser_skip_op(p, QR_OP_ADD)) {
+    else if (qr_parser_skip_op(p, QR_OP_ADD))
         node = unary(p, QR_N_POS, line, parse_unary(p, false));
-    } else {
+    else
         node = parse_primary(p);
-    }
     node = parse_postfix(p, node);
     if (filters) node = parse_filters_and_tests(p, node);
     qr_run_leave(p->run);
@@ -527,8 +519,7 @@ struct qr_node *qr_parse_expression(struct qr_parser *p, bool conditional)
     return node;
 }
 
-/* ---- tuples and targets -----------------------------------------------------------------------
- */
+/* ---- tuples and targets ---------------------------------------------------------------------- */
 
 static bool is_tuple_end(const struct qr_parser *p)
 {

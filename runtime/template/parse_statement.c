@@ -26,8 +26,7 @@ static struct qr_node *parse_whole_body(struct qr_parser *p, const char *end)
     return body;
 }
 
-/* ---- for, if ----------------------------------------------------------------------------------
- */
+/* ---- for, if --------------------------------------------------------------------------------- */
 
 static struct qr_node *parse_for(struct qr_parser *p, uint32_t line)
 {
@@ -44,11 +43,10 @@ static struct qr_node *parse_for(struct qr_parser *p, uint32_t line)
     qr_node_kid(p, node, 3,
                 parse_body(p, (struct ends){{"endfor", "else", NULL}}, "'endfor' or 'else'"));
     p->loops--;
-    if (qr_parser_skip_name(p, "else")) {
+    if (qr_parser_skip_name(p, "else"))
         qr_node_kid(p, node, 4, parse_whole_body(p, "endfor"));
-    } else {
+    else
         qr_parser_next(p);
-    }
     return node;
 }
 
@@ -64,19 +62,17 @@ static struct qr_node *parse_if(struct qr_parser *p, uint32_t line)
     end_block(p);
     qr_node_kid(p, node, 1, parse_body(p, ends, "'elif', 'else' or 'endif'"));
     uint32_t next_line = p->now.line;
-    if (qr_parser_skip_name(p, "elif")) {
+    if (qr_parser_skip_name(p, "elif"))
         qr_node_kid(p, node, 2, parse_if(p, next_line));
-    } else if (qr_parser_skip_name(p, "else")) {
+    else if (qr_parser_skip_name(p, "else"))
         qr_node_kid(p, node, 2, parse_whole_body(p, "endif"));
-    } else {
+    else
         qr_parser_next(p);
-    }
     qr_run_leave(p->run);
     return node;
 }
 
-/* ---- set, with --------------------------------------------------------------------------------
- */
+/* ---- set, with ------------------------------------------------------------------------------- */
 
 static struct qr_node *parse_set(struct qr_parser *p, uint32_t line)
 {
@@ -110,8 +106,7 @@ static struct qr_node *parse_with(struct qr_parser *p, uint32_t line)
     return node;
 }
 
-/* ---- macro, call, filter ----------------------------------------------------------------------
- */
+/* ---- macro, call, filter --------------------------------------------------------------------- */
 
 static const struct qr_node *parse_params(struct qr_parser *p)
 {
@@ -126,9 +121,8 @@ static const struct qr_node *parse_params(struct qr_parser *p)
         if (qr_parser_skip_op(p, QR_OP_ASSIGN)) {
             qr_node_kid(p, param, 0, qr_parse_expression(p, true));
             defaults = true;
-        } else if (defaults) {
+        } else if (defaults)
             qr_parser_unexpected(p, "'=': a parameter behind one with a default has one too");
-        }
         qr_nodes_add(&params, param);
     }
     qr_parser_next(p);
@@ -191,14 +185,12 @@ static struct qr_node *parse_generation(struct qr_parser *p, uint32_t line)
 
 static struct qr_node *parse_leaving(struct qr_parser *p, uint32_t line, enum qr_node_kind kind)
 {
-    if (!p->loops) {
+    if (!p->loops)
         qr_run_fail(p->run, "'%s' stands in no loop", kind == QR_N_BREAK ? "break" : "continue");
-    }
     return qr_node_make(p, kind, line);
 }
 
-/* ---- bodies -----------------------------------------------------------------------------------
- */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 static struct qr_node *parse_break(struct qr_parser *p, uint32_t line)
 {

@@ -48,9 +48,8 @@ static void add_name(struct search *s, struct names *names, struct qr_value name
 static const struct qr_node *bare(const struct qr_node *node)
 {
     while (node && (node->kind == QR_N_FILTER || node->kind == QR_N_TEST ||
-                    (node->kind == QR_N_ITEM && node->kids[1]->kind == QR_N_SLICE))) {
+                    (node->kind == QR_N_ITEM && node->kids[1]->kind == QR_N_SLICE)))
         node = node->kids[0];
-    }
     return node;
 }
 
@@ -73,13 +72,11 @@ static void look(struct search *s, const struct qr_node *node)
     for (; node; node = node->next) {
         const struct qr_node *target = node->kids[0], *what = bare(node->kids[1]);
         qr_run_charge(s->run, 0);
-        if (node->kind == QR_N_SET && target->kind == QR_N_NAME && is_variable(what, &s->lists)) {
+        if (node->kind == QR_N_SET && target->kind == QR_N_NAME && is_variable(what, &s->lists))
             add_name(s, &s->lists, target->value);
-        }
         if (node->kind == QR_N_FOR) {
-            if (target->kind == QR_N_NAME && is_variable(what, &s->lists)) {
+            if (target->kind == QR_N_NAME && is_variable(what, &s->lists))
                 add_name(s, &s->messages, target->value);
-            }
             s->found = s->found || is_content(what, &s->messages);
         }
         for (unsigned i = 0; i < QR_NODE_KIDS; i++) /* no higher than the parser allows */
@@ -91,7 +88,7 @@ bool qr_parts_detect(struct qr_run *run, const struct qr_node *root)
 {
     struct search s = {.run = run};
 
-    add_name(&s, &s.lists, qr_value_text("messages", 8));
+    add_name(&s, &s.lists, QR_VALUE_LITERAL("messages"));
     while (s.changed && !s.found) {
         s.changed = false;
         look(&s, root);

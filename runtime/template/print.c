@@ -33,32 +33,30 @@ static void put_float(struct qr_render *r, struct qr_template_output *out, doubl
     int exponent = atoi(strchr(digits, 'e') + 1), n = precision + 1;
     if (precision > 0) memmove(digits + 1, digits + 2, (size_t)precision); /* no point */
     if (signbit(real)) put(r, out, "-");
-    if (exponent < -4 || exponent >= 16) {
+    if (exponent < -4 || exponent >= 16)
         (void)snprintf(text, sizeof text, "%c%s%.*se%c%02d", digits[0], n > 1 ? "." : "", n - 1,
                        digits + 1, exponent < 0 ? '-' : '+', abs(exponent));
-    } else if (exponent < 0) {
+    else if (exponent < 0)
         (void)snprintf(text, sizeof text, "0.%.*s%.*s", -exponent - 1, "000", n, digits);
-    } else if (exponent + 1 >= n) {
+    else if (exponent + 1 >= n)
         (void)snprintf(text, sizeof text, "%.*s%.*s.0", n, digits, exponent + 1 - n,
                        "0000000000000000");
-    } else {
+    else
         (void)snprintf(text, sizeof text, "%.*s.%.*s", exponent + 1, digits, n - exponent - 1,
                        digits + exponent + 1);
-    }
     put(r, out, text);
 }
 
 static void put_real(struct qr_render *r, struct qr_template_output *out, double real,
                      const char *nan_text, const char *infinite)
 {
-    if (isnan(real)) {
+    if (isnan(real))
         put(r, out, nan_text);
-    } else if (isinf(real)) {
+    else if (isinf(real)) {
         if (real < 0) put(r, out, "-");
         put(r, out, infinite);
-    } else {
+    } else
         put_float(r, out, real);
-    }
 }
 
 /* ---- repr ------------------------------------------------------------------------------------ */
@@ -73,15 +71,15 @@ static void put_quoted(struct qr_render *r, struct qr_template_output *out, stru
     for (size_t i = 0, used; i < text.n; i += used) {
         uint32_t c = qr_char_get(text.as.text + i, text.n - i, &used);
         const char *letter = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : NULL;
-        if (letter) {
+        if (letter)
             put(r, out, letter);
-        } else if (c == '\\' || c == (uint32_t)quote) {
+        else if (c == '\\' || c == (uint32_t)quote) {
             escape[0] = '\\';
             escape[1] = (char)c;
             qr_output_put(r, out, escape, 2);
-        } else if (qr_char_is_printed(c)) {
+        } else if (qr_char_is_printed(c))
             qr_output_put(r, out, text.as.text + i, used);
-        } else {
+        else {
             (void)snprintf(escape, sizeof escape,
                            c < 0x100     ? "\\x%02x"
                            : c < 0x10000 ? "\\u%04x"
@@ -196,13 +194,12 @@ void qr_print(struct qr_render *r, struct qr_template_output *out, struct qr_val
     }
     qr_run_charge(&r->run, 0);
     qr_run_enter(&r->run);
-    if (value.kind == QR_V_LIST) {
+    if (value.kind == QR_V_LIST)
         put_list(r, out, value.as.list);
-    } else if (value.kind == QR_V_DICT) {
+    else if (value.kind == QR_V_DICT)
         put_pairs(r, out, value.as.dict->pairs, value.as.dict->n);
-    } else {
+    else
         put_object(r, out, value);
-    }
     qr_run_leave(&r->run);
 }
 
@@ -231,15 +228,14 @@ static void put_json_text(struct qr_render *r, struct qr_template_output *out, s
         if (!letter && c >= 0x20 && (c < 0x80 || !ascii)) continue;
         qr_output_put(r, out, text.as.text + plain, i - plain);
         plain = i + used;
-        if (letter) {
+        if (letter)
             (void)snprintf(escape, sizeof escape, "\\%c", names[letter - letters]);
-        } else if (c < 0x10000) {
+        else if (c < 0x10000)
             (void)snprintf(escape, sizeof escape, "\\u%04x", (unsigned)c);
-        } else {
+        else
             (void)snprintf(escape, sizeof escape, "\\u%04x\\u%04x",
                            (unsigned)(0xd800 + ((c - 0x10000) >> 10)),
                            (unsigned)(0xdc00 + ((c - 0x10000) & 0x3ff)));
-        }
         put(r, out, escape);
     }
     qr_output_put(r, out, text.as.text + plain, text.n - plain);
@@ -281,11 +277,11 @@ static const struct qr_pair *sorted_pairs(struct qr_render *r, const struct qr_d
     for (size_t i = 0; i < dict->n; i++)
         keys.as.list->items[i] = dict->pairs[i].key;
     struct qr_value yes = qr_value_bool(true);
-    struct qr_pair named = {.key = qr_value_text("case_sensitive", 14), .value = yes};
+    struct qr_pair named = {.key = QR_VALUE_LITERAL("case_sensitive"), .value = yes};
     struct qr_args args = none;
     args.named = &named;
     args.named_n = 1;
-    self = qr_call_filter(r, qr_value_text("sort", 4), keys, &args);
+    self = qr_call_filter(r, QR_VALUE_LITERAL("sort"), keys, &args);
     for (size_t i = 0; i < dict->n; i++) {
         pairs[i].key = self.as.list->items[i];
         pairs[i].value = *qr_dict_find(&r->run, dict, pairs[i].key);
@@ -344,11 +340,10 @@ static void put_json(struct qr_render *r, struct qr_template_output *out, struct
                     qr_value_type_name(value));
     }
     qr_run_enter(&r->run);
-    if (value.kind == QR_V_DICT) {
+    if (value.kind == QR_V_DICT)
         put_json_dict(r, out, value.as.dict, style, level);
-    } else {
+    else
         put_json_list(r, out, value.as.list, style, level);
-    }
     qr_run_leave(&r->run);
 }
 

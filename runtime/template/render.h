@@ -70,12 +70,12 @@ struct qr_method {
     const struct qr_function *function;
 };
 
-/* ---- output -------------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 void qr_output_put(struct qr_render *r, struct qr_template_output *out, const char *text, size_t n);
 struct qr_value qr_output_value(const struct qr_template_output *out);
 
-/* ---- scopes (scope.c) ---------------------------------------------------------------------- */
+/* ---- scopes (scope.c) ------------------------------------------------------------------------ */
 
 struct qr_scope *qr_scope_push(struct qr_render *r, struct qr_scope *parent);
 void qr_scope_set(struct qr_render *r, struct qr_scope *scope, struct qr_value name,
@@ -83,7 +83,7 @@ void qr_scope_set(struct qr_render *r, struct qr_scope *scope, struct qr_value n
 /* Undefined where no scope and no global has the name. */
 struct qr_value qr_scope_get(struct qr_render *r, struct qr_value name);
 
-/* ---- running ------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 struct qr_value qr_eval_node(struct qr_render *r, const struct qr_node *node); /* eval.c */
 void qr_exec_body(struct qr_render *r, const struct qr_node *body);            /* exec.c */
@@ -100,7 +100,7 @@ struct qr_value qr_arithmetic_binary(struct qr_render *r, enum qr_op op, struct 
                                      struct qr_value b); /* arithmetic.c */
 struct qr_value qr_arithmetic_negative(struct qr_render *r, struct qr_value a);
 
-/* ---- calls (call.c) ------------------------------------------------------------------------ */
+/* ---- calls (call.c) -------------------------------------------------------------------------- */
 
 struct qr_args qr_args_eval(struct qr_render *r, const struct qr_node *arguments);
 struct qr_value qr_call_value(struct qr_render *r, struct qr_value callee,
@@ -126,7 +126,7 @@ const struct qr_function *qr_global_find(struct qr_value name);      /* globals.
 const struct qr_function *qr_method_find(struct qr_value self, struct qr_value name);
 const struct qr_function *qr_loop_method_find(struct qr_value name); /* access.c */
 
-/* ---- reading arguments --------------------------------------------------------------------- */
+/* ---- reading arguments ----------------------------------------------------------------------- */
 
 _Noreturn void qr_args_fail_undefined(struct qr_render *r, struct qr_value value);
 bool qr_args_given(const struct qr_args *args, size_t i); /* and not none */
@@ -138,7 +138,7 @@ bool qr_args_bool(const struct qr_args *args, size_t i, bool otherwise);
 struct qr_value qr_args_text(struct qr_render *r, const struct qr_args *args, size_t i,
                              const char *what);
 
-/* ---- printing (print.c) -------------------------------------------------------------------- */
+/* ---- printing (print.c) ---------------------------------------------------------------------- */
 
 struct qr_json_style {
     bool ascii, sorted;

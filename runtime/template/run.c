@@ -102,17 +102,15 @@ void qr_run_charge(struct qr_run *run, size_t n)
 {
     uint64_t steps = 1 + n / STEP_BYTES;
 
-    if (steps > run->steps_max - run->steps) {
+    if (steps > run->steps_max - run->steps)
         qr_run_fail(run, "it takes more than %llu steps", (unsigned long long)run->steps_max);
-    }
     run->steps += steps;
 }
 
 void qr_run_enter(struct qr_run *run)
 {
-    if (run->depth >= QR_TEMPLATE_DEPTH_MAX) {
+    if (run->depth >= QR_TEMPLATE_DEPTH_MAX)
         qr_run_fail(run, "nested or called deeper than %u levels", QR_TEMPLATE_DEPTH_MAX);
-    }
     run->depth++;
 }
 
@@ -131,9 +129,8 @@ static void take_block(struct qr_run *run, size_t bytes)
     /* Blocks grow with what there is, so that their number stays small. */
     if (capacity < run->bytes / 4) capacity = run->bytes / 4;
     if (capacity > run->bytes_max - run->bytes) capacity = run->bytes_max - run->bytes;
-    if (capacity < bytes) {
+    if (capacity < bytes)
         qr_run_fail(run, "it takes more than %zu MiB of memory", run->bytes_max >> 20);
-    }
     struct qr_arena_block *block = qr_alloc(run->memory, aligned(sizeof *block) + capacity);
     if (!block) leave(run, qr_error(run->error, QUIRE_NO_MEMORY, "no memory for a chat template"));
     *block = (struct qr_arena_block){.older = run->blocks, .capacity = capacity};
@@ -143,9 +140,8 @@ static void take_block(struct qr_run *run, size_t bytes)
 
 void *qr_run_alloc(struct qr_run *run, size_t bytes)
 {
-    if (bytes > run->bytes_max) {
+    if (bytes > run->bytes_max)
         qr_run_fail(run, "it takes more than %zu MiB of memory", run->bytes_max >> 20);
-    }
     size_t wanted = aligned(bytes ? bytes : 1);
     if (!run->blocks || wanted > run->blocks->capacity - run->blocks->used) take_block(run, wanted);
     char *memory = block_memory(run->blocks) + run->blocks->used;

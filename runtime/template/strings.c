@@ -39,9 +39,8 @@ struct qr_value qr_string_strip(struct qr_render *r, struct qr_value text, struc
         if (sides & QR_BACK) to -= qr_chars_space_back(s + from, to - from);
         return qr_value_text(s + from, to - from);
     }
-    if (chars.kind != QR_V_STRING) {
+    if (chars.kind != QR_V_STRING)
         qr_run_fail(&r->run, "strip arg must be None or str, not %s", qr_value_type_name(chars));
-    }
     while ((sides & QR_FRONT) && from < to) {
         size_t n = qr_char_n(s + from, to - from);
         qr_run_charge(&r->run, chars.n);
@@ -69,11 +68,10 @@ static void put_letter(struct qr_render *r, struct qr_template_output *out, cons
 
     if (letter == UPPER && c == 0xdf) { /* the one that grows and is met: U+00DF */
         qr_output_put(r, out, "SS", 2);
-    } else if (changed == c) {
+    } else if (changed == c)
         qr_output_put(r, out, at, n);
-    } else {
+    else
         qr_output_put(r, out, text, qr_char_put(changed, text));
-    }
 }
 
 static struct qr_value change_case(struct qr_render *r, struct qr_value text, enum letter first,
@@ -164,10 +162,9 @@ struct qr_value qr_string_lines(struct qr_render *r, struct qr_value text, bool 
                 break;
             }
             i = next;
-            if (pass) {
+            if (pass)
                 list.as.list->items[n] =
                     qr_value_text(text.as.text + from, (ends ? next : end) - from);
-            }
         }
         if (pass) return list;
     }
@@ -179,10 +176,9 @@ struct qr_value qr_string_join(struct qr_render *r, struct qr_value between,
     struct qr_template_output out = {0};
 
     for (size_t i = 0; i < list->n; i++) {
-        if (texts_only && list->items[i].kind != QR_V_STRING) {
+        if (texts_only && list->items[i].kind != QR_V_STRING)
             qr_run_fail(&r->run, "sequence item %zu: expected str instance, %s found", i,
                         qr_value_type_name(list->items[i]));
-        }
         if (i) qr_output_put(r, &out, between.as.text, between.n);
         qr_print(r, &out, list->items[i]);
     }
@@ -200,9 +196,8 @@ static bool number_text(struct qr_value text, char *out, size_t capacity)
     for (size_t i = from; i < to; i++) {
         char c = text.as.text[i];
         if (c == '_' && i > from && i + 1 < to &&
-            qr_char_is_alnum((unsigned char)out[n - (n > 0)]) && text.as.text[i + 1] != '_') {
+            qr_char_is_alnum((unsigned char)out[n - (n > 0)]) && text.as.text[i + 1] != '_')
             continue;
-        }
         if (n + 1 == capacity || c <= ' ' || c == '_') return false;
         out[n++] = c;
     }
@@ -214,9 +209,8 @@ bool qr_string_parse_int(struct qr_value text, int64_t base, int64_t *out)
 {
     char digits[80], *end;
 
-    if (base < 0 || base > 36 || base == 1 || !number_text(text, digits, sizeof digits)) {
+    if (base < 0 || base > 36 || base == 1 || !number_text(text, digits, sizeof digits))
         return false;
-    }
     char *at = digits + (digits[0] == '-' || digits[0] == '+');
     if (at[0] == '0' && (at[1] | 0x20) >= 'a') { /* 0x, 0o, 0b: only with their base, or with 0 */
         char x = (char)(at[1] | 0x20);

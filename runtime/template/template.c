@@ -28,11 +28,10 @@ int qr_template_create(struct qr_template **out, struct quire_text source,
                        const struct quire_allocator *memory, struct quire_error *error)
 {
     *out = NULL;
-    if (source.n > QR_TEMPLATE_BYTES_MAX) {
+    if (source.n > QR_TEMPLATE_BYTES_MAX)
         return qr_error(error, QUIRE_INVALID,
                         "the chat template has %zu bytes; at most %u are taken", source.n,
                         QR_TEMPLATE_BYTES_MAX);
-    }
     struct quire_allocator allocator = qr_allocator(*memory);
     struct qr_template *t = qr_alloc_zero(&allocator, 1, sizeof *t);
     if (!t) return qr_error(error, QUIRE_NO_MEMORY, "no memory for a chat template");
@@ -71,9 +70,8 @@ static void allow(struct qr_render *r, size_t bytes)
     size_t more;
 
     if (!qr_mul(bytes, QR_TEMPLATE_MEMORY_TIMES, &more) ||
-        !qr_add_size(r->run.bytes_max, more, &r->run.bytes_max)) {
+        !qr_add_size(r->run.bytes_max, more, &r->run.bytes_max))
         r->run.bytes_max = SIZE_MAX / 2;
-    }
     r->run.steps_max += bytes; /* and looked at more than once */
 }
 
@@ -121,9 +119,8 @@ struct qr_value qr_value_from(struct qr_render *r, const struct quire_value *val
     case QUIRE_VALUE_MAP: break;
     default: qr_run_fail(&r->run, "%s has a value of no kind: %d", where, value->kind);
     }
-    if (value->n && (!value->as.items || (value->kind == QUIRE_VALUE_MAP && !value->keys))) {
+    if (value->n && (!value->as.items || (value->kind == QUIRE_VALUE_MAP && !value->keys)))
         qr_run_fail(&r->run, "%s has a list or map without its items", where);
-    }
     size_t bytes;
     if (!qr_mul(value->n, sizeof *value, &bytes)) bytes = SIZE_MAX;
     allow(r, bytes);

@@ -41,6 +41,11 @@ struct qr_value qr_value_undefined(const char *called, size_t n)
     return (struct qr_value){.kind = QR_V_UNDEFINED, .n = n, .as.text = called};
 }
 
+struct qr_value qr_value_undefined_of(const char *called)
+{
+    return qr_value_undefined(called, strlen(called));
+}
+
 struct qr_value qr_list_make(struct qr_run *run, enum qr_list_flavor flavor, size_t n)
 {
     struct qr_list *list = qr_run_alloc(run, sizeof *list);
@@ -153,9 +158,8 @@ const struct qr_value *qr_namespace_find(const struct qr_namespace *space, struc
 {
     for (size_t i = 0; i < space->n; i++) {
         const struct qr_value key = space->pairs[i].key;
-        if (key.n == name.n && memcmp(key.as.text, name.as.text, name.n) == 0) {
+        if (key.n == name.n && memcmp(key.as.text, name.as.text, name.n) == 0)
             return &space->pairs[i].value;
-        }
     }
     return NULL;
 }
@@ -195,13 +199,12 @@ bool qr_value_is_number(struct qr_value value)
 
 bool qr_value_as_int(struct qr_value value, int64_t *out)
 {
-    if (value.kind == QR_V_BOOL) {
+    if (value.kind == QR_V_BOOL)
         *out = value.as.truth;
-    } else if (value.kind == QR_V_INT) {
+    else if (value.kind == QR_V_INT)
         *out = value.as.integer;
-    } else {
+    else
         return false;
-    }
     return true;
 }
 
@@ -277,9 +280,8 @@ static bool equal_lists(struct qr_run *run, const struct qr_list *a, const struc
 {
     if (a == b) return true;
     if (a->flavor != b->flavor || a->n != b->n || a->flavor == QR_GENERATOR ||
-        a->flavor == QR_VALUES) {
+        a->flavor == QR_VALUES)
         return false;
-    }
     for (size_t i = 0; i < a->n; i++) {
         if (!qr_value_equal(run, a->items[i], b->items[i])) return false;
     }
@@ -358,19 +360,15 @@ int qr_value_compare(struct qr_run *run, const char *op, struct qr_value a, stru
 bool qr_value_contains(struct qr_run *run, struct qr_value container, struct qr_value item)
 {
     if (container.kind == QR_V_STRING) {
-        if (item.kind != QR_V_STRING) {
+        if (item.kind != QR_V_STRING)
             qr_run_fail(run, "'in <string>' requires string as left operand, not %s",
                         qr_value_type_name(item));
-        }
         qr_run_charge(run, container.n);
         return item.n == 0 || memmem(container.as.text, container.n, item.as.text, item.n) != NULL;
     }
-    if (container.kind == QR_V_DICT) {
-        return qr_dict_find(run, container.as.dict, item) != NULL;
-    }
-    if (container.kind != QR_V_LIST && container.kind != QR_V_UNDEFINED) {
+    if (container.kind == QR_V_DICT) return qr_dict_find(run, container.as.dict, item) != NULL;
+    if (container.kind != QR_V_LIST && container.kind != QR_V_UNDEFINED)
         qr_run_fail(run, "argument of type '%s' is not iterable", qr_value_type_name(container));
-    }
     const struct qr_list *list = qr_value_iterate(run, container);
     for (size_t i = 0; i < list->n; i++) {
         qr_run_charge(run, 1);

@@ -90,7 +90,7 @@ struct qr_namespace {
     size_t n, capacity;
 };
 
-/* ---- making -------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 extern const struct qr_value qr_value_none;
 
@@ -98,9 +98,11 @@ struct qr_value qr_value_bool(bool truth);
 struct qr_value qr_value_int(int64_t integer);
 struct qr_value qr_value_float(double real);
 struct qr_value qr_value_text(const char *text, size_t n);
-struct qr_value qr_value_text_of(const char *string); /* to its NUL */
+struct qr_value qr_value_text_of(const char *string); /* up to its NUL */
+#define QR_VALUE_LITERAL(string) qr_value_text(string, sizeof string - 1)
 /* An undefined value; `called` is what the error about it will name. */
 struct qr_value qr_value_undefined(const char *called, size_t n);
+struct qr_value qr_value_undefined_of(const char *called); /* up to its NUL */
 /* n items, not yet set. */
 struct qr_value qr_list_make(struct qr_run *run, enum qr_list_flavor flavor, size_t n);
 /* From n pairs, of which the last of equal keys counts, in the place of the first; *pairs are its
@@ -110,7 +112,7 @@ struct qr_value qr_namespace_make(struct qr_run *run);
 void qr_namespace_set(struct qr_run *run, struct qr_namespace *space, struct qr_value name,
                       struct qr_value value);
 
-/* ---- asking -------------------------------------------------------------------------------- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 bool qr_value_is_text(struct qr_value value, const char *string);
 bool qr_value_is_number(struct qr_value value); /* bool, int or float */
@@ -135,7 +137,7 @@ struct qr_list *qr_value_iterate(struct qr_run *run, struct qr_value value);
 /* len().  -1: it has none. */
 int64_t qr_value_length(struct qr_run *run, struct qr_value value);
 
-/* ---- text ---------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 /* a + b as texts. */
 struct qr_value qr_value_join(struct qr_run *run, struct qr_value a, struct qr_value b);

@@ -20,9 +20,7 @@ static int add_merge(struct qr_bpe *bpe, const struct qr_vocabulary *v, struct q
 {
     /* The first space that has something on both sides.  Byte letters have none among them. */
     const char *space = text.n > 2 ? memchr(text.data + 1, ' ', text.n - 2) : NULL;
-    if (!space) {
-        return bad_merge(error, rank, text, "is not two tokens with a space between them");
-    }
+    if (!space) return bad_merge(error, rank, text, "is not two tokens with a space between them");
     struct quire_text left = {text.data, (size_t)(space - text.data)};
     struct quire_text right = {space + 1, text.n - left.n - 1};
     struct quire_text none = {NULL, 0};
@@ -30,10 +28,9 @@ static int add_merge(struct qr_bpe *bpe, const struct qr_vocabulary *v, struct q
                              .right = qr_vocabulary_find(v, right, none),
                              .rank = rank,
                              .merged = qr_vocabulary_find(v, left, right)};
-    if (merge.left == QR_ID_NONE || merge.right == QR_ID_NONE || merge.merged == QR_ID_NONE) {
+    if (merge.left == QR_ID_NONE || merge.right == QR_ID_NONE || merge.merged == QR_ID_NONE)
         return bad_merge(error, rank, text,
                          "names or makes a token that is not in tokenizer.ggml.tokens");
-    }
     qr_merges_add(&bpe->merges, merge);
     return QUIRE_OK;
 }
@@ -43,14 +40,12 @@ int qr_bpe_init(struct qr_bpe *bpe, const struct qr_vocabulary *vocabulary,
                 const struct quire_allocator *allocator, struct quire_error *error)
 {
     *bpe = (struct qr_bpe){0};
-    if (merges_n > QR_MERGES_MAX) {
+    if (merges_n > QR_MERGES_MAX)
         return qr_error(error, QUIRE_UNSUPPORTED,
                         "tokenizer.ggml.merges has %u merges; at most %u are supported", merges_n,
                         QR_MERGES_MAX);
-    }
-    if (!qr_merges_init(&bpe->merges, merges_n, allocator)) {
+    if (!qr_merges_init(&bpe->merges, merges_n, allocator))
         return qr_error(error, QUIRE_NO_MEMORY, "no memory for %u merges", merges_n);
-    }
     for (unsigned byte = 0; byte < 256; byte++) {
         char letter[2];
         struct quire_text text = {letter, qr_vocabulary_letter((uint8_t)byte, letter)};

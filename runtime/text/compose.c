@@ -20,7 +20,7 @@ bool qr_compose_is_needless(const char *text, size_t n)
     return true;
 }
 
-/* ---- characters ----------------------------------------------------------------------- */
+/* ---- characters ------------------------------------------------------------------------------ */
 
 /* The character at s, of *n bytes. */
 static int32_t decode(const char *text, size_t text_n, size_t *n)
@@ -41,7 +41,7 @@ static unsigned class_of(int32_t c)
     return (unsigned)utf8proc_get_property(c)->combining_class;
 }
 
-/* ---- decomposing ---------------------------------------------------------------------- */
+/* ---- decomposing ----------------------------------------------------------------------------- */
 
 /* Never more than 3 characters of 2 bytes. */
 static size_t decompose(const char *text, size_t n, int32_t *out, size_t capacity)
@@ -62,7 +62,7 @@ static size_t decompose(const char *text, size_t n, int32_t *out, size_t capacit
     return out_n;
 }
 
-/* ---- order ---------------------------------------------------------------------------- */
+/* ---- order ----------------------------------------------------------------------------------- */
 
 static void order_short(int32_t *run, size_t n)
 {
@@ -85,7 +85,7 @@ static void order_long(int32_t *run, size_t n, int32_t *spare)
         places[k] += places[k - 1];
     for (size_t i = 0; i < n; i++)
         spare[places[class_of(run[i])]++] = run[i];
-    memcpy(run, spare, n * sizeof(run[0]));
+    memcpy(run, spare, n * sizeof run[0]);
 }
 
 /* Each run of marks by their classes; equals stay as they are. */
@@ -103,7 +103,7 @@ static void order(int32_t *c, size_t n, int32_t *spare)
     }
 }
 
-/* ---- the whole ------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static size_t encode(const int32_t *c, size_t n, char *out)
 {

@@ -9,7 +9,7 @@
 /* Places in a piece are 31 bits: 2 GB of text without a place to split it is no text. */
 #define PIECE_MAX ((size_t)INT32_MAX)
 
-/* ---- the table ------------------------------------------------------------------------ */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static size_t slot_of(const struct qr_merges *merges, uint32_t left, uint32_t right)
 {
@@ -35,7 +35,7 @@ bool qr_merges_init(struct qr_merges *merges, uint32_t merges_max,
     *merges = (struct qr_merges){.shift = 60};
     while ((UINT64_C(1) << (64 - merges->shift)) < 2 * (uint64_t)merges_max)
         merges->shift--;
-    size_t bytes = sizeof(*merges->slots) << (64 - merges->shift);
+    size_t bytes = sizeof *merges->slots << (64 - merges->shift);
     merges->slots = qr_alloc(allocator, bytes);
     if (!merges->slots) return false;
     memset(merges->slots, 0xff, bytes);
@@ -58,7 +58,7 @@ void qr_merges_add(struct qr_merges *merges, struct qr_merge merge)
     if (merge.rank >= merges->ranks_n) merges->ranks_n = merge.rank + 1;
 }
 
-/* ---- short pieces --------------------------------------------------------------------- */
+/* ---- short pieces ---------------------------------------------------------------------------- */
 
 static void merge_short(const struct qr_merges *merges, struct qr_symbol *symbols, uint32_t n)
 {
@@ -96,7 +96,7 @@ static void merge_short(const struct qr_merges *merges, struct qr_symbol *symbol
     }
 }
 
-/* ---- long pieces ---------------------------------------------------------------------- */
+/* ---- long pieces ----------------------------------------------------------------------------- */
 
 /* The pairs that wait, by rank, then by place.  Ranks are put into buckets, a bucket's places into
  * a list; a heap has what is in the bucket in work or below it, so it stays small and in the cache,
@@ -156,7 +156,7 @@ static bool heap_room(struct piece *p)
 
     if (p->heap_n < scratch->heap_capacity) return true;
     size_t capacity = scratch->heap_capacity ? 2 * scratch->heap_capacity : 512;
-    uint64_t *heap = qr_realloc(scratch->allocator, scratch->heap, capacity * sizeof(*heap));
+    uint64_t *heap = qr_realloc(scratch->allocator, scratch->heap, capacity * sizeof *heap);
     if (!heap) return false;
     scratch->heap = heap;
     scratch->heap_capacity = capacity;
@@ -263,7 +263,7 @@ static int merge_long(const struct qr_merges *merges, struct qr_merge_scratch *s
 
     p.nodes = (struct node *)(p.symbols + n);
     p.heads = (uint32_t *)(p.nodes + 2 * (size_t)n);
-    memset(p.heads, 0xff, p.buckets_n * sizeof(*p.heads));
+    memset(p.heads, 0xff, p.buckets_n * sizeof *p.heads);
     while (merges->ranks_n >> p.shift >= p.buckets_n)
         p.shift++;
     for (uint32_t i = 0; i < n; i++) {
@@ -284,7 +284,7 @@ static int merge_long(const struct qr_merges *merges, struct qr_merge_scratch *s
     }
 }
 
-/* ---- a piece -------------------------------------------------------------------------- */
+/* ---- a piece --------------------------------------------------------------------------------- */
 
 struct qr_symbol *qr_merge_room(struct qr_merge_scratch *scratch, size_t n)
 {

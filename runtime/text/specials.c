@@ -37,14 +37,14 @@ bool qr_specials_init(struct qr_specials *s, const struct qr_vocabulary *vocabul
     for (uint32_t id = 0; id < vocabulary->tokens_n; id++)
         n += is_special(&tokens[id], kinds);
     if (n == 0) return true;
-    s->ids = qr_alloc(allocator, n * sizeof(*s->ids));
+    s->ids = qr_alloc(allocator, n * sizeof *s->ids);
     if (!s->ids) return false;
     for (uint32_t id = 0; id < vocabulary->tokens_n; id++) {
         if (!is_special(&tokens[id], kinds)) continue;
         s->ids[s->ids_n++] = id;
         s->begins[(uint8_t)tokens[id].text[0]] = true;
     }
-    qsort_r(s->ids, s->ids_n, sizeof(*s->ids), by_text, vocabulary->tokens);
+    qsort_r(s->ids, s->ids_n, sizeof *s->ids, by_text, vocabulary->tokens);
     return true;
 }
 

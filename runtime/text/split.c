@@ -11,7 +11,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-/* ---- the rules ------------------------------------------------------------------------ */
+/* ---- the rules ------------------------------------------------------------------------------- */
 
 /* Unicode's White_Space.  PCRE2's own \s has U+180E besides, which is none since Unicode 6.3. */
 #define WHITE "\\p{Z}\\t-\\r\\x{85}"
@@ -118,7 +118,7 @@ static const struct qr_split_rule rules[] = {
 
 const struct qr_split_rule *qr_split_rule(struct quire_text name)
 {
-    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         for (size_t k = 0; k < QR_SPLIT_NAMES_MAX && rules[i].names[k]; k++) {
             const char *known = rules[i].names[k];
             if (strlen(known) == name.n && memcmp(known, name.data, name.n) == 0) return &rules[i];
@@ -127,7 +127,7 @@ const struct qr_split_rule *qr_split_rule(struct quire_text name)
     return NULL;
 }
 
-/* ---- patterns ------------------------------------------------------------------------- */
+/* ---- patterns -------------------------------------------------------------------------------- */
 
 struct stage {
     pcre2_code *code;
@@ -162,15 +162,13 @@ static int compile(struct qr_splitter *s, const struct qr_split_stage *stage, bo
     pcre2_code *code = pcre2_compile((PCRE2_SPTR)stage->pattern, PCRE2_ZERO_TERMINATED,
                                      PCRE2_UTF | PCRE2_UCP, &number, &offset, context);
     pcre2_compile_context_free(context);
-    if (!code && number == PCRE2_ERROR_HEAP_FAILED) {
+    if (!code && number == PCRE2_ERROR_HEAP_FAILED)
         return qr_error(error, QUIRE_NO_MEMORY, "no memory for a split pattern");
-    }
-    if (!code) {
+    if (!code)
         return qr_error(error, QUIRE_UNSUPPORTED,
                         "this PCRE2 does not take the split pattern \"%.80s\": error %d at byte "
                         "%zu",
                         stage->pattern, number, (size_t)offset);
-    }
     /* Without memory that may be executed the JIT refuses, and the interpreter serves. */
     if (jit) (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
     s->stages[s->stages_n++] = (struct stage){.code = code, .whole = stage->whole};
@@ -181,7 +179,7 @@ int qr_splitter_create(struct qr_splitter **splitter, const struct qr_split_rule
                        const struct quire_allocator *allocator, struct quire_error *error)
 {
     *splitter = NULL;
-    struct qr_splitter *s = qr_alloc_zero(allocator, 1, sizeof(*s));
+    struct qr_splitter *s = qr_alloc_zero(allocator, 1, sizeof *s);
     if (!s) return qr_error(error, QUIRE_NO_MEMORY, "no memory for the split patterns");
     s->allocator = *allocator;
     s->general = pcre2_general_context_create(pcre2_take, pcre2_give, &s->allocator);
@@ -210,7 +208,7 @@ void qr_splitter_destroy(struct qr_splitter *s)
     qr_free(&allocator, s);
 }
 
-/* ---- splitting ------------------------------------------------------------------------ */
+/* ---- splitting ------------------------------------------------------------------------------- */
 
 bool qr_split_scratch_init(struct qr_split_scratch *scratch, const struct qr_splitter *splitter)
 {
@@ -254,10 +252,9 @@ static int match(const struct run *run, const pcre2_code *code, const char *text
 
     int rc =
         pcre2_match(code, (PCRE2_SPTR)text, text_n, at, options, data, run->scratch->match_context);
-    if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
         rc = pcre2_match(code, (PCRE2_SPTR)text, text_n, at, options | PCRE2_NO_JIT, data,
                          run->scratch->match_context);
-    }
     if (rc == PCRE2_ERROR_NOMATCH) return 0;
     if (rc < 0) return QUIRE_NO_MEMORY; /* all limits are off and the text is checked */
     const PCRE2_SIZE *ovector = pcre2_get_ovector_pointer(data);
@@ -274,9 +271,8 @@ static int split_stage(const struct run *run, unsigned stage_index, const char *
 static int hand_on(const struct run *run, unsigned stage_index, const char *text, size_t offset,
                    size_t begin, size_t end, bool whole)
 {
-    if (whole || stage_index + 1 == run->splitter->stages_n) {
+    if (whole || stage_index + 1 == run->splitter->stages_n)
         return run->fn(run->context, offset + begin, offset + end);
-    }
     return split_stage(run, stage_index + 1, text + begin, offset + begin, end - begin);
 }
 
@@ -292,9 +288,8 @@ static int split_stage(const struct run *run, unsigned stage_index, const char *
         if (found < 0) return found;
         int status = QUIRE_OK;
         if (begin > at) status = hand_on(run, stage_index, text, offset, at, begin, false);
-        if (status == QUIRE_OK && found) {
+        if (status == QUIRE_OK && found)
             status = hand_on(run, stage_index, text, offset, begin, end, stage->whole);
-        }
         if (status != QUIRE_OK) return status;
         at = end;
     }

@@ -10,7 +10,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/text/tokenizer.h"
 
-/* ---- characters ----------------------------------------------------------------------- */
+/* ---- characters ------------------------------------------------------------------------------ */
 
 /* Bytes of the character at text, by its first byte alone; no more than there are. */
 static size_t character_n(const char *text, size_t text_n)
@@ -64,7 +64,7 @@ static int by_word(const void *a, const void *b)
 static uint32_t part_of(const struct qr_spm *spm, uint32_t word)
 {
     const uint32_t *part =
-        spm->parts_n ? bsearch(&word, spm->parts, spm->parts_n, sizeof(word), by_word) : NULL;
+        spm->parts_n ? bsearch(&word, spm->parts, spm->parts_n, sizeof word, by_word) : NULL;
 
     return part ? spm->vocabulary->tokens_n + (uint32_t)(part - spm->parts) : QR_ID_NONE;
 }
@@ -84,7 +84,7 @@ static uint32_t symbol_of(const struct qr_spm *spm, const char *text, size_t n)
     return (uint8_t)text[0] < 128 ? spm->ascii[(uint8_t)text[0]] : look_up(spm, text, n);
 }
 
-/* ---- what merges ---------------------------------------------------------------------- */
+/* ---- what merges ----------------------------------------------------------------------------- */
 
 /* What is needed while the table is made. */
 struct building {
@@ -111,9 +111,9 @@ static int by_score(const void *a, const void *b)
 static int rank_tokens(struct building *b, const float *scores, struct quire_error *error)
 {
     uint32_t tokens_n = b->spm->vocabulary->tokens_n;
-    struct scored *all = qr_alloc(b->allocator, tokens_n * sizeof(*all));
+    struct scored *all = qr_alloc(b->allocator, tokens_n * sizeof *all);
 
-    b->ranks = qr_alloc_zero(b->allocator, tokens_n, sizeof(*b->ranks));
+    b->ranks = qr_alloc_zero(b->allocator, tokens_n, sizeof *b->ranks);
     if (!all || !b->ranks) {
         qr_free(b->allocator, all);
         return qr_error(error, QUIRE_NO_MEMORY, "no memory for the tokens' ranks");
@@ -126,7 +126,7 @@ static int rank_tokens(struct building *b, const float *scores, struct quire_err
                             "the score of token %u in tokenizer.ggml.scores is no number", id);
         }
     }
-    qsort(all, tokens_n, sizeof(*all), by_score);
+    qsort(all, tokens_n, sizeof *all, by_score);
     uint32_t rank = 0;
     for (uint32_t i = 0; i < tokens_n; i++) {
         rank += i > 0 && all[i].score < all[i - 1].score;
@@ -182,18 +182,17 @@ static int collect_parts(struct building *b, struct quire_error *error)
     for (uint32_t id = 0; id < v->tokens_n; id++)
         all_n += takes_part(v, id) ? scan_token(spm, id, NULL) : 0;
     if (all_n == 0) return QUIRE_OK;
-    spm->parts = qr_alloc(b->allocator, all_n * sizeof(*spm->parts));
+    spm->parts = qr_alloc(b->allocator, all_n * sizeof *spm->parts);
     if (!spm->parts) return qr_error(error, QUIRE_NO_MEMORY, "no memory for the tokens' parts");
     size_t n = 0;
     for (uint32_t id = 0; id < v->tokens_n; id++)
         n += takes_part(v, id) ? scan_token(spm, id, spm->parts + n) : 0;
-    qsort(spm->parts, n, sizeof(*spm->parts), by_word);
+    qsort(spm->parts, n, sizeof *spm->parts, by_word);
     for (size_t i = 0; i < n; i++) {
         if (i > 0 && spm->parts[i] == spm->parts[spm->parts_n - 1]) continue;
-        if (spm->parts_n == QR_VOCAB_MAX) {
+        if (spm->parts_n == QR_VOCAB_MAX)
             return qr_error(error, QUIRE_UNSUPPORTED, "the tokens have more than %u characters",
                             QR_VOCAB_MAX);
-        }
         spm->parts[spm->parts_n++] = spm->parts[i];
     }
     return QUIRE_OK;
@@ -201,14 +200,13 @@ static int collect_parts(struct building *b, struct quire_error *error)
 
 static int add_found(struct building *b, struct qr_merge merge, struct quire_error *error)
 {
-    if (b->found_n == QR_MERGES_MAX) {
+    if (b->found_n == QR_MERGES_MAX)
         return qr_error(error, QUIRE_UNSUPPORTED,
                         "the tokens can be made by more than %u merges of two others",
                         QR_MERGES_MAX);
-    }
     if (b->found_n == b->capacity) {
         uint32_t capacity = b->capacity ? 2 * b->capacity : 4096;
-        struct qr_merge *more = qr_realloc(b->allocator, b->found, capacity * sizeof(*more));
+        struct qr_merge *more = qr_realloc(b->allocator, b->found, capacity * sizeof *more);
         if (!more) return qr_error(error, QUIRE_NO_MEMORY, "no memory for %u merges", capacity);
         b->found = more;
         b->capacity = capacity;
@@ -223,9 +221,8 @@ static uint32_t side_of(const struct qr_spm *spm, struct quire_text text, uint64
     uint32_t id = qr_vocabulary_find_hashed(spm->vocabulary, text, hash);
 
     if (is_mergeable(spm->vocabulary, id)) return id;
-    if (spm->parts_n == 0 || text.n != character_n(text.data, text.n) || text.n > 4) {
+    if (spm->parts_n == 0 || text.n != character_n(text.data, text.n) || text.n > 4)
         return QR_ID_NONE;
-    }
     return part_of(spm, character_word(text.data, text.n));
 }
 
@@ -260,7 +257,7 @@ static int find_merges(struct building *b, struct quire_error *error)
 
     for (uint32_t id = 0; id < v->tokens_n; id++)
         if (v->tokens[id].text_n > longest) longest = v->tokens[id].text_n;
-    b->powers = qr_alloc(b->allocator, (longest + 1) * sizeof(*b->powers));
+    b->powers = qr_alloc(b->allocator, (longest + 1) * sizeof *b->powers);
     if (!b->powers) return qr_error(error, QUIRE_NO_MEMORY, "no memory for the tokens' merges");
     b->powers[0] = 1;
     for (size_t i = 1; i <= longest; i++)
@@ -268,9 +265,8 @@ static int find_merges(struct building *b, struct quire_error *error)
     for (uint32_t id = 0; id < v->tokens_n && status == QUIRE_OK; id++)
         if (takes_part(v, id)) status = cut_token(b, id, error);
     if (status != QUIRE_OK) return status;
-    if (!qr_merges_init(&b->spm->merges, b->found_n, b->allocator)) {
+    if (!qr_merges_init(&b->spm->merges, b->found_n, b->allocator))
         return qr_error(error, QUIRE_NO_MEMORY, "no memory for %u merges", b->found_n);
-    }
     for (uint32_t i = 0; i < b->found_n; i++)
         qr_merges_add(&b->spm->merges, b->found[i]);
     return QUIRE_OK;
@@ -281,7 +277,7 @@ static void collect_bytes(struct qr_spm *spm)
 {
     const struct qr_vocabulary *v = spm->vocabulary;
 
-    memset(spm->bytes, 0xff, sizeof(spm->bytes));
+    memset(spm->bytes, 0xff, sizeof spm->bytes);
     spm->unknown_id = QR_ID_NONE;
     for (unsigned byte = 0; byte < 256; byte++) {
         char text = (char)byte;
@@ -300,7 +296,7 @@ int qr_spm_init(struct qr_spm *spm, const struct qr_vocabulary *vocabulary, cons
 {
     struct building b = {.spm = spm, .allocator = allocator};
 
-    memset(spm, 0, sizeof(*spm));
+    memset(spm, 0, sizeof *spm);
     spm->vocabulary = vocabulary;
     collect_bytes(spm);
     int status = collect_parts(&b, error);
@@ -325,7 +321,7 @@ void qr_spm_deinit(struct qr_spm *spm, const struct quire_allocator *allocator)
     spm->parts_n = 0;
 }
 
-/* ---- text to ids ---------------------------------------------------------------------- */
+/* ---- text to ids ----------------------------------------------------------------------------- */
 
 size_t qr_spm_escape(const char *text, size_t text_n, bool space, char *out)
 {

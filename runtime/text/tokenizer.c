@@ -49,7 +49,7 @@ struct qr_tokenizer {
     size_t bytes_max;
 };
 
-/* ---- creation ------------------------------------------------------------------------- */
+/* ---- creation -------------------------------------------------------------------------------- */
 
 static bool is(struct quire_text text, const char *expected)
 {
@@ -59,15 +59,13 @@ static bool is(struct quire_text text, const char *expected)
 static int find_form(struct quire_text model, enum qr_vocabulary_form *form,
                      struct quire_error *error)
 {
-    if (model.n == 0) {
+    if (model.n == 0)
         return qr_error(error, QUIRE_NO_TOKENIZER, "the file has no tokenizer.ggml.model");
-    }
-    if (!is(model, "gpt2") && !is(model, "llama")) {
+    if (!is(model, "gpt2") && !is(model, "llama"))
         return qr_error(error, QUIRE_NO_TOKENIZER,
                         "tokenizer.ggml.model is \"%.*s\"; supported are \"gpt2\" (byte-level BPE) "
                         "and \"llama\" (SentencePiece's BPE)",
                         (int)(model.n < 64 ? model.n : 64), model.data);
-    }
     *form = is(model, "llama") ? QR_FORM_SPACES : QR_FORM_LETTERS;
     return QUIRE_OK;
 }
@@ -78,15 +76,14 @@ static const struct qr_split_rule *find_rule(struct quire_text pre, struct qr_wa
     const struct qr_split_rule *rule = qr_split_rule(pre);
 
     if (rule) return rule;
-    if (pre.n == 0) {
+    if (pre.n == 0)
         qr_warn(warnings, "the file has no tokenizer.ggml.pre: text is split as by \"default\", "
                           "which may not be how the model was trained");
-    } else {
+    else
         qr_warn(warnings,
                 "tokenizer.ggml.pre is \"%.*s\", which is not known: text is split as by "
                 "\"default\", which may not be how the model was trained",
                 (int)(pre.n < 64 ? pre.n : 64), pre.data);
-    }
     return qr_split_rule((struct quire_text){"default", 7});
 }
 
@@ -102,15 +99,12 @@ static int check_ids(const struct qr_tokenizer_source *source, struct quire_erro
 {
     int status = check_id(source, "tokenizer.ggml.bos_token_id", source->bos_id, error);
 
-    if (status == QUIRE_OK) {
+    if (status == QUIRE_OK)
         status = check_id(source, "tokenizer.ggml.eos_token_id", source->eos_id, error);
-    }
-    if (status == QUIRE_OK) {
+    if (status == QUIRE_OK)
         status = check_id(source, "tokenizer.ggml.eot_token_id", source->eot_id, error);
-    }
-    if (status == QUIRE_OK) {
+    if (status == QUIRE_OK)
         status = check_id(source, "tokenizer.ggml.eom_token_id", source->eom_id, error);
-    }
     return status;
 }
 
@@ -118,10 +112,10 @@ static void mark_ends(struct qr_vocabulary *v, const struct qr_tokenizer_source 
 {
     const int32_t ids[] = {source->eos_id, source->eot_id, source->eom_id};
 
-    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
         if (ids[i] >= 0) v->tokens[ids[i]].ends = true;
     }
-    for (size_t i = 0; i < sizeof(known_ends) / sizeof(known_ends[0]); i++) {
+    for (size_t i = 0; i < sizeof known_ends / sizeof known_ends[0]; i++) {
         struct quire_text text = {known_ends[i], strlen(known_ends[i])};
         uint32_t id = qr_vocabulary_find(v, text, (struct quire_text){NULL, 0});
         if (id == QR_ID_NONE) continue;
@@ -163,9 +157,8 @@ static int fill(struct qr_tokenizer *t, const struct qr_tokenizer_source *source
     const unsigned always = 1u << QR_TOKEN_USER;
     const unsigned on_request = always | 1u << QR_TOKEN_CONTROL | 1u << QR_TOKEN_UNKNOWN;
     if (!qr_specials_init(&t->always, &t->vocabulary, always, allocator) ||
-        !qr_specials_init(&t->on_request, &t->vocabulary, on_request, allocator)) {
+        !qr_specials_init(&t->on_request, &t->vocabulary, on_request, allocator))
         return qr_error(error, QUIRE_NO_MEMORY, "no memory for the special tokens");
-    }
     mark_ends(&t->vocabulary, source);
     for (uint32_t id = 0; id < t->vocabulary.tokens_n; id++) {
         size_t n = qr_token_bytes(&t->vocabulary, &t->vocabulary.tokens[id], NULL);
@@ -192,7 +185,7 @@ int qr_tokenizer_create(struct qr_tokenizer **tokenizer, const struct qr_tokeniz
     status = check_ids(source, error);
     if (status != QUIRE_OK) return status;
     struct quire_allocator own = qr_allocator(*allocator);
-    struct qr_tokenizer *t = qr_alloc_zero(&own, 1, sizeof(*t));
+    struct qr_tokenizer *t = qr_alloc_zero(&own, 1, sizeof *t);
     if (!t) return qr_error(error, QUIRE_NO_MEMORY, "no memory for a tokenizer");
     t->allocator = own;
     status = fill(t, source, form, warnings, error);
@@ -217,7 +210,7 @@ void qr_tokenizer_destroy(struct qr_tokenizer *t)
     qr_free(&allocator, t);
 }
 
-/* ---- text to ids ---------------------------------------------------------------------- */
+/* ---- text to ids ----------------------------------------------------------------------------- */
 
 /* One call's state. */
 struct encoding {
@@ -314,9 +307,8 @@ static int encode_text(struct encoding *e, const char *bytes, const char *subjec
         size_t special_at = n;
         uint32_t id = QR_ID_NONE;
         bool found = qr_specials_next(specials, bytes, n, at, &special_at, &id);
-        if (bos && !(found && special_at == 0 && id == (uint32_t)t->bos_id)) {
+        if (bos && !(found && special_at == 0 && id == (uint32_t)t->bos_id))
             qr_ids_add(&e->out, (uint32_t)t->bos_id);
-        }
         bos = false;
         if (special_at > at) {
             int status = encode_plain(e, bytes + at, subject + at, special_at - at);
@@ -326,9 +318,8 @@ static int encode_text(struct encoding *e, const char *bytes, const char *subjec
         last = id;
         at = special_at + (found ? t->vocabulary.tokens[id].text_n : 0);
     }
-    if ((flags & QUIRE_TEXT_EOS) && t->adds_eos && last != (uint32_t)t->eos_id) {
+    if ((flags & QUIRE_TEXT_EOS) && t->adds_eos && last != (uint32_t)t->eos_id)
         qr_ids_add(&e->out, (uint32_t)t->eos_id);
-    }
     return QUIRE_OK;
 }
 
@@ -369,15 +360,14 @@ int qr_tokenizer_encode(const struct qr_tokenizer *t, const char *text, size_t t
     return e.out.n > capacity ? QUIRE_BUFFER_SMALL : QUIRE_OK;
 }
 
-/* ---- ids to text ---------------------------------------------------------------------- */
+/* ---- ids to text ----------------------------------------------------------------------------- */
 
 /* The space that encoding has put in front of a text. */
 static void leave_space_out(struct qr_token *token)
 {
     if (token->kind != QR_TOKEN_NORMAL || token->text_n < QR_SPACE_MARK_N ||
-        memcmp(token->text, QR_SPACE_MARK, QR_SPACE_MARK_N) != 0) {
+        memcmp(token->text, QR_SPACE_MARK, QR_SPACE_MARK_N) != 0)
         return;
-    }
     token->text += QR_SPACE_MARK_N;
     token->text_n -= (uint32_t)QR_SPACE_MARK_N;
 }
@@ -405,7 +395,7 @@ int qr_tokenizer_decode(const struct qr_tokenizer *t, const int32_t *ids, size_t
     return n > capacity ? QUIRE_BUFFER_SMALL : QUIRE_OK;
 }
 
-/* ---- facts ---------------------------------------------------------------------------- */
+/* ---- facts ----------------------------------------------------------------------------------- */
 
 bool qr_tokenizer_adds_bos(const struct qr_tokenizer *t)
 {
@@ -444,7 +434,7 @@ size_t qr_tokenizer_token_bytes_max(const struct qr_tokenizer *t)
     return t->bytes_max;
 }
 
-/* ---- streaming ------------------------------------------------------------------------ */
+/* ---- streaming ------------------------------------------------------------------------------- */
 
 void qr_detokenizer_init(struct qr_detokenizer *d, const struct qr_tokenizer *t, unsigned flags)
 {

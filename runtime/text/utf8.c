@@ -53,10 +53,10 @@ size_t qr_utf8_valid(const char *text, size_t text_n)
 
     while (at < text_n) {
         uint64_t eight;
-        if (text_n - at >= sizeof(eight)) {
-            memcpy(&eight, text + at, sizeof(eight));
+        if (text_n - at >= sizeof eight) {
+            memcpy(&eight, text + at, sizeof eight);
             if (!(eight & UINT64_C(0x8080808080808080))) {
-                at += sizeof(eight);
+                at += sizeof eight;
                 continue;
             }
         }

@@ -9,7 +9,7 @@
 #include "runtime/text/tokenizer.h"
 #include "runtime/text/utf8.h"
 
-/* ---- the letters of bytes ------------------------------------------------------------- */
+/* ---- the letters of bytes -------------------------------------------------------------------- */
 
 /* Bytes without a letter of their own, in order: 0-32, 127-160, 173. */
 #define LETTERS_FIRST  256u
@@ -45,7 +45,7 @@ static int letter_byte(uint32_t code)
     return code == LETTERS_THIRD ? 173 : -1;
 }
 
-/* ---- texts by id ---------------------------------------------------------------------- */
+/* ---- texts by id ----------------------------------------------------------------------------- */
 
 static int hex_value(char c)
 {
@@ -107,9 +107,8 @@ static size_t spaces_bytes(const struct qr_token *token, char *out)
 
 size_t qr_token_bytes(const struct qr_vocabulary *v, const struct qr_token *token, char *out)
 {
-    if (token->kind == QR_TOKEN_NORMAL) {
+    if (token->kind == QR_TOKEN_NORMAL)
         return v->form == QR_FORM_SPACES ? spaces_bytes(token, out) : letters_bytes(token, out);
-    }
     if (token->kind == QR_TOKEN_BYTE && v->form == QR_FORM_SPACES) {
         int byte = qr_token_byte_value(token);
         if (byte >= 0) {
@@ -121,7 +120,7 @@ size_t qr_token_bytes(const struct qr_vocabulary *v, const struct qr_token *toke
     return token->text_n;
 }
 
-/* ---- ids by text ---------------------------------------------------------------------- */
+/* ---- ids by text ----------------------------------------------------------------------------- */
 
 /* A polynomial in the bytes, which can be continued, so that a merge's two halves need not be
  * joined.  One is added so that leading zeros count. */
@@ -180,26 +179,23 @@ int qr_vocabulary_init(struct qr_vocabulary *v, enum qr_vocabulary_form form,
                        const struct quire_allocator *allocator, struct quire_error *error)
 {
     *v = (struct qr_vocabulary){.form = form, .tokens_n = tokens_n};
-    if (tokens_n == 0) {
-        return qr_error(error, QUIRE_BAD_FILE, "tokenizer.ggml.tokens is empty");
-    }
-    if (tokens_n > QR_VOCAB_MAX) {
+    if (tokens_n == 0) return qr_error(error, QUIRE_BAD_FILE, "tokenizer.ggml.tokens is empty");
+    if (tokens_n > QR_VOCAB_MAX)
         return qr_error(error, QUIRE_UNSUPPORTED,
                         "tokenizer.ggml.tokens has %u tokens; at most %u are supported", tokens_n,
                         QR_VOCAB_MAX);
-    }
     uint32_t slots_n = 16;
     while (slots_n < 2 * tokens_n)
         slots_n *= 2;
     v->mask = slots_n - 1;
-    v->tokens = qr_alloc(allocator, tokens_n * sizeof(*v->tokens));
-    v->slots = qr_alloc(allocator, slots_n * sizeof(*v->slots));
+    v->tokens = qr_alloc(allocator, tokens_n * sizeof *v->tokens);
+    v->slots = qr_alloc(allocator, slots_n * sizeof *v->slots);
     if (!v->tokens || !v->slots) {
         qr_vocabulary_deinit(v, allocator);
         return qr_error(error, QUIRE_NO_MEMORY, "no memory for a vocabulary of %u tokens",
                         tokens_n);
     }
-    memset(v->slots, 0xff, slots_n * sizeof(*v->slots));
+    memset(v->slots, 0xff, slots_n * sizeof *v->slots);
     for (uint32_t id = 0; id < tokens_n; id++) {
         int32_t kind = kinds ? kinds[id] : QR_TOKEN_NORMAL;
         if (texts[id].n > QR_TOKEN_TEXT_MAX || kind < 0 || kind > QR_TOKEN_BYTE) {
@@ -233,9 +229,7 @@ uint32_t qr_vocabulary_find(const struct qr_vocabulary *v, struct quire_text lef
         left = right;
         right = (struct quire_text){NULL, 0};
     }
-    if (left.n == 0 || left.n > QR_TOKEN_TEXT_MAX || right.n > QR_TOKEN_TEXT_MAX) {
-        return QR_ID_NONE;
-    }
+    if (left.n == 0 || left.n > QR_TOKEN_TEXT_MAX || right.n > QR_TOKEN_TEXT_MAX) return QR_ID_NONE;
     return slot_of(v, left, right, hash_of(left, right))->id;
 }
 

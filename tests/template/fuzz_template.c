@@ -8,11 +8,11 @@
 
 #define TEXT(string)                                                                               \
     {                                                                                              \
-        .kind = QUIRE_VALUE_TEXT, .as.text = { string, sizeof(string) - 1 }                        \
+        .kind = QUIRE_VALUE_TEXT, .as.text = { string, sizeof string - 1 }                         \
     }
 #define KEY(string)                                                                                \
     {                                                                                              \
-        string, sizeof(string) - 1                                                                 \
+        string, sizeof string - 1                                                                  \
     }
 
 static const struct quire_text part_keys[] = {KEY("type"), KEY("text")};
@@ -59,9 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (status == QUIRE_BUFFER_SMALL && n <= sizeof text) abort();
     if (status == QUIRE_INVALID && !error.text[0] && !memchr(source.data, 'r', source.n)) abort();
     /* The same again is the same: a compiled template does not change. */
-    if (qr_chat_render(t, &c, tokens, 1, NULL, 0, &again, &error) != status && status != QUIRE_OK) {
+    if (qr_chat_render(t, &c, tokens, 1, NULL, 0, &again, &error) != status && status != QUIRE_OK)
         abort();
-    }
     if (status == QUIRE_OK && again != n) abort();
     qr_template_destroy(t);
     return 0;

@@ -13,7 +13,7 @@
 #include "runtime/template/chat.h"
 #include "template/values.h"
 
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define LENGTH(array) (sizeof array / sizeof((array)[0]))
 
 static const struct quire_allocator memory;
 static const struct qr_chat_token tokens[] = {{"bos_token", {"<s>", 3}},
@@ -24,9 +24,8 @@ static struct qr_template *compiled(const char *source)
     struct quire_error error;
     struct qr_template *t;
 
-    if (qr_template_create(&t, (struct quire_text){source, strlen(source)}, &memory, &error)) {
+    if (qr_template_create(&t, (struct quire_text){source, strlen(source)}, &memory, &error))
         fail_msg("%s", error.text);
-    }
     return t;
 }
 

@@ -37,9 +37,8 @@ static int differs(struct quire_text source, const struct quire_value *variables
     }
     if (wanted) {
         if (!status && n == json_string_length(wanted) &&
-            memcmp(text, json_string_value(wanted), n) == 0) {
+            memcmp(text, json_string_value(wanted), n) == 0)
             return 0;
-        }
         fprintf(stderr, "%s\n  expected \"%s\"\n  got      \"%.*s\" %s\n", name,
                 json_string_value(wanted), (int)n, text, status ? error.text : "");
         return 1;

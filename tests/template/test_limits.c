@@ -61,9 +61,8 @@ static void assert_refused(const char *source, size_t source_n, const char *word
     struct quire_error error;
     int status = run(&c, source, source_n, &error);
 
-    if (status != QUIRE_INVALID || !strstr(error.text, words)) {
+    if (status != QUIRE_INVALID || !strstr(error.text, words))
         fail_msg("%.80s: %d \"%s\", expected \"%s\"", source, status, error.text, words);
-    }
     assert_int_equal(c.live, 0);
     assert_true(c.most <= QR_TEMPLATE_MEMORY_MAX + 2 * QR_TEMPLATE_BYTES_MAX + (1u << 20));
 }
@@ -137,9 +136,8 @@ static void hostile_templates_end(void **state)
         {"{{ 99999999999999999999 }}", "64 bits"},
     };
 
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_refused(cases[i].source, strlen(cases[i].source), cases[i].words);
-    }
 }
 
 /* `n` times `open`, then `middle`, then `n` times `close`. */
@@ -269,9 +267,8 @@ static void errors_name_their_line(void **state)
         {"{% macro m(a) %}\n{{ a.b.c }}\n{% endmacro %}\n{{ m({}) }}", "line 2: 'b' is undefined"},
     };
 
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_refused(cases[i].source, strlen(cases[i].source), cases[i].words);
-    }
 }
 
 /* Goal: a small buffer is told the size, and nothing is written past it.

@@ -106,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         text = memcpy(composed, repaired, n);
     }
     must(qr_tokenizer_encode(t, text, n, flags, ids, 9 * TEXT_MAX + 3, &ids_n) == QUIRE_OK);
-    must(qr_tokenizer_decode(t, ids, ids_n, QUIRE_TEXT_SPECIAL, back, sizeof(back), &back_n) ==
+    must(qr_tokenizer_decode(t, ids, ids_n, QUIRE_TEXT_SPECIAL, back, sizeof back, &back_n) ==
          QUIRE_OK);
     if (spm) {
         memcpy(repaired, text, n);
@@ -114,14 +114,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         back_n = without_spaces(back, back_n);
     }
     must(back_n == repaired_n && memcmp(back, repaired, back_n) == 0);
-    must(qr_detokenizer_room(t) <= sizeof(out));
+    must(qr_detokenizer_room(t) <= sizeof out);
     struct qr_detokenizer d;
     qr_detokenizer_init(&d, t, flags);
     for (size_t i = 0; i + 1 < size;
          i++) { /* the input's bytes as ids: all kinds of broken characters */
         int32_t id = spm ? SPM_BYTES + data[1 + i] : data[1 + i];
         size_t emitted = qr_detokenizer_push(&d, id, out);
-        must(emitted <= sizeof(out) && qr_utf8_valid(out, emitted) == emitted);
+        must(emitted <= sizeof out && qr_utf8_valid(out, emitted) == emitted);
     }
     must(qr_detokenizer_flush(&d, out) <= 3);
     return 0;

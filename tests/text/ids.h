@@ -17,7 +17,7 @@ static void assert_ids(const struct qr_tokenizer *t, const char *text, unsigned 
 
     assert_int_equal(qr_tokenizer_encode(t, text, strlen(text), flags, ids, 64, &n), QUIRE_OK);
     assert_int_equal(n, expected_n);
-    assert_memory_equal(ids, expected, n * sizeof(ids[0]));
+    assert_memory_equal(ids, expected, n * sizeof ids[0]);
 }
 
 #define ASSERT_IDS(t, text, flags, ...)                                                            \

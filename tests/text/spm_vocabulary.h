@@ -41,7 +41,7 @@ static inline int32_t spm_add(struct spm_vocabulary *v, const char *text, int32_
 /* Only the special and the byte tokens. */
 static inline void spm_vocabulary_begin(struct spm_vocabulary *v)
 {
-    memset(v, 0, sizeof(*v));
+    memset(v, 0, sizeof *v);
     v->source = (struct qr_tokenizer_source){.model = {"llama", 5},
                                              .tokens = v->tokens,
                                              .kinds = v->kinds,
@@ -57,7 +57,7 @@ static inline void spm_vocabulary_begin(struct spm_vocabulary *v)
     spm_add(v, "<s>", QR_TOKEN_CONTROL, 0);
     spm_add(v, "</s>", QR_TOKEN_CONTROL, 0);
     for (unsigned byte = 0; byte < 256; byte++) {
-        snprintf(v->bytes[byte], sizeof(v->bytes[byte]), "<0x%02X>", byte);
+        snprintf(v->bytes[byte], sizeof v->bytes[byte], "<0x%02X>", byte);
         spm_add(v, v->bytes[byte], QR_TOKEN_BYTE, 0);
     }
 }
@@ -69,7 +69,7 @@ static inline void spm_vocabulary_init(struct spm_vocabulary *v)
                                          "▁▁", "aa", "abc", "cab", "éa", "aé", "ba", "▁▁▁▁"};
 
     spm_vocabulary_begin(v);
-    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++)
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++)
         spm_add(v, pieces[i], QR_TOKEN_NORMAL, -(float)(i * 7 % 5)); /* some scores are equal */
     spm_add(v, "<tool>", QR_TOKEN_USER, -1000);
     spm_add(v, "\n\n", QR_TOKEN_USER, -1000);

@@ -37,7 +37,7 @@ static int close_blocks(void **state)
     return 0;
 }
 
-/* ---- the generator of make_text_blocks.py ---------------------------------------------- */
+/* ---- the generator of make_text_blocks.py ---------------------------------------------------- */
 
 static uint32_t below(uint64_t *seed, size_t n)
 {
@@ -110,7 +110,7 @@ static void compare(const char *name, const json_t *list, const struct qr_tokeni
             add_ids(&sum, t, text, n, 0, -2);
             add_ids(&sum, t, text, n, QUIRE_TEXT_SPECIAL, -3);
         }
-        snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)sum);
+        snprintf(hex, sizeof hex, "%016llx", (unsigned long long)sum);
         if (strcmp(hex, json_string_value(expected)) != 0) {
             fprintf(stderr, "%s: strings %zu to %zu differ\n", name, i * (size_t)block_n,
                     (i + 1) * (size_t)block_n - 1);
@@ -166,7 +166,7 @@ static void spm_ids_are_the_reference_s(void **state)
 
     json_object_foreach(json_object_get(blocks, "spm"), name, list)
     {
-        snprintf(path, sizeof(path), "%s/%s", QUIRE_TEST_DATA, name);
+        snprintf(path, sizeof path, "%s/%s", QUIRE_TEST_DATA, name);
         assert_true(tokenizer_file_open(&file, path));
         compare(name, list, file.tokenizer, NULL);
         tokenizer_file_close(&file);

@@ -22,7 +22,7 @@ struct fixture {
 
 static int open_bpe(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
+    struct fixture *f = calloc(1, sizeof *f);
     const struct qr_tokenizer_source *s = &f->tiny.source;
 
     tiny_vocabulary_init(&f->tiny, "gpt-2");
@@ -30,9 +30,8 @@ static int open_bpe(void **state)
     f->scratch.allocator = &f->allocator;
     if (qr_vocabulary_init(&f->vocabulary, QR_FORM_LETTERS, s->tokens, s->kinds, s->tokens_n,
                            &f->allocator, NULL) ||
-        qr_bpe_init(&f->bpe, &f->vocabulary, s->merges, s->merges_n, &f->allocator, NULL)) {
+        qr_bpe_init(&f->bpe, &f->vocabulary, s->merges, s->merges_n, &f->allocator, NULL))
         return -1;
-    }
     *state = f;
     return 0;
 }
@@ -77,12 +76,11 @@ static size_t merge_plainly(const struct fixture *f, const char *piece, size_t n
         if (best == n) break;
         texts[best].n += texts[best + 1].n;
         n--;
-        memmove(texts + best + 1, texts + best + 2, (n - best - 1) * sizeof(texts[0]));
+        memmove(texts + best + 1, texts + best + 2, (n - best - 1) * sizeof texts[0]);
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         ids[i] =
             (int32_t)qr_vocabulary_find(&f->vocabulary, texts[i], (struct quire_text){NULL, 0});
-    }
     return n;
 }
 
@@ -104,15 +102,14 @@ static void pieces_merge_as_defined(void **state)
     for (int round = 0; round < 3000; round++) {
         char piece[200];
         int32_t ids[200], expected[200];
-        size_t n = 1 + next_random(&seed) % sizeof(piece);
-        for (size_t i = 0; i < n; i++) {
-            piece[i] = alphabet[next_random(&seed) % (sizeof(alphabet) - 1)];
-        }
+        size_t n = 1 + next_random(&seed) % sizeof piece;
+        for (size_t i = 0; i < n; i++)
+            piece[i] = alphabet[next_random(&seed) % (sizeof alphabet - 1)];
         struct qr_ids out = {.ids = ids, .capacity = 200};
         assert_int_equal(qr_bpe_encode(&f->bpe, &f->scratch, piece, n, &out), QUIRE_OK);
         size_t expected_n = merge_plainly(f, piece, n, expected);
         assert_int_equal(out.n, expected_n);
-        assert_memory_equal(ids, expected, expected_n * sizeof(ids[0]));
+        assert_memory_equal(ids, expected, expected_n * sizeof ids[0]);
     }
 }
 
@@ -124,7 +121,7 @@ static void a_long_piece_adds_few_heap_entries(void **state)
     struct fixture *f = *state;
     const size_t n = 100000;
     char *piece = malloc(n);
-    int32_t *ids = malloc(n * sizeof(*ids));
+    int32_t *ids = malloc(n * sizeof *ids);
 
     for (size_t i = 0; i < n; i++)
         piece[i] = "aaab"[i % 4];
@@ -145,14 +142,14 @@ static void copies_of_a_merge_cost_nothing(void **state)
     struct fixture *f = *state;
     const uint32_t copies = 400000;
     const struct qr_tokenizer_source *s = &f->tiny.source;
-    struct quire_text *merges = malloc((copies + s->merges_n) * sizeof(*merges));
+    struct quire_text *merges = malloc((copies + s->merges_n) * sizeof *merges);
     struct qr_bpe bpe;
     int32_t id;
     struct qr_ids out = {.ids = &id, .capacity = 1};
 
     for (uint32_t i = 0; i < copies; i++)
         merges[i] = s->merges[0];
-    memcpy(merges + copies, s->merges, s->merges_n * sizeof(*merges));
+    memcpy(merges + copies, s->merges, s->merges_n * sizeof *merges);
     assert_int_equal(
         qr_bpe_init(&bpe, &f->vocabulary, merges, copies + s->merges_n, &f->allocator, NULL),
         QUIRE_OK);
@@ -196,8 +193,8 @@ static void no_memory_is_a_status(void **state)
     char piece[QR_MERGE_SHORT + 1];
     struct qr_ids out = {.ids = NULL, .capacity = 0};
 
-    memset(piece, 'a', sizeof(piece));
-    assert_int_equal(qr_bpe_encode(&f->bpe, &scratch, piece, sizeof(piece), &out), QUIRE_NO_MEMORY);
+    memset(piece, 'a', sizeof piece);
+    assert_int_equal(qr_bpe_encode(&f->bpe, &scratch, piece, sizeof piece, &out), QUIRE_NO_MEMORY);
     assert_int_equal(qr_bpe_encode(&f->bpe, &scratch, piece, QR_MERGE_SHORT, &out), QUIRE_OK);
 }
 

@@ -56,7 +56,7 @@ static void known_cases_come_out(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         expect(cases[i].text, strlen(cases[i].text), cases[i].composed);
 }
 
@@ -68,7 +68,7 @@ static void long_runs_are_put_in_order(void **state)
     static const size_t counts[] = {1, 8, 9, 17, 40, 900000};
 
     (void)state;
-    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         const size_t n = 2 * counts[i] + 1;
         char *text = malloc(2 * n), *sorted = malloc(2 * n + 1);
         assert_true(text && sorted);
@@ -101,7 +101,7 @@ static void every_failed_allocation_is_told(void **state)
     for (int at = 0; at < 2; at++) {
         struct failing failing = {.left = at};
         const struct quire_allocator allocator = {failing_resize, &failing};
-        assert_false(qr_compose(text, sizeof(text) - 1, &allocator, &out, &out_n));
+        assert_false(qr_compose(text, sizeof text - 1, &allocator, &out, &out_n));
         assert_null(out);
         assert_int_equal(failing.held, 0);
     }

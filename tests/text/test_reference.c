@@ -24,7 +24,7 @@ static json_t *load(const char *name)
     char path[1024];
     json_error_t error;
 
-    snprintf(path, sizeof(path), "%s/%s", QUIRE_TEST_DATA, name);
+    snprintf(path, sizeof path, "%s/%s", QUIRE_TEST_DATA, name);
     json_t *json = json_load_file(path, JSON_ALLOW_NUL, &error);
     if (!json) fprintf(stderr, "%s:%d: %s\n", path, error.line, error.text);
     return json;
@@ -37,9 +37,8 @@ static int open_files(void **state)
     if (smollm2 && !tokenizer_file_open(&files[SMOLLM2], smollm2)) return -1;
     if (!tokenizer_file_open(&files[GPT2], QUIRE_TEST_DATA "/gpt2-tiny-tokenizer.gguf")) return -1;
     if (!tokenizer_file_open(&files[SPM], QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf")) return -1;
-    if (!tokenizer_file_open(&files[LLAMA_BPE], QUIRE_TEST_DATA "/llama-bpe-tokenizer.gguf")) {
+    if (!tokenizer_file_open(&files[LLAMA_BPE], QUIRE_TEST_DATA "/llama-bpe-tokenizer.gguf"))
         return -1;
-    }
     cases = load("tokenizers.json");
     chats = load("chat.json");
     return cases && chats ? 0 : -1;
@@ -72,9 +71,8 @@ static void assert_ids(const struct qr_tokenizer *t, const char *text, size_t n,
 
     assert_int_equal(qr_tokenizer_encode(t, text, n, flags, ids, IDS_MAX, &ids_n), QUIRE_OK);
     bool same = ids_n == json_array_size(expected);
-    for (size_t i = 0; same && i < ids_n; i++) {
+    for (size_t i = 0; same && i < ids_n; i++)
         same = ids[i] == json_integer_value(json_array_get(expected, i));
-    }
     if (same) return;
     char *dump = json_dumps(expected, 0);
     fprintf(stderr, "text \"%.*s\" (flags %u): expected %s, got", (int)n, text, flags, dump);
@@ -95,7 +93,7 @@ static void assert_text(const struct qr_tokenizer *t, const json_t *ids, unsigne
     for (size_t i = 0; i < n; i++)
         list[i] = (int32_t)json_integer_value(json_array_get(ids, i));
     flags |= QUIRE_TEXT_SPECIAL;
-    assert_int_equal(qr_tokenizer_decode(t, list, n, flags, text, sizeof(text), &text_n), QUIRE_OK);
+    assert_int_equal(qr_tokenizer_decode(t, list, n, flags, text, sizeof text, &text_n), QUIRE_OK);
     assert_int_equal(text_n, expected_n);
     assert_memory_equal(text, expected, expected_n);
 }
@@ -177,7 +175,7 @@ static void invalid_utf8_has_the_reference_ids(void **state)
             assert_int_equal(qr_tokenizer_encode(t, four, 12, 0, expected, 64, &expected_n),
                              QUIRE_OK);
             assert_int_equal(got_n, expected_n);
-            assert_memory_equal(got, expected, got_n * sizeof(got[0]));
+            assert_memory_equal(got, expected, got_n * sizeof got[0]);
             continue;
         }
         assert_ids(t, bytes, n, 0, ids);
@@ -276,7 +274,7 @@ static void conversations_render_as_the_template(void **state)
         size_t messages_n = messages_of(one, messages);
         bool prompt = json_is_true(json_object_get(one, "add_generation_prompt"));
         const json_t *expected = json_object_get(one, "text");
-        n = render(template, messages, messages_n, prompt, text, sizeof(text));
+        n = render(template, messages, messages_n, prompt, text, sizeof text);
         assert_int_equal(n, json_string_length(expected));
         assert_memory_equal(text, json_string_value(expected), n);
         assert_ids(t, text, n, QUIRE_TEXT_SPECIAL, json_object_get(one, "ids"));
@@ -307,7 +305,7 @@ static void plain_chatml_renders(void **state)
         {
             if (strcmp(name, json_string_value(json_object_get(other, "name"))) != 0) continue;
             size_t messages_n = messages_of(other, messages);
-            n = render(template, messages, messages_n, true, text, sizeof(text));
+            n = render(template, messages, messages_n, true, text, sizeof text);
             assert_int_equal(n, json_string_length(expected));
             assert_memory_equal(text, json_string_value(expected), n);
             checked++;

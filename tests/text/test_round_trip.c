@@ -89,7 +89,7 @@ static int32_t byte_id(const struct qr_tokenizer *t, uint8_t byte)
     char text[8];
     size_t n = qr_vocabulary_letter(byte, text);
 
-    if (is_spm(t)) n = (size_t)snprintf(text, sizeof(text), "<0x%02X>", byte);
+    if (is_spm(t)) n = (size_t)snprintf(text, sizeof text, "<0x%02X>", byte);
     return qr_tokenizer_find(t, (struct quire_text){text, n});
 }
 
@@ -100,7 +100,7 @@ static size_t random_character(uint64_t *seed, char *out)
     uint32_t code, kind = next_random(seed) % 4;
 
     if (kind == 0) {
-        *out = common[next_random(seed) % (sizeof(common) - 1)];
+        *out = common[next_random(seed) % (sizeof common - 1)];
         return 1;
     }
     if (kind == 1) {
@@ -157,7 +157,7 @@ static void valid_text_comes_back(void **state)
         n = as_read(t, text, n, TEXT_MAX);
         assert_int_equal(qr_tokenizer_encode(t, text, n, 0, ids, TEXT_MAX, &ids_n), QUIRE_OK);
         assert_int_equal(ids_n, given_n);
-        assert_memory_equal(ids, given_ids, ids_n * sizeof(ids[0]));
+        assert_memory_equal(ids, given_ids, ids_n * sizeof ids[0]);
         assert_int_equal(qr_tokenizer_encode(t, text, n, flags, ids, TEXT_MAX, &ids_n), QUIRE_OK);
         assert_true(ids_n <= n + is_spm(t));
         assert_int_equal(qr_tokenizer_decode(t, ids, ids_n, QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BEGIN,
@@ -179,14 +179,14 @@ static void any_bytes_can_be_encoded(void **state)
     for (int round = 0; round < rounds; round++) {
         char text[64], repaired[3 * 64], subject[3 * 64], back[3 * 64];
         int32_t ids[3 * 64], again[3 * 64];
-        size_t n = next_random(&seed) % sizeof(text), ids_n, back_n, again_n;
+        size_t n = next_random(&seed) % sizeof text, ids_n, back_n, again_n;
         for (size_t i = 0; i < n;) {
             text[i] = (char)(next_random(&seed) % 4 ? 0x80 + next_random(&seed) % 128 : 'a');
             i += has_bytes(t, text + i, 1);
         }
         size_t repaired_n = qr_utf8_repaired_n(text, n);
         qr_utf8_repair(text, n, repaired, subject);
-        repaired_n = as_read(t, repaired, repaired_n, sizeof(repaired));
+        repaired_n = as_read(t, repaired, repaired_n, sizeof repaired);
         if (is_spm(t)) {
             memcpy(repaired, text, n);
             repaired_n = n;
@@ -194,14 +194,14 @@ static void any_bytes_can_be_encoded(void **state)
         assert_int_equal(qr_tokenizer_encode(t, text, n, 0, ids, 3 * 64, &ids_n), QUIRE_OK);
         assert_true(ids_n <= 3 * n);
         assert_int_equal(
-            qr_tokenizer_decode(t, ids, ids_n, QUIRE_TEXT_BEGIN, back, sizeof(back), &back_n),
+            qr_tokenizer_decode(t, ids, ids_n, QUIRE_TEXT_BEGIN, back, sizeof back, &back_n),
             QUIRE_OK);
         assert_int_equal(back_n, repaired_n);
         assert_memory_equal(back, repaired, back_n);
         assert_int_equal(qr_tokenizer_encode(t, back, back_n, 0, again, 3 * 64, &again_n),
                          QUIRE_OK);
         assert_int_equal(again_n, ids_n);
-        assert_memory_equal(again, ids, ids_n * sizeof(ids[0]));
+        assert_memory_equal(again, ids, ids_n * sizeof ids[0]);
     }
 }
 
@@ -253,11 +253,10 @@ static void streaming_is_decoding_with_replacement(void **state)
         unsigned flags = round % 2 ? QUIRE_TEXT_SPECIAL : 0;
         for (size_t i = 0; i < n; i++) {
             ids[i] = byte_id(t, (uint8_t)(0x80 + next_random(&seed) % 128));
-            if (ids[i] < 0 || next_random(&seed) % 5 == 0) {
+            if (ids[i] < 0 || next_random(&seed) % 5 == 0)
                 ids[i] = (int32_t)(next_random(&seed) % qr_tokenizer_vocab_n(t));
-            }
         }
-        assert_int_equal(qr_tokenizer_decode(t, ids, n, flags, bytes, sizeof(bytes), &bytes_n),
+        assert_int_equal(qr_tokenizer_decode(t, ids, n, flags, bytes, sizeof bytes, &bytes_n),
                          QUIRE_OK);
         struct qr_detokenizer d;
         qr_detokenizer_init(&d, t, flags);
@@ -286,15 +285,14 @@ static void long_texts_come_back(void **state)
     static const char *const patterns[] = {"a", " ", "\n", "7", "'", "\xc3\xa9", "<|im_", " a"};
     const size_t max = 1000000, room = max + 1;
     char *text = malloc(max), *back = malloc(max);
-    int32_t *ids = malloc(room * sizeof(*ids));
+    int32_t *ids = malloc(room * sizeof *ids);
     uint64_t seed = 4;
 
-    for (size_t i = 0; i <= sizeof(patterns) / sizeof(patterns[0]); i++) {
+    for (size_t i = 0; i <= sizeof patterns / sizeof patterns[0]; i++) {
         size_t n = i ? max : 300000, ids_n, back_n;
-        for (size_t k = 0; k < n; k++) {
+        for (size_t k = 0; k < n; k++)
             text[k] = i ? patterns[i - 1][k % strlen(patterns[i - 1])]
                         : (char)('a' + next_random(&seed) % 26);
-        }
         assert_int_equal(qr_tokenizer_encode(t, text, n, QUIRE_TEXT_SPECIAL, ids, room, &ids_n),
                          QUIRE_OK);
         assert_int_equal(qr_tokenizer_decode(t, ids, ids_n, QUIRE_TEXT_BEGIN, back, max, &back_n),

@@ -52,14 +52,14 @@ static void the_longest_at_the_first_place(void **state)
                                  tiny_text("bbbb"), tiny_text("aab"), tiny_text("ba")};
     int32_t kinds[] = {QR_TOKEN_CONTROL, QR_TOKEN_USER,    QR_TOKEN_CONTROL,
                        QR_TOKEN_USER,    QR_TOKEN_CONTROL, QR_TOKEN_NORMAL};
-    const uint32_t n = sizeof(texts) / sizeof(texts[0]);
+    const uint32_t n = sizeof texts / sizeof texts[0];
     struct fixture f;
     uint32_t seed = 1;
 
     open_specials(&f, texts, kinds, n);
     for (int round = 0; round < 20000; round++) {
         char text[16];
-        size_t text_n = next_random(&seed) % sizeof(text), at = 0, expected_at = text_n;
+        size_t text_n = next_random(&seed) % sizeof text, at = 0, expected_at = text_n;
         uint32_t id = QR_ID_NONE, expected = QR_ID_NONE;
         for (size_t i = 0; i < text_n; i++)
             text[i] = "ab"[next_random(&seed) & 1];

@@ -17,7 +17,7 @@
 static const char *const rule_names[] = {"gpt-2",      "smollm", "llama-bpe",    "qwen2",
                                          "tekken",     "gpt-4o", "deepseek-llm", "deepseek-coder",
                                          "seed-coder", "viking", "default"};
-#define RULES_N (sizeof(rule_names) / sizeof(rule_names[0]))
+#define RULES_N (sizeof rule_names / sizeof rule_names[0])
 
 static struct qr_splitter *splitter(const char *name, bool jit)
 {
@@ -43,7 +43,7 @@ static int note(void *context, size_t begin, size_t end)
 
     assert_int_equal(begin, p->end);
     assert_true(end > begin);
-    if (p->n < sizeof(p->lengths) / sizeof(p->lengths[0])) p->lengths[p->n] = end - begin;
+    if (p->n < sizeof p->lengths / sizeof p->lengths[0]) p->lengths[p->n] = end - begin;
     p->n++;
     p->end = end;
     return QUIRE_OK;
@@ -81,10 +81,9 @@ static void pieces_are_the_reference_s(void **state)
                 struct pieces pieces;
                 split(s, json_string_value(text), json_string_length(text), &pieces);
                 assert_int_equal(pieces.n, json_array_size(lengths));
-                for (size_t j = 0; j < pieces.n; j++) {
+                for (size_t j = 0; j < pieces.n; j++)
                     assert_int_equal(pieces.lengths[j],
                                      json_integer_value(json_array_get(lengths, j)));
-                }
             }
             assert_true(i >= 1000);
             qr_splitter_destroy(s);
@@ -115,7 +114,7 @@ static void long_runs_are_cut_and_end(void **state)
     for (size_t rule = 0; rule < RULES_N; rule++) {
         struct qr_splitter *with = splitter(rule_names[rule], true);
         struct qr_splitter *without = splitter(rule_names[rule], false);
-        for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+        for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
             size_t pattern_n = strlen(patterns[i]);
             for (size_t letter = 0; letter < 2; letter++) {
                 static struct pieces a, b;
@@ -126,7 +125,7 @@ static void long_runs_are_cut_and_end(void **state)
                 split(with, text, n, &a);
                 split(without, text, n, &b);
                 assert_int_equal(a.n, b.n);
-                assert_memory_equal(a.lengths, b.lengths, sizeof(a.lengths));
+                assert_memory_equal(a.lengths, b.lengths, sizeof a.lengths);
             }
         }
         qr_splitter_destroy(with);
@@ -173,14 +172,13 @@ static void the_last_space_goes_with_the_word(void **state)
         {"llama-bpe", " \n a", 2, {2, 2}},
     };
 
-    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         struct qr_splitter *s = splitter(expected[i].rule, true);
         struct pieces pieces;
         split(s, expected[i].text, strlen(expected[i].text), &pieces);
         assert_int_equal(pieces.n, expected[i].n);
-        for (size_t j = 0; j < pieces.n; j++) {
+        for (size_t j = 0; j < pieces.n; j++)
             assert_int_equal(pieces.lengths[j], expected[i].lengths[j]);
-        }
         qr_splitter_destroy(s);
     }
 }
@@ -216,9 +214,8 @@ static void names_are_exact(void **state)
     (void)state;
     static const char *const unknown[] = {"smol", "smollm2", "", "defaults", "qwen", "GPT-2"};
 
-    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
         assert_null(qr_split_rule((struct quire_text){unknown[i], strlen(unknown[i])}));
-    }
     assert_ptr_equal(qr_split_rule((struct quire_text){"gpt2", 4}),
                      qr_split_rule((struct quire_text){"gpt-2", 5}));
     assert_ptr_equal(qr_split_rule((struct quire_text){"jina-v2-de", 10}),

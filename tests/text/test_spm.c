@@ -46,7 +46,7 @@ static void assert_text(const struct qr_tokenizer *t, const int32_t *ids, size_t
     char text[256];
     size_t text_n;
 
-    assert_int_equal(qr_tokenizer_decode(t, ids, n, flags, text, sizeof(text), &text_n), QUIRE_OK);
+    assert_int_equal(qr_tokenizer_decode(t, ids, n, flags, text, sizeof text, &text_n), QUIRE_OK);
     assert_int_equal(text_n, strlen(expected));
     assert_memory_equal(text, expected, text_n);
 }
@@ -84,9 +84,8 @@ static size_t merge_plainly(const struct spm_vocabulary *v, const char *text, si
                 struct quire_text token = v->tokens[id];
                 if (v->kinds[id] != QR_TOKEN_NORMAL || v->scores[id] <= best_score ||
                     token.n != parts[i].n + parts[i + 1].n ||
-                    memcmp(token.data, parts[i].data, token.n) != 0) {
+                    memcmp(token.data, parts[i].data, token.n) != 0)
                     continue;
-                }
                 best = i;
                 best_score = v->scores[id];
             }
@@ -94,7 +93,7 @@ static size_t merge_plainly(const struct spm_vocabulary *v, const char *text, si
         if (best == parts_n) break;
         parts[best].n += parts[best + 1].n;
         parts_n--;
-        memmove(parts + best + 1, parts + best + 2, (parts_n - best - 1) * sizeof(parts[0]));
+        memmove(parts + best + 1, parts + best + 2, (parts_n - best - 1) * sizeof parts[0]);
     }
     for (size_t i = 0; i < parts_n; i++) {
         int32_t found = -1;
@@ -102,9 +101,9 @@ static size_t merge_plainly(const struct spm_vocabulary *v, const char *text, si
             if (v->kinds[id] == QR_TOKEN_NORMAL && v->tokens[id].n == parts[i].n &&
                 memcmp(v->tokens[id].data, parts[i].data, parts[i].n) == 0)
                 found = (int32_t)id;
-        if (found >= 0) {
+        if (found >= 0)
             ids[ids_n++] = found;
-        } else if (parts[i].n == 3 && memcmp(parts[i].data, "▁", 3) == 0) {
+        else if (parts[i].n == 3 && memcmp(parts[i].data, "▁", 3) == 0) {
             ids[ids_n++] = BYTE(' '); /* a space that is no token is the byte that it was */
             continue;
         }
@@ -149,7 +148,7 @@ static void texts_merge_as_defined(void **state)
             assert_int_equal(qr_tokenizer_encode(t, text + 3, strlen(text) - 3, 0, ids, 1024, &n),
                              QUIRE_OK);
             assert_int_equal(n, expected_n);
-            assert_memory_equal(ids, expected, n * sizeof(ids[0]));
+            assert_memory_equal(ids, expected, n * sizeof ids[0]);
         }
         qr_tokenizer_destroy(t);
     }
@@ -227,7 +226,7 @@ static void plain_text_makes_no_special_token(void **state)
     struct spm_vocabulary v;
 
     spm_vocabulary_init(&v);
-    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
         spm_add(&v, ways[i], QR_TOKEN_NORMAL, 1);
     struct qr_tokenizer *t = create(&v);
     int32_t space = id_of(t, "▁");
@@ -300,10 +299,10 @@ static void nested_tokens_are_read_in_time(void **state)
 {
     (void)state;
     const uint32_t most = 3000;
-    struct quire_text *tokens = malloc(most * sizeof(*tokens));
+    struct quire_text *tokens = malloc(most * sizeof *tokens);
     char *letters = malloc(most);
     struct qr_vocabulary v;
-    struct qr_spm *spm = malloc(sizeof(*spm));
+    struct qr_spm *spm = malloc(sizeof *spm);
     const struct quire_allocator allocator = qr_allocator(use_malloc);
     struct quire_error error;
 
@@ -332,7 +331,7 @@ static void a_text_is_cut_where_nothing_joins(void **state)
     (void)state;
     struct spm_vocabulary v;
     struct qr_vocabulary vocabulary;
-    struct qr_spm *spm = malloc(sizeof(*spm));
+    struct qr_spm *spm = malloc(sizeof *spm);
     const struct quire_allocator allocator = qr_allocator(use_malloc);
     struct qr_merge_scratch scratch = {.allocator = &allocator};
     struct qr_ids out = {.ids = NULL, .capacity = 0};
@@ -374,8 +373,8 @@ static void every_failed_allocation_is_an_error(void **state)
 
     spm_vocabulary_init(&v);
     spm_add(&v, "xyx", QR_TOKEN_NORMAL, 0);
-    memset(text, 'a', sizeof(text));
-    every_allocation_may_fail(&v.source, text, sizeof(text), 8, 2);
+    memset(text, 'a', sizeof text);
+    every_allocation_may_fail(&v.source, text, sizeof text, 8, 2);
 }
 
 int main(void)

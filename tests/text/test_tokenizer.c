@@ -88,9 +88,9 @@ static void unknown_pre_tokenizers_are_warned_of(void **state)
         if (i == 0) assert_non_null(strstr(warnings.texts[0], "\"no-such-pre\""));
         if (i < 2) assert_non_null(strstr(warnings.texts[0], "\"default\""));
         assert_string_equal(qr_tokenizer_split_name(t), i == 2 ? "gpt-2" : "default");
-        if (i == 2) {
+        if (i == 2)
             ASSERT_IDS(t, "1212", 0, id_of(t, "12"), id_of(t, "12"));
-        } else {
+        else {
             ASSERT_IDS(t, "1212", 0, id_of(t, "12"), '1', '2'); /* three digits, then the rest */
         }
         qr_tokenizer_destroy(t);
@@ -111,7 +111,7 @@ static void broken_vocabularies_are_refused(void **state)
     };
     struct tiny_vocabulary v;
 
-    for (size_t i = 0; i < sizeof(merges) / sizeof(merges[0]); i++) {
+    for (size_t i = 0; i < sizeof merges / sizeof merges[0]; i++) {
         tiny_vocabulary_init(&v, "gpt-2");
         v.merges[3] = tiny_text(merges[i].merge);
         assert_refused(&v, QUIRE_BAD_FILE, merges[i].what);
@@ -156,7 +156,7 @@ static void doubles_and_empty_texts_have_rules(void **state)
     ASSERT_IDS(t, "b", QUIRE_TEXT_SPECIAL, twin);
     ASSERT_IDS(t, "abc", 0, id_of(t, "abc"));
     assert_int_equal(qr_tokenizer_find(t, tiny_text("")), -1);
-    assert_int_equal(qr_tokenizer_decode(t, &empty, 1, 0, text, sizeof(text), &n), QUIRE_OK);
+    assert_int_equal(qr_tokenizer_decode(t, &empty, 1, 0, text, sizeof text, &n), QUIRE_OK);
     assert_int_equal(n, 0);
     qr_tokenizer_destroy(t);
 }
@@ -176,8 +176,8 @@ static void bytes_without_a_letter_are_left_out(void **state)
     char text[100];
     int32_t ids[100];
     size_t n;
-    memset(text, 4, sizeof(text)); /* a long piece takes the other way through merging */
-    assert_int_equal(qr_tokenizer_encode(t, text, sizeof(text), 0, ids, 100, &n), QUIRE_OK);
+    memset(text, 4, sizeof text); /* a long piece takes the other way through merging */
+    assert_int_equal(qr_tokenizer_encode(t, text, sizeof text, 0, ids, 100, &n), QUIRE_OK);
     assert_int_equal(n, 0);
     qr_tokenizer_destroy(t);
 }
@@ -228,7 +228,7 @@ static void bos_comes_once(void **state)
     struct tiny_vocabulary v;
     struct qr_tokenizer *t;
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         tiny_vocabulary_init(&v, cases[i].pre);
         v.source.add_bos = cases[i].add_bos;
         t = create(&v);
@@ -332,12 +332,12 @@ static void decoding_knows_each_kind(void **state)
     const int32_t ids[] = {0xff, 0, tiny_bos, foreign, id_of(t, "[PAD]"), literal, broken, 0x20};
     static const char plain[] = "\xff\0中 Ġ!\xff ", shown[] = "\xff\0<s>中 [PAD]Ġ!\xff ";
 
-    assert_int_equal(qr_tokenizer_decode(t, ids, 8, 0, text, sizeof(text), &n), QUIRE_OK);
-    assert_int_equal(n, sizeof(plain) - 1);
+    assert_int_equal(qr_tokenizer_decode(t, ids, 8, 0, text, sizeof text, &n), QUIRE_OK);
+    assert_int_equal(n, sizeof plain - 1);
     assert_memory_equal(text, plain, n);
-    assert_int_equal(qr_tokenizer_decode(t, ids, 8, QUIRE_TEXT_SPECIAL, text, sizeof(text), &n),
+    assert_int_equal(qr_tokenizer_decode(t, ids, 8, QUIRE_TEXT_SPECIAL, text, sizeof text, &n),
                      QUIRE_OK);
-    assert_int_equal(n, sizeof(shown) - 1);
+    assert_int_equal(n, sizeof shown - 1);
     assert_memory_equal(text, shown, n);
     assert_int_equal(qr_tokenizer_token_bytes_max(t), strlen("<tool> <tool>"));
     qr_tokenizer_destroy(t);
@@ -357,8 +357,8 @@ static void sizes_are_told(void **state)
     tiny_vocabulary_init(&v, "gpt-2");
     struct qr_tokenizer *t = create(&v);
     for (size_t capacity = 0; capacity < 3; capacity++) {
-        memset(out, 0x55, sizeof(out));
-        memset(text, '#', sizeof(text));
+        memset(out, 0x55, sizeof out);
+        memset(text, '#', sizeof text);
         assert_int_equal(qr_tokenizer_encode(t, "xyz", 3, 0, out, capacity, &n),
                          QUIRE_BUFFER_SMALL);
         assert_int_equal(n, 3);
@@ -388,9 +388,9 @@ static void every_failed_allocation_is_an_error(void **state)
     char text[200];
 
     tiny_vocabulary_init(&v, "qwen2");
-    memset(text, 'a', sizeof(text));
+    memset(text, 'a', sizeof text);
     memcpy(text, "\xff\xed\xa0\x80", 4);
-    every_allocation_may_fail(&v.source, text, sizeof(text), 5, 6);
+    every_allocation_may_fail(&v.source, text, sizeof text, 5, 6);
 }
 
 /* Goal: Qwen 2's text is composed, what stands between special tokens each for itself; by other
@@ -431,7 +431,7 @@ struct shared {
 static void *encode_again(void *context)
 {
     struct shared *s = context;
-    int32_t *ids = malloc((s->text_n + 1) * sizeof(*ids));
+    int32_t *ids = malloc((s->text_n + 1) * sizeof *ids);
     bool same = true;
     size_t n;
 
@@ -439,7 +439,7 @@ static void *encode_again(void *context)
         int status = qr_tokenizer_encode(s->t, s->text, s->text_n, QUIRE_TEXT_SPECIAL, ids,
                                          s->text_n + 1, &n);
         same = same && status == QUIRE_OK && n == s->ids_n &&
-               memcmp(ids, s->ids, n * sizeof(*ids)) == 0;
+               memcmp(ids, s->ids, n * sizeof *ids) == 0;
     }
     free(ids);
     if (!same) __atomic_fetch_add(&s->wrong, 1, __ATOMIC_RELAXED);
@@ -457,17 +457,16 @@ static void threads_share_a_tokenizer(void **state)
 
     tiny_vocabulary_init(&v, "llama-bpe");
     struct qr_tokenizer *t = create(&v);
-    for (size_t i = 0; i < sizeof(text); i++)
+    for (size_t i = 0; i < sizeof text; i++)
         text[i] = "abc ab<s>1\n"[i % 11];
     memset(text + 5000, 'a', 5000);
-    int32_t *ids = malloc((sizeof(text) + 1) * sizeof(*ids));
-    struct shared s = {.t = t, .text = text, .text_n = sizeof(text), .ids = ids};
-    assert_int_equal(qr_tokenizer_encode(t, text, sizeof(text), QUIRE_TEXT_SPECIAL, ids,
-                                         sizeof(text) + 1, &s.ids_n),
+    int32_t *ids = malloc((sizeof text + 1) * sizeof *ids);
+    struct shared s = {.t = t, .text = text, .text_n = sizeof text, .ids = ids};
+    assert_int_equal(qr_tokenizer_encode(t, text, sizeof text, QUIRE_TEXT_SPECIAL, ids,
+                                         sizeof text + 1, &s.ids_n),
                      QUIRE_OK);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, encode_again, &s), 0);
-    }
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(s.wrong, 0);

@@ -74,8 +74,8 @@ static void the_valid_beginning_is_found(void **state)
     (void)state;
     char text[64];
 
-    for (size_t n = 0; n <= sizeof(text); n++) {
-        memset(text, 'x', sizeof(text));
+    for (size_t n = 0; n <= sizeof text; n++) {
+        memset(text, 'x', sizeof text);
         assert_int_equal(qr_utf8_valid(text, n), n);
         for (size_t at = 0; at < n; at++) {
             text[at] = '\xff';
@@ -106,7 +106,7 @@ static void each_bad_byte_is_replaced(void **state)
         {"\xe4\xb8\xad\xe4\xb8", "\xe4\xb8\xad" R R, "\xe4\xb8\xad" R R},
     };
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char bytes[64], subject[64];
         size_t n = strlen(cases[i].text), expected_n = strlen(cases[i].bytes);
         assert_int_equal(qr_utf8_repaired_n(cases[i].text, n), expected_n);

@@ -45,13 +45,13 @@ static inline void tiny_vocabulary_init(struct tiny_vocabulary *v, const char *p
     static const char *const merges[] = {"a b", "ab c", "ab ab", "a a", "aa aa", "b c",
                                          "Ġ a", "Ġa b", "Ċ Ċ",   "ð Ł", "Ã ©",   "1 2"};
 
-    memset(v, 0, sizeof(*v));
+    memset(v, 0, sizeof *v);
     v->source = (struct qr_tokenizer_source){.model = {"gpt2", 4},
                                              .pre = tiny_text(pre),
                                              .tokens = v->tokens,
                                              .kinds = v->kinds,
                                              .merges = v->merges,
-                                             .merges_n = sizeof(merges) / sizeof(merges[0]),
+                                             .merges_n = sizeof merges / sizeof merges[0],
                                              .bos_id = tiny_bos,
                                              .eos_id = tiny_eos,
                                              .eot_id = -1,

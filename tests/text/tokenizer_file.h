@@ -30,7 +30,7 @@ static struct quire_text *tokenizer_file_texts(const struct qr_gguf *g, const ch
                                                uint32_t *n)
 {
     const struct qr_gguf_key *array = qr_gguf_find(g, name);
-    struct quire_text *texts = calloc(array ? array->count + 1 : 1, sizeof(*texts));
+    struct quire_text *texts = calloc(array ? array->count + 1 : 1, sizeof *texts);
     size_t cursor = 0;
 
     for (*n = 0; array && qr_gguf_next_string(array, &cursor, &texts[*n]);)
@@ -46,7 +46,7 @@ static inline bool tokenizer_file_open(struct tokenizer_file *f, const char *pat
     uint32_t id;
     bool flag;
 
-    memset(f, 0, sizeof(*f));
+    memset(f, 0, sizeof *f);
     if (qr_gguf_open(&f->gguf, path, &allocator, &error) != QUIRE_OK) {
         fprintf(stderr, "%s: %s\n", path, error.text);
         return false;
@@ -57,17 +57,16 @@ static inline bool tokenizer_file_open(struct tokenizer_file *f, const char *pat
     qr_gguf_string(g, "tokenizer.ggml.pre", &s->pre);
     s->tokens = f->tokens = tokenizer_file_texts(g, "tokenizer.ggml.tokens", &s->tokens_n);
     s->merges = f->merges = tokenizer_file_texts(g, "tokenizer.ggml.merges", &s->merges_n);
-    f->kinds = calloc(s->tokens_n + 1, sizeof(*f->kinds));
+    f->kinds = calloc(s->tokens_n + 1, sizeof *f->kinds);
     const struct qr_gguf_key *kinds = qr_gguf_find(g, "tokenizer.ggml.token_type");
-    for (uint32_t i = 0; kinds && i < s->tokens_n; i++) {
+    for (uint32_t i = 0; kinds && i < s->tokens_n; i++)
         qr_gguf_element_i32(kinds, i, &f->kinds[i]);
-    }
     s->kinds = kinds ? f->kinds : NULL;
     s->bos_id = qr_gguf_u32(g, "tokenizer.ggml.bos_token_id", &id) ? (int32_t)id : -1;
     s->eos_id = qr_gguf_u32(g, "tokenizer.ggml.eos_token_id", &id) ? (int32_t)id : -1;
     s->eot_id = qr_gguf_u32(g, "tokenizer.ggml.eot_token_id", &id) ? (int32_t)id : -1;
     s->eom_id = qr_gguf_u32(g, "tokenizer.ggml.eom_token_id", &id) ? (int32_t)id : -1;
-    f->scores = calloc(s->tokens_n + 1, sizeof(*f->scores));
+    f->scores = calloc(s->tokens_n + 1, sizeof *f->scores);
     const struct qr_gguf_key *scores = qr_gguf_find(g, "tokenizer.ggml.scores");
     for (uint32_t i = 0; scores && i < s->tokens_n; i++)
         qr_gguf_element_f32(scores, i, &f->scores[i]);
@@ -90,7 +89,7 @@ static inline void tokenizer_file_close(struct tokenizer_file *f)
     free(f->merges);
     free(f->kinds);
     free(f->scores);
-    memset(f, 0, sizeof(*f));
+    memset(f, 0, sizeof *f);
 }
 
 /* SmolLM2's file: QUIRE_MODEL, else the user's cache.  NULL: it is not there, and why is said. */
@@ -100,12 +99,11 @@ static inline const char *tokenizer_file_smollm2(void)
     const char *model = getenv("QUIRE_MODEL"), *cache = getenv("XDG_CACHE_HOME");
     const char *home = getenv("HOME");
 
-    if (model) {
-        snprintf(path, sizeof(path), "%s", model);
-    } else {
-        snprintf(path, sizeof(path), "%s%s/quire/SmolLM2-135M-Instruct.Q4_1.gguf",
+    if (model)
+        snprintf(path, sizeof path, "%s", model);
+    else
+        snprintf(path, sizeof path, "%s%s/quire/SmolLM2-135M-Instruct.Q4_1.gguf",
                  cache ? cache : (home ? home : ""), cache ? "" : "/.cache");
-    }
     if (access(path, R_OK) == 0) return path;
     printf("skipped: SmolLM2's file is not at %s (tools/quickstart brings it; QUIRE_MODEL names "
            "another place)\n",
