@@ -14,7 +14,8 @@ Rules:
   width      no line of C over 100 columns
   done       nothing is left undone by its own words
   portable   no build flag for this machine only, none that switches assertions off
-  readme     every folder says what it does, the server every field of a request
+  readme     every folder has a README; docs/fields.md names every request field that the server
+             reads, docs/metrics.md every metric that it writes
 """
 import pathlib
 import re
@@ -138,16 +139,29 @@ def check_readmes():
 
 
 def check_fields():
-    """The server's README names every field that a body is asked for."""
+    """docs/fields.md names every field that the server reads from a body."""
     global checked
-    readme = (SOURCE / "runtime/server/README.md").read_text()
+    page = (SOURCE / "docs/fields.md").read_text()
     for source in sources(".c"):
         if not source.startswith("runtime/server/"):
             continue
         for field in set(re.findall(r'\bbody, "(\w+)"', (SOURCE / source).read_text())):
             checked += 1
-            if not re.search(rf"`{field}[`.]", readme):
-                breach("runtime/server/README.md", 0, f"does not name the field {field}")
+            if not re.search(rf"`{field}[`.]", page):
+                breach("docs/fields.md", 0, f"does not name the field {field}")
+
+
+def check_metrics():
+    """docs/metrics.md and the server name the same metrics."""
+    global checked
+    page = set(re.findall(r"^\| `quire_(\w+)`", (SOURCE / "docs/metrics.md").read_text(), re.M))
+    source = (SOURCE / "runtime/server/metrics.c").read_text()
+    written = set(re.findall(r'\bput_\w+\(\s*out, "(\w+)"', source))
+    checked += len(written | page)
+    for name in sorted(written - page):
+        breach("docs/metrics.md", 0, f"does not name the metric quire_{name}")
+    for name in sorted(page - written):
+        breach("docs/metrics.md", 0, f"names quire_{name}, which the server does not write")
 
 
 def include_dirs(layer, seen=None):
@@ -198,6 +212,7 @@ for source in sources(".c", ".h", ".py", ".sh", ".txt", ".in") + scripts():
 check_build_files()
 check_readmes()
 check_fields()
+check_metrics()
 check_builds()
 for b in breaches:
     print(b)
