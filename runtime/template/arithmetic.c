@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/template/render.h"
+#include "runtime/template/strings.h"
 
 static const char *op_text(enum qr_op op)
 {
@@ -102,19 +102,12 @@ static double real_of(struct qr_value value)
 
 /* ---- texts and lists ------------------------------------------------------------------------- */
 
-static struct qr_value escaped(struct qr_render *r, struct qr_value text)
-{
-    static const struct qr_args none = {0};
-
-    return qr_call_filter(r, QR_VALUE_LITERAL("e"), text, &none);
-}
-
 static struct qr_value add_texts(struct qr_render *r, struct qr_value a, struct qr_value b)
 {
     bool markup = a.markup || b.markup;
 
-    if (markup && !a.markup) a = escaped(r, a);
-    if (markup && !b.markup) b = escaped(r, b);
+    if (markup && !a.markup) a = qr_string_escape(r, a);
+    if (markup && !b.markup) b = qr_string_escape(r, b);
     struct qr_value sum = qr_value_join(&r->run, a, b);
     sum.markup = markup;
     return sum;
@@ -175,10 +168,9 @@ struct qr_value qr_arithmetic_binary(struct qr_render *r, enum qr_op op, struct 
     if (op == QR_OP_MUL && (b.kind == QR_V_STRING || is_plain_list(b)) && ax)
         return repeat(r, b, x);
     if (op == QR_OP_MOD && a.kind == QR_V_STRING) {
-        struct qr_args args = {.values = &b, .n = 1};
-        if (b.kind == QR_V_LIST && b.as.list->flavor == QR_TUPLE)
-            args = (struct qr_args){.values = b.as.list->items, .n = b.as.list->n};
-        return qr_call_filter(r, QR_VALUE_LITERAL("format"), a, &args);
+        bool many = b.kind == QR_V_LIST && b.as.list->flavor == QR_TUPLE;
+        return many ? qr_string_format(r, a, b.as.list->items, b.as.list->n)
+                    : qr_string_format(r, a, &b, 1);
     }
     fail_types(r, op, a, b);
 }

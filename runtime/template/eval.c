@@ -79,13 +79,70 @@ static struct qr_value eval_item(struct qr_render *r, const struct qr_node *node
     struct qr_value bounds[3];
     for (int i = 0; i < 3; i++)
         bounds[i] = which->kids[i] ? qr_eval_node(r, which->kids[i]) : qr_value_none;
-    return qr_access_slice(r, of, bounds);
+    return qr_slice_take(r, of, bounds);
+}
+
+/* ---- calls ----------------------------------------------------------------------------------- */
+
+static size_t starred_n(struct qr_render *r, const struct qr_node *node, struct qr_value *star)
+{
+    *star = qr_eval_node(r, node->kids[0]);
+    if (node->kind == QR_N_STARS) {
+        if (star->kind != QR_V_DICT)
+            qr_run_fail(&r->run, "expected a dict behind **, got %s", qr_value_type_name(*star));
+        for (size_t i = 0; i < star->as.dict->n; i++) {
+            if (star->as.dict->pairs[i].key.kind == QR_V_STRING) continue;
+            qr_run_fail(&r->run, "keywords must be strings");
+        }
+        return star->as.dict->n;
+    }
+    star->as.list = qr_value_iterate(&r->run, *star);
+    return star->as.list->n;
+}
+
+struct qr_args qr_eval_args(struct qr_render *r, const struct qr_node *arguments)
+{
+    struct qr_args args = {0};
+    size_t n = 0, named_n = 0, i = 0;
+
+    if (!arguments) return args;
+    for (const struct qr_node *a = arguments; a; a = a->next)
+        i++;
+    struct qr_value *stars = qr_run_alloc_array(&r->run, i, sizeof *stars);
+    i = 0;
+    for (const struct qr_node *a = arguments; a; a = a->next, i++) {
+        if (a->kind == QR_N_STAR)
+            n += starred_n(r, a, &stars[i]);
+        else if (a->kind == QR_N_STARS)
+            named_n += starred_n(r, a, &stars[i]);
+        else {
+            n += a->kind != QR_N_KEYWORD;
+            named_n += a->kind == QR_N_KEYWORD;
+        }
+    }
+    args.values = qr_run_alloc_array(&r->run, n, sizeof *args.values);
+    args.named = qr_run_alloc_array(&r->run, named_n, sizeof *args.named);
+    i = 0;
+    for (const struct qr_node *a = arguments; a; a = a->next, i++) {
+        if (a->kind == QR_N_STAR) {
+            for (size_t j = 0; j < stars[i].as.list->n; j++)
+                args.values[args.n++] = stars[i].as.list->items[j];
+        } else if (a->kind == QR_N_STARS) {
+            for (size_t j = 0; j < stars[i].as.dict->n; j++)
+                args.named[args.named_n++] = stars[i].as.dict->pairs[j];
+        } else if (a->kind == QR_N_KEYWORD) {
+            args.named[args.named_n].key = a->value;
+            args.named[args.named_n++].value = qr_eval_node(r, a->kids[0]);
+        } else
+            args.values[args.n++] = qr_eval_node(r, a);
+    }
+    return args;
 }
 
 static struct qr_value eval_call(struct qr_render *r, const struct qr_node *node)
 {
     struct qr_value callee = qr_eval_node(r, node->kids[0]);
-    struct qr_args args = qr_args_eval(r, node->kids[1]);
+    struct qr_args args = qr_eval_args(r, node->kids[1]);
 
     r->run.line = node->line;
     return qr_call_value(r, callee, &args);
@@ -94,7 +151,7 @@ static struct qr_value eval_call(struct qr_render *r, const struct qr_node *node
 static struct qr_value eval_filter(struct qr_render *r, const struct qr_node *node)
 {
     struct qr_value input = qr_eval_node(r, node->kids[0]);
-    struct qr_args args = qr_args_eval(r, node->kids[1]);
+    struct qr_args args = qr_eval_args(r, node->kids[1]);
 
     r->run.line = node->line;
     return qr_call_filter(r, node->value, input, &args);
@@ -103,7 +160,7 @@ static struct qr_value eval_filter(struct qr_render *r, const struct qr_node *no
 static struct qr_value eval_test(struct qr_render *r, const struct qr_node *node)
 {
     struct qr_value input = qr_eval_node(r, node->kids[0]);
-    struct qr_args args = qr_args_eval(r, node->kids[1]);
+    struct qr_args args = qr_eval_args(r, node->kids[1]);
 
     r->run.line = node->line;
     return qr_value_bool(qr_call_test(r, node->value, input, &args));

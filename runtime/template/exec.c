@@ -3,36 +3,11 @@
 #include <assert.h>
 #include <string.h>
 
-#include "runtime/base/limits.h"
 #include "runtime/template/render.h"
 
 enum flow { GOES_ON, BREAKS, CONTINUES };
 
 static enum flow run_body(struct qr_render *r, const struct qr_node *body);
-
-/* ---- output ---------------------------------------------------------------------------------- */
-
-void qr_output_put(struct qr_render *r, struct qr_template_output *out, const char *text, size_t n)
-{
-    qr_run_charge(&r->run, n);
-    if (n > QR_TEMPLATE_OUTPUT_MAX || out->n > QR_TEMPLATE_OUTPUT_MAX - n)
-        qr_run_fail(&r->run, "it writes more than %zu MiB", QR_TEMPLATE_OUTPUT_MAX >> 20);
-    if (!out->fixed && n > out->capacity - out->n) {
-        size_t capacity = out->n + n < 64 ? 128 : (out->n + n) * 2;
-        char *grown = qr_run_alloc(&r->run, capacity);
-        if (out->n) memcpy(grown, out->text, out->n);
-        out->text = grown;
-        out->capacity = capacity;
-    }
-    if (n > 0 && out->n <= out->capacity && n <= out->capacity - out->n)
-        memcpy(out->text + out->n, text, n);
-    out->n += n;
-}
-
-struct qr_value qr_output_value(const struct qr_template_output *out)
-{
-    return qr_value_text(out->text, out->n);
-}
 
 struct qr_value qr_exec_capture(struct qr_render *r, const struct qr_node *body)
 {
@@ -142,7 +117,7 @@ static struct qr_value apply_filters(struct qr_render *r, const struct qr_node *
     qr_run_enter(&r->run);
     input = apply_filters(r, filter->kids[0], input);
     qr_run_leave(&r->run);
-    struct qr_args args = qr_args_eval(r, filter->kids[1]);
+    struct qr_args args = qr_eval_args(r, filter->kids[1]);
     r->run.line = filter->line;
     return qr_call_filter(r, filter->value, input, &args);
 }
@@ -164,7 +139,7 @@ static void run_call_block(struct qr_render *r, const struct qr_node *node)
     struct qr_value caller =
         make_macro(r, QR_VALUE_LITERAL("caller"), node->kids[1], node->kids[2], node->op);
     struct qr_value callee = qr_eval_node(r, call->kids[0]);
-    struct qr_args args = qr_args_eval(r, call->kids[1]);
+    struct qr_args args = qr_eval_args(r, call->kids[1]);
     struct qr_pair *named = qr_run_alloc_array(&r->run, args.named_n + 1, sizeof *named);
 
     if (args.named_n) memcpy(named, args.named, args.named_n * sizeof *named);

@@ -87,33 +87,17 @@ FILTER(indent)
     return qr_output_value(&out);
 }
 
-static struct qr_value escape(struct qr_render *r, struct qr_value text)
-{
-    static const char letters[] = "&<>'\"";
-    static const char *const names[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
-    struct qr_template_output out = {0};
-
-    for (size_t i = 0; i < text.n; i++) {
-        const char *known = text.as.text[i] ? strchr(letters, text.as.text[i]) : NULL;
-        const char *put = known ? names[known - letters] : &text.as.text[i];
-        qr_output_put(r, &out, put, known ? strlen(put) : 1);
-    }
-    text = qr_output_value(&out);
-    text.markup = true;
-    return text;
-}
-
 FILTER(escape)
 {
     (void)args;
     struct qr_value text = qr_print_text(r, self);
-    return text.markup ? text : escape(r, text);
+    return text.markup ? text : qr_string_escape(r, text);
 }
 
 FILTER(forceescape)
 {
     (void)args;
-    return escape(r, qr_print_text(r, self));
+    return qr_string_escape(r, qr_print_text(r, self));
 }
 
 FILTER(safe)
@@ -141,65 +125,10 @@ FILTER(wordcount)
     return qr_value_int(n);
 }
 
-/* One printf conversion: %s, %d and %i, %r, %f with a precision.  The bytes read behind %. */
-static size_t format_one(struct qr_render *r, struct qr_template_output *out, const char *at,
-                         size_t n, const struct qr_args *args, size_t *next)
-{
-    char text[352];
-    size_t used = 0;
-    int precision = 6;
-    double real = 0;
-    int64_t integer = 0;
-
-    if (n && at[0] == '.' && n > 1 && at[1] >= '0' && at[1] <= '9') {
-        precision = at[1] - '0';
-        used = 2;
-    }
-    char c = used < n ? at[used] : '\0';
-    if (c == '%' && !used) {
-        qr_output_put(r, out, "%", 1);
-        return 1;
-    }
-    if (!c || !strchr("sdirf", c) || (used && c != 'f'))
-        qr_run_fail(&r->run, "a format knows %%s, %%d, %%r, %%f, %%.Nf and %%%%, no others");
-    if (*next >= args->n) qr_run_fail(&r->run, "not enough arguments for format string");
-    struct qr_value value = args->values[(*next)++];
-    bool whole = qr_value_as_int(value, &integer);
-    if (c == 's')
-        qr_print(r, out, value);
-    else if (c == 'r')
-        qr_print_repr(r, out, value);
-    else {
-        if (!qr_value_is_number(value))
-            qr_run_fail(&r->run, "%%%c wants a number, not %s", c, qr_value_type_name(value));
-        real = whole ? (double)integer : value.as.real;
-        if (c != 'f' && !whole && !(fabs(real) < 0x1p63))
-            qr_run_fail(&r->run, "an integer of more than 64 bits");
-        if (c != 'f' && !whole) integer = (int64_t)real;
-        int length = c == 'f' ? snprintf(text, sizeof text, "%.*f", precision, real)
-                              : snprintf(text, sizeof text, "%lld", (long long)integer);
-        qr_output_put(r, out, text, (size_t)length);
-    }
-    return used + 1;
-}
-
 FILTER(format)
 {
-    const struct qr_value format = qr_print_text(r, self);
-    struct qr_template_output out = {0};
-    size_t next = 0;
-
     if (args->named_n) qr_run_fail(&r->run, "format by names is not supported");
-    for (size_t i = 0; i < format.n; i++) {
-        if (format.as.text[i] != '%') {
-            qr_output_put(r, &out, &format.as.text[i], 1);
-            continue;
-        }
-        i += format_one(r, &out, format.as.text + i + 1, format.n - i - 1, args, &next);
-    }
-    if (next < args->n)
-        qr_run_fail(&r->run, "not all arguments converted during string formatting");
-    return qr_output_value(&out);
+    return qr_string_format(r, qr_print_text(r, self), args->values, args->n);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */

@@ -109,11 +109,7 @@ FILTER(items)
     if (self.kind == QR_V_UNDEFINED) return qr_list_make(&r->run, QR_GENERATOR, 0);
     if (self.kind != QR_V_DICT)
         qr_run_fail(&r->run, "items takes a dict, not %s", qr_value_type_name(self));
-    static const struct qr_args none = {0};
-    struct qr_value list =
-        qr_call_function(r, qr_method_find(self, QR_VALUE_LITERAL("items")), "method", self, &none);
-    list.as.list->flavor = QR_GENERATOR;
-    return list;
+    return qr_dict_items(&r->run, self.as.dict, QR_GENERATOR);
 }
 
 FILTER(join)
@@ -131,41 +127,17 @@ FILTER(join)
 
 /* ---- order ----------------------------------------------------------------------------------- */
 
-/* Sorts [n] pairs by their keys, stable; `room` is as large. */
-static void merge_sort(struct qr_render *r, struct qr_pair *pairs, struct qr_pair *room, size_t n,
-                       bool reverse)
-{
-    for (size_t width = 1; width < n; width *= 2) {
-        for (size_t from = 0; from < n; from += 2 * width) {
-            size_t middle = from + width < n ? from + width : n;
-            size_t end = middle + width < n ? middle + width : n;
-            size_t a = from, b = middle;
-            for (size_t i = from; i < end; i++) {
-                bool second = a == middle;
-                if (!second && b < end) {
-                    int order = qr_value_compare(&r->run, "<", pairs[b].key, pairs[a].key);
-                    second = reverse ? order == 1 : order == -1;
-                }
-                room[i] = pairs[second ? b++ : a++];
-            }
-        }
-        memcpy(pairs, room, n * sizeof *pairs);
-        qr_run_charge(&r->run, n);
-    }
-}
-
 static struct qr_value sorted(struct qr_render *r, const struct qr_list *from, struct qr_value path,
                               bool cased, bool reverse)
 {
     struct qr_pair *pairs = qr_run_alloc_array(&r->run, from->n, sizeof *pairs);
-    struct qr_pair *room = qr_run_alloc_array(&r->run, from->n, sizeof *room);
     struct qr_value list = qr_list_make(&r->run, QR_LIST, from->n);
 
     for (size_t i = 0; i < from->n; i++) {
         pairs[i].key = key_of(r, from->items[i], path, cased);
         pairs[i].value = from->items[i];
     }
-    merge_sort(r, pairs, room, from->n, reverse);
+    qr_sort_pairs(&r->run, pairs, from->n, reverse);
     for (size_t i = 0; i < from->n; i++)
         list.as.list->items[i] = pairs[i].value;
     return list;
@@ -186,7 +158,7 @@ FILTER(dictsort)
 
     if (!value && !qr_value_is_text(by, "key"))
         qr_run_fail(&r->run, "dictsort is by \"key\" or \"value\"");
-    struct qr_value items = qr_call_filter(r, QR_VALUE_LITERAL("items"), self, &none);
+    struct qr_value items = filter_items(r, self, &none);
     return sorted(r, items.as.list, qr_value_int(value), qr_args_bool(args, 0, false),
                   qr_args_bool(args, 2, false));
 }

@@ -140,12 +140,14 @@ METHOD(str_isspace)
 
 METHOD(str_isupper)
 {
-    return qr_value_bool(qr_call_test(r, QR_VALUE_LITERAL("upper"), self, args));
+    (void)args;
+    return qr_value_bool(qr_string_is_cased(r, self, qr_char_upper));
 }
 
 METHOD(str_islower)
 {
-    return qr_value_bool(qr_call_test(r, QR_VALUE_LITERAL("lower"), self, args));
+    (void)args;
+    return qr_value_bool(qr_string_is_cased(r, self, qr_char_lower));
 }
 
 /* ---- str: looking for ------------------------------------------------------------------------ */
@@ -167,7 +169,7 @@ static int64_t find_text(struct qr_render *r, struct qr_value self, const struct
     const struct qr_value bounds[3] = {
         args->values[1].kind == QR_V_UNSET ? qr_value_none : args->values[1],
         args->values[2].kind == QR_V_UNSET ? qr_value_none : args->values[2], qr_value_none};
-    struct qr_value part = qr_access_slice(r, self, bounds);
+    struct qr_value part = qr_slice_take(r, self, bounds);
     int64_t from = qr_args_int(r, args, 1, "where to begin", 0);
 
     if (from < 0) from = from < -n ? 0 : from + n;
@@ -391,14 +393,7 @@ METHOD(dict_values)
 METHOD(dict_items)
 {
     (void)args;
-    struct qr_value list = qr_list_make(&r->run, QR_ITEMS, self.as.dict->n);
-    for (size_t i = 0; i < self.as.dict->n; i++) {
-        struct qr_value pair = qr_list_make(&r->run, QR_TUPLE, 2);
-        pair.as.list->items[0] = self.as.dict->pairs[i].key;
-        pair.as.list->items[1] = self.as.dict->pairs[i].value;
-        list.as.list->items[i] = pair;
-    }
-    return list;
+    return qr_dict_items(&r->run, self.as.dict, QR_ITEMS);
 }
 
 METHOD(copy) /* nothing changes, so a copy is the thing itself */

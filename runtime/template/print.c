@@ -271,21 +271,9 @@ static void put_json_key(struct qr_render *r, struct qr_template_output *out, st
 static const struct qr_pair *sorted_pairs(struct qr_render *r, const struct qr_dict *dict)
 {
     struct qr_pair *pairs = qr_run_alloc_array(&r->run, dict->n, sizeof *pairs);
-    static const struct qr_args none = {0};
-    struct qr_value self = {.kind = QR_V_LIST}, keys = qr_list_make(&r->run, QR_LIST, dict->n);
 
-    for (size_t i = 0; i < dict->n; i++)
-        keys.as.list->items[i] = dict->pairs[i].key;
-    struct qr_value yes = qr_value_bool(true);
-    struct qr_pair named = {.key = QR_VALUE_LITERAL("case_sensitive"), .value = yes};
-    struct qr_args args = none;
-    args.named = &named;
-    args.named_n = 1;
-    self = qr_call_filter(r, QR_VALUE_LITERAL("sort"), keys, &args);
-    for (size_t i = 0; i < dict->n; i++) {
-        pairs[i].key = self.as.list->items[i];
-        pairs[i].value = *qr_dict_find(&r->run, dict, pairs[i].key);
-    }
+    if (dict->n) memcpy(pairs, dict->pairs, dict->n * sizeof *pairs);
+    qr_sort_pairs(&r->run, pairs, dict->n, false);
     return pairs;
 }
 

@@ -115,6 +115,37 @@ struct qr_value qr_string_title(struct qr_render *r, struct qr_value text,
     return qr_output_value(&out);
 }
 
+/* Whether all cased characters are of one case, and there is one. */
+bool qr_string_is_cased(struct qr_render *r, struct qr_value text, uint32_t (*to)(uint32_t))
+{
+    bool any = false;
+
+    qr_run_charge(&r->run, text.n);
+    for (size_t i = 0, used; i < text.n; i += used) {
+        uint32_t c = qr_char_get(text.as.text + i, text.n - i, &used);
+        if (!qr_char_is_cased(c)) continue;
+        if (to(c) != c) return false;
+        any = true;
+    }
+    return any;
+}
+
+struct qr_value qr_string_escape(struct qr_render *r, struct qr_value text)
+{
+    static const char letters[] = "&<>'\"";
+    static const char *const names[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
+    struct qr_template_output out = {0};
+
+    for (size_t i = 0; i < text.n; i++) {
+        const char *known = text.as.text[i] ? strchr(letters, text.as.text[i]) : NULL;
+        const char *put = known ? names[known - letters] : &text.as.text[i];
+        qr_output_put(r, &out, put, known ? strlen(put) : 1);
+    }
+    text = qr_output_value(&out);
+    text.markup = true;
+    return text;
+}
+
 /* ---- parts ----------------------------------------------------------------------------------- */
 
 struct qr_value qr_string_replace(struct qr_render *r, struct qr_value text, struct qr_value from,

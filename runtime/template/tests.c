@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tests -- what may stand behind `is`. */
 #include "runtime/template/chars.h"
-#include "runtime/template/render.h"
+#include "runtime/template/strings.h"
 
 #define TEST(name)                                                                                 \
     static struct qr_value test_##name(struct qr_render *r, struct qr_value self,                  \
@@ -101,32 +101,16 @@ TEST(divisibleby)
     return rest_is(r, self, args->values[0], 0);
 }
 
-/* Whether all cased characters are of one case, and there is one. */
-static struct qr_value cased(struct qr_render *r, struct qr_value self, uint32_t (*to)(uint32_t))
-{
-    struct qr_value text = qr_print_text(r, self);
-    bool any = false;
-
-    qr_run_charge(&r->run, text.n);
-    for (size_t i = 0, used; i < text.n; i += used) {
-        uint32_t c = qr_char_get(text.as.text + i, text.n - i, &used);
-        if (!qr_char_is_cased(c)) continue;
-        if (to(c) != c) return qr_value_bool(false);
-        any = true;
-    }
-    return qr_value_bool(any);
-}
-
 TEST(lower)
 {
     (void)args;
-    return cased(r, self, qr_char_lower);
+    return qr_value_bool(qr_string_is_cased(r, qr_print_text(r, self), qr_char_lower));
 }
 
 TEST(upper)
 {
     (void)args;
-    return cased(r, self, qr_char_upper);
+    return qr_value_bool(qr_string_is_cased(r, qr_print_text(r, self), qr_char_upper));
 }
 
 TEST(filter)

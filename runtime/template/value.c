@@ -144,6 +144,20 @@ const struct qr_value *qr_dict_find_text(struct qr_run *run, const struct qr_dic
     return qr_dict_find(run, dict, qr_value_text_of(key));
 }
 
+struct qr_value qr_dict_items(struct qr_run *run, const struct qr_dict *dict,
+                              enum qr_list_flavor flavor)
+{
+    struct qr_value list = qr_list_make(run, flavor, dict->n);
+
+    for (size_t i = 0; i < dict->n; i++) {
+        struct qr_value pair = qr_list_make(run, QR_TUPLE, 2);
+        pair.as.list->items[0] = dict->pairs[i].key;
+        pair.as.list->items[1] = dict->pairs[i].value;
+        list.as.list->items[i] = pair;
+    }
+    return list;
+}
+
 /* ---- namespaces ------------------------------------------------------------------------------ */
 
 struct qr_value qr_namespace_make(struct qr_run *run)
