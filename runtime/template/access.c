@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* access -- x.name, x[key], x[a:b:c], and what a loop knows of itself. */
+/* access -- x.name and x[key]. */
 #include <string.h>
 
 #include "runtime/template/chars.h"
@@ -7,7 +7,7 @@
 
 /* ---- x.name ---------------------------------------------------------------------------------- */
 
-/* What Python's list and dict have and the sandbox hides. */
+/* Methods of Python's list and dict that the sandbox hides. */
 static bool is_hidden(struct qr_value of, struct qr_value name)
 {
     static const char *const list[] = {"append", "clear",   "extend", "insert", "pop",

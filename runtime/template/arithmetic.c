@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* arithmetic -- Python's operators.  Integers have 64 bits; what does not fit is an error. */
+/* arithmetic -- Python's operators.  Integers have 64 bits; an overflow is an error. */
 #include <math.h>
 #include <string.h>
 
@@ -74,7 +74,7 @@ static struct qr_value reals(struct qr_render *r, enum qr_op op, double a, doubl
 {
     if (b == 0 && (op == QR_OP_DIV || op == QR_OP_FLOORDIV || op == QR_OP_MOD))
         qr_run_fail(&r->run, "float division by zero");
-    double rest;
+    double remainder;
     switch (op) {
     case QR_OP_ADD: return qr_value_float(a + b);
     case QR_OP_SUB: return qr_value_float(a - b);
@@ -82,10 +82,10 @@ static struct qr_value reals(struct qr_render *r, enum qr_op op, double a, doubl
     case QR_OP_DIV: return qr_value_float(a / b);
     case QR_OP_MOD:
     case QR_OP_FLOORDIV:
-        rest = fmod(a, b);
-        if (rest != 0 && (rest < 0) != (b < 0)) rest += b;
-        if (op == QR_OP_MOD) return qr_value_float(rest == 0 ? copysign(0, b) : rest);
-        return qr_value_float(round((a - rest) / b));
+        remainder = fmod(a, b);
+        if (remainder != 0 && (remainder < 0) != (b < 0)) remainder += b;
+        if (op == QR_OP_MOD) return qr_value_float(remainder == 0 ? copysign(0, b) : remainder);
+        return qr_value_float(round((a - remainder) / b));
     default:
         if (a == 0 && b < 0) qr_run_fail(&r->run, "0.0 cannot be raised to a negative power");
         if (a < 0 && b != floor(b)) qr_run_fail(&r->run, "a complex number is not supported");
@@ -128,7 +128,8 @@ static struct qr_value repeat(struct qr_render *r, struct qr_value value, int64_
     size_t n = value.kind == QR_V_STRING ? value.n : value.as.list->n, all;
 
     if (times < 0) times = 0;
-    if (__builtin_mul_overflow(n, (size_t)times, &all)) qr_run_fail(&r->run, "repeated too often");
+    if (__builtin_mul_overflow(n, (size_t)times, &all))
+        qr_run_fail(&r->run, "a repeated value is longer than 2^64 bytes or items");
     if (value.kind == QR_V_LIST) {
         struct qr_value list =
             qr_list_make(&r->run, (enum qr_list_flavor)value.as.list->flavor, all);
@@ -143,7 +144,7 @@ static struct qr_value repeat(struct qr_render *r, struct qr_value value, int64_
     return qr_value_text(text, all);
 }
 
-/* ---- all of them ----------------------------------------------------------------------------- */
+/* ---- all types ------------------------------------------------------------------------------- */
 
 static bool is_plain_list(struct qr_value value)
 {

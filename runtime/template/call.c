@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* call -- scopes' names, arguments, macros, functions. */
+/* call -- calls of macros, methods and globals, and of filters and tests by name. */
 #include <string.h>
 
 #include "runtime/template/render.h"
 
-/* How much of a name goes into a message. */
+/* The part of a name that goes into an error. */
 #define NAME(value) (int)((value).n < 60 ? (value).n : 60), (value).as.text
 
 /* ---- functions ------------------------------------------------------------------------------- */
@@ -32,7 +32,7 @@ bool qr_call_test(struct qr_render *r, struct qr_value name, struct qr_value inp
 
 /* ---- macros ---------------------------------------------------------------------------------- */
 
-/* The named argument that belongs to `name`; it is marked as taken.  NULL: there is none. */
+/* Finds the argument `name` and marks it as taken.  NULL if there is none. */
 static const struct qr_value *take_named(const struct qr_args *args, bool *taken,
                                          struct qr_value name)
 {
@@ -47,19 +47,20 @@ static const struct qr_value *take_named(const struct qr_args *args, bool *taken
     return NULL;
 }
 
-/* What no parameter took: varargs, kwargs and caller where the macro names them, else an error. */
+/* Arguments that no parameter took become varargs and kwargs if the macro names these; otherwise
+ * they are an error. */
 static void bind_leftovers(struct qr_render *r, const struct qr_macro *macro,
                            const struct qr_args *args, size_t params_n, const bool *taken)
 {
-    size_t rest = args->n > params_n ? args->n - params_n : 0, n = 0;
+    size_t surplus = args->n > params_n ? args->n - params_n : 0, n = 0;
 
     if (macro->uses & QR_USES_VARARGS) {
-        struct qr_value list = qr_list_make(&r->run, QR_TUPLE, rest);
-        if (rest)
-            memcpy(list.as.list->items, args->values + params_n, rest * sizeof(struct qr_value));
+        struct qr_value list = qr_list_make(&r->run, QR_TUPLE, surplus);
+        if (surplus)
+            memcpy(list.as.list->items, args->values + params_n, surplus * sizeof(struct qr_value));
         qr_scope_set(r, r->scope, QR_VALUE_LITERAL("varargs"), list);
-    } else if (rest)
-        qr_run_fail(&r->run, "macro '%.*s' takes at most %zu arguments, not %zu", NAME(macro->name),
+    } else if (surplus)
+        qr_run_fail(&r->run, "macro '%.*s' takes at most %zu arguments, got %zu", NAME(macro->name),
                     params_n, args->n);
     struct qr_pair *pairs = qr_run_alloc_array(&r->run, args->named_n, sizeof *pairs);
     for (size_t i = 0; i < args->named_n; i++) {

@@ -4,7 +4,7 @@
 #include <locale.h>
 #include <wctype.h>
 
-#define ESCAPED 0xdc00u /* + a byte that is part of no character */
+#define ESCAPED 0xdc00u /* plus an invalid byte */
 
 uint32_t qr_char_get(const char *text, size_t n, size_t *used)
 {
@@ -103,11 +103,11 @@ bool qr_char_is_printed(uint32_t c)
              (c & 0xfffe) == 0xfffe || (c >= 0xe0000 && c <= 0xe0fff) || c >= 0xf0000);
 }
 
-/* The C library's tables of Unicode, whatever locale the host has chosen; without that locale on
- * the machine, ASCII.  A locale object from newlocale is made once and kept: glibc counts it. */
+/* The C library's Unicode tables, independent of the host's locale; ASCII if the machine lacks the
+ * C.UTF-8 locale.  The locale object is created once and never freed. */
 static locale_t unicode(void)
 {
-    static locale_t made; /* benign when two threads meet: both make the same, one is kept */
+    static locale_t made; /* two threads may create it at once; the loser frees its own */
     locale_t known = __atomic_load_n(&made, __ATOMIC_ACQUIRE);
 
     if (known) return known;

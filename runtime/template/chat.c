@@ -17,8 +17,8 @@
 
 const struct quire_text qr_chat_fallback = {.data = CHATML, .n = sizeof CHATML - 1};
 
-/* Put behind the last content and looked for in what came out, as transformers does: the template
- * may trim the content, which the space at its end shows. */
+/* To continue the last message, this mark is appended to its content and the output is cut at the
+ * mark, as in transformers.  If the space at its end is gone, the template trims contents. */
 #define MARK "CONTINUE_FINAL_MESSAGE_TAG "
 
 struct chat {
@@ -51,7 +51,7 @@ static struct qr_value text_part(struct qr_render *r, struct qr_value text)
     return qr_dict_make(&r->run, pairs, 2);
 }
 
-/* The text of a part, which is {"type": "text", "text": ...} or the text alone. */
+/* The text of a part: {"type": "text", "text": ...} or a plain string. */
 static struct qr_value part_text(struct qr_render *r, struct qr_value part, size_t message,
                                  size_t i)
 {
@@ -59,7 +59,7 @@ static struct qr_value part_text(struct qr_render *r, struct qr_value part, size
     const struct qr_value *type =
         part.kind == QR_V_DICT ? qr_dict_find_text(&r->run, part.as.dict, "type") : NULL;
     if (!type || !qr_value_is_text(*type, "text"))
-        refuse(r, "messages[%zu].content[%zu].type must be \"text\"; other parts are not supported",
+        refuse(r, "messages[%zu].content[%zu].type must be \"text\"; other types are not supported",
                message, i);
     const struct qr_value *text = qr_dict_find_text(&r->run, part.as.dict, "text");
     if (!text || text->kind != QR_V_STRING)
@@ -67,7 +67,8 @@ static struct qr_value part_text(struct qr_render *r, struct qr_value part, size
     return *text;
 }
 
-/* A content as the template takes it: parts, or one text whose lines the parts are (vLLM's). */
+/* A content in the form that the template expects: a list of parts, or the parts joined by newlines
+ * as in vLLM. */
 static struct qr_value read_content(struct qr_render *r, const struct chat *chat,
                                     struct qr_value content, size_t message, bool last)
 {
@@ -111,7 +112,7 @@ static struct qr_value read_message(struct qr_render *r, const struct chat *chat
     const struct qr_value *content = qr_dict_find_text(&r->run, dict, "content");
     struct qr_value read = read_content(r, chat, content ? *content : qr_value_none, i, last);
     if (content) {
-        *(struct qr_value *)content = read; /* this dict is nobody else's yet */
+        *(struct qr_value *)content = read; /* no other value shares this dict yet */
         return given;
     }
     struct qr_pair *pairs = qr_run_alloc_array(&r->run, dict->n + 1, sizeof *pairs);
@@ -126,7 +127,7 @@ static struct qr_value simple_message(struct qr_render *r, const struct chat *ch
     struct qr_pair *pairs = qr_run_alloc_array(&r->run, 2, sizeof *pairs);
     char where[40];
 
-    (void)snprintf(where, sizeof where, "message %zu", i);
+    (void)snprintf(where, sizeof where, "messages[%zu]", i);
     pairs[0].key = QR_VALUE_LITERAL("role");
     pairs[0].value = qr_value_text_from(r, message->role, where);
     pairs[1].key = QR_VALUE_LITERAL("content");
@@ -140,7 +141,8 @@ static struct qr_value read_messages(struct qr_render *r, const struct chat *cha
     size_t n = c->values ? c->values->n : c->messages_n;
 
     if (c->values && c->values->kind != QUIRE_VALUE_LIST) refuse(r, "messages must be a list");
-    if (c->values && n && !c->values->as.items) refuse(r, "messages has no items");
+    if (c->values && n && !c->values->as.items)
+        refuse(r, "messages: a list of %zu items has none", n);
     struct qr_value list = qr_list_make(&r->run, QR_LIST, n);
     for (size_t i = 0; i < n; i++) {
         bool last = i + 1 == n;
@@ -150,7 +152,7 @@ static struct qr_value read_messages(struct qr_render *r, const struct chat *cha
     return list;
 }
 
-/* ---- all that the template sees -------------------------------------------------------------- */
+/* ---- variables ------------------------------------------------------------------------------- */
 
 static void bind(struct qr_render *r, const void *data)
 {
@@ -176,7 +178,7 @@ static void bind(struct qr_render *r, const void *data)
     qr_scope_set(r, r->scope, qr_value_text_of("add_generation_prompt"), qr_value_bool(prompt));
 }
 
-/* Cuts at the mark, and with it the space that the template has trimmed. */
+/* The length of the output before the mark, without the white space that the template trims. */
 static size_t cut(struct qr_render *r, const struct qr_template_output *out, const void *data)
 {
     (void)data;
@@ -186,7 +188,7 @@ static size_t cut(struct qr_render *r, const struct qr_template_output *out, con
         if (out->n - at >= n && out->text[at + bare] == ' ') return at;
         return at - qr_chars_space_back(out->text, at);
     }
-    refuse(r, "continue_final_message: the last message does not appear in what the template made");
+    refuse(r, "continue_final_message: the last message does not appear in the rendered prompt");
 }
 
 int qr_chat_render(const struct qr_template *t, const struct quire_conversation *conversation,

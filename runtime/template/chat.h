@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* chat -- conversations to prompt text, as a model's template renders them.
+/* chat -- renders a conversation to prompt text with the model's template.
  *
- * The template sees what transformers' apply_chat_template shows it: messages, tools, documents
- * (none where not given), add_generation_prompt, the special tokens' texts, and whatever the caller
- * adds. A content is a text, or a list of parts where the template goes through parts.
+ * The template sees the variables of transformers' apply_chat_template: messages, tools, documents
+ * (none if not given), add_generation_prompt, the texts of the special tokens and the caller's
+ * variables.  If names collide, the conversation's variable wins, then the caller's.  A content is
+ * one string, or a list of parts if the template iterates over parts (qr_template_wants_parts).
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_TEMPLATE_CHAT_H
@@ -11,10 +12,10 @@
 
 #include "runtime/template/template.h"
 
-/* What a model without a template gets: ChatML. */
+/* The template for a model that has none: ChatML. */
 extern const struct quire_text qr_chat_fallback;
 
-/* The special tokens' texts by the names that templates know ("bos_token"). */
+/* The text of a special token under the name that templates use, such as "bos_token". */
 struct qr_chat_token {
     const char *name;
     struct quire_text text;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* compiled -- a template's inside, and how a render of it goes: for template.c and chat.c.
+/* compiled -- the compiled template and one render of it, shared by template.c and chat.c.
  *
  * Thread: any.   Memory: the run's arena. */
 #ifndef QR_TEMPLATE_COMPILED_H
@@ -10,13 +10,13 @@
 
 struct qr_template {
     struct quire_allocator memory;
-    struct qr_run run; /* whose arena holds the tree */
+    struct qr_run run; /* its arena holds the tree */
     const struct qr_node *root;
     bool wants_parts;
 };
 
-/* One render: `bind` sets variables in r->scope, then the template runs, then `end` (may be NULL)
- * may shorten what came out, which it has whole. */
+/* One render.  `bind` sets the variables in r->scope.  After the template has run, `end` (may be
+ * NULL) reads the whole output and returns how many bytes of it to keep. */
 struct qr_template_job {
     const struct qr_template *t;
     void (*bind)(struct qr_render *r, const void *data);
@@ -27,12 +27,12 @@ struct qr_template_job {
 int qr_template_run(const struct qr_template_job *job, char *text, size_t capacity, size_t *text_n,
                     struct quire_error *error);
 
-/* A caller's value as the template's.  `where` is for the message about a malformed one. */
+/* Convert a caller's value; `where` names it in the error about a malformed one. */
 struct qr_value qr_value_from(struct qr_render *r, const struct quire_value *value,
                               const char *where);
 struct qr_value qr_value_text_from(struct qr_render *r, struct quire_text text, const char *where);
 
-/* parts.c: vLLM's rule. */
+/* parts.c: whether the template iterates over contents, by vLLM's rule. */
 bool qr_parts_detect(struct qr_run *run, const struct qr_node *root);
 
 #endif

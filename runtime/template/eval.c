@@ -57,7 +57,7 @@ static bool holds(struct qr_render *r, enum qr_op op, struct qr_value a, struct 
     }
 }
 
-/* a < b <= c is a < b and b <= c, b computed once. */
+/* a < b <= c means a < b and b <= c, with b evaluated once. */
 static struct qr_value eval_compare(struct qr_render *r, const struct qr_node *node)
 {
     struct qr_value left = qr_eval_node(r, node->kids[0]);
@@ -89,7 +89,7 @@ static size_t starred_n(struct qr_render *r, const struct qr_node *node, struct 
     *star = qr_eval_node(r, node->kids[0]);
     if (node->kind == QR_N_STARS) {
         if (star->kind != QR_V_DICT)
-            qr_run_fail(&r->run, "expected a dict behind **, got %s", qr_value_type_name(*star));
+            qr_run_fail(&r->run, "expected a dict after **, got %s", qr_value_type_name(*star));
         for (size_t i = 0; i < star->as.dict->n; i++) {
             if (star->as.dict->pairs[i].key.kind == QR_V_STRING) continue;
             qr_run_fail(&r->run, "keywords must be strings");
@@ -205,7 +205,7 @@ static struct qr_value eval_node(struct qr_render *r, const struct qr_node *node
     case QR_N_TEST: return eval_test(r, node);
     default: break;
     }
-    assert(!"a node that is no expression");
+    assert(!"not an expression");
     return qr_value_none;
 }
 

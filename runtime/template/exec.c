@@ -52,7 +52,7 @@ static void assign(struct qr_render *r, const struct qr_node *target, struct qr_
 
 /* ---- loops ----------------------------------------------------------------------------------- */
 
-/* The items for which `test` holds, the target set to each. */
+/* The items that pass the loop's `if`; the target is set to each of them for the test. */
 static const struct qr_list *filtered(struct qr_render *r, const struct qr_node *node,
                                       const struct qr_list *all)
 {
@@ -69,8 +69,8 @@ static const struct qr_list *filtered(struct qr_render *r, const struct qr_node 
     return kept;
 }
 
-/* As jinja2 compiles it, `else` runs where no turn came to its end: after no turns, and after ones
- * that were all broken off or continued. */
+/* `else` runs unless some iteration reached the end of the body, as in jinja2: also after a loop
+ * whose iterations all ended in break or continue. */
 static enum flow run_for(struct qr_render *r, const struct qr_node *node)
 {
     const struct qr_list *list = qr_value_iterate(&r->run, qr_eval_node(r, node->kids[1]));
@@ -109,7 +109,7 @@ static enum flow run_if(struct qr_render *r, const struct qr_node *node)
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
-/* A chain of filters whose innermost has no input of its own. */
+/* Applies a chain of filters to `input`; the innermost filter node has no input. */
 static struct qr_value apply_filters(struct qr_render *r, const struct qr_node *filter,
                                      struct qr_value input)
 {
@@ -152,7 +152,7 @@ static enum flow run_with(struct qr_render *r, const struct qr_node *node)
 {
     struct qr_scope *scope = r->scope, *inner = qr_scope_push(r, scope);
 
-    /* All values are of the scope outside, as if they were computed at once. */
+    /* The values are evaluated in the outer scope, so none sees another. */
     for (const struct qr_node *pair = node->kids[0]; pair; pair = pair->next->next)
         qr_scope_set(r, inner, pair->value, qr_eval_node(r, pair->next));
     r->scope = inner;
@@ -161,7 +161,7 @@ static enum flow run_with(struct qr_render *r, const struct qr_node *node)
     return flow;
 }
 
-/* ---- all of them ----------------------------------------------------------------------------- */
+/* ---- all statements -------------------------------------------------------------------------- */
 
 static enum flow run_one(struct qr_render *r, const struct qr_node *node)
 {
@@ -188,7 +188,7 @@ static enum flow run_one(struct qr_render *r, const struct qr_node *node)
     case QR_N_SCOPE: qr_print(r, r->out, qr_exec_capture(r, kids[0])); break;
     case QR_N_BREAK: return BREAKS;
     case QR_N_CONTINUE: return CONTINUES;
-    default: assert(!"a node that is no statement");
+    default: assert(!"not a statement");
     }
     return GOES_ON;
 }
@@ -211,6 +211,6 @@ void qr_exec_body(struct qr_render *r, const struct qr_node *body)
 {
     enum flow flow = run_body(r, body);
 
-    assert(flow == GOES_ON); /* the parser lets nothing leave a loop that is none */
+    assert(flow == GOES_ON); /* the parser refuses break outside a loop */
     (void)flow;
 }

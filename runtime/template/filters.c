@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* filters -- those that make texts and numbers; filters_list.c has those for lists. */
+/* filters -- filters of strings, numbers and any value; filters_list.c has those of lists. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
     static struct qr_value filter_##name(struct qr_render *r, struct qr_value self,                \
                                          const struct qr_args *args)
 
-/* ---- texts ----------------------------------------------------------------------------------- */
+/* ---- strings --------------------------------------------------------------------------------- */
 
 FILTER(trim)
 {
@@ -69,13 +69,13 @@ FILTER(indent)
 
     if (self.kind != QR_V_STRING) {
         if (self.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, self);
-        qr_run_fail(&r->run, "indent takes a text, not %s", qr_value_type_name(self));
+        qr_run_fail(&r->run, "indent: expected a string, got %s", qr_value_type_name(self));
     }
     if (width.kind != QR_V_STRING) {
         int64_t n = qr_args_int(r, args, 0, "width", 4);
         width = qr_arithmetic_binary(r, QR_OP_MUL, QR_VALUE_LITERAL(" "), qr_value_int(n));
     }
-    /* One more newline, so that an empty last line counts as one. */
+    /* The added newline makes an empty last line count. */
     const struct qr_list *lines =
         qr_string_lines(r, qr_value_join(&r->run, self, QR_VALUE_LITERAL("\n")), false).as.list;
     for (size_t i = 0; i < lines->n; i++) {
@@ -133,7 +133,7 @@ FILTER(format)
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-/* As transformers': no escaping of HTML, nothing but control characters escaped. */
+/* As in transformers: HTML is not escaped, and of non-ASCII text nothing by default. */
 FILTER(tojson)
 {
     struct qr_json_style style = {.ascii = qr_args_bool(args, 0, false),
@@ -155,7 +155,7 @@ FILTER(tojson)
     if (qr_args_given(args, 2)) {
         const struct qr_list *two = qr_value_iterate(&r->run, args->values[2]);
         if (two->n != 2 || two->items[0].kind != QR_V_STRING || two->items[1].kind != QR_V_STRING)
-            qr_run_fail(&r->run, "separators must be two texts");
+            qr_run_fail(&r->run, "separators: expected two strings");
         style.item = (struct quire_text){.data = two->items[0].as.text, .n = two->items[0].n};
         style.key = (struct quire_text){.data = two->items[1].as.text, .n = two->items[1].n};
     }
@@ -218,14 +218,15 @@ FILTER(round)
     char text[400];
 
     if (!common && !up && !qr_value_is_text(method, "floor"))
-        qr_run_fail(&r->run, "method must be common, ceil or floor");
+        qr_run_fail(&r->run, "round: expected the method common, ceil or floor");
     if (!qr_value_is_number(self)) {
         if (self.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, self);
-        qr_run_fail(&r->run, "round takes a number, not %s", qr_value_type_name(self));
+        qr_run_fail(&r->run, "round: expected a number, got %s", qr_value_type_name(self));
     }
     bool whole = qr_value_as_int(self, &integer);
     if (precision < 0 || precision > 60)
-        qr_run_fail(&r->run, "precision must be 0 to 60, not %lld", (long long)precision);
+        qr_run_fail(&r->run, "round: expected a precision of 0 to 60, got %lld",
+                    (long long)precision);
     if (common && whole) return qr_value_int(integer);
     double real = whole ? (double)integer : self.as.real;
     if (!common) {
@@ -233,7 +234,7 @@ FILTER(round)
         return qr_value_float((up ? ceil(real * scale) : floor(real * scale)) / scale);
     }
     if (!isfinite(real)) return self;
-    /* Decimal, half to even of the exact value: what printf does is what Python does. */
+    /* printf rounds the exact value, half to even, as Python does. */
     (void)snprintf(text, sizeof text, "%.*f", (int)precision, real);
     return qr_value_float(strtod(text, NULL));
 }
@@ -251,8 +252,8 @@ FILTER(default)
 
 FILTER(attr)
 {
-    if (args->values[0].kind != QR_V_STRING) qr_run_fail(&r->run, "attr takes a name");
-    /* Attributes only: a dict's items are none. */
+    if (args->values[0].kind != QR_V_STRING) qr_run_fail(&r->run, "attr: expected a name");
+    /* A dict's items are not attributes. */
     if (self.kind == QR_V_DICT && !qr_method_find(self, args->values[0]))
         return qr_value_undefined(args->values[0].as.text, args->values[0].n);
     return qr_access_attribute(r, self, args->values[0]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* filters_list -- those for lists and dicts. */
+/* filters_list -- filters of lists and dicts. */
 #include <string.h>
 
 #include "runtime/template/chars.h"
@@ -11,13 +11,13 @@
 
 /* ---- attributes by name ---------------------------------------------------------------------- */
 
-/* What is not there is `otherwise`, unless that is none. */
+/* Replaces an undefined item by `otherwise`, unless that is none. */
 static struct qr_value found(struct qr_value item, struct qr_value otherwise)
 {
     return item.kind == QR_V_UNDEFINED && otherwise.kind != QR_V_NONE ? otherwise : item;
 }
 
-/* item.a.b for "a.b", numbers in it by number; the item itself where there is no name. */
+/* item.a.b for the path "a.b"; a number in it is an index.  Without a path, the item itself. */
 static struct qr_value attribute_or(struct qr_render *r, struct qr_value item, struct qr_value path,
                                     struct qr_value otherwise)
 {
@@ -44,7 +44,7 @@ static struct qr_value attribute(struct qr_render *r, struct qr_value item, stru
     return attribute_or(r, item, path, qr_value_none);
 }
 
-/* What two items are compared by: texts without regard to case, unless asked. */
+/* The key that an item is compared by; strings in lower case unless `cased`. */
 static struct qr_value key_of(struct qr_render *r, struct qr_value item, struct qr_value path,
                               bool cased)
 {
@@ -53,7 +53,7 @@ static struct qr_value key_of(struct qr_render *r, struct qr_value item, struct 
     return key.kind == QR_V_STRING && !cased ? qr_string_lower(r, key) : key;
 }
 
-/* ---- taking from the ends -------------------------------------------------------------------- */
+/* ---- length, ends, conversion ---------------------------------------------------------------- */
 
 FILTER(length)
 {
@@ -108,7 +108,7 @@ FILTER(items)
     (void)args;
     if (self.kind == QR_V_UNDEFINED) return qr_list_make(&r->run, QR_GENERATOR, 0);
     if (self.kind != QR_V_DICT)
-        qr_run_fail(&r->run, "items takes a dict, not %s", qr_value_type_name(self));
+        qr_run_fail(&r->run, "items: expected a dict, got %s", qr_value_type_name(self));
     return qr_dict_items(&r->run, self.as.dict, QR_GENERATOR);
 }
 
@@ -157,7 +157,7 @@ FILTER(dictsort)
     static const struct qr_args none = {0};
 
     if (!value && !qr_value_is_text(by, "key"))
-        qr_run_fail(&r->run, "dictsort is by \"key\" or \"value\"");
+        qr_run_fail(&r->run, "dictsort: expected by=\"key\" or by=\"value\"");
     struct qr_value items = filter_items(r, self, &none);
     return sorted(r, items.as.list, qr_value_int(value), qr_args_bool(args, 0, false),
                   qr_args_bool(args, 2, false));
@@ -248,9 +248,9 @@ FILTER(map)
         else if (qr_value_is_text(args->named[i].key, "default"))
             otherwise = args->named[i].value;
         else
-            qr_run_fail(&r->run, "map takes a filter's name, or attribute= and default=");
+            qr_run_fail(&r->run, "map: expected a filter's name, or attribute= and default=");
     }
-    if (!args->n && path.kind == QR_V_UNSET) qr_run_fail(&r->run, "map requires a filter's name");
+    if (!args->n && path.kind == QR_V_UNSET) qr_run_fail(&r->run, "map: expected a filter's name");
     struct qr_args rest = args->n ? args_from(args, 1) : (struct qr_args){0};
     for (size_t i = 0; i < from->n; i++) {
         struct qr_value *item = &list.as.list->items[i];
@@ -260,8 +260,8 @@ FILTER(map)
     return list;
 }
 
-/* Those items for which a test of them (or of their attribute) is `wanted`; without a test, their
- * truth. */
+/* The items for which the test of the item, or of its attribute, gives `wanted`.  Without a test,
+ * the truth of the value counts. */
 static struct qr_value choose(struct qr_render *r, struct qr_value self, const struct qr_args *args,
                               bool by_attribute, bool wanted)
 {

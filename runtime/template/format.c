@@ -11,7 +11,7 @@ struct format_values {
     size_t n, next;
 };
 
-/* One printf conversion: %s, %d and %i, %r, %f with a precision.  The bytes read behind %. */
+/* Writes one conversion; `at` is the text after %.  Returns the bytes read. */
 static size_t format_one(struct qr_render *r, struct qr_template_output *out, const char *at,
                          size_t n, struct format_values *values)
 {
@@ -31,7 +31,7 @@ static size_t format_one(struct qr_render *r, struct qr_template_output *out, co
         return 1;
     }
     if (!c || !strchr("sdirf", c) || (used && c != 'f'))
-        qr_run_fail(&r->run, "a format knows %%s, %%d, %%r, %%f, %%.Nf and %%%%, no others");
+        qr_run_fail(&r->run, "unknown format: expected %%s, %%d, %%i, %%r, %%f, %%.Nf or %%%%");
     if (values->next >= values->n) qr_run_fail(&r->run, "not enough arguments for format string");
     struct qr_value value = values->all[values->next++];
     bool whole = qr_value_as_int(value, &integer);
@@ -41,7 +41,7 @@ static size_t format_one(struct qr_render *r, struct qr_template_output *out, co
         qr_print_repr(r, out, value);
     else {
         if (!qr_value_is_number(value))
-            qr_run_fail(&r->run, "%%%c wants a number, not %s", c, qr_value_type_name(value));
+            qr_run_fail(&r->run, "%%%c: expected a number, got %s", c, qr_value_type_name(value));
         real = whole ? (double)integer : value.as.real;
         if (c != 'f' && !whole && !(fabs(real) < 0x1p63))
             qr_run_fail(&r->run, "an integer of more than 64 bits");

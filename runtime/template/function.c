@@ -30,7 +30,7 @@ int64_t qr_args_int(struct qr_render *r, const struct qr_args *args, size_t i, c
     if (!qr_args_given(args, i)) return otherwise;
     if (args->values[i].kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, args->values[i]);
     if (!qr_value_as_int(args->values[i], &integer))
-        qr_run_fail(&r->run, "%s must be an integer, not %s", what,
+        qr_run_fail(&r->run, "%s must be an integer, got %s", what,
                     qr_value_type_name(args->values[i]));
     return integer;
 }
@@ -48,7 +48,7 @@ struct qr_value qr_args_text(struct qr_render *r, const struct qr_args *args, si
 
     if (value.kind == QR_V_UNDEFINED) qr_args_fail_undefined(r, value);
     if (value.kind != QR_V_STRING)
-        qr_run_fail(&r->run, "%s must be a text, not %s", what, qr_value_type_name(value));
+        qr_run_fail(&r->run, "%s must be a string, got %s", what, qr_value_type_name(value));
     return value;
 }
 
@@ -63,7 +63,7 @@ const struct qr_function *qr_function_find(const struct qr_function *table, size
     return NULL;
 }
 
-/* Where in the list of names `name` stands; -1: not there.  *n: how many there are. */
+/* The index of `name` in the list of names, or -1.  *n: the number of names. */
 static int param_index(const char *params, struct qr_value name, size_t *n)
 {
     int found = -1;
@@ -87,7 +87,7 @@ struct qr_value qr_function_call(struct qr_render *r, const struct qr_function *
     if (!function->params) return function->call(r, self, args);
     (void)param_index(function->params, QR_VALUE_LITERAL(""), &bound.n);
     if (args->n > bound.n)
-        qr_run_fail(&r->run, "%s '%s' takes at most %zu arguments, not %zu", kind, function->name,
+        qr_run_fail(&r->run, "%s '%s' takes at most %zu arguments, got %zu", kind, function->name,
                     bound.n, args->n);
     if (args->n) memcpy(values, args->values, args->n * sizeof *values);
     for (size_t i = 0; i < args->named_n; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* globals -- the functions that a template finds without being given them: jinja2's range, dict and
- * namespace, transformers' raise_exception and strftime_now. */
+/* globals -- functions of every template: range, dict and namespace of jinja2, raise_exception and
+ * strftime_now of transformers. */
 #include <string.h>
 #include <time.h>
 
@@ -15,19 +15,19 @@ static struct qr_value call_range(struct qr_render *r, struct qr_value self,
     for (size_t i = 0; i < 3; i++) {
         int64_t ignored;
         if (args->values[i].kind != QR_V_UNSET && !qr_value_as_int(args->values[i], &ignored))
-            qr_run_fail(&r->run, "range takes integers, not %s",
+            qr_run_fail(&r->run, "range: expected integers, got %s",
                         qr_value_type_name(args->values[i]));
     }
     int64_t start = one ? 0 : qr_args_int(r, args, 0, "range's start", 0);
     int64_t stop = qr_args_int(r, args, one ? 0 : 1, "range's end", 0);
     int64_t step = qr_args_int(r, args, 2, "range's step", 1);
-    if (step == 0) qr_run_fail(&r->run, "range's step must not be zero");
+    if (step == 0) qr_run_fail(&r->run, "range: the step must not be zero");
     uint64_t span = step > 0 ? (stop > start ? (uint64_t)stop - (uint64_t)start : 0)
                              : (start > stop ? (uint64_t)start - (uint64_t)stop : 0);
     uint64_t stride = step > 0 ? (uint64_t)step : 0 - (uint64_t)step;
     uint64_t n = span ? (span - 1) / stride + 1 : 0;
     if (n > QR_TEMPLATE_RANGE_MAX)
-        qr_run_fail(&r->run, "a range of more than %d items", QR_TEMPLATE_RANGE_MAX);
+        qr_run_fail(&r->run, "range: more than %d items", QR_TEMPLATE_RANGE_MAX);
     struct qr_value range = qr_list_make(&r->run, QR_RANGE, (size_t)n);
     range.as.list->start = start;
     range.as.list->stop = stop;
@@ -37,14 +37,14 @@ static struct qr_value call_range(struct qr_render *r, struct qr_value self,
     return range;
 }
 
-/* The pairs of a dict that was given, then those that were named. */
+/* The pairs of the positional argument, then the named arguments. */
 static struct qr_value merge(struct qr_render *r, const char *what, const struct qr_args *args)
 {
     struct qr_value given = args->n ? args->values[0] : qr_value_none;
     const struct qr_list *list = NULL;
     size_t n = 0;
 
-    if (args->n > 1) qr_run_fail(&r->run, "%s takes at most 1 argument, not %zu", what, args->n);
+    if (args->n > 1) qr_run_fail(&r->run, "%s takes at most 1 argument, got %zu", what, args->n);
     if (given.kind == QR_V_DICT)
         n = given.as.dict->n;
     else if (args->n) {
@@ -58,7 +58,8 @@ static struct qr_value merge(struct qr_render *r, const char *what, const struct
             continue;
         }
         const struct qr_list *pair = qr_value_iterate(&r->run, list->items[i]);
-        if (pair->n != 2) qr_run_fail(&r->run, "%s takes pairs, not %zu items", what, pair->n);
+        if (pair->n != 2)
+            qr_run_fail(&r->run, "%s: expected pairs, got an item of length %zu", what, pair->n);
         pairs[i] = (struct qr_pair){.key = pair->items[0], .value = pair->items[1]};
     }
     if (args->named_n) memcpy(pairs + n, args->named, args->named_n * sizeof *pairs);
@@ -80,7 +81,7 @@ static struct qr_value call_namespace(struct qr_render *r, struct qr_value self,
     struct qr_value space = qr_namespace_make(&r->run);
     for (size_t i = 0; i < dict->n; i++) {
         if (dict->pairs[i].key.kind != QR_V_STRING)
-            qr_run_fail(&r->run, "a namespace's attributes are named by texts");
+            qr_run_fail(&r->run, "namespace: attribute names must be strings");
         qr_namespace_set(&r->run, space.as.space, dict->pairs[i].key, dict->pairs[i].value);
     }
     return space;
@@ -94,8 +95,8 @@ static struct qr_value call_raise(struct qr_render *r, struct qr_value self,
     qr_run_raise(&r->run, (struct quire_text){.data = text.as.text, .n = text.n});
 }
 
-/* The clock is an argument of the render; the time zone is the process's, as datetime.now's.  A
- * Python time without a zone prints nothing for %Z and %z. */
+/* The time is an argument of the render; the time zone is the process's, as in datetime.now().
+ * %Z and %z print nothing, as for a Python time without a zone. */
 static struct qr_value call_strftime(struct qr_render *r, struct qr_value self,
                                      const struct qr_args *args)
 {
@@ -107,22 +108,23 @@ static struct qr_value call_strftime(struct qr_render *r, struct qr_value self,
     time_t now = (time_t)r->now_s;
 
     if (given.n >= sizeof format - 2)
-        qr_run_fail(&r->run, "a time format of more than %zu bytes", sizeof format - 3);
+        qr_run_fail(&r->run, "strftime_now: the format has more than %zu bytes", sizeof format - 3);
     for (size_t i = 0; i < given.n; i++) {
         char c = given.as.text[i], next = i + 1 < given.n ? given.as.text[i + 1] : '\0';
         if (c == '%' && (next == 'Z' || next == 'z')) {
             i++;
             continue;
         }
-        if (c == '\0') qr_run_fail(&r->run, "a time format with a NUL");
+        if (c == '\0') qr_run_fail(&r->run, "strftime_now: the format contains a NUL");
         format[n++] = c;
         if (c == '%' && next) format[n++] = given.as.text[++i];
     }
-    format[n++] = ' '; /* so that an empty result is not taken for one that is too long */
+    format[n++] = ' '; /* strftime returns 0 for an empty result and for one that is too long */
     format[n] = '\0';
-    if (!localtime_r(&now, &tm)) qr_run_fail(&r->run, "no such time");
+    if (!localtime_r(&now, &tm)) qr_run_fail(&r->run, "strftime_now: time out of range");
     size_t text_n = strftime(text, sizeof text, format, &tm);
-    if (text_n == 0) qr_run_fail(&r->run, "a time of more than %zu bytes", sizeof text);
+    if (text_n == 0)
+        qr_run_fail(&r->run, "strftime_now: the result has more than %zu bytes", sizeof text);
     char *kept = qr_run_alloc(&r->run, text_n);
     memcpy(kept, text, text_n);
     return qr_value_text(kept, text_n - 1);

@@ -17,7 +17,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* \r\n and \r become \n; one newline at the end goes. */
+/* Normalises line ends to \n and drops one newline at the end. */
 void qr_lexer_init(struct qr_lexer *lexer, struct qr_run *run, struct quire_text source)
 {
     char *text = qr_run_alloc(run, source.n);
@@ -61,7 +61,7 @@ static struct qr_lexer_token token(const struct qr_lexer *l, enum qr_lexer_token
         .kind = kind, .line = l->line, .at = l->text + from, .at_n = l->at - from};
 }
 
-/* After a tag's end: a newline is eaten behind blocks and comments. */
+/* Skips the white space after a tag: all of it after -%}, one newline after blocks and comments. */
 static void end_tag(struct qr_lexer *l, char sign, bool trims)
 {
     if (sign == '-')
@@ -73,7 +73,7 @@ static void end_tag(struct qr_lexer *l, char sign, bool trims)
 
 /* ---- between tags ---------------------------------------------------------------------------- */
 
-/* The length of data before a tag that begins at `end`, given the sign behind its brace. */
+/* The length of data before the tag at `end`; `sign` is the character after the tag's brace. */
 static size_t strip_before(const struct qr_lexer *l, size_t from, size_t end, char sign,
                            bool prints)
 {
@@ -87,7 +87,8 @@ static size_t strip_before(const struct qr_lexer *l, size_t from, size_t end, ch
     return start - from;
 }
 
-/* If "{% raw %}" begins at `at` (its sign skipped): its end.  Else 0.  *trims: it ends in -%}. */
+/* Matches the remainder of "{% word %}" after its sign.  Returns its end, or 0 if it does not
+ * match. *sign: '-' for -%}, '+' for +%}, else '\0'. */
 static size_t match_raw(const struct qr_lexer *l, size_t at, const char *word, char *sign)
 {
     size_t n = strlen(word);
@@ -101,7 +102,7 @@ static size_t match_raw(const struct qr_lexer *l, size_t at, const char *word, c
     return l->n - at >= 2 && memcmp(l->text + at, "%}", 2) == 0 ? at + 2 : 0;
 }
 
-/* From behind {% raw %} to behind {% endraw %}; what lies between is data. */
+/* Reads the data up to {% endraw %} and skips that tag. */
 static struct qr_lexer_token read_raw(struct qr_lexer *l)
 {
     size_t from = l->at;
@@ -118,20 +119,20 @@ static struct qr_lexer_token read_raw(struct qr_lexer *l)
         end_tag(l, end_sign, true);
         return t;
     }
-    qr_run_fail(l->run, "{%% raw %%} has no {%% endraw %%}");
+    qr_run_fail(l->run, "{%% raw %%} without {%% endraw %%}");
 }
 
 static void skip_comment(struct qr_lexer *l)
 {
     const char *end = memmem(l->text + l->at, l->n - l->at, "#}", 2);
 
-    if (!end) qr_run_fail(l->run, "a comment has no end: expected #}");
+    if (!end) qr_run_fail(l->run, "unclosed comment: expected #}");
     char before = end > l->text + l->at ? end[-1] : '\0';
     skip(l, (size_t)(end - (l->text + l->at)) + 2);
     end_tag(l, before, true);
 }
 
-/* The next "{{", "{%" or "{#" from `at` on; n: there is none. */
+/* The position of the next "{{", "{%" or "{#" at or after `at`; l->n if there is none. */
 static size_t find_tag(const struct qr_lexer *l, size_t at)
 {
     while (at < l->n) {
@@ -144,7 +145,7 @@ static size_t find_tag(const struct qr_lexer *l, size_t at)
     return l->n;
 }
 
-/* What begins at a tag: the lexer is put behind it.  QR_T_DATA: a comment or raw, no token. */
+/* Skips the opening of a tag, or a whole comment, and sets the state.  *raw: {% raw %} was read. */
 static void open_tag(struct qr_lexer *l, char brace, bool *raw)
 {
     char sign = peek(l, 2);
@@ -189,7 +190,7 @@ static struct qr_lexer_token next_outside(struct qr_lexer *l)
         data.value = qr_value_text(l->text + from, kept);
         if (kept) {
             skip(l, end - from);
-            /* The tag is looked at again with nothing before it: it must strip as it did. */
+            /* The next call reads the tag again, with no data before it left to strip. */
             l->line_starting = false;
             return data;
         }
@@ -209,7 +210,7 @@ static struct qr_lexer_token next_outside(struct qr_lexer *l)
     return token(l, QR_T_END, l->at);
 }
 
-/* ---- inside of tags -------------------------------------------------------------------------- */
+/* ---- inside tags ----------------------------------------------------------------------------- */
 
 static uint32_t read_hex(struct qr_lexer *l, const char *at, const char *end, unsigned digits)
 {
@@ -218,14 +219,15 @@ static uint32_t read_hex(struct qr_lexer *l, const char *at, const char *end, un
     for (unsigned i = 0; i < digits; i++) {
         char c = at + i < end ? at[i] : '\0';
         uint32_t digit = is_digit(c) ? (uint32_t)(c - '0') : ((uint32_t)c | 0x20) - 'a' + 10;
-        if (!c || digit > 15) qr_run_fail(l->run, "an escape wants %u hexadecimal digits", digits);
+        if (!c || digit > 15)
+            qr_run_fail(l->run, "bad escape in a string: expected %u hexadecimal digits", digits);
         value = value << 4 | digit;
     }
     return value;
 }
 
-/* One escape, `at` behind the backslash: writes its bytes to *out and moves it; the escape's end.
- */
+/* Reads one escape; `at` is the character after the backslash.  Appends its bytes to *out and
+ * returns the end of the escape. */
 static const char *read_escape(struct qr_lexer *l, const char *at, const char *end, char **out)
 {
     static const char letters[] = "abfnrtv\\'\"", bytes[] = "\a\b\f\n\r\t\v\\'\"";
@@ -233,7 +235,7 @@ static const char *read_escape(struct qr_lexer *l, const char *at, const char *e
     uint32_t c = 0;
     unsigned digits = *at == 'x' ? 2 : *at == 'u' ? 4 : *at == 'U' ? 8 : 0;
 
-    if (*at == '\n') return at + 1; /* the line goes on */
+    if (*at == '\n') return at + 1; /* a line continuation */
     if (*at && known) {
         *(*out)++ = bytes[known - letters];
         return at + 1;
@@ -242,14 +244,14 @@ static const char *read_escape(struct qr_lexer *l, const char *at, const char *e
         c = read_hex(l, at + 1, end, digits);
         at += 1 + digits;
         if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-            qr_run_fail(l->run, "an escape names no character: U+%04X", (unsigned)c);
+            qr_run_fail(l->run, "bad escape in a string: U+%04X is not a character", (unsigned)c);
     } else if (*at >= '0' && *at <= '7') {
         for (int i = 0; i < 3 && at < end && *at >= '0' && *at <= '7'; i++)
             c = c * 8 + (uint32_t)(*at++ - '0');
     } else if (*at == 'N')
         qr_run_fail(l->run, "\\N{...} is not supported; expected \\uXXXX");
     else {
-        *(*out)++ = '\\'; /* an unknown escape stays what it is */
+        *(*out)++ = '\\'; /* an unknown escape is kept, as in Python */
         return at;
     }
     *out += qr_char_put(c, *out);
@@ -278,7 +280,7 @@ static struct qr_lexer_token read_string(struct qr_lexer *l)
 
     while (end < l->n && l->text[end] != quote)
         end += l->text[end] == '\\' && end + 1 < l->n ? 2 : 1;
-    if (end >= l->n) qr_run_fail(l->run, "a string has no end: expected %c", quote);
+    if (end >= l->n) qr_run_fail(l->run, "unclosed string: expected %c", quote);
     struct qr_lexer_token t = token(l, QR_T_STRING, from);
     t.value = unescape(l, l->text + from + 1, end - from - 1);
     skip(l, end + 1 - from);
@@ -286,7 +288,7 @@ static struct qr_lexer_token read_string(struct qr_lexer *l)
     return t;
 }
 
-/* Digits with single underscores between them, copied without; the number of source bytes. */
+/* Copies digits without the single underscores between them.  Returns the source bytes read. */
 static size_t read_digits(const struct qr_lexer *l, size_t at, int base, char *out, size_t *out_n)
 {
     size_t from = at;
@@ -363,7 +365,7 @@ static void track_brackets(struct qr_lexer *l, char c)
 {
     if (c == '(' || c == '[' || c == '{') {
         if (l->open_n == sizeof l->open)
-            qr_run_fail(l->run, "more than %zu open brackets", sizeof l->open);
+            qr_run_fail(l->run, "brackets are nested deeper than %zu", sizeof l->open);
         l->open[l->open_n++] = c == '(' ? ')' : c == '[' ? ']' : '}';
     } else if (c == ')' || c == ']' || c == '}') {
         if (l->open_n == 0) qr_run_fail(l->run, "unexpected '%c'", c);
@@ -398,7 +400,7 @@ struct qr_lexer_token qr_lexer_next(struct qr_lexer *l)
     bool prints = l->state == QR_IN_PRINT;
     const char *end = prints ? "}}" : "%}";
     skip_space(l);
-    if (l->at == l->n) qr_run_fail(l->run, "a tag has no end: expected %s", end);
+    if (l->at == l->n) qr_run_fail(l->run, "unclosed tag: expected %s", end);
     size_t sign = peek(l, 0) == '-' || (!prints && peek(l, 0) == '+');
     if (l->open_n == 0 && peek(l, sign) == end[0] && peek(l, sign + 1) == end[1]) {
         size_t from = l->at;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* lexer -- a template's text as tokens, with white space taken away where tags ask for it.
+/* lexer -- splits a template into tokens and removes the white space that its tags trim.
  *
- * As jinja2's lexer (3.1) with the settings of transformers: trim_blocks and lstrip_blocks on, one
- * newline at the very end dropped, line ends of any kind are \n.
+ * It follows jinja2 3.1 with the settings of transformers: trim_blocks and lstrip_blocks are on,
+ * one newline at the end of the source is dropped, and \r\n and \r become \n.
  *
- * Thread: the run's.   Memory: the run's; texts without escapes point into the source. */
+ *     DATA --"{%"--> BLOCK --"%}"--> DATA
+ *     DATA --"{{"--> PRINT --"}}"--> DATA     comments and raw blocks stay in DATA
+ *
+ * Thread: the run's.   Memory: the run's arena; a string without escapes points into the source. */
 #ifndef QR_TEMPLATE_LEXER_H
 #define QR_TEMPLATE_LEXER_H
 
@@ -61,8 +64,8 @@ struct qr_lexer_token {
     enum qr_lexer_token_kind kind;
     enum qr_op op;
     uint32_t line;
-    struct qr_value value; /* of data, names, texts and numbers */
-    const char *at;        /* in the source, for messages */
+    struct qr_value value; /* of data, names, strings and numbers */
+    const char *at;        /* source text, for errors */
     size_t at_n;
 };
 
@@ -72,12 +75,12 @@ struct qr_lexer {
     size_t n, at;
     uint32_t line;
     enum { QR_IN_DATA, QR_IN_BLOCK, QR_IN_PRINT } state;
-    bool line_starting; /* nothing but a newline stands before `at` */
-    char open[64];      /* brackets: }} inside of braces ends nothing */
+    bool line_starting; /* a newline precedes `at` */
+    char open[64];      /* expected closing brackets: }} inside braces does not end the tag */
     uint32_t open_n;
 };
 
-/* `text` has to live as long as the tokens do. */
+/* Copies the source into the run's arena, which the tokens point into. */
 void qr_lexer_init(struct qr_lexer *lexer, struct qr_run *run, struct quire_text source);
 struct qr_lexer_token qr_lexer_next(struct qr_lexer *lexer);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* methods -- those of Python's str, dict, list and tuple that change nothing. */
+/* methods -- methods of Python's str, dict, list and tuple that do not modify their object. */
 #include <string.h>
 
 #include "runtime/template/chars.h"
@@ -61,7 +61,7 @@ static bool has_end(struct qr_value text, struct qr_value end, bool front)
     return memcmp(text.as.text + (front ? 0 : text.n - end.n), end.as.text, end.n) == 0;
 }
 
-/* A text, or a tuple of them of which one will do. */
+/* The argument is a string, or a tuple of strings of which one must match. */
 static struct qr_value ends(struct qr_render *r, struct qr_value self, const struct qr_args *args,
                             bool front)
 {
@@ -103,7 +103,7 @@ METHOD(str_removesuffix)
     return has_end(self, suffix, false) ? qr_value_text(self.as.text, self.n - suffix.n) : self;
 }
 
-/* ---- str: what all characters are ------------------------------------------------------------ */
+/* ---- str: classes ---------------------------------------------------------------------------- */
 
 static struct qr_value all_are(struct qr_render *r, struct qr_value self, bool (*is)(uint32_t))
 {
@@ -150,7 +150,7 @@ METHOD(str_islower)
     return qr_value_bool(qr_string_is_cased(r, self, qr_char_lower));
 }
 
-/* ---- str: looking for ------------------------------------------------------------------------ */
+/* ---- str: search ----------------------------------------------------------------------------- */
 
 static const char *find_last(const char *text, size_t n, const char *what, size_t what_n)
 {
@@ -160,17 +160,17 @@ static const char *find_last(const char *text, size_t n, const char *what, size_
     return NULL;
 }
 
-/* The character at which the text stands between args 1 and 2, -1: it does not. */
+/* The index in characters of the first or last occurrence between args 1 and 2; -1 if none. */
 static int64_t find_text(struct qr_render *r, struct qr_value self, const struct qr_args *args,
                          bool last)
 {
-    struct qr_value what = qr_args_text(r, args, 0, "what to look for");
+    struct qr_value what = qr_args_text(r, args, 0, "the substring");
     int64_t n = qr_value_length(&r->run, self);
     const struct qr_value bounds[3] = {
         args->values[1].kind == QR_V_UNSET ? qr_value_none : args->values[1],
         args->values[2].kind == QR_V_UNSET ? qr_value_none : args->values[2], qr_value_none};
     struct qr_value part = qr_slice_take(r, self, bounds);
-    int64_t from = qr_args_int(r, args, 1, "where to begin", 0);
+    int64_t from = qr_args_int(r, args, 1, "the start", 0);
 
     if (from < 0) from = from < -n ? 0 : from + n;
     if (from > n) return -1;
@@ -202,7 +202,7 @@ METHOD(str_index)
 
 METHOD(str_count)
 {
-    struct qr_value what = qr_args_text(r, args, 0, "what to count");
+    struct qr_value what = qr_args_text(r, args, 0, "the substring");
     const char *at = self.as.text, *end = at + self.n;
     int64_t n = 0;
 
@@ -217,14 +217,14 @@ METHOD(str_count)
 
 METHOD(str_replace)
 {
-    return qr_string_replace(r, self, qr_args_text(r, args, 0, "what to replace"),
-                             qr_args_text(r, args, 1, "what to put there"),
-                             qr_args_int(r, args, 2, "how often", -1));
+    return qr_string_replace(r, self, qr_args_text(r, args, 0, "the old string"),
+                             qr_args_text(r, args, 1, "the new string"),
+                             qr_args_int(r, args, 2, "the count", -1));
 }
 
-/* ---- str: cutting ---------------------------------------------------------------------------- */
+/* ---- str: splitting -------------------------------------------------------------------------- */
 
-/* A list that grows. */
+/* A growing list. */
 struct parts {
     struct qr_value *items;
     size_t n, capacity;
@@ -396,7 +396,7 @@ METHOD(dict_items)
     return qr_dict_items(&r->run, self.as.dict, QR_ITEMS);
 }
 
-METHOD(copy) /* nothing changes, so a copy is the thing itself */
+METHOD(copy) /* values do not change, so the copy is the value itself */
 {
     (void)r;
     (void)args;

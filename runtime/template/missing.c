@@ -28,7 +28,7 @@ static void look(const struct listener *l, const struct qr_node *node)
             !qr_list_filter_find(node->value))
             say(l, node, "filter");
         if (node->kind == QR_N_TEST && !qr_test_find(node->value)) say(l, node, "test");
-        for (unsigned i = 0; i < QR_NODE_KIDS; i++) /* no higher than the parser allows */
+        for (unsigned i = 0; i < QR_NODE_KIDS; i++) /* recursion is bounded by the height */
             look(l, node->kids[i]);
     }
 }

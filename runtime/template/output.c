@@ -10,7 +10,7 @@ void qr_output_put(struct qr_render *r, struct qr_template_output *out, const ch
 {
     qr_run_charge(&r->run, n);
     if (n > QR_TEMPLATE_OUTPUT_MAX || out->n > QR_TEMPLATE_OUTPUT_MAX - n)
-        qr_run_fail(&r->run, "it writes more than %zu MiB", QR_TEMPLATE_OUTPUT_MAX >> 20);
+        qr_run_fail(&r->run, "the template writes more than %zu MiB", QR_TEMPLATE_OUTPUT_MAX >> 20);
     if (!out->fixed && n > out->capacity - out->n) {
         size_t capacity = out->n + n < 64 ? 128 : (out->n + n) * 2;
         char *grown = qr_run_alloc(&r->run, capacity);

@@ -33,7 +33,8 @@ void qr_node_kid(struct qr_parser *p, struct qr_node *node, unsigned which,
         if (kid->height + 1 > node->height) node->height = (uint16_t)(kid->height + 1);
     }
     if (node->height > QR_TEMPLATE_HEIGHT_MAX)
-        qr_run_fail(p->run, "nested deeper than %u levels", QR_TEMPLATE_HEIGHT_MAX);
+        qr_run_fail(p->run, "expressions or blocks are nested deeper than %u levels",
+                    QR_TEMPLATE_HEIGHT_MAX);
 }
 
 static struct qr_node *unary(struct qr_parser *p, enum qr_node_kind kind, uint32_t line,
@@ -110,7 +111,7 @@ struct qr_lexer_token qr_parser_expect(struct qr_parser *p, enum qr_lexer_token_
     return token;
 }
 
-/* ---- what stands alone ----------------------------------------------------------------------- */
+/* ---- primary expressions --------------------------------------------------------------------- */
 
 static struct qr_node *parse_list(struct qr_parser *p)
 {
@@ -152,7 +153,7 @@ static struct qr_node *parse_string(struct qr_parser *p)
 
     node->value = p->now.value;
     qr_parser_next(p);
-    while (p->now.kind == QR_T_STRING) { /* neighbours are one */
+    while (p->now.kind == QR_T_STRING) { /* adjacent strings are concatenated */
         node->value = qr_value_join(p->run, node->value, p->now.value);
         qr_parser_next(p);
     }
@@ -213,7 +214,7 @@ static struct qr_node *parse_primary(struct qr_parser *p)
     return node;
 }
 
-/* ---- what follows: .a [b] (c) |d is e -------------------------------------------------------- */
+/* ---- postfix: .a [b] (c) |d is e ------------------------------------------------------------- */
 
 static const struct qr_node *parse_arguments(struct qr_parser *p)
 {
@@ -240,7 +241,7 @@ static const struct qr_node *parse_arguments(struct qr_parser *p)
             node->value = name;
             keywords = true;
         } else {
-            if (keywords) qr_parser_unexpected(p, "name=value behind name=value");
+            if (keywords) qr_parser_unexpected(p, "name=value after name=value");
             node = qr_parse_expression(p, true);
         }
         qr_nodes_add(&arguments, node);
@@ -257,7 +258,7 @@ static struct qr_node *parse_call(struct qr_parser *p, struct qr_node *callee)
     return node;
 }
 
-/* a : b : c, each of them optional, or an expression. */
+/* A slice "a:b:c", each bound optional, or an expression. */
 static struct qr_node *parse_subscribed(struct qr_parser *p)
 {
     struct qr_node *first = NULL;
@@ -304,7 +305,7 @@ static struct qr_node *parse_postfix(struct qr_parser *p, struct qr_node *node)
     }
 }
 
-/* Names may be dotted; templates' are not, so a dotted one is simply not known. */
+/* jinja2 allows dotted filter names.  None is built in, so a dotted name is unknown. */
 static struct qr_value parse_dotted(struct qr_parser *p, const char *what)
 {
     struct qr_value name = qr_parser_expect(p, QR_T_NAME, what).value;
@@ -553,7 +554,7 @@ static struct qr_node *parse_one_target(struct qr_parser *p, bool space, bool tu
     }
     if (p->now.kind != QR_T_NAME) qr_parser_unexpected(p, "a name to assign to");
     struct qr_node *node = parse_name(p);
-    if (node->kind != QR_N_NAME) qr_run_fail(p->run, "a constant cannot be assigned to");
+    if (node->kind != QR_N_NAME) qr_run_fail(p->run, "cannot assign to a constant");
     if (!space || !qr_parser_skip_op(p, QR_OP_DOT)) return node;
     struct qr_node *reference = unary(p, QR_N_NSREF, node->line, node);
     reference->value = qr_parser_expect(p, QR_T_NAME, "a namespace's attribute").value;

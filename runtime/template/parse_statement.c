@@ -4,7 +4,7 @@
 
 #include "runtime/template/parse.h"
 
-/* What ends a body: up to three names. */
+/* The tag names that end a body. */
 struct ends {
     const char *names[3];
 };
@@ -16,7 +16,7 @@ static void end_block(struct qr_parser *p)
     (void)qr_parser_expect(p, QR_T_BLOCK_END, "%}");
 }
 
-/* The rest of the opening tag, the body, and the closing tag's name if it is the only end. */
+/* Reads the end of the opening tag, the body, and the name of its closing tag. */
 static struct qr_node *parse_whole_body(struct qr_parser *p, const char *end)
 {
     (void)qr_parser_skip_op(p, QR_OP_COLON);
@@ -50,7 +50,7 @@ static struct qr_node *parse_for(struct qr_parser *p, uint32_t line)
     return node;
 }
 
-/* Each elif is the lone IF of the branch before it, and so one level deeper. */
+/* An elif becomes an IF in the else branch, so each is one level deeper. */
 static struct qr_node *parse_if(struct qr_parser *p, uint32_t line)
 {
     static const struct ends ends = {{"elif", "else", "endif"}};
@@ -122,14 +122,14 @@ static const struct qr_node *parse_params(struct qr_parser *p)
             qr_node_kid(p, param, 0, qr_parse_expression(p, true));
             defaults = true;
         } else if (defaults)
-            qr_parser_unexpected(p, "'=': a parameter behind one with a default has one too");
+            qr_parser_unexpected(p, "'=': a parameter after one with a default needs a default");
         qr_nodes_add(&params, param);
     }
     qr_parser_next(p);
     return params.first;
 }
 
-/* Bodies that are called: what is open around them is not open in them. */
+/* A body that runs when it is called: the loops around it do not enclose it. */
 static struct qr_node *parse_called_body(struct qr_parser *p, const char *end, uint8_t *uses)
 {
     uint32_t loops = p->loops;
@@ -140,7 +140,7 @@ static struct qr_node *parse_called_body(struct qr_parser *p, const char *end, u
     struct qr_node *body = parse_whole_body(p, end);
     p->loops = loops;
     *uses = p->uses;
-    p->uses |= uses_outside; /* a body inside of a macro names things for it too */
+    p->uses |= uses_outside; /* an inner body also uses names of the outer macro */
     return body;
 }
 
@@ -160,7 +160,7 @@ static struct qr_node *parse_call_block(struct qr_parser *p, uint32_t line)
 
     if (qr_parser_is_op(p, QR_OP_LPAREN)) qr_node_kid(p, node, 1, parse_params(p));
     struct qr_node *call = qr_parse_expression(p, true);
-    if (call->kind != QR_N_CALL) qr_run_fail(p->run, "expected a call behind 'call'");
+    if (call->kind != QR_N_CALL) qr_run_fail(p->run, "expected a macro call after 'call'");
     qr_node_kid(p, node, 0, call);
     qr_node_kid(p, node, 2, parse_called_body(p, "endcall", &node->op));
     return node;
@@ -186,7 +186,7 @@ static struct qr_node *parse_generation(struct qr_parser *p, uint32_t line)
 static struct qr_node *parse_leaving(struct qr_parser *p, uint32_t line, enum qr_node_kind kind)
 {
     if (!p->loops)
-        qr_run_fail(p->run, "'%s' stands in no loop", kind == QR_N_BREAK ? "break" : "continue");
+        qr_run_fail(p->run, "'%s' is outside a loop", kind == QR_N_BREAK ? "break" : "continue");
     return qr_node_make(p, kind, line);
 }
 
@@ -234,8 +234,8 @@ static struct qr_node *parse_statement(struct qr_parser *p)
     qr_run_fail(p->run, "unknown tag '%.*s'", n, p->now.value.as.text);
 }
 
-/* Statements up to a tag named in `ends`, at whose name it stops; without ends, up to the end of
- * the template. */
+/* Statements up to a tag named in `ends`; that name is the current token afterwards.  Without
+ * ends, up to the end of the template. */
 static struct qr_node *parse_body(struct qr_parser *p, struct ends ends, const char *expected)
 {
     struct qr_nodes body = {0};

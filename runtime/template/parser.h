@@ -1,25 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* parser -- from tokens to the tree that is run.
+/* parser -- builds the tree of a template from its tokens.
  *
- * Jinja's grammar (jinja2 3.1's parser.py), less what chat templates do not use: no inheritance, no
- * includes, no recursive loops; with loopcontrols' break and continue, and transformers'
+ * The grammar is jinja2 3.1's (parser.py) without inheritance, includes and recursive loops, which
+ * chat templates do not use.  It adds break and continue (loopcontrols) and transformers'
  * {% generation %}.
  *
- * Thread: any, once made.   Memory: the arena of the run that parsed it.
- * Invariant: no node is higher than QR_TEMPLATE_HEIGHT_MAX, so walking a tree may recur. */
+ *     {% if a %}x{% else %}{{ b + 1 }}{% endif %}
+ *
+ *     IF  kids[0] --> NAME a
+ *         kids[1] --> TEXT x
+ *         kids[2] --> PRINT --> BINARY + --> NAME b, CONST 1
+ *
+ * Thread: any, after parsing.   Memory: the arena of the run that parsed it.
+ * Invariant: no node is higher than QR_TEMPLATE_HEIGHT_MAX, so recursion over a tree is bounded. */
 #ifndef QR_TEMPLATE_PARSER_H
 #define QR_TEMPLATE_PARSER_H
 
 #include "runtime/template/lexer.h"
 
-/* A node's kids, each NULL or the first of a list through `next`. */
+/* The comment lists the node's kids in order.  Each kid is NULL or the first of a list linked by
+ * `next`. */
 enum qr_node_kind {
     /* expressions */
     QR_N_CONST,   /* value */
     QR_N_NAME,    /* value: the name */
     QR_N_LIST,    /* items */
     QR_N_TUPLE,   /* items */
-    QR_N_DICT,    /* keys and values by turns */
+    QR_N_DICT,    /* a list: key, value, key, value ... */
     QR_N_COND,    /* test, then, else or NULL */
     QR_N_OR,      /* left, right */
     QR_N_AND,     /* left, right */
@@ -30,34 +37,35 @@ enum qr_node_kind {
     QR_N_CONCAT,  /* operands of ~ */
     QR_N_COMPARE, /* first, OPERANDs */
     QR_N_OPERAND, /* op; operand */
-    QR_N_ATTR,    /* value: the name; of what */
-    QR_N_ITEM,    /* of what, which */
-    QR_N_SLICE,   /* from, to, step: each may be NULL */
+    QR_N_ATTR,    /* value: the name; object */
+    QR_N_ITEM,    /* object, key or SLICE */
+    QR_N_SLICE,   /* from, to, step; each may be NULL */
     QR_N_CALL,    /* callee, arguments */
     QR_N_KEYWORD, /* value: the name; argument */
     QR_N_STAR,    /* a list of arguments */
     QR_N_STARS,   /* a dict of arguments */
     QR_N_FILTER,  /* value: the name; input or NULL, arguments */
     QR_N_TEST,    /* value: the name; input, arguments */
-    QR_N_NSREF,   /* target only: value: the attribute; the namespace's NAME */
+    QR_N_NSREF,   /* as a target only; value: the attribute; the namespace's NAME */
     /* statements */
     QR_N_TEXT,         /* value */
     QR_N_PRINT,        /* expression */
-    QR_N_IF,           /* test, body, else: a lone IF there is an elif */
-    QR_N_FOR,          /* target, what, filter, body, else */
+    QR_N_IF,           /* test, body, else; a single IF as else is an elif */
+    QR_N_FOR,          /* target, iterable, filter, body, else */
     QR_N_SET,          /* target, expression */
     QR_N_SET_BLOCK,    /* target, filter or NULL, body */
     QR_N_MACRO,        /* value: the name; PARAMs, body */
     QR_N_PARAM,        /* value: the name; default or NULL */
     QR_N_CALL_BLOCK,   /* call, PARAMs, body */
     QR_N_FILTER_BLOCK, /* filter, body */
-    QR_N_WITH,         /* targets and values by turns, body */
+    QR_N_WITH,         /* a list: target, value, target, value ...; body */
     QR_N_SCOPE,        /* body: {% generation %} */
     QR_N_BREAK,
     QR_N_CONTINUE
 };
 
-/* A MACRO's op: which of a call's leftovers its body names, and so takes. */
+/* The op of a MACRO: the special variables that its body uses.  A macro accepts surplus arguments
+ * only if its body names varargs or kwargs. */
 enum { QR_USES_VARARGS = 1, QR_USES_KWARGS = 2, QR_USES_CALLER = 4 };
 
 #define QR_NODE_KIDS 5
@@ -72,7 +80,7 @@ struct qr_node {
     struct qr_node *next;
 };
 
-/* The template's statements; NULL for an empty one.  Fails by the run. */
+/* The template's statements; NULL for an empty template.  A syntax error ends the run. */
 const struct qr_node *qr_parse(struct qr_run *run, struct quire_text source);
 
 #endif

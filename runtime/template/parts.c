@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* parts -- whether a template takes a message's content as a list of parts.
+/* parts -- decides whether a template expects a message's content as a list of parts.
  *
- * vLLM's rule (vllm/entrypoints/chat_utils.py, _detect_content_format): it does where some loop
- * goes through the content of a loop's message over `messages`, or over what was set from them.
- * Filters, tests and slices on the way do not matter, scopes are not looked at. */
+ * The rule is vLLM's (vllm/entrypoints/chat_utils.py, _detect_content_format).  A template does if
+ * it loops over m.content or m['content'], where m is the variable of a loop over `messages` or
+ * over a variable set from `messages`.  Filters, tests and slices are ignored, and so are scopes.
+ */
 #include <string.h>
 
 #include "runtime/template/compiled.h"
 
-/* Names that stand for the messages, or for one of them. */
+/* Names of variables that hold the messages, or one of them. */
 struct names {
     struct qr_value *all;
     size_t n, capacity;
@@ -44,7 +45,7 @@ static void add_name(struct search *s, struct names *names, struct qr_value name
     s->changed = true;
 }
 
-/* What is under filters, tests and slices. */
+/* The node inside filters, tests and slices. */
 static const struct qr_node *bare(const struct qr_node *node)
 {
     while (node && (node->kind == QR_N_FILTER || node->kind == QR_N_TEST ||
@@ -79,7 +80,7 @@ static void look(struct search *s, const struct qr_node *node)
                 add_name(s, &s->messages, target->value);
             s->found = s->found || is_content(what, &s->messages);
         }
-        for (unsigned i = 0; i < QR_NODE_KIDS; i++) /* no higher than the parser allows */
+        for (unsigned i = 0; i < QR_NODE_KIDS; i++) /* recursion is bounded by the height */
             look(s, node->kids[i]);
     }
 }

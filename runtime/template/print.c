@@ -21,7 +21,7 @@ static void put_int(struct qr_render *r, struct qr_template_output *out, int64_t
     put(r, out, text);
 }
 
-/* The shortest digits that read back as the same number, as Python's repr: 1e+16, 0.0001, 1.0. */
+/* Writes the shortest digits that read back as the same number, as Python's repr: 1e+16, 1.0. */
 static void put_float(struct qr_render *r, struct qr_template_output *out, double real)
 {
     char digits[40], text[48];
@@ -31,7 +31,7 @@ static void put_float(struct qr_render *r, struct qr_template_output *out, doubl
         (void)snprintf(digits, sizeof digits, "%.*e", precision, fabs(real));
     } while (strtod(digits, NULL) != fabs(real) && ++precision < 17);
     int exponent = atoi(strchr(digits, 'e') + 1), n = precision + 1;
-    if (precision > 0) memmove(digits + 1, digits + 2, (size_t)precision); /* no point */
+    if (precision > 0) memmove(digits + 1, digits + 2, (size_t)precision); /* drop the point */
     if (signbit(real)) put(r, out, "-");
     if (exponent < -4 || exponent >= 16)
         (void)snprintf(text, sizeof text, "%c%s%.*se%c%02d", digits[0], n > 1 ? "." : "", n - 1,
@@ -254,7 +254,7 @@ static void put_break(struct qr_render *r, struct qr_template_output *out,
 static void put_json(struct qr_render *r, struct qr_template_output *out, struct qr_value value,
                      const struct qr_json_style *style, size_t level);
 
-/* A key is a text, or what Python makes one of. */
+/* A key is a string, or a value that json.dumps converts to one. */
 static void put_json_key(struct qr_render *r, struct qr_template_output *out, struct qr_value key,
                          const struct qr_json_style *style)
 {
@@ -262,7 +262,7 @@ static void put_json_key(struct qr_render *r, struct qr_template_output *out, st
         put_json_text(r, out, key, style->ascii);
         return;
     }
-    if (key.kind == QR_V_LIST) qr_run_fail(&r->run, "a JSON key must be a text, not tuple");
+    if (key.kind == QR_V_LIST) qr_run_fail(&r->run, "tojson: a key must be a string, got tuple");
     put(r, out, "\"");
     put_json(r, out, key, style, 0);
     put(r, out, "\"");

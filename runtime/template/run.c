@@ -13,11 +13,11 @@
 
 #define ALIGN       16u
 #define BLOCK_BYTES ((size_t)16 << 10)
-#define STEP_BYTES  32u /* bytes looked at in a step: one step is some 20 ns either way */
+#define STEP_BYTES  32u /* reading these costs about as much as evaluating a node */
 
 struct qr_arena_block {
     struct qr_arena_block *older;
-    size_t capacity, used; /* of what follows the header */
+    size_t capacity, used; /* bytes after the header */
 };
 
 static size_t aligned(size_t n)
@@ -59,8 +59,7 @@ static int guarded(struct qr_run *run, void (*work)(void *data), void *data)
 
 int qr_run_guarded(struct qr_run *run, void (*work)(void *data), void *data)
 {
-    /* Numbers are read and written with a point, whatever the host's locale; of this thread only.
-     */
+    /* Numbers use a decimal point in every host locale.  uselocale affects this thread only. */
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     locale_t before = plain ? uselocale(plain) : (locale_t)0;
     int status = guarded(run, work, data);
@@ -103,14 +102,15 @@ void qr_run_charge(struct qr_run *run, size_t n)
     uint64_t steps = 1 + n / STEP_BYTES;
 
     if (steps > run->steps_max - run->steps)
-        qr_run_fail(run, "it takes more than %llu steps", (unsigned long long)run->steps_max);
+        qr_run_fail(run, "the template takes more than %llu steps",
+                    (unsigned long long)run->steps_max);
     run->steps += steps;
 }
 
 void qr_run_enter(struct qr_run *run)
 {
     if (run->depth >= QR_TEMPLATE_DEPTH_MAX)
-        qr_run_fail(run, "nested or called deeper than %u levels", QR_TEMPLATE_DEPTH_MAX);
+        qr_run_fail(run, "calls or values are nested deeper than %u levels", QR_TEMPLATE_DEPTH_MAX);
     run->depth++;
 }
 
@@ -126,11 +126,11 @@ static void take_block(struct qr_run *run, size_t bytes)
 {
     size_t capacity = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
 
-    /* Blocks grow with what there is, so that their number stays small. */
+    /* Each block is at least a quarter of the total, so their number stays small. */
     if (capacity < run->bytes / 4) capacity = run->bytes / 4;
     if (capacity > run->bytes_max - run->bytes) capacity = run->bytes_max - run->bytes;
     if (capacity < bytes)
-        qr_run_fail(run, "it takes more than %zu MiB of memory", run->bytes_max >> 20);
+        qr_run_fail(run, "the template takes more than %zu MiB of memory", run->bytes_max >> 20);
     struct qr_arena_block *block = qr_alloc(run->memory, aligned(sizeof *block) + capacity);
     if (!block) leave(run, qr_error(run->error, QUIRE_NO_MEMORY, "no memory for a chat template"));
     *block = (struct qr_arena_block){.older = run->blocks, .capacity = capacity};
@@ -141,7 +141,7 @@ static void take_block(struct qr_run *run, size_t bytes)
 void *qr_run_alloc(struct qr_run *run, size_t bytes)
 {
     if (bytes > run->bytes_max)
-        qr_run_fail(run, "it takes more than %zu MiB of memory", run->bytes_max >> 20);
+        qr_run_fail(run, "the template takes more than %zu MiB of memory", run->bytes_max >> 20);
     size_t wanted = aligned(bytes ? bytes : 1);
     if (!run->blocks || wanted > run->blocks->capacity - run->blocks->used) take_block(run, wanted);
     char *memory = block_memory(run->blocks) + run->blocks->used;
@@ -159,7 +159,7 @@ void *qr_run_alloc_array(struct qr_run *run, size_t n, size_t bytes)
 
 char *qr_run_alloc_text(struct qr_run *run, size_t n)
 {
-    /* Twice the room is asked for and half of it given back: it stays free behind the text. */
+    /* Allocates twice the size and returns half, so that the block has space to extend the text. */
     bool twice = n < run->bytes_max / 4;
     char *text = qr_run_alloc(run, twice ? n * 2 : n);
 
@@ -174,7 +174,7 @@ bool qr_run_continue(struct qr_run *run, const char *end, size_t n)
 
     if (!block || !end || end != run->text_end) return false;
     const char *memory = block_memory(block);
-    /* In another block, or before something else?  Compared as numbers: they may be strangers. */
+    /* `end` may lie in another block, so the addresses are compared as integers. */
     uintptr_t at = (uintptr_t)end - (uintptr_t)memory;
     if (at > block->used || aligned(at) != block->used || n > block->capacity - at) return false;
     block->used = aligned(at + n) <= block->capacity ? aligned(at + n) : block->capacity;

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* run -- what one compile or one render may use: memory, steps, depth; and the way out of it.
+/* run -- the limits of one compile or one render: memory, steps and depth.
  *
- * A template is foreign input.  Whatever it does is paid for here: every node that is evaluated
- * and every few bytes that are looked at are a step, every value lies in the arena, every nested
- * call is a level.  A run that has used up one of them ends with an error that says which.
+ * A template is untrusted input, so it runs on a budget.  Each evaluated node and every 32 bytes
+ * read are a step.  Each value takes memory from the arena.  Each nested call is a level.  A run
+ * that exceeds a limit ends with an error that names the limit.
  *
- * Errors leave by longjmp from qr_run_fail to qr_run_guarded.  Between the two lies
- * nothing but code of this folder, whose memory is all the arena's, so nothing is lost on the way.
+ *     qr_run_init -> qr_run_guarded -> work ... qr_run_deinit
+ *                        ^              |
+ *                        +-- longjmp ---+  qr_run_fail, qr_run_raise, out of memory
  *
- * Thread: one run belongs to one thread.   Memory: the allocator's, freed at once at the end.
+ * The longjmp skips only frames of this folder.  They own no memory outside the arena, so it
+ * leaks nothing.
+ *
+ * Thread: one run belongs to one thread.   Memory: an arena from the allocator, freed by deinit.
  * Invariant: bytes <= bytes_max, steps <= steps_max, depth <= QR_TEMPLATE_DEPTH_MAX. */
 #ifndef QR_TEMPLATE_RUN_H
 #define QR_TEMPLATE_RUN_H
@@ -24,12 +28,12 @@ struct qr_arena_block;
 
 struct qr_run {
     const struct quire_allocator *memory;
-    struct qr_arena_block *blocks; /* the newest first; it is the one in use */
+    struct qr_arena_block *blocks; /* the newest is first and in use */
     size_t bytes, bytes_max;
     uint64_t steps, steps_max;
     uint32_t depth;
-    const char *text_end; /* where the text ends that may be continued */
-    uint32_t line;        /* of the template, where the run is */
+    const char *text_end; /* end of the last text, which qr_run_continue may extend */
+    uint32_t line;        /* current line of the template, for errors */
     jmp_buf out;          /* set by qr_run_guarded */
     struct quire_error *error;
     int status; /* after a failure */
@@ -39,29 +43,29 @@ void qr_run_init(struct qr_run *run, const struct quire_allocator *memory, size_
                  uint64_t steps_max, struct quire_error *error);
 void qr_run_deinit(struct qr_run *run);
 
-/* Runs `work`, in the "C" locale.  What it returned through qr_run_fail, or QUIRE_OK. */
+/* Calls work(data) in the "C" locale.  Returns QUIRE_OK or the status of the failure. */
 int qr_run_guarded(struct qr_run *run, void (*work)(void *data), void *data);
 
-/* Ends the run with "chat template, line N: " and the sentence. */
+/* Ends the run with the error "chat template, line N: ...". */
 _Noreturn __attribute__((format(printf, 2, 3))) void qr_run_fail(struct qr_run *run,
                                                                  const char *format, ...);
-/* Ends it with the text as it is: what raise_exception says. */
+/* Ends the run with the text itself as the error, for raise_exception. */
 _Noreturn void qr_run_raise(struct qr_run *run, struct quire_text text);
 
-/* Pays for looking at n bytes or elements. */
+/* Counts the steps for reading n bytes or elements. */
 void qr_run_charge(struct qr_run *run, size_t n);
-/* Around whatever calls itself. */
+/* Called around each recursion. */
 void qr_run_enter(struct qr_run *run);
 void qr_run_leave(struct qr_run *run);
 
-/* Never NULL; 16-byte aligned; not zeroed.  Lives until the run's end. */
+/* Never NULL; 16-byte aligned; not zeroed.  Valid until qr_run_deinit. */
 void *qr_run_alloc(struct qr_run *run, size_t bytes);
 void *qr_run_alloc_array(struct qr_run *run, size_t n, size_t bytes);
-/* Room for a text of n bytes that may be continued. */
+/* Memory for a text of n bytes that qr_run_continue may extend. */
 char *qr_run_alloc_text(struct qr_run *run, size_t n);
-/* Room for n more bytes right behind a text that ends at `end`, if that is where the last text
- * ended and nothing was taken since.  So text that is built piece by piece is not copied each time;
- * the shorter text stays what it was. */
+/* Extends the text that ends at `end` by n bytes in place.  False if it is not the last text or if
+ * another allocation followed it.  Repeated concatenation thus avoids a copy each time; the
+ * shorter text stays valid. */
 bool qr_run_continue(struct qr_run *run, const char *end, size_t n);
 
 #endif

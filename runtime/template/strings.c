@@ -17,7 +17,7 @@ static bool is_among(struct qr_value chars, const char *c, size_t n)
     return false;
 }
 
-/* Where the last character of text[0, n) begins. */
+/* The offset of the last character of text[0, n). */
 static size_t last_char(const char *text, size_t n)
 {
     for (size_t back = 1; back <= 4 && back <= n; back++) {
@@ -66,7 +66,7 @@ static void put_letter(struct qr_render *r, struct qr_template_output *out, cons
     char text[4];
     uint32_t changed = letter == UPPER ? qr_char_upper(c) : letter == LOWER ? qr_char_lower(c) : c;
 
-    if (letter == UPPER && c == 0xdf) { /* the one that grows and is met: U+00DF */
+    if (letter == UPPER && c == 0xdf) { /* U+00DF, the only common letter that grows */
         qr_output_put(r, out, "SS", 2);
     } else if (changed == c)
         qr_output_put(r, out, at, n);
@@ -115,7 +115,6 @@ struct qr_value qr_string_title(struct qr_render *r, struct qr_value text,
     return qr_output_value(&out);
 }
 
-/* Whether all cased characters are of one case, and there is one. */
 bool qr_string_is_cased(struct qr_render *r, struct qr_value text, uint32_t (*to)(uint32_t))
 {
     bool any = false;
@@ -146,7 +145,7 @@ struct qr_value qr_string_escape(struct qr_render *r, struct qr_value text)
     return text;
 }
 
-/* ---- parts ----------------------------------------------------------------------------------- */
+/* ---- replace, split, join -------------------------------------------------------------------- */
 
 struct qr_value qr_string_replace(struct qr_render *r, struct qr_value text, struct qr_value from,
                                   struct qr_value to, int64_t most)
@@ -164,7 +163,7 @@ struct qr_value qr_string_replace(struct qr_render *r, struct qr_value text, str
         at = found + from.n;
         if (most > 0) most--;
         if (from.n) continue;
-        if (at == end) break; /* between all characters, and at both ends */
+        if (at == end) break; /* an empty `from` matches around each character */
         size_t n = qr_char_n(at, (size_t)(end - at));
         qr_output_put(r, &out, at, n);
         at += n;
@@ -218,7 +217,7 @@ struct qr_value qr_string_join(struct qr_render *r, struct qr_value between,
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
-/* The text without space around it and without underscores between digits, with a NUL. */
+/* Copies the text without outer white space and without underscores between digits; adds a NUL. */
 static bool number_text(struct qr_value text, char *out, size_t capacity)
 {
     size_t from = qr_chars_space_front(text.as.text, text.n), n = 0;
@@ -243,7 +242,7 @@ bool qr_string_parse_int(struct qr_value text, int64_t base, int64_t *out)
     if (base < 0 || base > 36 || base == 1 || !number_text(text, digits, sizeof digits))
         return false;
     char *at = digits + (digits[0] == '-' || digits[0] == '+');
-    if (at[0] == '0' && (at[1] | 0x20) >= 'a') { /* 0x, 0o, 0b: only with their base, or with 0 */
+    if (at[0] == '0' && (at[1] | 0x20) >= 'a') { /* 0x, 0o, 0b: base 16, 8, 2 or 0 */
         char x = (char)(at[1] | 0x20);
         int prefix = x == 'x' ? 16 : x == 'o' ? 8 : x == 'b' ? 2 : 0;
         if (prefix && (base == prefix || base == 0)) {
@@ -253,7 +252,7 @@ bool qr_string_parse_int(struct qr_value text, int64_t base, int64_t *out)
     }
     if (base == 0) base = 10;
     if (!qr_char_is_alnum((unsigned char)*at)) return false;
-    /* strtoll would take 0x by itself. */
+    /* strtoll would accept another 0x. */
     if (base == 16 && at[0] == '0' && (at[1] | 0x20) == 'x') return false;
     errno = 0;
     *out = strtoll(digits, &end, (int)base);

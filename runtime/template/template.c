@@ -30,7 +30,7 @@ int qr_template_create(struct qr_template **out, struct quire_text source,
     *out = NULL;
     if (source.n > QR_TEMPLATE_BYTES_MAX)
         return qr_error(error, QUIRE_INVALID,
-                        "the chat template has %zu bytes; at most %u are taken", source.n,
+                        "the chat template has %zu bytes; expected at most %u", source.n,
                         QR_TEMPLATE_BYTES_MAX);
     struct quire_allocator allocator = qr_allocator(*memory);
     struct qr_template *t = qr_alloc_zero(&allocator, 1, sizeof *t);
@@ -41,7 +41,7 @@ int qr_template_create(struct qr_template **out, struct quire_text source,
     int status = qr_run_guarded(&t->run, compile, &compiling);
     t->run.error = NULL;
     if (status) {
-        if (error) error->field[0] = '\0'; /* no request is at fault */
+        if (error) error->field[0] = '\0'; /* the model file is wrong, not a request */
         qr_template_destroy(t);
         return status;
     }
@@ -64,7 +64,7 @@ bool qr_template_wants_parts(const struct qr_template *t)
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-/* What came in may be held some times over: an honest template copies each message a few times. */
+/* Input raises the limits, because a correct template copies each message a few times. */
 static void allow(struct qr_render *r, size_t bytes)
 {
     size_t more;
@@ -72,12 +72,13 @@ static void allow(struct qr_render *r, size_t bytes)
     if (!qr_mul(bytes, QR_TEMPLATE_MEMORY_TIMES, &more) ||
         !qr_add_size(r->run.bytes_max, more, &r->run.bytes_max))
         r->run.bytes_max = SIZE_MAX / 2;
-    r->run.steps_max += bytes; /* and looked at more than once */
+    r->run.steps_max += bytes; /* and reads it more than once */
 }
 
 struct qr_value qr_value_text_from(struct qr_render *r, struct quire_text text, const char *where)
 {
-    if (text.n && !text.data) qr_run_fail(&r->run, "%s has a text without data", where);
+    if (text.n && !text.data)
+        qr_run_fail(&r->run, "%s: a text of %zu bytes has no data", where, text.n);
     allow(r, text.n);
     return qr_value_text(text.data, text.n);
 }
@@ -117,10 +118,10 @@ struct qr_value qr_value_from(struct qr_render *r, const struct quire_value *val
     case QUIRE_VALUE_TEXT: return qr_value_text_from(r, value->as.text, where);
     case QUIRE_VALUE_LIST:
     case QUIRE_VALUE_MAP: break;
-    default: qr_run_fail(&r->run, "%s has a value of no kind: %d", where, value->kind);
+    default: qr_run_fail(&r->run, "%s: unknown value type %d", where, value->kind);
     }
     if (value->n && (!value->as.items || (value->kind == QUIRE_VALUE_MAP && !value->keys)))
-        qr_run_fail(&r->run, "%s has a list or map without its items", where);
+        qr_run_fail(&r->run, "%s: a list or map of %zu items has none", where, value->n);
     size_t bytes;
     if (!qr_mul(value->n, sizeof *value, &bytes)) bytes = SIZE_MAX;
     allow(r, bytes);
@@ -137,7 +138,7 @@ struct rendering {
     struct qr_render r;
     struct qr_template_output out;
     const struct qr_template_job *job;
-    size_t n; /* of the output, as it is to be */
+    size_t n; /* bytes of the final text */
 };
 
 static void render(void *data)
@@ -158,7 +159,7 @@ int qr_template_run(const struct qr_template_job *job, char *text, size_t capaci
 {
     const struct quire_allocator memory = job->t->memory;
     struct rendering rendering = {.job = job};
-    bool direct = !job->end; /* else what comes out is looked at first, and then copied */
+    bool direct = !job->end; /* otherwise job->end needs the whole output first */
 
     *text_n = 0;
     if (direct)
@@ -180,7 +181,7 @@ static void bind_map(struct qr_render *r, const void *data)
 {
     struct qr_value variables = qr_value_from(r, data, "variables");
 
-    if (variables.kind != QR_V_DICT) qr_run_fail(&r->run, "variables must be a map");
+    if (variables.kind != QR_V_DICT) qr_run_fail(&r->run, "variables: expected a map");
     for (size_t i = 0; i < variables.as.dict->n; i++) {
         const struct qr_pair *pair = &variables.as.dict->pairs[i];
         qr_scope_set(r, r->scope, pair->key, pair->value);

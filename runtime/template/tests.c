@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tests -- what may stand behind `is`. */
+/* tests -- the tests of the operator `is`. */
 #include "runtime/template/chars.h"
 #include "runtime/template/strings.h"
 
@@ -33,7 +33,7 @@ KIND_TEST(float, self.kind == QR_V_FLOAT)
 KIND_TEST(number, qr_value_is_number(self))
 KIND_TEST(string, self.kind == QR_V_STRING)
 KIND_TEST(mapping, self.kind == QR_V_DICT)
-/* What has a length and items: an undefined value has both, as Jinja's. */
+/* Has a length and an index; an undefined value has both in Jinja. */
 KIND_TEST(sequence, self.kind == QR_V_STRING || self.kind == QR_V_DICT ||
                         self.kind == QR_V_UNDEFINED ||
                         (self.kind == QR_V_LIST && self.as.list->flavor <= QR_RANGE))
@@ -65,7 +65,7 @@ TEST(in)
     return qr_value_bool(qr_value_contains(&r->run, args->values[0], self));
 }
 
-/* Python's `is`: the same object.  Small values are told apart by kind and value. */
+/* Python's `is`: the same object.  Values other than lists and dicts compare by kind and value. */
 TEST(sameas)
 {
     struct qr_value other = args->values[0];
@@ -76,29 +76,29 @@ TEST(sameas)
     return qr_value_bool(qr_value_equal(&r->run, self, other));
 }
 
-static struct qr_value rest_is(struct qr_render *r, struct qr_value self, struct qr_value divisor,
-                               int64_t rest)
+static struct qr_value remainder_is(struct qr_render *r, struct qr_value self,
+                                    struct qr_value divisor, int64_t remainder)
 {
     struct qr_value left = qr_arithmetic_binary(r, QR_OP_MOD, self, divisor);
 
-    return qr_value_bool(qr_value_equal(&r->run, left, qr_value_int(rest)));
+    return qr_value_bool(qr_value_equal(&r->run, left, qr_value_int(remainder)));
 }
 
 TEST(odd)
 {
     (void)args;
-    return rest_is(r, self, qr_value_int(2), 1);
+    return remainder_is(r, self, qr_value_int(2), 1);
 }
 
 TEST(even)
 {
     (void)args;
-    return rest_is(r, self, qr_value_int(2), 0);
+    return remainder_is(r, self, qr_value_int(2), 0);
 }
 
 TEST(divisibleby)
 {
-    return rest_is(r, self, args->values[0], 0);
+    return remainder_is(r, self, args->values[0], 0);
 }
 
 TEST(lower)

@@ -7,7 +7,7 @@
 #include "runtime/base/siphash.h"
 #include "runtime/template/chars.h"
 
-#define FEW 8u /* pairs that are found by looking at each */
+#define FEW 8u /* pairs of a dict without a hash table */
 
 const struct qr_value qr_value_none = {.kind = QR_V_NONE};
 
@@ -76,14 +76,14 @@ static uint64_t hash_of(struct qr_run *run, const struct qr_dict *dict, struct q
         qr_siphash128(dict->seed, &real, sizeof real, out);
         return out[0];
     case QR_V_LIST:
-        if (key.as.list->flavor == QR_TUPLE) return 2; /* rare: compared one by one */
+        if (key.as.list->flavor == QR_TUPLE) return 2; /* rare: all tuples share a hash */
         break;
     default: break;
     }
     qr_run_fail(run, "unhashable type: '%s'", qr_value_type_name(key));
 }
 
-/* The slot of the key, or the free one where it would go. */
+/* The slot of the key, or the free slot for it. */
 static uint32_t *slot_of(struct qr_run *run, const struct qr_dict *dict, struct qr_value key)
 {
     size_t at = (size_t)hash_of(run, dict, key) & (dict->slots_n - 1);
@@ -102,7 +102,7 @@ struct qr_value qr_dict_make(struct qr_run *run, struct qr_pair *pairs, size_t n
     qr_run_charge(run, n);
     *dict = (struct qr_dict){.pairs = pairs};
     if (n > FEW) {
-        /* Where the arena lies is not known to who wrote the keys. */
+        /* The author of the keys does not know the arena's address. */
         dict->seed[0] = (uint64_t)(uintptr_t)dict;
         dict->seed[1] = (uint64_t)(uintptr_t)run ^ 0x9e3779b97f4a7c15u;
         for (dict->slots_n = 16; dict->slots_n < n * 2;)
@@ -111,7 +111,7 @@ struct qr_value qr_dict_make(struct qr_run *run, struct qr_pair *pairs, size_t n
         memset(dict->slots, 0, dict->slots_n * sizeof *dict->slots);
     }
     for (size_t i = 0; i < n; i++) {
-        if (!dict->slots) (void)hash_of(run, dict, pairs[i].key); /* only what can be a key */
+        if (!dict->slots) (void)hash_of(run, dict, pairs[i].key); /* fails if not hashable */
         struct qr_value *known = (struct qr_value *)qr_dict_find(run, dict, pairs[i].key);
         if (known) {
             *known = pairs[i].value;
@@ -198,7 +198,7 @@ void qr_namespace_set(struct qr_run *run, struct qr_namespace *space, struct qr_
     space->pairs[space->n++] = (struct qr_pair){.key = name, .value = value};
 }
 
-/* ---- asking ---------------------------------------------------------------------------------- */
+/* ---- queries --------------------------------------------------------------------------------- */
 
 bool qr_value_is_text(struct qr_value value, const char *string)
 {
@@ -265,7 +265,7 @@ bool qr_value_truth(struct qr_value value)
     }
 }
 
-/* -1, 0, 1; 2 where a NaN is among them.  Exact where an integer meets a float. */
+/* -1, 0, 1, or 2 with a NaN.  Comparing an integer with a float is exact. */
 static int compare_numbers(struct qr_value a, struct qr_value b)
 {
     int64_t x = 0, y = 0;
@@ -286,8 +286,8 @@ static int compare_numbers(struct qr_value a, struct qr_value b)
     if (q < -0x1p63) return 1;
     int64_t whole = (int64_t)q; /* towards zero */
     if (x != whole) return (x > whole) - (x < whole);
-    double rest = q - (double)whole;
-    return (rest < 0) - (rest > 0);
+    double fraction = q - (double)whole;
+    return (fraction < 0) - (fraction > 0);
 }
 
 static bool equal_lists(struct qr_run *run, const struct qr_list *a, const struct qr_list *b)
@@ -347,7 +347,7 @@ int qr_value_compare(struct qr_run *run, const char *op, struct qr_value a, stru
     if (a.kind == QR_V_STRING && b.kind == QR_V_STRING) {
         size_t n = a.n < b.n ? a.n : b.n;
         qr_run_charge(run, n);
-        int order = memcmp(a.as.text, b.as.text, n); /* UTF-8 sorts as its characters do */
+        int order = memcmp(a.as.text, b.as.text, n); /* byte order is code point order */
         return order ? (order > 0) - (order < 0) : (a.n > b.n) - (a.n < b.n);
     }
     if (a.kind == QR_V_LIST && b.kind == QR_V_LIST && a.as.list->flavor == b.as.list->flavor &&
@@ -391,7 +391,7 @@ bool qr_value_contains(struct qr_run *run, struct qr_value container, struct qr_
     return false;
 }
 
-/* ---- going through --------------------------------------------------------------------------- */
+/* ---- iteration ------------------------------------------------------------------------------- */
 
 static struct qr_list *characters(struct qr_run *run, struct qr_value text)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* libFuzzer target: any bytes as a template, with a conversation that has something of everything.
- */
+/* libFuzzer target: the input is a template, rendered with a conversation that has every kind of
+ * value. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (status == QUIRE_OK && n > sizeof text) abort();
     if (status == QUIRE_BUFFER_SMALL && n <= sizeof text) abort();
     if (status == QUIRE_INVALID && !error.text[0] && !memchr(source.data, 'r', source.n)) abort();
-    /* The same again is the same: a compiled template does not change. */
+    /* A compiled template does not change, so a second render gives the same. */
     if (qr_chat_render(t, &c, tokens, 1, NULL, 0, &again, &error) != status && status != QUIRE_OK)
         abort();
     if (status == QUIRE_OK && again != n) abort();

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The language's cases for make_cases.py: a line each is an expression to print, the rest templates."""
+"""The cases of make_cases.py: EXPRESSIONS has one expression a line, the others are whole templates."""
 
 VARIABLES = {
     "s": "Hello, World",

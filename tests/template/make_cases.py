@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What jinja2 makes of templates: tests/data/templates/{language,conversations}.json.
+"""Renders templates with jinja2 into tests/data/templates/{language,conversations}.json.
 
-usage: make_cases.py        (needs jinja2 3.1 from PyPI; nothing at run time or in CI does)
+usage: make_cases.py        (needs jinja2 3.1 from PyPI; the build, the tests and quire do not)
 
 The environment is that of transformers' apply_chat_template (utils/chat_template_utils.py): a sandbox
-whose values do not change, trim_blocks and lstrip_blocks, loop controls, {% generation %}, its tojson,
-raise_exception and strftime_now; the clock stands still.
+with immutable values, trim_blocks and lstrip_blocks, loop controls, {% generation %}, its tojson,
+raise_exception and strftime_now.  The time is fixed.
 """
 import datetime
 import json

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a template is shown of a conversation, and what comes of it. */
+/* Tests of chat.c: the variables that a template sees, and the prompt it renders. */
 #include <locale.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -29,7 +29,7 @@ static struct qr_template *compiled(const char *source)
     return t;
 }
 
-/* What the template makes of a conversation, or its error's text; freed by nobody. */
+/* The rendered prompt, or the error's text; in a static buffer. */
 static const char *rendered(const char *source, const struct quire_conversation *conversation)
 {
     static char text[4096];
@@ -68,8 +68,8 @@ static const char *rendered_json(const char *source, const char *json, uint32_t 
 
 #define HI "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
 
-/* Goal: a template sees what transformers shows it, none where nothing was given, and the caller's
- *       own variables, which stand before the special tokens and behind the conversation.
+/* Goal: a template sees the variables of transformers, none for those not given, and the caller's
+ *       own, which override the special tokens but not the conversation.
  * Method: templates that print them. */
 static void the_template_sees_the_conversation(void **state)
 {
@@ -103,9 +103,8 @@ static void the_template_sees_the_conversation(void **state)
         "developer:n::;assistant:::[1, True];tool::id:;");
 }
 
-/* Goal: a template that takes texts is given texts, the parts' lines joined; one that goes through
- *       parts is given parts, however the content came (vLLM's rule).
- * Method: contents of each form, for a template of each kind. */
+/* Goal: a template gets each content in the form it expects: a string of joined parts, or parts.
+ * Method: contents in each form, for a template of each kind. */
 static void contents_come_in_the_form_that_is_wanted(void **state)
 {
     (void)state;
@@ -125,8 +124,8 @@ static void contents_come_in_the_form_that_is_wanted(void **state)
     assert_string_equal(rendered_json(parts, all, 0), "<text:one>;<text:a><text:b>;<text:c>;;;;");
 }
 
-/* Goal: whether a template goes through parts is seen in its source as vLLM sees it.
- * Method: sources of both kinds. */
+/* Goal: the source tells whether a template expects parts, by vLLM's rule.
+ * Method: sources of both kinds, direct and through variables. */
 static void parts_are_wanted_where_a_loop_goes_through_them(void **state)
 {
     (void)state;
@@ -161,9 +160,8 @@ static void parts_are_wanted_where_a_loop_goes_through_them(void **state)
     }
 }
 
-/* Goal: a conversation that is continued ends where its last message does, as the template trims
- *       it, and nothing of what the template puts behind is left.
- * Method: templates that keep, trim and drop the content. */
+/* Goal: a continued conversation ends with its last content, trimmed if the template trims it.
+ * Method: templates that keep, trim and drop the content, each with text after it. */
 static void the_last_message_can_be_continued(void **state)
 {
     (void)state;
@@ -193,7 +191,7 @@ static void the_last_message_can_be_continued(void **state)
                "exclude each other"));
 }
 
-/* Goal: what raise_exception says is the error, word for word; other errors say which line.
+/* Goal: the text of raise_exception is the error, unchanged; other errors name the line.
  * Method: one of each. */
 static void the_template_s_own_words_are_the_error(void **state)
 {
@@ -214,8 +212,8 @@ static void the_template_s_own_words_are_the_error(void **state)
                         "chat template, line 2: 'nope' is undefined");
 }
 
-/* Goal: malformed messages are refused by their place.
- * Method: one of each. */
+/* Goal: the error about a malformed message names the field.
+ * Method: one message of each kind. */
 static void malformed_messages_are_refused(void **state)
 {
     (void)state;
@@ -241,10 +239,10 @@ static void malformed_messages_are_refused(void **state)
         const char *text = rendered_json("x", cases[i].json, 0);
         if (!strstr(text, cases[i].words)) fail_msg("%s: %s", cases[i].json, text);
     }
-    assert_non_null(strstr(rendered("x", &c), "message 0 has a text without data"));
+    assert_non_null(strstr(rendered("x", &c), "messages[0]: a text of 3 bytes has no data"));
 }
 
-/* Goal: any bytes pass as they are, and a model without a template gets ChatML.
+/* Goal: all bytes pass unchanged, and a model without a template gets ChatML.
  * Method: NUL, bad UTF-8 and template syntax in role and content. */
 static void any_bytes_pass(void **state)
 {
@@ -266,8 +264,8 @@ static void any_bytes_pass(void **state)
     qr_template_destroy(t);
 }
 
-/* Goal: the clock is the caller's.
- * Method: a moment, in the time zone that the process is in. */
+/* Goal: strftime_now prints the caller's time; 0 means the current time.
+ * Method: a fixed time, then 0. */
 static void the_clock_is_an_argument(void **state)
 {
     (void)state;
@@ -279,8 +277,8 @@ static void the_clock_is_an_argument(void **state)
     assert_int_equal(strlen(rendered("{{ strftime_now('%Y') }}", &c)), 4);
 }
 
-/* Goal: floats are written and read with a point, and case is Unicode's, in any locale of the
- * host's. Method: one with a comma, where there is one; the process's own is given back. */
+/* Goal: floats have a point and case is Unicode's in every locale; the locale is restored.
+ * Method: render in each locale that the machine has, some of which use a comma. */
 static void the_host_s_locale_does_not_matter(void **state)
 {
     (void)state;
@@ -317,8 +315,8 @@ static void *render_often(void *data)
     return NULL;
 }
 
-/* Goal: threads share a template.
- * Method: four render with one. */
+/* Goal: threads share a compiled template.
+ * Method: four threads render it 200 times each. */
 static void threads_share_a_template(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The language and the published templates against jinja2: tests/data/templates/language.json and
- * conversations.json, made by tests/template/make_cases.py. */
+/* Compares the language and published templates with jinja2.  make_cases.py made the expected
+ * results: tests/data/templates/language.json and conversations.json. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,8 +18,8 @@
 static char text[TEXT_MAX];
 static const struct quire_allocator memory;
 
-/* One case: the text, or an error where jinja2 has one; what raise_exception said, word for word.
- */
+/* Checks one case: the same text, or an error if jinja2 has one.  The text of raise_exception must
+ * be equal.  Returns 1 and prints the difference if the case fails. */
 static int differs(struct quire_text source, const struct quire_value *variables, int64_t now,
                    const json_t *expected, const char *name)
 {
@@ -56,7 +56,7 @@ static int differs(struct quire_text source, const struct quire_value *variables
     return 0;
 }
 
-/* Goal: an expression or a template makes what jinja2 makes of it, and fails where that fails.
+/* Goal: an expression or a template renders as in jinja2, and fails if jinja2 fails.
  * Method: every case of language.json. */
 static void the_language_is_jinja2_s(void **state)
 {
@@ -80,9 +80,8 @@ static void the_language_is_jinja2_s(void **state)
     values_free();
 }
 
-/* Goal: the published templates make the text that transformers makes with them.
- * Method: every template with every conversation of conversations.json, through one compiled
- *         template each time. */
+/* Goal: published templates render as in transformers.
+ * Method: every template with every conversation of conversations.json. */
 static void published_templates_render_as_published(void **state)
 {
     (void)state;

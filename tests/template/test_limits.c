@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a hostile template may take, and that it comes to an end with an error. */
+/* Tests of the limits: a hostile template ends with an error, and memory is never lost. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,9 +67,9 @@ static void assert_refused(const char *source, size_t source_n, const char *word
     assert_true(c.most <= QR_TEMPLATE_MEMORY_MAX + 2 * QR_TEMPLATE_BYTES_MAX + (1u << 20));
 }
 
-/* Goal: what would take for ever, or all memory, or all of the stack, ends with an error that says
- *       what was used up; nothing is left allocated, and never more than the limit was.
- * Method: one template for each way. */
+/* Goal: a template that exceeds the steps, the memory, the depth or another limit fails with an
+ *       error that names it.  It never exceeds the memory limit and leaks nothing.
+ * Method: one template for each way to exceed a limit. */
 static void hostile_templates_end(void **state)
 {
     (void)state;
@@ -140,7 +140,7 @@ static void hostile_templates_end(void **state)
         assert_refused(cases[i].source, strlen(cases[i].source), cases[i].words);
 }
 
-/* `n` times `open`, then `middle`, then `n` times `close`. */
+/* n times `open`, then `middle`, then n times `close`. */
 static char *nested(const char *open, const char *middle, const char *close, size_t n)
 {
     char *source = malloc(n * (strlen(open) + strlen(close)) + strlen(middle) + 1), *at = source;
@@ -153,14 +153,13 @@ static char *nested(const char *open, const char *middle, const char *close, siz
     return source;
 }
 
-/* Goal: a source that nests deeply is refused when it is compiled, however it nests, on a small
- *       stack too; what nests a little is not.
- * Method: each construct 20,000 times, and 20 times. */
+/* Goal: deep nesting of every construct is refused; shallow nesting of blocks is accepted.
+ * Method: each expression 20,000 levels deep, each block 5,000 and 20 levels deep. */
 static void deep_nesting_is_refused(void **state)
 {
     (void)state;
     static const char *const forms[][3] = {
-        {"{{ ", "1", " }}"}, /* for the braces of the others */
+        {"{{ ", "1", " }}"}, /* wraps the others */
         {"(", "1", ")"},       {"[", "1", "]"},     {"{1:", "1", "}"},         {"-", "1", ""},
         {"not ", "1", ""},     {"1 if ", "1", ""},  {"1 if 1 else ", "1", ""}, {"", "1", "+1"},
         {"", "'a'", "|upper"}, {"", "l", "[0]"},    {"", "l", ".a"},           {"", "l", "()"},
@@ -203,8 +202,8 @@ static void deep_nesting_is_refused(void **state)
     }
 }
 
-/* Goal: a source that is too long is refused, one that is as long as may be is compiled.
- * Method: as many prints as fit. */
+/* Goal: a source of the maximal length compiles; a longer one is refused.
+ * Method: as many prints as fit, then one byte more than the limit. */
 static void the_source_is_bounded(void **state)
 {
     (void)state;
@@ -220,8 +219,8 @@ static void the_source_is_bounded(void **state)
     free(source);
 }
 
-/* Goal: out of memory is a status wherever it strikes, and nothing is lost.
- * Method: each allocation of a compile and a render fails once. */
+/* Goal: a failed allocation gives QUIRE_NO_MEMORY and leaks nothing.
+ * Method: compile and render once for each allocation, and let that one fail. */
 static void every_failed_allocation_is_an_error(void **state)
 {
     (void)state;
@@ -248,7 +247,7 @@ static void every_failed_allocation_is_an_error(void **state)
 }
 
 /* Goal: an error names the line and what was expected.
- * Method: mistakes in known lines. */
+ * Method: mistakes on known lines. */
 static void errors_name_their_line(void **state)
 {
     (void)state;
@@ -271,8 +270,8 @@ static void errors_name_their_line(void **state)
         assert_refused(cases[i].source, strlen(cases[i].source), cases[i].words);
 }
 
-/* Goal: a small buffer is told the size, and nothing is written past it.
- * Method: every capacity below the text's length. */
+/* Goal: a buffer that is too small gets the needed size, and no byte after it is written.
+ * Method: every capacity up to the text's length. */
 static void a_small_buffer_is_told_the_size(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* values -- JSON as quire_values, for the tests of templates.  Everything lives until
+/* values -- converts JSON to struct quire_value for the template tests.  All memory is valid until
  * values_free. */
 #ifndef TESTS_TEMPLATE_VALUES_H
 #define TESTS_TEMPLATE_VALUES_H
