@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "runtime/quire.h"
+#include "support/smollm2.h"
 
 #define TINY       QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
 #define ANSWER_MAX 1024
@@ -55,26 +56,11 @@ struct answer {
 #define UNDER_TSAN 0
 #endif
 
-/* SmolLM2's file, or NULL and a printed reason. */
-static UNUSED const char *smollm2(void)
+/* The SmolLM2 file, or NULL and a printed reason. */
+static UNUSED const char *smollm2_unless_tsan(void)
 {
-    static char path[4096];
-    const char *model = getenv("QUIRE_MODEL"), *cache = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME");
-
-    if (UNDER_TSAN) {
-        printf("skipped: SmolLM2 takes minutes under ThreadSanitizer; the tiny model runs\n");
-        return NULL;
-    }
-    if (model)
-        snprintf(path, sizeof path, "%s", model);
-    else if (cache)
-        snprintf(path, sizeof path, "%s/quire/SmolLM2-135M-Instruct.Q4_1.gguf", cache);
-    else
-        snprintf(path, sizeof path, "%s/.cache/quire/SmolLM2-135M-Instruct.Q4_1.gguf",
-                 home ? home : "");
-    if (!access(path, R_OK)) return path;
-    printf("skipped: there is no model at %s (./tools/quickstart fetches it)\n", path);
+    if (!UNDER_TSAN) return smollm2();
+    printf("skipped: SmolLM2 takes minutes under ThreadSanitizer; the tiny model runs\n");
     return NULL;
 }
 

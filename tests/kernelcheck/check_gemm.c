@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "type_blocks.h"
+#include "support/type_blocks.h"
 
 /* ---- made-up matrices ---------------------------------------------------------------------- */
 

@@ -12,8 +12,8 @@
 #include "kernels/cpu.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_layout.h"
-#include "rests.h"
-#include "type_blocks.h"
+#include "support/residuals.h"
+#include "support/type_blocks.h"
 
 #define types   type_blocks_all
 #define TYPES_N TYPE_BLOCKS_N
@@ -104,7 +104,7 @@ static void product(const struct problem *p, const struct qr_gemm_kernels *k, fl
 /* ---- tests ---------------------------------------------------------------------------------- */
 
 /* Goal: the packed product is the product of the file's weights and the quantised activations, with
- * minima and the sums that they meet rounded as is said (rests.h).
+ * minima and the sums that they meet rounded as is said (residuals.h).
  * Method: both dequantised and multiplied in double; every type, level, an even and an odd number
  * of blocks. */
 static void product_is_the_dequantized_product(void **state)
@@ -131,7 +131,7 @@ static void product_is_the_dequantized_product(void **state)
                 }
                 for (uint32_t c = 0; c < N; c++) {
                     const uint8_t *row = p.file + c * file_row_bytes(&p.m);
-                    double want = rests_change(p.m.type, row, x, p.m.k), size = 0;
+                    double want = residuals_change(p.m.type, row, x, p.m.k), size = 0;
                     for (uint32_t j = 0; j < p.m.k; j++) {
                         double term = (double)w[c * p.m.k + j] * x[j];
                         want += term;

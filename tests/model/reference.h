@@ -3,14 +3,14 @@
  * of the types: one token after the other, every weight dequantised as it is used.
  *
  * Where a matrix is quantised the activations that it meets are rounded to 8 bits in blocks of 32,
- * and Q4_1's and Q5_1's minima to bf16 (rests.h), as kernels/gemm.h says, so that the two may be
- * held close together. */
+ * and Q4_1's and Q5_1's minima to bf16 (residuals.h), as kernels/gemm.h says, so that the two may
+ * be held close together. */
 #ifndef QR_TESTS_MODEL_REFERENCE_H
 #define QR_TESTS_MODEL_REFERENCE_H
 
 #include <math.h>
 
-#include "rests.h"
+#include "support/residuals.h"
 #include "tiny.h"
 
 struct reference {
@@ -77,7 +77,7 @@ static inline void reference_multiply(const struct qr_gguf_tensor *m, const doub
         reference_row(m, i, row);
         for (uint32_t j = 0; j < k; j++)
             sum += in[j] * (double)row[j];
-        sum += rests_change(m->type, m->data + i * (m->data_n / (size_t)m->dims[1]), in, k);
+        sum += residuals_change(m->type, m->data + i * (m->data_n / (size_t)m->dims[1]), in, k);
         out[i] = add ? out[i] + sum : sum;
     }
     free(in);

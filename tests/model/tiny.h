@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "floats.h"
-#include "type_blocks.h"
+#include "support/type_blocks.h"
 
 struct tiny {
     uint32_t layers_n, width, ffn_width, heads_n, kv_heads_n, head_dim, rotary_n, vocab_n;

@@ -33,6 +33,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "support/smollm2.h"
+
 #define UNUSED   __attribute__((unused))
 #define TINY     QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
 #define WAIT_MS  120000
@@ -47,24 +49,6 @@ struct daemon {
     int handed;           /* a listening socket that it gets, as from systemd; 0: none */
     const char *notified; /* a socket's path that it tells how it is; NULL: none */
 };
-
-/* SmolLM2's file, or NULL and a printed reason. */
-static UNUSED const char *smollm2(void)
-{
-    static char path[4096];
-    const char *model = getenv("QUIRE_MODEL"), *cache = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME"), *name = "quire/SmolLM2-135M-Instruct.Q4_1.gguf";
-    if (model) {
-        (void)snprintf(path, sizeof path, "%s", model);
-    } else if (cache) {
-        (void)snprintf(path, sizeof path, "%s/%s", cache, name);
-    } else {
-        (void)snprintf(path, sizeof path, "%s/.cache/%s", home ? home : "", name);
-    }
-    if (access(path, R_OK) == 0) return path;
-    (void)printf("skipped: %s is not there\n", path);
-    return NULL;
-}
 
 /* ---- the server ---------------------------------------------------------------------------- */
 

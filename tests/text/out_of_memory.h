@@ -5,8 +5,8 @@
 #ifndef QR_TESTS_TEXT_OUT_OF_MEMORY_H
 #define QR_TESTS_TEXT_OUT_OF_MEMORY_H
 
-#include "failing.h"
 #include "runtime/text/tokenizer.h"
+#include "support/failing.h"
 
 /* Creates one and encodes the text, failing the first allocation, the second, and so on: each is an
  * error, and nothing is lost.  created_n, encoded_n: allocations that there are at least. */

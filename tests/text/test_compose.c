@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "failing.h"
 #include "runtime/text/compose.h"
+#include "support/failing.h"
 
 static void expect(const char *text, size_t n, const char *composed)
 {

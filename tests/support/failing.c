@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* failing -- an allocator that fails at its n-th allocation and counts what is not given back.
- *
- * Thread: any. */
-#ifndef QR_TESTS_FAILING_H
-#define QR_TESTS_FAILING_H
+#include "support/failing.h"
 
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdlib.h>
 
-struct failing {
-    _Atomic long left; /* allocations until one fails, and all after it; negative: never */
-    _Atomic long held; /* allocated and not freed */
-};
-
-static inline void *failing_resize(void *context, void *memory, size_t bytes)
+void *failing_resize(void *context, void *memory, size_t bytes)
 {
     struct failing *f = context;
 
@@ -30,5 +20,3 @@ static inline void *failing_resize(void *context, void *memory, size_t bytes)
     if (!memory) atomic_fetch_add(&f->held, 1);
     return realloc(memory, bytes);
 }
-
-#endif

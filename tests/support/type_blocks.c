@@ -1,26 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* type_blocks -- made-up blocks of the quantised types: any bytes, and scales that the test says.
- */
-#ifndef QR_TESTS_TYPE_BLOCKS_H
-#define QR_TESTS_TYPE_BLOCKS_H
+#include "support/type_blocks.h"
 
 #include <string.h>
 
-#include "kernels/types.h"
-
-/* Every quantised type that is supported. */
-static const enum qr_type type_blocks_all[] = {
+const enum qr_type type_blocks_all[TYPE_BLOCKS_N] = {
     QR_TYPE_Q4_0, QR_TYPE_Q4_1, QR_TYPE_Q5_0, QR_TYPE_Q5_1, QR_TYPE_Q8_0, QR_TYPE_IQ4_NL,
     QR_TYPE_Q2_K, QR_TYPE_Q3_K, QR_TYPE_Q4_K, QR_TYPE_Q5_K, QR_TYPE_Q6_K, QR_TYPE_IQ4_XS,
 };
-#define TYPE_BLOCKS_N (sizeof type_blocks_all / sizeof type_blocks_all[0])
 
-/* Where a block's f16 scale and f16 minimum stand; -1: there is none. */
+/* Byte offsets of a block's f16 scale and f16 minimum; -1: the type has no minimum. */
 struct type_blocks_places {
     int d, m;
 };
 
-static inline struct type_blocks_places type_blocks_places(enum qr_type type)
+static struct type_blocks_places type_blocks_places(enum qr_type type)
 {
     switch (type) {
     case QR_TYPE_Q4_1:
@@ -34,7 +27,7 @@ static inline struct type_blocks_places type_blocks_places(enum qr_type type)
     }
 }
 
-static inline void type_blocks_set(enum qr_type type, uint8_t *block, float d, float m)
+void type_blocks_set(enum qr_type type, uint8_t *block, float d, float m)
 {
     struct type_blocks_places at = type_blocks_places(type);
     uint16_t half = qr_f32_to_f16(d);
@@ -44,8 +37,7 @@ static inline void type_blocks_set(enum qr_type type, uint8_t *block, float d, f
     if (at.m >= 0) memcpy(block + at.m, &half, 2);
 }
 
-/* A scale and a minimum with which a block of any bytes has values of about +-0.1. */
-static inline void type_blocks_usual(enum qr_type type, float *d, float *m)
+void type_blocks_usual(enum qr_type type, float *d, float *m)
 {
     static const struct {
         enum qr_type type;
@@ -65,5 +57,3 @@ static inline void type_blocks_usual(enum qr_type type, float *d, float *m)
         *m = usual[i].m;
     }
 }
-
-#endif
