@@ -18,9 +18,9 @@ static int bad_merge(struct quire_error *error, uint32_t rank, struct quire_text
 static int add_merge(struct qr_bpe *bpe, const struct qr_vocabulary *v, struct quire_text text,
                      uint32_t rank, struct quire_error *error)
 {
-    /* The first space that has something on both sides.  Byte letters have none among them. */
+    /* The first space with text on both sides.  No byte's letter is a space. */
     const char *space = text.n > 2 ? memchr(text.data + 1, ' ', text.n - 2) : NULL;
-    if (!space) return bad_merge(error, rank, text, "is not two tokens with a space between them");
+    if (!space) return bad_merge(error, rank, text, "must be two tokens with a space between them");
     struct quire_text left = {text.data, (size_t)(space - text.data)};
     struct quire_text right = {space + 1, text.n - left.n - 1};
     struct quire_text none = {NULL, 0};

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* bpe -- byte-level BPE: a piece of text as the letters of its bytes, merged by the file's list.
+/* bpe -- byte-level BPE: writes a piece as the letters of its bytes and merges these by the file's
+ * list of merges.
  *
- * A byte whose letter is no token takes part in no merge and is left out of the ids, as llama.cpp
- * does it.
+ * A byte whose letter is not in the vocabulary merges with nothing and gives no id, as in
+ * llama.cpp.
  *
- * Thread: any once initialised, each with a scratch of its own.   Memory: the allocator given. */
+ * Thread: any after init, each with its own scratch.   Memory: the allocator's. */
 #ifndef QR_TEXT_BPE_H
 #define QR_TEXT_BPE_H
 
@@ -16,17 +17,17 @@
 
 struct qr_bpe {
     struct qr_merges merges;
-    uint32_t letters[256]; /* id of each byte's letter, QR_ID_NONE: no token */
+    uint32_t letters[256]; /* id of each byte's letter; QR_ID_NONE if it is not a token */
 };
 
-/* merges: [merges_n] "left right".  The first of equal pairs counts.  QUIRE_BAD_FILE: one that is
- * no pair, or names a token that is not in the vocabulary. */
+/* merges: [merges_n] "left right"; the index is the rank.  Of equal pairs the first counts.
+ * QUIRE_BAD_FILE: a merge is not a pair, or names a token that is not in the vocabulary. */
 int qr_bpe_init(struct qr_bpe *bpe, const struct qr_vocabulary *vocabulary,
                 const struct quire_text *merges, uint32_t merges_n,
                 const struct quire_allocator *allocator, struct quire_error *error);
 void qr_bpe_deinit(struct qr_bpe *bpe, const struct quire_allocator *allocator);
 
-/* Adds the ids of a piece.  QUIRE_NO_MEMORY. */
+/* Appends the ids of a piece to `out`.  QUIRE_NO_MEMORY. */
 int qr_bpe_encode(const struct qr_bpe *bpe, struct qr_merge_scratch *scratch, const char *piece,
                   size_t piece_n, struct qr_ids *out);
 

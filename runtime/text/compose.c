@@ -9,9 +9,9 @@
 #include "runtime/base/memory.h"
 #include "runtime/text/utf8.h"
 
-#define FIRST_MARK_LEAD 0xccu /* U+0300 is CC 80: text without a greater byte has no marks */
+#define FIRST_MARK_LEAD 0xccu /* U+0300 is CC 80: text whose bytes are all smaller has no marks */
 #define CLASSES_N       256u
-#define RUN_SHORT       16u /* put in order by insertion */
+#define RUN_SHORT       16u /* runs up to this length are ordered by insertion */
 
 bool qr_compose_is_needless(const char *text, size_t n)
 {
@@ -22,7 +22,7 @@ bool qr_compose_is_needless(const char *text, size_t n)
 
 /* ---- characters ------------------------------------------------------------------------------ */
 
-/* The character at s, of *n bytes. */
+/* The character at text; *n is its length in bytes. */
 static int32_t decode(const char *text, size_t text_n, size_t *n)
 {
     const uint8_t *s = (const uint8_t *)text;
@@ -43,7 +43,7 @@ static unsigned class_of(int32_t c)
 
 /* ---- decomposing ----------------------------------------------------------------------------- */
 
-/* Never more than 3 characters of 2 bytes. */
+/* Two bytes decompose to at most three characters, so `capacity` suffices. */
 static size_t decompose(const char *text, size_t n, int32_t *out, size_t capacity)
 {
     const utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE;
@@ -88,7 +88,7 @@ static void order_long(int32_t *run, size_t n, int32_t *spare)
     memcpy(run, spare, n * sizeof run[0]);
 }
 
-/* Each run of marks by their classes; equals stay as they are. */
+/* Sorts each run of marks by combining class, stable. */
 static void order(int32_t *c, size_t n, int32_t *spare)
 {
     size_t end;
@@ -103,7 +103,7 @@ static void order(int32_t *c, size_t n, int32_t *spare)
     }
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- composing ------------------------------------------------------------------------------- */
 
 static size_t encode(const int32_t *c, size_t n, char *out)
 {
@@ -122,7 +122,8 @@ static size_t encode(const int32_t *c, size_t n, char *out)
 bool qr_compose(const char *text, size_t n, const struct quire_allocator *allocator, char **out,
                 size_t *out_n)
 {
-    const size_t capacity = n + n / 2 + 4; /* utf8proc wants room for the longest */
+    const size_t capacity =
+        n + n / 2 + 4; /* utf8proc asks for the space of the longest character */
     size_t bytes;
 
     *out = NULL;

@@ -6,7 +6,7 @@
 
 #include "runtime/base/memory.h"
 
-/* Places in a piece are 31 bits: 2 GB of text without a place to split it is no text. */
+/* Indexes in a piece have 31 bits; real text has no unsplit run of 2^31 characters. */
 #define PIECE_MAX ((size_t)INT32_MAX)
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -18,7 +18,7 @@ static size_t slot_of(const struct qr_merges *merges, uint32_t left, uint32_t ri
     return (size_t)((pair * UINT64_C(0x9e3779b97f4a7c15)) >> merges->shift);
 }
 
-/* The slot of two neighbours' merge, or a free one. */
+/* The slot of the merge of two symbols, or a free slot. */
 static uint32_t find(const struct qr_merges *merges, uint32_t left, uint32_t right)
 {
     size_t mask = ((size_t)1 << (64 - merges->shift)) - 1;
@@ -62,7 +62,7 @@ void qr_merges_add(struct qr_merges *merges, struct qr_merge merge)
 
 static void merge_short(const struct qr_merges *merges, struct qr_symbol *symbols, uint32_t n)
 {
-    const struct qr_merge *pairs[QR_MERGE_SHORT]; /* of a symbol with the next */
+    const struct qr_merge *pairs[QR_MERGE_SHORT]; /* the merge of symbol i with the next */
     uint32_t ids[QR_MERGE_SHORT];
     uint32_t places[QR_MERGE_SHORT + 1];
     uint32_t left = n;
@@ -98,13 +98,17 @@ static void merge_short(const struct qr_merges *merges, struct qr_symbol *symbol
 
 /* ---- long pieces ----------------------------------------------------------------------------- */
 
-/* The pairs that wait, by rank, then by place.  Ranks are put into buckets, a bucket's places into
- * a list; a heap has what is in the bucket in work or below it, so it stays small and in the cache,
- * where one heap of a million pairs would miss it at every level.  A merge mostly makes pairs of
- * higher rank, which go to lists; one of lower rank goes to the heap, so any order is served.
+/* The queue of pairs, ordered by rank, then by index.
  *
- * An entry whose rank is not that of the place's pair any more is stale and passed over; where the
- * pair is another of the same rank, the entry is as good as that pair's own. */
+ *     heads[bucket of ranks] --> node --> node      lists of buckets not yet active
+ *     heap                                          pairs of the active bucket or below it
+ *
+ * The heap holds one bucket, so it stays small and in the cache; one heap of a million pairs would
+ * miss the cache at every level.  A merge mostly makes pairs of higher rank, which go to a list.  A
+ * pair of lower rank goes to the heap, so the order is exact.
+ *
+ * An entry is stale, and skipped, if its rank is no longer the rank of the pair at its index.  If
+ * another pair of equal rank is there now, the entry counts for that pair. */
 #define BUCKETS_MAX 4096u
 #define LIST_END    UINT32_MAX
 
@@ -116,13 +120,13 @@ struct piece {
     const struct qr_merges *merges;
     struct qr_merge_scratch *scratch;
     struct qr_symbol *symbols; /* [n] */
-    struct node *nodes;        /* [2 n]: n - 1 pairs, and each merge takes one and adds two */
+    struct node *nodes;        /* [2 n]: n - 1 pairs; each merge removes one and adds two */
     uint32_t *heads;           /* [buckets_n] */
-    uint32_t n, nodes_n, free; /* used of nodes ever; those given back, a list */
+    uint32_t n, nodes_n, free; /* nodes used so far; list of freed nodes */
     uint32_t buckets_n;
-    unsigned shift;  /* rank >> shift: the bucket */
-    uint32_t active; /* buckets below it are in the heap */
-    size_t heap_n;   /* of scratch->heap: rank << 32 | place */
+    unsigned shift;  /* bucket = rank >> shift */
+    uint32_t active; /* buckets below this one are in the heap */
+    size_t heap_n;   /* entries of scratch->heap: rank << 32 | index */
 };
 
 static uint32_t buckets_for(size_t n)
@@ -149,7 +153,7 @@ static void sift_down(uint64_t *heap, size_t n, size_t i)
     heap[i] = value;
 }
 
-/* Room for one more entry in the heap, which grows with what it has to hold. */
+/* Makes room for one more entry in the heap. */
 static bool heap_room(struct piece *p)
 {
     struct qr_merge_scratch *scratch = p->scratch;
@@ -188,8 +192,8 @@ static uint64_t heap_take(struct piece *p)
     return value;
 }
 
-/* The rank of the pair that begins at a place, QR_RANK_NONE: there is none.  A symbol that is gone
- * has the end as its next, as the last has. */
+/* The rank of the pair that begins at a place, or QR_RANK_NONE.  The last symbol and every symbol
+ * that was merged into another have next == n. */
 static uint32_t rank_of(const struct piece *p, uint32_t place)
 {
     const struct qr_symbol *s = &p->symbols[place];
@@ -197,7 +201,7 @@ static uint32_t rank_of(const struct piece *p, uint32_t place)
     return s->next == p->n ? QR_RANK_NONE : p->merges->slots[s->merge].rank;
 }
 
-/* Looks the pair that begins at a place up, and queues it if it merges. */
+/* Looks up the pair that begins at a place and queues it if it merges. */
 static bool refresh(struct piece *p, uint32_t place)
 {
     struct qr_symbol *s = &p->symbols[place];
@@ -220,7 +224,7 @@ static bool refresh(struct piece *p, uint32_t place)
     return true;
 }
 
-/* Moves the active bucket's list to the heap, which is empty, and leaves out what is stale. */
+/* Moves the list of the next bucket to the empty heap, without stale entries. */
 static bool load_bucket(struct piece *p)
 {
     uint32_t bucket = p->active++;
@@ -270,7 +274,7 @@ static int merge_long(const struct qr_merges *merges, struct qr_merge_scratch *s
         p.symbols[i].next = i + 1;
         p.symbols[i].previous = i - 1;
     }
-    /* From the last to the first, so that a list is in the order of its places. */
+    /* From the last to the first, so that each list is ordered by place. */
     for (uint32_t i = n; i-- > 0;)
         if (!refresh(&p, i)) return QUIRE_NO_MEMORY;
     for (;;) {
@@ -284,7 +288,7 @@ static int merge_long(const struct qr_merges *merges, struct qr_merge_scratch *s
     }
 }
 
-/* ---- a piece --------------------------------------------------------------------------------- */
+/* ---- one piece ------------------------------------------------------------------------------- */
 
 struct qr_symbol *qr_merge_room(struct qr_merge_scratch *scratch, size_t n)
 {

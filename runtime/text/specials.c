@@ -7,7 +7,8 @@
 #include "runtime/base/memory.h"
 #include "runtime/text/utf8.h"
 
-/* By text; of equal texts the later id first, as the vocabulary finds it. */
+/* Orders by text; of equal texts the highest id comes first, which is the one that
+ * qr_vocabulary_find returns. */
 static int by_text(const void *a, const void *b, void *context)
 {
     const struct qr_token *tokens = context;
@@ -54,8 +55,8 @@ void qr_specials_deinit(struct qr_specials *s, const struct quire_allocator *all
     *s = (struct qr_specials){0};
 }
 
-/* The first of ids[low, high) whose byte at depth is at least `byte`.  All of them share the
- * bytes before depth; one that ends at depth counts as less than any. */
+/* The first of ids[low, high) with a byte of at least `byte` at depth.  All texts of the range
+ * share the bytes before depth; a text that ends at depth is less than any byte. */
 static uint32_t lower_bound(const struct qr_specials *s, uint32_t low, uint32_t high,
                             uint32_t depth, unsigned byte)
 {
@@ -71,7 +72,7 @@ static uint32_t lower_bound(const struct qr_specials *s, uint32_t low, uint32_t 
     return low;
 }
 
-/* The longest one that begins at text, QR_ID_NONE: none. */
+/* The longest special token at the start of text, or QR_ID_NONE. */
 static uint32_t longest(const struct qr_specials *s, const char *text, size_t text_n)
 {
     uint32_t low = 0, high = s->ids_n, found = QR_ID_NONE;
@@ -81,7 +82,7 @@ static uint32_t longest(const struct qr_specials *s, const char *text, size_t te
         low = lower_bound(s, low, high, depth, byte);
         high = lower_bound(s, low, high, depth, byte + 1);
         if (low == high) break;
-        /* The shortest of the range stands first. */
+        /* The shortest text of the range is first. */
         if (s->vocabulary->tokens[s->ids[low]].text_n == depth + 1) found = s->ids[low];
     }
     return found;

@@ -13,7 +13,7 @@
 
 /* ---- the rules ------------------------------------------------------------------------------- */
 
-/* Unicode's White_Space.  PCRE2's own \s has U+180E besides, which is none since Unicode 6.3. */
+/* Unicode's White_Space.  PCRE2's \s also has U+180E, which Unicode 6.3 removed from the class. */
 #define WHITE "\\p{Z}\\t-\\r\\x{85}"
 
 /* GPT-2's pattern.  Source: openai/gpt-2, encoder.py. */
@@ -21,8 +21,8 @@
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" WHITE "\\p{L}\\p{N}]+"                      \
     "|[" WHITE "]+(?![^" WHITE "])|[" WHITE "]+"
 
-/* What the patterns since cl100k share: contractions of either case, words, and what is neither
- * word, number nor space, with the newlines behind it. */
+/* Parts that the patterns since cl100k share: contractions in either case, words, and signs with
+ * the newlines that follow. */
 #define SUFFIX      "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define WORD        "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
 #define SIGNS(more) " ?[^" WHITE "\\p{L}\\p{N}]+[\\r\\n" more "]*"
@@ -32,7 +32,7 @@
 #define LLAMA3 SUFFIX "|" WORD "|\\p{N}{1,3}|" SIGNS("") "|" SPACES
 #define QWEN2  SUFFIX "|" WORD "|\\p{N}|" SIGNS("") "|" SPACES
 
-/* Words that are cut where small letters end and capitals begin.  Sources: Mistral's
+/* Words are also cut between a small letter and a capital.  Sources: Mistral's
  * tekken_240718.json, GPT-4o's in OpenAI's tiktoken. */
 #define CAPITALS "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
 #define SMALL    "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
@@ -42,13 +42,13 @@
 #define TEKKEN CASES("") "|\\p{N}|" SIGNS("/") "|" SPACES
 #define GPT4O  CASES(SUFFIX "?") "|\\p{N}{1,3}|" SIGNS("/") "|" SPACES
 
-/* Seed-Coder's, which is Qwen 2's but for newlines behind signs.  Source: its tokenizer.json. */
+/* Seed-Coder's: Qwen 2's, except that signs do not take newlines.  Source: its tokenizer.json. */
 #define SEED SUFFIX "|" WORD "|\\p{N}| ?[^" WHITE "\\p{L}\\p{N}\\r\\n]+|" SPACES
 
-/* BLOOM's words, of which Viking cuts digits off.  Source: their tokenizer.json. */
+/* BLOOM's words; Viking also cuts digits.  Source: their tokenizer.json. */
 #define BLOOM " ?[^(" WHITE "|.,!?\\x{2026}\\x{3002}\\x{ff0c}\\x{3001}\\x{964}\\x{6d4}\\x{60c})]+"
 
-/* DeepSeek LLM's and Coder's steps.  Source: their tokenizer.json, as llama.cpp has them. */
+/* DeepSeek LLM's and Coder's stages.  Source: their tokenizer.json, as in llama.cpp. */
 #define DEEPSEEK_LETTERS                                                                           \
     "A-Za-z\\x{b5}\\x{c0}-\\x{d6}\\x{d8}-\\x{f6}\\x{f8}-\\x{1ba}\\x{1bc}-\\x{1bf}"                 \
     "\\x{1c4}-\\x{293}\\x{295}-\\x{2af}\\x{370}-\\x{373}\\x{376}\\x{377}\\x{37b}-\\x{37d}"         \
@@ -73,8 +73,8 @@
     "\\x{3000}-\\x{3002}]+"
 #define DEEPSEEK_HAN "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+"
 
-/* Names as llama.cpp writes and reads them; the first is the one that is printed.  Where
- * llama.cpp's pattern only comes near the model's own, this is the model's own. */
+/* Names as in llama.cpp; the first of a row is printed.  If llama.cpp only approximates the model's
+ * pattern, the row has the model's. */
 static const struct qr_split_rule rules[] = {
     {.names = {"gpt-2", "gpt2", "phi-2", "olmo", "jais", "exaone4", "mpt", "trillion",
                "granite-docling", "gigachat", "mellum", "a.x-4.0", "jina-es", "jina-de",
@@ -108,7 +108,7 @@ static const struct qr_split_rule rules[] = {
                 {"\\p{N}", true}}},
     {.names = {"seed-coder"}, .stages = {{SEED, false}}},
     {.names = {"viking"}, .stages = {{BLOOM, false}, {"\\p{N}", true}}},
-    /* llama.cpp's own, for files that do not say. */
+    /* llama.cpp's, for files without a name. */
     {.names = {"default"},
      .stages = {{"[\\p{P}$+<=>^~|]+", true},
                 {GPT2, false},
@@ -166,10 +166,9 @@ static int compile(struct qr_splitter *s, const struct qr_split_stage *stage, bo
         return qr_error(error, QUIRE_NO_MEMORY, "no memory for a split pattern");
     if (!code)
         return qr_error(error, QUIRE_UNSUPPORTED,
-                        "this PCRE2 does not take the split pattern \"%.80s\": error %d at byte "
-                        "%zu",
+                        "PCRE2 refuses the split pattern \"%.80s\": error %d at byte %zu",
                         stage->pattern, number, (size_t)offset);
-    /* Without memory that may be executed the JIT refuses, and the interpreter serves. */
+    /* The JIT fails if the system forbids executable memory; then the interpreter matches. */
     if (jit) (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
     s->stages[s->stages_n++] = (struct stage){.code = code, .whole = stage->whole};
     return QUIRE_OK;
@@ -220,8 +219,8 @@ bool qr_split_scratch_init(struct qr_split_scratch *scratch, const struct qr_spl
         pcre2_match_context_free(context);
         return false;
     }
-    /* The patterns take time linear in the text, but a run of a million spaces is a million steps
-     * of one match: PCRE2's limits against runaway patterns would only make long text fail. */
+    /* The patterns take linear time, but a run of a million spaces takes a million steps in one
+     * match.  PCRE2's limits would make such text fail. */
     pcre2_set_match_limit(context, UINT32_MAX);
     pcre2_set_depth_limit(context, UINT32_MAX);
     pcre2_set_heap_limit(context, UINT32_MAX);
@@ -243,7 +242,7 @@ struct run {
     void *context;
 };
 
-/* The next match in text at or after `at`: 1, 0: none, or a negative status. */
+/* Finds the next match at or after `at`.  1: found, 0: none, or a negative status. */
 static int match(const struct run *run, const pcre2_code *code, const char *text, size_t text_n,
                  size_t at, size_t *begin, size_t *end)
 {
@@ -256,7 +255,7 @@ static int match(const struct run *run, const pcre2_code *code, const char *text
         rc = pcre2_match(code, (PCRE2_SPTR)text, text_n, at, options | PCRE2_NO_JIT, data,
                          run->scratch->match_context);
     if (rc == PCRE2_ERROR_NOMATCH) return 0;
-    if (rc < 0) return QUIRE_NO_MEMORY; /* all limits are off and the text is checked */
+    if (rc < 0) return QUIRE_NO_MEMORY; /* no other error: limits are off, the text is valid */
     const PCRE2_SIZE *ovector = pcre2_get_ovector_pointer(data);
     *begin = ovector[0];
     *end = ovector[1];
@@ -267,7 +266,7 @@ static int match(const struct run *run, const pcre2_code *code, const char *text
 static int split_stage(const struct run *run, unsigned stage_index, const char *text, size_t offset,
                        size_t text_n);
 
-/* Part of a text that stage_index left: further cut, or a piece. */
+/* Passes a part to the next stage, or to the caller if it is a piece. */
 static int hand_on(const struct run *run, unsigned stage_index, const char *text, size_t offset,
                    size_t begin, size_t end, bool whole)
 {
@@ -276,7 +275,8 @@ static int hand_on(const struct run *run, unsigned stage_index, const char *text
     return split_stage(run, stage_index + 1, text + begin, offset + begin, end - begin);
 }
 
-/* Cuts text[0, text_n), which stands at `offset` of the whole; deep as there are stages. */
+/* Cuts text[0, text_n), which begins at `offset` of the whole text.  Recursion depth: the stages.
+ */
 static int split_stage(const struct run *run, unsigned stage_index, const char *text, size_t offset,
                        size_t text_n)
 {

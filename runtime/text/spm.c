@@ -12,7 +12,7 @@
 
 /* ---- characters ------------------------------------------------------------------------------ */
 
-/* Bytes of the character at text, by its first byte alone; no more than there are. */
+/* Length of the character at text by its first byte, at most text_n. */
 static size_t character_n(const char *text, size_t text_n)
 {
     static const uint8_t by_first[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4};
@@ -21,8 +21,8 @@ static size_t character_n(const char *text, size_t text_n)
     return n < text_n ? n : text_n;
 }
 
-/* A character's bytes in a word: what tells it from others.  No text has both a short character
- * and a longer one of the same word: a NUL stands alone. */
+/* A character's bytes as an integer, distinct for each character: only a NUL begins with a 0 byte,
+ * and it has one byte. */
 static uint32_t character_word(const char *text, size_t n)
 {
     uint32_t word = 0;
@@ -46,8 +46,7 @@ static bool may_join(const struct qr_spm *spm, uint32_t left, uint32_t right)
     return spm->pairs[bit / 64] >> (bit % 64) & 1;
 }
 
-/* Whether merging may make this token: plain text makes none that decoding would hide, whatever it
- * says, and no byte token by its name. */
+/* True if a merge may make this token: plain text never makes a hidden token or a byte token. */
 static bool is_mergeable(const struct qr_vocabulary *v, uint32_t id)
 {
     return id != QR_ID_NONE && v->tokens[id].kind != QR_TOKEN_BYTE &&
@@ -69,7 +68,7 @@ static uint32_t part_of(const struct qr_spm *spm, uint32_t word)
     return part ? spm->vocabulary->tokens_n + (uint32_t)(part - spm->parts) : QR_ID_NONE;
 }
 
-/* The symbol of a character: its token, or that of a part, or QR_ID_NONE. */
+/* The symbol of a character: its token, its part, or QR_ID_NONE. */
 static uint32_t look_up(const struct qr_spm *spm, const char *text, size_t n)
 {
     struct quire_text character = {text, n};
@@ -84,16 +83,16 @@ static uint32_t symbol_of(const struct qr_spm *spm, const char *text, size_t n)
     return (uint8_t)text[0] < 128 ? spm->ascii[(uint8_t)text[0]] : look_up(spm, text, n);
 }
 
-/* ---- what merges ----------------------------------------------------------------------------- */
+/* ---- computing the merges -------------------------------------------------------------------- */
 
-/* What is needed while the table is made. */
+/* State while the table of merges is built. */
 struct building {
     struct qr_spm *spm;
     const struct quire_allocator *allocator;
     struct qr_merge *found; /* [capacity] */
     uint32_t found_n, capacity;
-    uint32_t *ranks;  /* [tokens_n]: equal scores have equal ranks, the highest has 0 */
-    uint64_t *powers; /* [longest + 1] of QR_HASH_FACTOR */
+    uint32_t *ranks;  /* [tokens_n]; equal scores have equal ranks, the highest score has 0 */
+    uint64_t *powers; /* [longest + 1] powers of QR_HASH_FACTOR */
 };
 
 struct scored {
@@ -123,7 +122,7 @@ static int rank_tokens(struct building *b, const float *scores, struct quire_err
         if (isnan(all[id].score)) {
             qr_free(b->allocator, all);
             return qr_error(error, QUIRE_BAD_FILE,
-                            "the score of token %u in tokenizer.ggml.scores is no number", id);
+                            "the score of token %u in tokenizer.ggml.scores is not a number", id);
         }
     }
     qsort(all, tokens_n, sizeof *all, by_score);
@@ -136,7 +135,7 @@ static int rank_tokens(struct building *b, const float *scores, struct quire_err
     return QUIRE_OK;
 }
 
-/* Whether a token takes part: of equal texts the last has it. */
+/* True if merges can make this token.  Of equal texts only the last counts. */
 static bool takes_part(const struct qr_vocabulary *v, uint32_t id)
 {
     struct quire_text text = {v->tokens[id].text, v->tokens[id].text_n};
@@ -145,8 +144,8 @@ static bool takes_part(const struct qr_vocabulary *v, uint32_t id)
            qr_vocabulary_find(v, text, (struct quire_text){NULL, 0}) == id;
 }
 
-/* Notes which characters stand side by side in a token, and counts those that are no token, or
- * writes them to parts. */
+/* Records the adjacent characters of a token.  Counts the characters that are not tokens, and
+ * appends them to `parts` if it is not NULL. */
 static uint32_t scan_token(struct qr_spm *spm, uint32_t id, uint32_t *parts)
 {
     const struct qr_token *token = &spm->vocabulary->tokens[id];
@@ -171,8 +170,8 @@ static uint32_t scan_token(struct qr_spm *spm, uint32_t id, uint32_t *parts)
     return parts_n;
 }
 
-/* The characters of tokens that are no tokens: in a vocabulary as SentencePiece trains it there
- * are none. */
+/* Collects characters of tokens that are not tokens themselves.  A vocabulary trained by
+ * SentencePiece has none. */
 static int collect_parts(struct building *b, struct quire_error *error)
 {
     struct qr_spm *spm = b->spm;
@@ -215,7 +214,7 @@ static int add_found(struct building *b, struct qr_merge merge, struct quire_err
     return QUIRE_OK;
 }
 
-/* One side of a cut token: a token, or a single character that is none. */
+/* The symbol of one side of a cut token: a token or a part. */
 static uint32_t side_of(const struct qr_spm *spm, struct quire_text text, uint64_t hash)
 {
     uint32_t id = qr_vocabulary_find_hashed(spm->vocabulary, text, hash);
@@ -226,7 +225,7 @@ static uint32_t side_of(const struct qr_spm *spm, struct quire_text text, uint64
     return part_of(spm, character_word(text.data, text.n));
 }
 
-/* Every way to cut a token in two between characters. */
+/* Adds a merge for each way to cut a token in two. */
 static int cut_token(struct building *b, uint32_t id, struct quire_error *error)
 {
     const struct qr_token *token = &b->spm->vocabulary->tokens[id];
@@ -272,7 +271,7 @@ static int find_merges(struct building *b, struct quire_error *error)
     return QUIRE_OK;
 }
 
-/* Byte tokens; else a token that is the byte alone. */
+/* Finds the byte tokens; without one, a token whose text is the byte. */
 static void collect_bytes(struct qr_spm *spm)
 {
     const struct qr_vocabulary *v = spm->vocabulary;
@@ -336,8 +335,8 @@ size_t qr_spm_escape(const char *text, size_t text_n, bool space, char *out)
     return out_n;
 }
 
-/* A character that is no token: its bytes' tokens, the unknown one if some have none.  A space
- * that is none is the byte that it was. */
+/* Appends the byte tokens of a character, or the unknown token if a byte has none.  U+2581 counts
+ * as the space that it was before escaping. */
 static void add_bytes(const struct qr_spm *spm, const char *text, size_t n, struct qr_ids *out)
 {
     if (n == QR_SPACE_MARK_N && memcmp(text, QR_SPACE_MARK, n) == 0) {
@@ -353,7 +352,7 @@ static void add_bytes(const struct qr_spm *spm, const char *text, size_t n, stru
         qr_ids_add(out, spm->bytes[(uint8_t)text[i]]);
 }
 
-/* Bytes from the beginning of text that some merge may join, and how many characters they are. */
+/* Length in bytes of the first piece of text, which no merge can leave; its characters. */
 static size_t piece_n(const struct qr_spm *spm, const char *text, size_t text_n, size_t *symbols_n)
 {
     size_t at = character_n(text, text_n);

@@ -15,7 +15,7 @@
 #include "runtime/text/utf8.h"
 #include "runtime/text/vocabulary.h"
 
-/* Texts of tokens that end generation, whatever the file's own ids say. */
+/* Texts of tokens that end generation in addition to the file's ids. */
 static const char *const known_ends[] = {
     "<|im_end|>",
     "<|endoftext|>",
@@ -36,13 +36,13 @@ static const char *const known_ends[] = {
 
 struct qr_tokenizer {
     struct quire_allocator allocator;
-    struct qr_vocabulary vocabulary; /* its form says which of the two it is */
+    struct qr_vocabulary vocabulary; /* its form selects spm or bpe */
     struct qr_spm spm;
     struct qr_bpe bpe;
     const struct qr_split_rule *rule;
     struct qr_splitter *splitter;
-    struct qr_specials always;     /* user-defined tokens: matched in any text */
-    struct qr_specials on_request; /* these and control tokens */
+    struct qr_specials always;     /* user-defined tokens */
+    struct qr_specials on_request; /* user-defined, control and unknown tokens */
     int32_t bos_id, eos_id;
     bool adds_bos, adds_eos;
     bool adds_space;
@@ -63,26 +63,26 @@ static int find_form(struct quire_text model, enum qr_vocabulary_form *form,
         return qr_error(error, QUIRE_NO_TOKENIZER, "the file has no tokenizer.ggml.model");
     if (!is(model, "gpt2") && !is(model, "llama"))
         return qr_error(error, QUIRE_NO_TOKENIZER,
-                        "tokenizer.ggml.model is \"%.*s\"; supported are \"gpt2\" (byte-level BPE) "
-                        "and \"llama\" (SentencePiece's BPE)",
+                        "tokenizer.ggml.model is \"%.*s\"; expected \"gpt2\" (byte-level BPE) or "
+                        "\"llama\" (SentencePiece's BPE)",
                         (int)(model.n < 64 ? model.n : 64), model.data);
     *form = is(model, "llama") ? QR_FORM_SPACES : QR_FORM_LETTERS;
     return QUIRE_OK;
 }
 
-/* llama.cpp's fallback for a name that it does not know, so ids are at least its. */
+/* An unknown name falls back to llama.cpp's default, so that ids equal llama.cpp's. */
 static const struct qr_split_rule *find_rule(struct quire_text pre, struct qr_warnings *warnings)
 {
     const struct qr_split_rule *rule = qr_split_rule(pre);
 
     if (rule) return rule;
     if (pre.n == 0)
-        qr_warn(warnings, "the file has no tokenizer.ggml.pre: text is split as by \"default\", "
-                          "which may not be how the model was trained");
+        qr_warn(warnings, "the file has no tokenizer.ggml.pre; text is split by \"default\", which "
+                          "may differ from the model's training");
     else
         qr_warn(warnings,
-                "tokenizer.ggml.pre is \"%.*s\", which is not known: text is split as by "
-                "\"default\", which may not be how the model was trained",
+                "tokenizer.ggml.pre \"%.*s\" is unknown; text is split by \"default\", which may "
+                "differ from the model's training",
                 (int)(pre.n < 64 ? pre.n : 64), pre.data);
     return qr_split_rule((struct quire_text){"default", 7});
 }
@@ -91,7 +91,8 @@ static int check_id(const struct qr_tokenizer_source *source, const char *key, i
                     struct quire_error *error)
 {
     if (id < 0 || (uint32_t)id < source->tokens_n) return QUIRE_OK;
-    return qr_error(error, QUIRE_BAD_FILE, "%s is %d; the vocabulary has %u tokens", key, (int)id,
+    return qr_error(error, QUIRE_BAD_FILE,
+                    "%s is %d; expected an id below %u, the number of tokens", key, (int)id,
                     source->tokens_n);
 }
 
@@ -120,7 +121,7 @@ static void mark_ends(struct qr_vocabulary *v, const struct qr_tokenizer_source 
         uint32_t id = qr_vocabulary_find(v, text, (struct quire_text){NULL, 0});
         if (id == QR_ID_NONE) continue;
         uint8_t kind = v->tokens[id].kind;
-        /* Converters have written such tokens as user-defined ones too. */
+        /* Some converters mark such tokens as user-defined. */
         if (kind == QR_TOKEN_CONTROL || kind == QR_TOKEN_USER) v->tokens[id].ends = true;
     }
 }
@@ -212,14 +213,14 @@ void qr_tokenizer_destroy(struct qr_tokenizer *t)
 
 /* ---- text to ids ----------------------------------------------------------------------------- */
 
-/* One call's state. */
+/* State of one call. */
 struct encoding {
     const struct qr_tokenizer *t;
     struct qr_merge_scratch merging;
-    struct qr_split_scratch splitting; /* of byte-level BPE */
-    char *made;                        /* the repaired text, or room for an escaped one */
+    struct qr_split_scratch splitting; /* byte-level BPE only */
+    char *made;                        /* the repaired text, or memory for the escaped text */
     struct qr_ids out;
-    const char *bytes; /* of the part between special tokens in work */
+    const char *bytes; /* the current part between special tokens */
 };
 
 static int encode_piece(void *context, size_t begin, size_t end)
@@ -244,7 +245,8 @@ static int encode_pieces(struct encoding *e, const char *bytes, const char *subj
     return qr_split(e->t->splitter, &e->splitting, subject, n, encode_piece, e);
 }
 
-/* Both readings of a text (utf8.h): itself, or what *made holds, the caller's to free. */
+/* The two readings of a text (utf8.h).  They point into the text, or into *made, which the caller
+ * frees. */
 struct readings {
     const char *bytes, *subject;
     size_t n;
@@ -264,7 +266,7 @@ static bool read_text(const struct qr_tokenizer *t, const char *text, size_t tex
     return true;
 }
 
-/* Composing keeps surrogate halves, so what comes out has two readings again. */
+/* Composing keeps surrogate halves, so the composed text again has two readings. */
 static int encode_composed(struct encoding *e, const char *bytes, size_t n)
 {
     const struct qr_tokenizer *t = e->t;
@@ -281,7 +283,7 @@ static int encode_composed(struct encoding *e, const char *bytes, size_t n)
     return status;
 }
 
-/* Text without special tokens.  bytes and subject: the same, see utf8.h. */
+/* Encodes text without special tokens.  bytes and subject: its two readings, see utf8.h. */
 static int encode_plain(struct encoding *e, const char *bytes, const char *subject, size_t n)
 {
     const struct qr_tokenizer *t = e->t;
@@ -301,7 +303,7 @@ static int encode_text(struct encoding *e, const char *bytes, const char *subjec
     const struct qr_tokenizer *t = e->t;
     const struct qr_specials *specials = flags & QUIRE_TEXT_SPECIAL ? &t->on_request : &t->always;
     bool bos = (flags & QUIRE_TEXT_BOS) && t->adds_bos;
-    uint32_t last = QR_ID_NONE; /* the special token that the text ends with */
+    uint32_t last = QR_ID_NONE; /* the special token at the end of the text, if any */
 
     for (size_t at = 0; at < n || bos;) {
         size_t special_at = n;
@@ -323,7 +325,7 @@ static int encode_text(struct encoding *e, const char *bytes, const char *subjec
     return QUIRE_OK;
 }
 
-/* Byte-level BPE: the text is repaired where it is no UTF-8. */
+/* Byte-level BPE: invalid UTF-8 is repaired first. */
 static int encode_bpe(struct encoding *e, const char *text, size_t text_n, unsigned flags)
 {
     const struct qr_tokenizer *t = e->t;
@@ -362,7 +364,7 @@ int qr_tokenizer_encode(const struct qr_tokenizer *t, const char *text, size_t t
 
 /* ---- ids to text ----------------------------------------------------------------------------- */
 
-/* The space that encoding has put in front of a text. */
+/* Drops the space that encoding added in front of a text. */
 static void leave_space_out(struct qr_token *token)
 {
     if (token->kind != QR_TOKEN_NORMAL || token->text_n < QR_SPACE_MARK_N ||
@@ -443,7 +445,7 @@ void qr_detokenizer_init(struct qr_detokenizer *d, const struct qr_tokenizer *t,
 
 size_t qr_detokenizer_room(const struct qr_tokenizer *t)
 {
-    /* Each byte, held or new, comes out as itself or as one U+FFFD at most. */
+    /* Each byte, held or new, is emitted once or as one U+FFFD. */
     return (t->bytes_max + sizeof(((struct qr_detokenizer *)0)->held)) * QR_UTF8_REPLACEMENT_N;
 }
 
@@ -454,7 +456,7 @@ static size_t replace_held(struct qr_detokenizer *d, char *out)
     return QR_UTF8_REPLACEMENT_N;
 }
 
-/* One byte: it goes on with what is held, or that is replaced and it stands for itself. */
+/* Adds one byte.  If it does not continue the held bytes, these are replaced by U+FFFD first. */
 static size_t push_byte(struct qr_detokenizer *d, uint8_t byte, char *out)
 {
     size_t n = 0;
@@ -482,7 +484,7 @@ size_t qr_detokenizer_push(struct qr_detokenizer *d, int32_t id, char *out)
     assert(id >= 0 && (uint32_t)id < v->tokens_n);
     const struct qr_token *token = &v->tokens[id];
     if (qr_token_is_hidden(v, token) && !(d->flags & QUIRE_TEXT_SPECIAL)) return 0;
-    /* The token's own bytes stand at the end of the room, and are read before they are met. */
+    /* The token's bytes are placed at the end of `out`; each is read before output reaches it. */
     size_t bytes_n = qr_token_bytes(v, token, NULL);
     char *bytes = out + qr_detokenizer_room(d->tokenizer) - bytes_n;
     qr_token_bytes(v, token, bytes);

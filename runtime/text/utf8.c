@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-/* A lead byte: how long its character is, and what the second byte may be. */
+/* The length of the character that a lead byte begins, and the range of its second byte. */
 struct lead {
-    uint8_t bytes_n; /* 0: no character begins with it */
+    uint8_t bytes_n; /* 0: not a lead byte */
     uint8_t low, high;
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* utf8 -- which bytes are characters, and what to put where they are not.
+/* utf8 -- recognises valid UTF-8 and repairs text that is not.
  *
- * Well-formed is Unicode's table 3-7: no overlong forms, no surrogates, nothing past U+10FFFF.
+ * Valid means well-formed by Unicode's table 3-7: no overlong forms, no surrogates, nothing above
+ * U+10FFFF.
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_TEXT_UTF8_H
@@ -14,20 +15,23 @@
 #define QR_UTF8_REPLACEMENT   "\xef\xbf\xbd" /* U+FFFD */
 #define QR_UTF8_REPLACEMENT_N 3u
 
-/* Bytes of the well-formed character at text, 0: there is none. */
+/* Length of the valid character at text, or 0. */
 size_t qr_utf8_character(const char *text, size_t text_n);
 
-/* Bytes from the beginning of text that are well-formed characters. */
+/* Length of the longest prefix of text that is valid. */
 size_t qr_utf8_valid(const char *text, size_t text_n);
 
-/* Whether `byte` may follow the held_n bytes (0 to 3) that begin a character.  Of them only what
- * an earlier call allowed.  *complete: the character ends with it. */
+/* True if `byte` may follow the held bytes, the first held_n (0 to 3) bytes of a character, which
+ * earlier calls accepted.  *complete: the character ends with `byte`. */
 bool qr_utf8_continues(const uint8_t *held, uint32_t held_n, uint8_t byte, bool *complete);
 
-/* Text that can be encoded.  Each byte that belongs to no character becomes U+FFFD; a surrogate
- * half written as three bytes is kept.  `bytes` is that text; `subject` is the same length, and
- * has U+FFFD (as surrogates neither letter, digit nor space) where bytes has a surrogate, so
- * that a pattern sees valid UTF-8. */
+/* Repairs text for encoding, into two readings of qr_utf8_repaired_n bytes each.
+ *
+ *     text       'a'  E9       ED A0 80      a byte that is not UTF-8, a surrogate half
+ *     bytes      'a'  U+FFFD   ED A0 80      the text to encode
+ *     subject    'a'  U+FFFD   U+FFFD        valid UTF-8, for the patterns
+ *
+ * U+FFFD is neither letter, digit nor space, as are surrogates, so the patterns cut alike. */
 size_t qr_utf8_repaired_n(const char *text, size_t text_n);
 void qr_utf8_repair(const char *text, size_t text_n, char *bytes, char *subject);
 

@@ -11,7 +11,7 @@
 
 /* ---- the letters of bytes -------------------------------------------------------------------- */
 
-/* Bytes without a letter of their own, in order: 0-32, 127-160, 173. */
+/* Bytes that are not their own letter: 0-32, 127-160, 173. */
 #define LETTERS_FIRST  256u
 #define LETTERS_SECOND (LETTERS_FIRST + 33u)
 #define LETTERS_THIRD  (LETTERS_SECOND + 34u)
@@ -35,7 +35,7 @@ size_t qr_vocabulary_letter(uint8_t byte, char letter[2])
     return 2;
 }
 
-/* The byte of a letter, -1: it is none. */
+/* The byte of a letter, or -1. */
 static int letter_byte(uint32_t code)
 {
     if (code <= 32 || (code >= 127 && code <= 160) || code == 173) return -1;
@@ -122,8 +122,8 @@ size_t qr_token_bytes(const struct qr_vocabulary *v, const struct qr_token *toke
 
 /* ---- ids by text ----------------------------------------------------------------------------- */
 
-/* A polynomial in the bytes, which can be continued, so that a merge's two halves need not be
- * joined.  One is added so that leading zeros count. */
+/* A polynomial in the bytes.  It can be continued, so the two halves of a merge are hashed without
+ * joining them.  Each byte is increased by one so that leading zeros count. */
 uint64_t qr_vocabulary_hash(uint64_t hash, struct quire_text text)
 {
     for (size_t i = 0; i < text.n; i++)
@@ -131,7 +131,7 @@ uint64_t qr_vocabulary_hash(uint64_t hash, struct quire_text text)
     return hash;
 }
 
-/* The low bits know the last bytes only: they are stirred. */
+/* The low bits depend on the last bytes only, so they are mixed. */
 static uint32_t hash_end(uint64_t hash)
 {
     hash ^= hash >> 32;
@@ -149,7 +149,7 @@ static bool same(const struct qr_token *token, struct quire_text left, struct qu
            (right.n == 0 || memcmp(token->text + left.n, right.data, right.n) == 0);
 }
 
-/* Whether the token's text is these bytes' letters. */
+/* True if the token's text is these bytes in letters. */
 static bool is_in_letters(const struct qr_token *token, struct quire_text bytes)
 {
     char letter[2];
@@ -163,7 +163,7 @@ static bool is_in_letters(const struct qr_token *token, struct quire_text bytes)
     return at == token->text_n;
 }
 
-/* The slot that has the text, or the free one where it would stand. */
+/* The slot of the text, or the free slot for it. */
 static struct qr_vocabulary_slot *slot_of(const struct qr_vocabulary *v, struct quire_text left,
                                           struct quire_text right, uint32_t hash)
 {

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* vocabulary -- token texts by id, and ids by text.
  *
- * In a byte-level vocabulary a text is written in 256 letters, one a byte (GPT-2's table: the
- * printable Latin-1 characters stand for themselves, the others from U+0100 on in order).  In
- * SentencePiece's a text is written as it is, but for the space, which is U+2581; a byte token is
- * written as "<0xE2>".  Control, unknown and user-defined tokens are written as they are in both.
+ *     form            " caf\xc3\xa9" is written    a byte token
+ *     QR_FORM_LETTERS U+0120 c a f U+00C3 U+00A9   (none)
+ *     QR_FORM_SPACES  U+2581 c a f U+00E9          "<0xE2>"
  *
- * Where two tokens have one text, the last has it (as in llama.cpp).  An empty text belongs to no
- * token.
+ * A byte-level vocabulary writes each byte as one letter (GPT-2's table: printable Latin-1
+ * characters are themselves, all other bytes are U+0100 and up, in order).  SentencePiece writes
+ * only the space differently.  Both write control, unknown and user-defined tokens unchanged.
  *
- * Thread: any once initialised.   Memory: the allocator given; the texts stay the caller's. */
+ * If two tokens have the same text, it belongs to the last (as in llama.cpp).  An empty text is
+ * never found.
+ *
+ * Thread: any after init.   Memory: the allocator's; the texts belong to the caller. */
 #ifndef QR_TEXT_VOCABULARY_H
 #define QR_TEXT_VOCABULARY_H
 
@@ -21,13 +24,13 @@
 
 #define QR_ID_NONE UINT32_MAX
 
-/* One token's text.  The longest published is 512 spaces; room in a detokeniser is three times
- * the longest, so a file cannot make that large. */
+/* Bytes of one token's text.  A detokenizer needs three times the longest text, so this bounds the
+ * memory that a file can demand.  Published vocabularies have at most 512. */
 #define QR_TOKEN_TEXT_MAX 65536u
 
 enum qr_vocabulary_form { QR_FORM_LETTERS, QR_FORM_SPACES };
 
-#define QR_SPACE_MARK   "\xe2\x96\x81" /* U+2581, a space in a text of QR_FORM_SPACES */
+#define QR_SPACE_MARK   "\xe2\x96\x81" /* U+2581, a space in QR_FORM_SPACES */
 #define QR_SPACE_MARK_N 3u
 
 struct qr_token {
@@ -50,38 +53,39 @@ struct qr_vocabulary {
     uint32_t mask;
 };
 
-/* QUIRE_BAD_FILE: a text too long, or no tokens; QUIRE_UNSUPPORTED: more than QR_VOCAB_MAX. */
+/* QUIRE_BAD_FILE: no tokens, a text that is too long, or an unknown type.  QUIRE_UNSUPPORTED: more
+ * than QR_VOCAB_MAX tokens. */
 int qr_vocabulary_init(struct qr_vocabulary *v, enum qr_vocabulary_form form,
                        const struct quire_text *texts, const int32_t *kinds, uint32_t tokens_n,
                        const struct quire_allocator *allocator, struct quire_error *error);
 void qr_vocabulary_deinit(struct qr_vocabulary *v, const struct quire_allocator *allocator);
 
-/* The token whose text is left followed by right, QR_ID_NONE: there is none. */
+/* The token whose text is `left` followed by `right`, or QR_ID_NONE. */
 uint32_t qr_vocabulary_find(const struct qr_vocabulary *v, struct quire_text left,
                             struct quire_text right);
 
-/* A text's hash, from 0 on; it can be continued.  That of text[a, b) is h[b] - h[a] * power[b - a],
- * where h[i] is the hash of text[0, i) and power[i] is QR_HASH_FACTOR to the i: so a token can be
- * looked for at every place of a text without reading it again. */
+/* Continues a hash, which begins at 0, with a text.  The hash of text[a, b) is
+ * h[b] - h[a] * power[b - a], where h[i] is the hash of text[0, i) and power[i] is QR_HASH_FACTOR
+ * to the i.  So every part of a text can be looked up without reading it again. */
 #define QR_HASH_FACTOR UINT64_C(0x5851f42d4c957f2d)
 uint64_t qr_vocabulary_hash(uint64_t hash, struct quire_text text);
 uint32_t qr_vocabulary_find_hashed(const struct qr_vocabulary *v, struct quire_text text,
                                    uint64_t hash);
 
-/* The normal token that stands for these bytes in letters, QR_ID_NONE: there is none. */
+/* The normal token of these bytes, written in letters, or QR_ID_NONE. */
 uint32_t qr_vocabulary_find_bytes(const struct qr_vocabulary *v, struct quire_text bytes);
 
-/* The letter of a byte as UTF-8: its length, 1 or 2. */
+/* Writes the letter of a byte as UTF-8 and returns its length, 1 or 2. */
 size_t qr_vocabulary_letter(uint8_t byte, char letter[2]);
 
-/* The byte of a byte token's text, "<0xE2>"; -1: it is none. */
+/* The byte of a byte token's text, such as "<0xE2>"; -1 for other texts. */
 int qr_token_byte_value(const struct qr_token *token);
 
-/* Whether a decoder leaves this token out unless special tokens are asked for. */
+/* True if decoding leaves the token out unless QUIRE_TEXT_SPECIAL is given. */
 bool qr_token_is_hidden(const struct qr_vocabulary *v, const struct qr_token *token);
 
-/* The bytes that a token stands for, at most text_n.  out NULL: only their number.  What is no
- * letter of the table passes as it is. */
+/* Writes the bytes that a token decodes to, at most text_n, and returns their number; out may be
+ * NULL.  A character that is not a letter of the table passes unchanged. */
 size_t qr_token_bytes(const struct qr_vocabulary *v, const struct qr_token *token, char *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* fuzz_tokenizer -- any bytes through encode, decode and the streaming detokeniser of a small
- * vocabulary, by each split rule and by SentencePiece's.  The first byte picks tokenizer and flags.
- * Aborts where a promise of tokenizer.h does not hold. */
+/* fuzz_tokenizer -- encodes, decodes and streams the input with a small vocabulary, by each split
+ * rule and by SentencePiece.  The first byte selects tokenizer and flags.  Aborts if a property
+ * that tokenizer.h states does not hold. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -15,7 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define TOKENIZERS_N 13u /* the last two are SentencePiece's */
+#define TOKENIZERS_N 13u /* the last two are SentencePiece */
 
 static const char *const rules[] = {"gpt-2",      "smollm", "llama-bpe",    "qwen2",
                                     "tekken",     "gpt-4o", "deepseek-llm", "deepseek-coder",
@@ -48,9 +48,8 @@ static void must(int holds)
     if (!holds) abort();
 }
 
-/* What decoding must give back.  SentencePiece gives the bytes, but for spaces: one in front and
- * after each special token, one for U+2581, or U+2581's bytes for one that bad UTF-8 swallowed; all
- * these are left out on both sides. */
+/* Removes spaces and U+2581 from a text.  SentencePiece decodes to the same bytes except for these:
+ * it adds spaces, reads U+2581 as one, and a space inside invalid UTF-8 comes back as U+2581. */
 static size_t without_spaces(char *text, size_t n)
 {
     size_t out = 0;
@@ -63,7 +62,7 @@ static size_t without_spaces(char *text, size_t n)
     return out;
 }
 
-/* Composes, and that again changes nothing. */
+/* Composes the text; composing again must not change it. */
 static size_t compose_in_place(char *text, size_t n)
 {
     const struct quire_allocator allocator = qr_allocator((struct quire_allocator){NULL, NULL});
@@ -101,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(ids_n <= 3 * n + 3);
     flags &= QUIRE_TEXT_SPECIAL;
     bool composes = !spm && strcmp(rules[which], "qwen2") == 0;
-    if (composes) { /* then only composed text comes back */
+    if (composes) { /* decoding gives the composed text */
         n = repaired_n = compose_in_place(repaired, repaired_n);
         text = memcpy(composed, repaired, n);
     }
@@ -118,7 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct qr_detokenizer d;
     qr_detokenizer_init(&d, t, flags);
     for (size_t i = 0; i + 1 < size;
-         i++) { /* the input's bytes as ids: all kinds of broken characters */
+         i++) { /* the input's bytes as ids give all kinds of broken characters */
         int32_t id = spm ? SPM_BYTES + data[1 + i] : data[1 + i];
         size_t emitted = qr_detokenizer_push(&d, id, out);
         must(emitted <= sizeof out && qr_utf8_valid(out, emitted) == emitted);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ids -- for the tests: a text's ids are these.
+/* ids -- asserts the ids of a text.
  *
  * Include after cmocka.h. */
 #ifndef QR_TESTS_TEXT_IDS_H

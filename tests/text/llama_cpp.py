@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""llama.cpp's tokenizer, as the PyPI package xllamacpp has it inside: its C functions by ctypes, a
-vocabulary by itself."""
+"""llama.cpp's tokenizer from the PyPI package xllamacpp: loads a vocabulary alone and calls the C
+functions through ctypes."""
 
 import ctypes
 import glob
@@ -8,8 +8,8 @@ import os
 
 import xllamacpp
 
-# struct llama_model_params, which is passed by value: more room than it has, and where vocab_only is
-# in it (xllamacpp 2026.10; another version may have it elsewhere: a file without tensors then fails).
+# struct llama_model_params is passed by value: a size that is large enough, and the offset of
+# vocab_only (xllamacpp 2026.10; if another version moves it, a file without tensors fails to load).
 PARAMS_BYTES = 256
 VOCAB_ONLY = 72
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes tests/data/bpe_cases.json and tests/data/llama-bpe-tokenizer.gguf: what the PyPI package
-`tokenizers` says of random strings, cut by the three split rules and encoded by a small tokenizer
-of Llama 3's kind (its pattern, ignore_merges), which is trained here.
+"""Writes tests/data/bpe_cases.json and tests/data/llama-bpe-tokenizer.gguf: the results of the PyPI
+package `tokenizers` for random strings, cut by three split rules and encoded by a small tokenizer of
+Llama 3's kind (its pattern, ignore_merges), which this script trains.
 
     pip install tokenizers gguf
     make_bpe_cases.py TRAINING_TEXT OUTPUT_FOLDER [CASES]

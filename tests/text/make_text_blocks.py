@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes tests/data/text_blocks.json and spm-user-tokenizer.gguf: what other libraries say of seeded
-random strings, a checksum for each hundred of them.
+"""Writes tests/data/text_blocks.json and spm-user-tokenizer.gguf: the results of other libraries for
+seeded random strings, a checksum for each hundred strings.
 
     pip install tokenizers sentencepiece protobuf gguf xllamacpp
     make_text_blocks.py DATA_FOLDER [STRINGS]
 
-The strings are made from `alphabets` by the generator below, which tests/text/test_blocks.c has too.
-Of each split rule: the pieces of the text as it is, and the ids (as plain text, then with special
-tokens; composed first where the rule says so) that PyPI's `tokenizers` gives with the vocabulary of llama-bpe-tokenizer.gguf.  Of SentencePiece: the ids that
-llama.cpp gives (likewise) with the vocabularies of llama-tiny.q8_0.gguf and of
-spm-user-tokenizer.gguf, which is the same with user-defined tokens; where `sentencepiece` itself
-has an opinion, on strings without special tokens, it must agree.
+The generator below makes the strings from `alphabets`; tests/text/test_blocks.c has the same one.
+For each split rule: the pieces of the text, and the ids (as plain text, then with special tokens;
+composed first if the rule composes) from PyPI's `tokenizers` with the vocabulary of
+llama-bpe-tokenizer.gguf.  For SentencePiece: the ids from llama.cpp (likewise) with the vocabularies
+of llama-tiny.q8_0.gguf and of spm-user-tokenizer.gguf, which is the same with user-defined tokens.
+On strings without special tokens `sentencepiece` itself must agree.
 
 Characters are those that Unicode 14 has assigned, since libraries differ on newer ones."""
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes a GGUF that has only the tokenizer of another: no tensors, no shape.
+"""Copies only the tokenizer of a GGUF file: no tensors, no shape.
 
     pip install gguf
     make_tokenizer_gguf.py FROM.gguf TO.gguf
 
-tests/data/gpt2-tiny-tokenizer.gguf was made so from gpt2-tiny.f16.gguf, whose ids are in
+It made tests/data/gpt2-tiny-tokenizer.gguf from gpt2-tiny.f16.gguf, whose ids are in
 tests/data/tokenizers.json under bpe-gpt2."""
 
 import sys

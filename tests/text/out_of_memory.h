@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* out_of_memory -- for the tests: a tokenizer that finds no memory, at each allocation in turn.
+/* out_of_memory -- creates and uses a tokenizer while each allocation fails, one a run.
  *
  * Thread: one. */
 #ifndef QR_TESTS_TEXT_OUT_OF_MEMORY_H
@@ -8,8 +8,8 @@
 #include "runtime/text/tokenizer.h"
 #include "support/failing.h"
 
-/* Creates one and encodes the text, failing the first allocation, the second, and so on: each is an
- * error, and nothing is lost.  created_n, encoded_n: allocations that there are at least. */
+/* Creates a tokenizer and encodes the text; fails the first allocation, then the second, and so on.
+ * Each failure must be an error and leak nothing.  created_n, encoded_n: the least allocations. */
 static inline void every_allocation_may_fail(const struct qr_tokenizer_source *source,
                                              const char *text, size_t text_n, long created_n,
                                              long encoded_n)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* spm_vocabulary -- for the tests: a SentencePiece vocabulary made in memory, byte tokens, special
+/* spm_vocabulary -- a small SentencePiece vocabulary in memory for the tests: byte tokens, special
  * tokens of every kind, and a few pieces.
  *
  * Thread: one.   Memory: the struct's own. */
@@ -21,7 +21,7 @@ struct spm_vocabulary {
     struct qr_tokenizer_source source;
 };
 
-enum { SPM_UNK, SPM_BOS, SPM_EOS, SPM_BYTES }; /* ids; the bytes' follow from SPM_BYTES on */
+enum { SPM_UNK, SPM_BOS, SPM_EOS, SPM_BYTES }; /* ids; the byte tokens begin at SPM_BYTES */
 
 static inline struct quire_text spm_text(const char *string)
 {
@@ -38,7 +38,7 @@ static inline int32_t spm_add(struct spm_vocabulary *v, const char *text, int32_
     return (int32_t)id;
 }
 
-/* Only the special and the byte tokens. */
+/* Adds the special and the byte tokens. */
 static inline void spm_vocabulary_begin(struct spm_vocabulary *v)
 {
     memset(v, 0, sizeof *v);
@@ -62,7 +62,7 @@ static inline void spm_vocabulary_begin(struct spm_vocabulary *v)
     }
 }
 
-/* And pieces: words of a, b and c, the space, some of more bytes, and user-defined tokens. */
+/* Also adds pieces: words of a, b and c, the space, longer characters, and user-defined tokens. */
 static inline void spm_vocabulary_init(struct spm_vocabulary *v)
 {
     static const char *const pieces[] = {"▁",  "a",  "b",   "c",   "é",  "中", "ab", "▁a",  "bc",

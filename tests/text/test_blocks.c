@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Seeded random strings, 10,000 of them, in blocks whose checksums other libraries have made:
- * tests/data/text_blocks.json.  QUIRE_TEXT_BLOCKS names another such file, with more of them
- * (make_text_blocks.py). */
+/* Compares 10,000 seeded random strings with other libraries by a checksum for each block of
+ * strings: tests/data/text_blocks.json.  QUIRE_TEXT_BLOCKS names a larger file (made by
+ * make_text_blocks.py). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -122,8 +122,8 @@ static void compare(const char *name, const json_t *list, const struct qr_tokeni
     assert_int_equal(wrong, 0);
 }
 
-/* Goal: pieces and ids by each split rule are those of the PyPI package `tokenizers`.
- * Method: one vocabulary, Llama 3's kind, with each rule in turn. */
+/* Goal: each split rule gives the pieces and ids of the PyPI package `tokenizers`.
+ * Method: one vocabulary of Llama 3's kind with each rule. */
 static void rules_cut_as_the_reference(void **state)
 {
     (void)state;
@@ -152,9 +152,9 @@ static void rules_cut_as_the_reference(void **state)
     tokenizer_file_close(&file);
 }
 
-/* Goal: SentencePiece's ids are llama.cpp's, and so are those around user-defined tokens.
+/* Goal: SentencePiece's ids are llama.cpp's, also with user-defined tokens.
  * Method: a trained vocabulary, and the same with user-defined tokens: words, spaces, newlines, a
- *         beginning of another, what is a piece already. */
+ *         prefix of another, and the text of a piece. */
 static void spm_ids_are_the_reference_s(void **state)
 {
     (void)state;

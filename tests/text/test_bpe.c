@@ -47,7 +47,8 @@ static int close_bpe(void **state)
     return 0;
 }
 
-/* The definition, word for word: find the lowest rank, leftmost, by comparing texts. */
+/* The definition: merge the pair of lowest rank, the leftmost of equals, found by comparing texts.
+ */
 static size_t merge_plainly(const struct fixture *f, const char *piece, size_t n, int32_t *ids)
 {
     struct quire_text texts[256];
@@ -90,9 +91,9 @@ static uint32_t next_random(uint32_t *seed)
     return *seed >> 16;
 }
 
-/* Goal: short and long pieces merge as the definition says.
- * Method: random pieces of 1 to 200 bytes, letters that merge in competing ways, against a merge
- *         by texts. */
+/* Goal: short and long pieces merge as defined.
+ * Method: random pieces of 1 to 200 bytes with competing merges, compared with a plain
+ *         implementation. */
 static void pieces_merge_as_defined(void **state)
 {
     struct fixture *f = *state;
@@ -113,9 +114,9 @@ static void pieces_merge_as_defined(void **state)
     }
 }
 
-/* Goal: a long piece takes a bounded number of heap entries, so O(n log n) steps.
- * Method: 100,000 bytes in which most pairs merge; each byte's pair once, and two for each
- *         merge, are at most 3 n. */
+/* Goal: a long piece takes a bounded number of queue entries, so O(n log n) steps.
+ * Method: 100,000 bytes in which most pairs merge.  One entry a byte and two a merge are at most
+ *         3 n. */
 static void a_long_piece_adds_few_heap_entries(void **state)
 {
     struct fixture *f = *state;
@@ -134,8 +135,8 @@ static void a_long_piece_adds_few_heap_entries(void **state)
     free(ids);
 }
 
-/* Goal: a file full of one merge is read in time.
- * Method: 400,000 copies of the first merge in front of the others; looking past each earlier copy
+/* Goal: a file with many copies of one merge loads in linear time.
+ * Method: 400,000 copies of the first merge before the others; a search past all earlier copies
  *         would take 80 billion steps. */
 static void copies_of_a_merge_cost_nothing(void **state)
 {
@@ -160,7 +161,7 @@ static void copies_of_a_merge_cost_nothing(void **state)
 }
 
 /* Goal: ids that do not fit are counted and not written.
- * Method: capacity 0, and 1 with a guard behind it. */
+ * Method: capacity 0, and 1 with a guard after it. */
 static void what_does_not_fit_is_counted(void **state)
 {
     struct fixture *f = *state;
@@ -183,7 +184,7 @@ static void *refuse(void *context, void *memory, size_t bytes)
     return NULL;
 }
 
-/* Goal: no memory for a long piece is a status; a short one needs none.
+/* Goal: out of memory is a status for a long piece; a short piece needs no memory.
  * Method: an allocator that always refuses. */
 static void no_memory_is_a_status(void **state)
 {

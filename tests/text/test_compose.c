@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Unicode's form C: known cases of UAX #15.  That whole texts come out as others compose them is
- * test_blocks', which tokenises with it. */
+/* Tests of compose.c with known cases of UAX #15.  test_blocks compares whole texts with another
+ * library. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,8 +28,8 @@ static void expect(const char *text, size_t n, const char *composed)
     free(out);
 }
 
-/* Goal: letters and marks are put together, and in order, as Unicode says.
- * Method: a case of each kind. */
+/* Goal: letters and marks are composed and ordered as Unicode defines.
+ * Method: one case of each kind. */
 static void known_cases_come_out(void **state)
 {
     static const struct {
@@ -40,9 +40,9 @@ static void known_cases_come_out(void **state)
         {"\xc3\xa9", "\xc3\xa9"},                     /* composed already */
         {"e\xcc\x81", "\xc3\xa9"},                    /* a letter and its mark */
         {"\xe2\x84\xab", "\xc3\x85"},                 /* U+212B is another name of U+00C5 */
-        {"A\xcc\x8a\xcc\xa7", "\xc3\x85\xcc\xa7"},    /* a mark of another class between */
-        {"a\xcc\xa7\xcc\x8a", "\xc3\xa5\xcc\xa7"},    /* and behind */
-        {"q\xcc\x87\xcc\xa3", "q\xcc\xa3\xcc\x87"},   /* marks by their classes */
+        {"A\xcc\x8a\xcc\xa7", "\xc3\x85\xcc\xa7"},    /* a mark of another class after */
+        {"a\xcc\xa7\xcc\x8a", "\xc3\xa5\xcc\xa7"},    /* and before */
+        {"q\xcc\x87\xcc\xa3", "q\xcc\xa3\xcc\x87"},   /* ordered by class */
         {"e\xcc\x81\xcc\x81", "\xc3\xa9\xcc\x81"},    /* the second of one class is blocked */
         {"\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc"}, /* U+0958 must not be composed */
         {"\xcd\x84", "\xcc\x88\xcc\x81"},             /* nor U+0344 */
@@ -50,9 +50,9 @@ static void known_cases_come_out(void **state)
          "\xf0\x9d\x85\x98\xf0\x9d\x85\xa5\xf0\x9d\x85\xae"},     /* three of four */
         {"\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8", "\xea\xb0\x81"}, /* Hangul */
         {"\xe1\x84\x80\xe1\x85\xa1", "\xea\xb0\x80"},
-        {"\xe0\xa7\x87\xe0\xa6\xbe", "\xe0\xa7\x8b"},       /* two that stand alone elsewhere */
-        {"\xcc\x81", "\xcc\x81"},                           /* a mark without a letter */
-        {"a\xed\xa0\x80\xcc\x81", "a\xed\xa0\x80\xcc\x81"}, /* a surrogate half is no letter */
+        {"\xe0\xa7\x87\xe0\xa6\xbe", "\xe0\xa7\x8b"}, /* two vowel signs that also exist alone */
+        {"\xcc\x81", "\xcc\x81"},                     /* a mark without a letter */
+        {"a\xed\xa0\x80\xcc\x81", "a\xed\xa0\x80\xcc\x81"}, /* a surrogate half is not a letter */
     };
 
     (void)state;
@@ -60,9 +60,8 @@ static void known_cases_come_out(void **state)
         expect(cases[i].text, strlen(cases[i].text), cases[i].composed);
 }
 
-/* Goal: marks of one class keep their order however many there are, and a long run is put in order
- * in time.
- * Method: runs of marks of two classes by turns; by insertion 900,000 of them would take hours. */
+/* Goal: marks of one class keep their order, and ordering a long run takes linear time.
+ * Method: runs of marks of alternating classes; ordering 900,000 by insertion would take hours. */
 static void long_runs_are_put_in_order(void **state)
 {
     static const size_t counts[] = {1, 8, 9, 17, 40, 900000};
@@ -89,8 +88,8 @@ static void long_runs_are_put_in_order(void **state)
     }
 }
 
-/* Goal: without memory it says so and loses nothing.
- * Method: fail each allocation in turn. */
+/* Goal: a failed allocation is reported and leaks nothing.
+ * Method: fail each allocation, one a run. */
 static void every_failed_allocation_is_told(void **state)
 {
     static const char text[] = "e\xcc\x81";

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The reference answers: tests/data/tokenizers.json and chat.json, every case, and the ids of
- * bpe_cases.json. */
+/* Compares with the reference results of tests/data: tokenizers.json, chat.json, bpe_cases.json. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,7 +53,7 @@ static int close_files(void **state)
     return 0;
 }
 
-/* The file a test wants, by *state; skips where it is not there. */
+/* The tokenizer that *state names; skips the test if its file is missing. */
 static const struct qr_tokenizer *wanted(void **state)
 {
     const struct tokenizer_file *file = &files[(uintptr_t)*state];
@@ -110,7 +109,7 @@ static size_t from_hex(const char *hex, char *out)
     return n;
 }
 
-/* What a string's ids decode to: itself, but for SentencePiece U+2581 is a space. */
+/* The text that a string's ids decode to: the string; SentencePiece turns U+2581 into a space. */
 static size_t expected_text(const json_t *s, bool spm, char *out)
 {
     const char *text = json_string_value(s);
@@ -125,9 +124,9 @@ static size_t expected_text(const json_t *s, bool spm, char *out)
     return out_n;
 }
 
-/* Goal: every string gives the reference's ids, as plain text and with special tokens, and the
- *       ids give the string back.
- * Method: all of tokenizers.json's strings; sp_ids where special tokens make a difference. */
+/* Goal: every string gives the reference's ids, as plain text and with special tokens, and its ids
+ *       decode to the string.
+ * Method: all strings of tokenizers.json; sp_ids are the ids with special tokens if they differ. */
 static void strings_have_the_reference_ids(void **state)
 {
     const struct qr_tokenizer *t = wanted(state);
@@ -152,8 +151,8 @@ static void strings_have_the_reference_ids(void **state)
     assert_int_equal(checked, 165);
 }
 
-/* Goal: bytes that are no UTF-8 give the reference's ids.
- * Method: all of invalid_utf8; the one at which the reference gave up is four bad bytes. */
+/* Goal: invalid UTF-8 gives the reference's ids.
+ * Method: all cases of invalid_utf8; the one that the reference refused is four invalid bytes. */
 static void invalid_utf8_has_the_reference_ids(void **state)
 {
     const struct qr_tokenizer *t = wanted(state);
@@ -185,8 +184,8 @@ static void invalid_utf8_has_the_reference_ids(void **state)
     assert_int_equal(i, 10);
 }
 
-/* Goal: streaming emits what the reference says, token by token.
- * Method: all streaming cases of the tokenizer: its ids, each token's bytes, each emission. */
+/* Goal: streaming emits the reference's text after each token.
+ * Method: all streaming cases: the ids, each token's bytes, each emission. */
 static void streaming_emits_whole_characters(void **state)
 {
     const struct qr_tokenizer *t = wanted(state);
@@ -239,7 +238,7 @@ static size_t messages_of(const json_t *conversation, struct quire_message *mess
     return i;
 }
 
-/* A conversation by the file's own template, which is `text` then; its bytes. */
+/* Renders a conversation with the file's template into `text`; returns its length. */
 static size_t render(const struct quire_text source, const struct quire_message *messages,
                      size_t messages_n, bool prompt, char *text, size_t capacity)
 {
@@ -257,8 +256,8 @@ static size_t render(const struct quire_text source, const struct quire_message 
     return n;
 }
 
-/* Goal: SmolLM2's conversations render and encode to the digit.
- * Method: chat.json's conversations, by the template that stands in the model's own file. */
+/* Goal: SmolLM2's conversations render and encode as in the reference.
+ * Method: the conversations of chat.json, with the template of the model's file. */
 static void conversations_render_as_the_template(void **state)
 {
     const struct qr_tokenizer *t = wanted(state);
@@ -283,8 +282,8 @@ static void conversations_render_as_the_template(void **state)
     assert_int_equal(i, 4);
 }
 
-/* Goal: a file's plain ChatML renders.
- * Method: gpt2-tiny's own template, and its conversations that chat.json has the messages of. */
+/* Goal: a plain ChatML template renders.
+ * Method: gpt2-tiny's template with those of its conversations whose messages chat.json has. */
 static void plain_chatml_renders(void **state)
 {
     (void)state;
@@ -315,8 +314,8 @@ static void plain_chatml_renders(void **state)
 }
 
 /* Goal: Llama 3's pattern, ignore_merges and special tokens give another library's ids, and BOS is
- *       added where neither the file nor the caller says no.
- * Method: every case of bpe_cases.json, by the tokenizer that was trained for it. */
+ *       added by default.
+ * Method: every case of bpe_cases.json with the tokenizer trained for it. */
 static void llama_bpe_has_the_reference_ids(void **state)
 {
     const struct qr_tokenizer *t = wanted(state);

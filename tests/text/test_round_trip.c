@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Properties that hold for any text: there and back, streaming, and long inputs. */
+/* Properties of every text: encoding and decoding, streaming, long inputs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,8 +17,8 @@
 
 enum which { TINY, QWEN2, GPT2, SPM, SMOLLM2, WHICH_N };
 static struct tiny_vocabulary tiny, qwen2;
-static struct tokenizer_file files[WHICH_N]; /* of TINY and QWEN2 only the tokenizer */
-static int rounds = 12000;                   /* QUIRE_TEXT_ROUNDS says another number */
+static struct tokenizer_file files[WHICH_N]; /* TINY and QWEN2: only the tokenizer is set */
+static int rounds = 12000;                   /* QUIRE_TEXT_ROUNDS overrides it */
 
 static int open_files(void **state)
 {
@@ -68,7 +68,7 @@ static bool is_spm(const struct qr_tokenizer *t)
     return t == files[SPM].tokenizer;
 }
 
-/* Text as this tokenizer reads it, which is what comes back: of one that composes, composed. */
+/* The text that decoding must give: composed if the tokenizer composes. */
 static size_t as_read(const struct qr_tokenizer *t, char *text, size_t n, size_t room)
 {
     const struct quire_allocator allocator = qr_allocator((struct quire_allocator){NULL, NULL});
@@ -83,7 +83,7 @@ static size_t as_read(const struct qr_tokenizer *t, char *text, size_t n, size_t
     return composed_n;
 }
 
-/* The token of a single byte, -1: none. */
+/* The token of a single byte, or -1. */
 static int32_t byte_id(const struct qr_tokenizer *t, uint8_t byte)
 {
     char text[8];
@@ -93,7 +93,7 @@ static int32_t byte_id(const struct qr_tokenizer *t, uint8_t byte)
     return qr_tokenizer_find(t, (struct quire_text){text, n});
 }
 
-/* A random character, of ASCII, of spaces and signs, of any plane. */
+/* A random character: a common one, ASCII, below U+3000, or of any plane. */
 static size_t random_character(uint64_t *seed, char *out)
 {
     static const char common[] = "  \n\t'sdab019<|>_";
@@ -108,7 +108,7 @@ static size_t random_character(uint64_t *seed, char *out)
         return 1;
     }
     code = next_random(seed) % (kind == 2 ? 0x3000 : 0x110000);
-    if ((code >= 0xd800 && code < 0xe000) || code == 0x2581) code = 0xfffd; /* no space's mark */
+    if ((code >= 0xd800 && code < 0xe000) || code == 0x2581) code = 0xfffd; /* not U+2581 */
     if (code < 0x80) {
         *out = (char)code;
         return 1;
@@ -120,7 +120,7 @@ static size_t random_character(uint64_t *seed, char *out)
     return n;
 }
 
-/* Whether every byte of a character has a token: SmolLM2's vocabulary lacks some. */
+/* True if every byte of a character has a token; SmolLM2's vocabulary lacks some. */
 static bool has_bytes(const struct qr_tokenizer *t, const char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -128,11 +128,11 @@ static bool has_bytes(const struct qr_tokenizer *t, const char *text, size_t n)
     return true;
 }
 
-/* Goal: the ids of a valid text give the same text back, with special tokens recognised or not, and
- *       are no more than its bytes; SentencePiece, which puts a space after each special token,
- *       only without these, and its leading space is one id more.
- * Method: random strings of all planes, special tokens' texts among them; where the tokenizer
- *         composes, the composed text, which must come from either. */
+/* Goal: a valid text comes back, with special tokens and without, and has at most one id a byte.
+ *       SentencePiece adds spaces after special tokens, so it is tested without these; its leading
+ *       space may be one id more.
+ * Method: random strings of all planes with texts of special tokens.  If the tokenizer composes,
+ * the text and its composed form must give the same ids. */
 static void valid_text_comes_back(void **state)
 {
     const struct qr_tokenizer *t = wanted(state);
@@ -168,9 +168,8 @@ static void valid_text_comes_back(void **state)
     }
 }
 
-/* Goal: bytes that are no UTF-8 are encoded too: what comes back is the repaired text, of
- *       SentencePiece the bytes as they were, and encodes to the same ids.
- * Method: random bytes, mostly leads and tails. */
+/* Goal: invalid UTF-8 decodes to the repaired text, by SentencePiece to the same bytes, and that
+ * text encodes to the same ids. Method: random bytes, mostly leads and tails. */
 static void any_bytes_can_be_encoded(void **state)
 {
     const struct qr_tokenizer *t = wanted(state);
@@ -205,9 +204,8 @@ static void any_bytes_can_be_encoded(void **state)
     }
 }
 
-/* Bytes as a reader of UTF-8 that replaces errors sees them: U+FFFD for each longest beginning of
- * a character that does not go on.  Written from Unicode 15, section 3.9, D93b, not from the code
- * under test: a beginning is possible if some filling of its rest is a character. */
+/* Replaces each maximal invalid part by U+FFFD.  Written from Unicode 15, section 3.9, D93b, and
+ * not from the code under test: bytes begin a character if some bytes after them complete it. */
 static size_t replace_errors(const char *text, size_t n, char *out)
 {
     static const char fillings[][4] = {"\x80\x80\x80", "\x90\x80\x80", "\xa0\x80\x80"};
@@ -236,8 +234,8 @@ static size_t replace_errors(const char *text, size_t n, char *out)
     return out_n;
 }
 
-/* Goal: what streams out, put together, is the tokens' bytes with errors replaced, and each
- *       emission is whole characters within the room promised.
+/* Goal: the streamed text is the tokens' bytes with errors replaced; each emission has whole
+ *       characters only and fits qr_detokenizer_room.
  * Method: random ids, most of them single bytes of characters. */
 static void streaming_is_decoding_with_replacement(void **state)
 {
@@ -277,8 +275,8 @@ static void streaming_is_decoding_with_replacement(void **state)
     free(out);
 }
 
-/* Goal: long texts without a place to split, and long runs, are encoded in time and come back.
- * Method: 300,000 letters, and a million of each kind of run. */
+/* Goal: a long text without a split, and long runs, encode fast and come back.
+ * Method: 300,000 letters, and runs of a million bytes of each kind. */
 static void long_texts_come_back(void **state)
 {
     const struct qr_tokenizer *t = wanted(state);

@@ -42,9 +42,9 @@ static uint32_t next_random(uint32_t *seed)
     return *seed >> 16;
 }
 
-/* Goal: the first place counts, and there the longest.
- * Method: random texts over two letters, specials that are prefixes of each other, against trying
- *         every token at every place. */
+/* Goal: the first match counts, and of several at one position the longest.
+ * Method: random texts of two letters and specials that are prefixes of each other, compared with
+ *         trying every token at every position. */
 static void the_longest_at_the_first_place(void **state)
 {
     (void)state;
@@ -80,7 +80,7 @@ static void the_longest_at_the_first_place(void **state)
     close_specials(&f);
 }
 
-/* Goal: a special text that is no UTF-8 never cuts a character in two.
+/* Goal: a special text that is not UTF-8 never cuts a character in two.
  * Method: tokens that are a tail byte and half a character; a text made of them. */
 static void half_characters_are_no_specials(void **state)
 {
@@ -99,7 +99,7 @@ static void half_characters_are_no_specials(void **state)
     close_specials(&f);
 }
 
-/* Goal: empty texts and doubles do no harm; of doubles the last counts.
+/* Goal: empty texts never match; of equal texts the last id counts.
  * Method: both in one vocabulary. */
 static void doubles_and_empty_texts(void **state)
 {

@@ -32,7 +32,7 @@ static struct qr_splitter *splitter(const char *name, bool jit)
 }
 
 struct pieces {
-    size_t lengths[4096]; /* of the first ones */
+    size_t lengths[4096]; /* of the first pieces */
     size_t n;
     size_t end;
 };
@@ -57,12 +57,12 @@ static void split(const struct qr_splitter *s, const char *text, size_t n, struc
     assert_true(qr_split_scratch_init(&scratch, s));
     assert_int_equal(qr_split(s, &scratch, text, n, note, pieces), QUIRE_OK);
     qr_split_scratch_deinit(&scratch);
-    assert_int_equal(pieces->end, n); /* nothing is lost */
+    assert_int_equal(pieces->end, n); /* no byte is dropped */
 }
 
-/* Goal: the first three rules cut as another library does, with the JIT and without it.
- * Method: every string of bpe_cases.json: random mixtures of spaces, contractions, digits and
- *         letters of all scripts. */
+/* Goal: the first three rules cut as another library, with the JIT and without it.
+ * Method: every string of bpe_cases.json: random spaces, contractions, digits and letters of all
+ *         scripts. */
 static void pieces_are_the_reference_s(void **state)
 {
     (void)state;
@@ -100,10 +100,10 @@ static void fill(char *text, const char *pattern)
         text[i] = pattern[i % n];
 }
 
-/* Goal: a million of anything is cut in linear time, by no limit of PCRE2's stopped; the JIT and
- * the interpreter cut the same. Method: runs that a backtracking matcher walks back over, each with
- * and without a letter at the end; a quadratic walk would not end within the test's time.  The
- * interpreter, which is slow, gets a tenth of each. */
+/* Goal: splitting takes linear time, and the JIT and the interpreter cut alike.
+ * Method: runs of a million bytes that a matcher backtracks over, with and without a letter at the
+ *         end; quadratic time would exceed the test's timeout.  The slow interpreter gets a tenth.
+ */
 static void long_runs_are_cut_and_end(void **state)
 {
     (void)state;
@@ -134,9 +134,9 @@ static void long_runs_are_cut_and_end(void **state)
     free(text);
 }
 
-/* Goal: no limit of PCRE2's against runaway patterns stops a long text.
- * Method: 12 million spaces, which its default of 10 million steps a match would not allow, where
- *         Llama 3's pattern looks back over all of them for a newline. */
+/* Goal: PCRE2's match limits do not stop a long text.
+ * Method: 12 million spaces, over which Llama 3's pattern backtracks for a newline; PCRE2's default
+ *         limit is 10 million steps. */
 static void no_limit_stops_a_long_run(void **state)
 {
     (void)state;
@@ -156,9 +156,9 @@ static void no_limit_stops_a_long_run(void **state)
     free(text);
 }
 
-/* Goal: a run of spaces before a word leaves its last space to the word; at the end of the text it
- *       is one piece; before a digit `smollm` keeps it whole, since the digit is cut off first.
- * Method: the cases by hand. */
+/* Goal: the last space of a run belongs to the word after it; a run at the end of a text is one
+ *       piece, and so is a run before a digit by `smollm`, which cuts digits first.
+ * Method: cases by hand. */
 static void the_last_space_goes_with_the_word(void **state)
 {
     (void)state;
@@ -190,8 +190,8 @@ static int stop_at_second(void *context, size_t begin, size_t end)
     return begin == 0 ? QUIRE_OK : QUIRE_NO_MEMORY;
 }
 
-/* Goal: what the caller's function returns ends the splitting and comes back.
- * Method: fail at the second piece of many, in the second stage. */
+/* Goal: an error of the callback ends the splitting and is returned.
+ * Method: fail at the second piece, in the second stage. */
 static void a_failing_piece_ends_it(void **state)
 {
     (void)state;
@@ -207,8 +207,8 @@ static void a_failing_piece_ends_it(void **state)
     qr_splitter_destroy(s);
 }
 
-/* Goal: a name is known whole or not at all.
- * Method: aliases, a prefix, a longer name, none. */
+/* Goal: a name must match exactly.
+ * Method: aliases, a prefix, a longer name, an empty name. */
 static void names_are_exact(void **state)
 {
     (void)state;

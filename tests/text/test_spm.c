@@ -61,8 +61,8 @@ static uint32_t next_random(uint64_t *seed)
     return (uint32_t)(*seed >> 33);
 }
 
-/* The definition, word for word: of all neighbours whose joined text is a piece, the one of the
- * highest score, the leftmost of equals.  Written on texts; characters are of valid UTF-8. */
+/* The definition, on texts of valid UTF-8: of all adjacent pairs whose joined text is a piece,
+ * merge the one of the highest score, the leftmost of equal scores. */
 static size_t merge_plainly(const struct spm_vocabulary *v, const char *text, size_t n,
                             int32_t *ids)
 {
@@ -104,7 +104,7 @@ static size_t merge_plainly(const struct spm_vocabulary *v, const char *text, si
         if (found >= 0)
             ids[ids_n++] = found;
         else if (parts[i].n == 3 && memcmp(parts[i].data, "▁", 3) == 0) {
-            ids[ids_n++] = BYTE(' '); /* a space that is no token is the byte that it was */
+            ids[ids_n++] = BYTE(' '); /* U+2581 without a token is a space's byte */
             continue;
         }
         for (size_t k = 0; found < 0 && k < parts[i].n; k++)
@@ -113,10 +113,10 @@ static size_t merge_plainly(const struct spm_vocabulary *v, const char *text, si
     return ids_n;
 }
 
-/* Goal: short and long texts merge as the definition says: by score, leftmost of equals, through
- *       characters that are no tokens themselves, over the places where a text may be cut.
- * Method: vocabularies of random pieces and scores, of which many are equal and some characters
- *         are left out; random texts of 1 to 200 characters. */
+/* Goal: texts merge as defined: by score, the leftmost of equals, also through characters that are
+ *       not tokens, and regardless of where the text is cut.
+ * Method: random pieces with many equal scores and some characters missing; random texts of 1 to
+ *         200 characters, compared with a plain implementation. */
 static void texts_merge_as_defined(void **state)
 {
     (void)state;
@@ -133,7 +133,7 @@ static void texts_merge_as_defined(void **state)
             for (uint32_t left = 1 + next_random(&seed) % 5; left > 0; left--)
                 strcat(texts[i], characters[next_random(&seed) % alphabet]);
             spm_add(&v, texts[i], QR_TOKEN_NORMAL, -(float)(next_random(&seed) % 8));
-            for (int k = 0; k < i; k++) /* one score a text: the last has it */
+            for (int k = 0; k < i; k++) /* equal texts share one score */
                 if (strcmp(texts[k], texts[i]) == 0)
                     v.tokens[v.source.tokens_n - 1] = (struct quire_text){"unused", 6};
         }
@@ -154,9 +154,8 @@ static void texts_merge_as_defined(void **state)
     }
 }
 
-/* Goal: what is no piece comes out as byte tokens; bad UTF-8 byte by byte, as llama.cpp reads it;
- *       where a byte has no token, the unknown token stands for the character.
- * Method: each by hand. */
+/* Goal: a character without a piece becomes byte tokens; invalid UTF-8 is read as in llama.cpp; if
+ * a byte has no token, the character becomes the unknown token. Method: cases by hand. */
 static void what_is_no_piece_falls_back(void **state)
 {
     (void)state;
@@ -168,7 +167,8 @@ static void what_is_no_piece_falls_back(void **state)
     ASSERT_IDS(t, "d", 0, space, BYTE('d'));
     ASSERT_IDS(t, "文", 0, space, BYTE(0xe6), BYTE(0x96), BYTE(0x87));
     ASSERT_IDS(t, "\x80", 0, space, BYTE(0x80));
-    ASSERT_IDS(t, "\xc3z", 0, space, BYTE(0xc3), BYTE('z')); /* z belongs to it, by its length */
+    ASSERT_IDS(t, "\xc3z", 0, space, BYTE(0xc3),
+               BYTE('z')); /* c3 says two bytes, so z is part of it */
     ASSERT_IDS(t, "é\xe4\xb8", 0, space, id_of(t, "é"), BYTE(0xe4), BYTE(0xb8));
     qr_tokenizer_destroy(t);
 
@@ -182,9 +182,9 @@ static void what_is_no_piece_falls_back(void **state)
     qr_tokenizer_destroy(t);
 }
 
-/* Goal: one space goes in front of a text and after each special token, where the file does not
- *       say no; the empty text has none; BOS is added by default.
- * Method: by hand. */
+/* Goal: a text gets a space in front and after each special token unless the file says no; an empty
+ *       text gets none; BOS is added by default.
+ * Method: cases by hand. */
 static void a_space_goes_in_front(void **state)
 {
     (void)state;
@@ -215,7 +215,7 @@ static void a_space_goes_in_front(void **state)
     qr_tokenizer_destroy(t);
 }
 
-/* Goal: plain text makes no token that decoding would hide and no byte token by its name.
+/* Goal: plain text never makes a hidden token, or a byte token by its name.
  * Method: pieces that lead to "<s>", "<0x41>" and "[PAD]". */
 static void plain_text_makes_no_special_token(void **state)
 {
@@ -236,9 +236,10 @@ static void plain_text_makes_no_special_token(void **state)
     qr_tokenizer_destroy(t);
 }
 
-/* Goal: decoding turns U+2581 into a space, byte tokens into bytes, leaves user-defined texts as
- *       they are, hides what is hidden, and leaves one leading space out where a text begins.
- * Method: one of each; BEGIN with hidden and shown tokens in front; streaming, which keeps it. */
+/* Goal: decoding turns U+2581 into a space and byte tokens into bytes, keeps user-defined texts,
+ *       hides hidden tokens, and drops the leading space at the beginning of a text.
+ * Method: one token of each kind; BEGIN after hidden and shown tokens; streaming keeps the space.
+ */
 static void decoding_knows_each_kind(void **state)
 {
     (void)state;
@@ -272,7 +273,7 @@ static void decoding_knows_each_kind(void **state)
     qr_tokenizer_destroy(t);
 }
 
-/* Goal: a score that is no number is refused; without scores the leftmost pair merges first.
+/* Goal: a score of NaN is refused; without scores the leftmost pair merges first.
  * Method: NaN; NULL. */
 static void scores_are_checked(void **state)
 {
@@ -291,10 +292,9 @@ static void scores_are_checked(void **state)
     qr_tokenizer_destroy(t);
 }
 
-/* Goal: a file full of tokens that are each other's beginnings is read in time, and one with more
- *       merges than any vocabulary has is refused.
- * Method: 2,000 runs of one letter, each of which can be cut at every place: 2 million merges; then
- *         3,000, which are 4.5 million.  Hashing each cut's two sides would read 2.7 GB. */
+/* Goal: a vocabulary of nested tokens loads fast, and one with too many merges is refused.
+ * Method: 2,000 runs of one letter, which can be cut anywhere: 2 million merges; then 3,000 runs,
+ *         4.5 million merges.  Hashing both sides of each cut would read 2.7 GB. */
 static void nested_tokens_are_read_in_time(void **state)
 {
     (void)state;
@@ -323,8 +323,8 @@ static void nested_tokens_are_read_in_time(void **state)
     free(tokens);
 }
 
-/* Goal: words stay short: a long text of words is not queued at all, one without a place to cut is,
- *       and takes a bounded number of entries.
+/* Goal: a long text of words is cut into short pieces, which need no queue; a text without a cut
+ *       takes a bounded number of queue entries.
  * Method: 100,000 characters of each. */
 static void a_text_is_cut_where_nothing_joins(void **state)
 {
@@ -362,9 +362,9 @@ static void a_text_is_cut_where_nothing_joins(void **state)
     free(text);
 }
 
-/* Goal: no memory, at whichever allocation, is an error, and nothing is lost.
- * Method: fail the first allocation, the second, and so on, of creating and of encoding; one
- * piece's character is no token, and the text has a long piece. */
+/* Goal: each failed allocation is an error and leaks nothing.
+ * Method: fail one allocation a run, in creation and encoding; one character of a piece is not a
+ *         token, and the text has a long piece. */
 static void every_failed_allocation_is_an_error(void **state)
 {
     (void)state;

@@ -51,8 +51,8 @@ static int32_t id_of(const struct qr_tokenizer *t, const char *text)
     return id;
 }
 
-/* Goal: a tokenizer that is not supported is refused by its name, so that the file can serve ids.
- * Method: another model, none. */
+/* Goal: an unsupported tokenizer has its own status, and the error names it.
+ * Method: another model, and none. */
 static void unsupported_models_are_named(void **state)
 {
     (void)state;
@@ -65,9 +65,9 @@ static void unsupported_models_are_named(void **state)
     assert_refused(&v, QUIRE_NO_TOKENIZER, "no tokenizer.ggml.model");
 }
 
-/* Goal: a pre-tokenizer that is not known is a warning that names it, and text is split as by
- *       "default"; a known one gives no warning.
- * Method: both, and a file that has none; a text that each splits in its own way. */
+/* Goal: an unknown pre-tokenizer is a warning that names it, and text is split by "default"; a
+ * known one gives no warning. Method: both, and a file without the key; a text that the rules split
+ * differently. */
 static void unknown_pre_tokenizers_are_warned_of(void **state)
 {
     (void)state;
@@ -91,13 +91,13 @@ static void unknown_pre_tokenizers_are_warned_of(void **state)
         if (i == 2)
             ASSERT_IDS(t, "1212", 0, id_of(t, "12"), id_of(t, "12"));
         else {
-            ASSERT_IDS(t, "1212", 0, id_of(t, "12"), '1', '2'); /* three digits, then the rest */
+            ASSERT_IDS(t, "1212", 0, id_of(t, "12"), '1', '2'); /* three digits, then one */
         }
         qr_tokenizer_destroy(t);
     }
 }
 
-/* Goal: what a file gets wrong is an error that says what and where.
+/* Goal: the error about a malformed file names the key and the item.
  * Method: one fault at a time. */
 static void broken_vocabularies_are_refused(void **state)
 {
@@ -105,9 +105,9 @@ static void broken_vocabularies_are_refused(void **state)
     static const struct {
         const char *merge, *what;
     } merges[] = {
-        {"ab", "is not two tokens"}, {"", "is not two tokens"},  {"a ", "is not two tokens"},
-        {" b", "is not two tokens"}, {"a zz", "names or makes"}, {"zz a", "names or makes"},
-        {"b a", "names or makes"},   {"a  b", "names or makes"},
+        {"ab", "must be two tokens"}, {"", "must be two tokens"}, {"a ", "must be two tokens"},
+        {" b", "must be two tokens"}, {"a zz", "names or makes"}, {"zz a", "names or makes"},
+        {"b a", "names or makes"},    {"a  b", "names or makes"},
     };
     struct tiny_vocabulary v;
 
@@ -137,8 +137,8 @@ static void broken_vocabularies_are_refused(void **state)
     assert_refused(&v, QUIRE_UNSUPPORTED, "tokens");
 }
 
-/* Goal: empty tokens are found nowhere and decode to nothing; of two tokens with one text the last
- *       has it; of two merges of one pair the first counts.
+/* Goal: empty tokens are never found and decode to nothing; of two tokens with one text the last
+ *       counts; of two merges of one pair the first counts.
  * Method: a vocabulary with all three. */
 static void doubles_and_empty_texts_have_rules(void **state)
 {
@@ -161,8 +161,8 @@ static void doubles_and_empty_texts_have_rules(void **state)
     qr_tokenizer_destroy(t);
 }
 
-/* Goal: a byte whose letter has no token is left out, and what stands on its sides is not merged.
- * Method: take the letter of 0x04 away, as SmolLM2's vocabulary has none. */
+/* Goal: a byte whose letter is not a token is left out, and the symbols around it do not merge.
+ * Method: remove the letter of 0x04, which SmolLM2's vocabulary lacks. */
 static void bytes_without_a_letter_are_left_out(void **state)
 {
     (void)state;
@@ -176,15 +176,15 @@ static void bytes_without_a_letter_are_left_out(void **state)
     char text[100];
     int32_t ids[100];
     size_t n;
-    memset(text, 4, sizeof text); /* a long piece takes the other way through merging */
+    memset(text, 4, sizeof text); /* a long piece uses the queue */
     assert_int_equal(qr_tokenizer_encode(t, text, sizeof text, 0, ids, 100, &n), QUIRE_OK);
     assert_int_equal(n, 0);
     qr_tokenizer_destroy(t);
 }
 
-/* Goal: control tokens are text unless asked for; user-defined ones always are tokens; the longest
- *       counts; normal text never makes a control token.
- * Method: each, with the flag and without it. */
+/* Goal: control tokens are text unless requested; user-defined tokens are always tokens; the
+ * longest match counts; normal text never makes a control token. Method: each, with the flag and
+ * without it. */
 static void special_tokens_are_recognised_on_request(void **state)
 {
     (void)state;
@@ -208,13 +208,13 @@ static void special_tokens_are_recognised_on_request(void **state)
     int32_t word = tiny_add(&v, "WORD", QR_TOKEN_NORMAL);
     t = create(&v);
     ASSERT_IDS(t, "END", 0, 'E', 'N', 'D');
-    ASSERT_IDS(t, "WORD", 0, word); /* a piece that is a token is taken whole */
+    ASSERT_IDS(t, "WORD", 0, word); /* a piece that is a token is not merged */
     ASSERT_IDS(t, "WORDS", 0, 'W', 'O', 'R', 'D', 'S');
     qr_tokenizer_destroy(t);
 }
 
-/* Goal: BOS comes once, where the model asks for it and the caller wants it.
- * Method: file says yes, no, nothing; pre says so or not; no BOS id; a text that begins with it. */
+/* Goal: BOS is added once if the model and the caller ask for it.
+ * Method: the file says yes, no, nothing; each default; no BOS id; a text that begins with it. */
 static void bos_comes_once(void **state)
 {
     (void)state;
@@ -255,8 +255,8 @@ static void bos_comes_once(void **state)
     qr_tokenizer_destroy(t);
 }
 
-/* Goal: EOS comes once, behind, where the model asks for it and the caller wants it.
- * Method: file says yes, no, nothing; a text that ends with it; no EOS id. */
+/* Goal: EOS is added once at the end if the model and the caller ask for it.
+ * Method: the file says yes, no, nothing; a text that ends with it; no EOS id. */
 static void eos_comes_once(void **state)
 {
     (void)state;
@@ -288,8 +288,8 @@ static void eos_comes_once(void **state)
     qr_tokenizer_destroy(t);
 }
 
-/* Goal: generation ends at the file's eos, eot and eom, and at control or user-defined tokens with
- *       a well-known name; at no normal token of such a name, and at no id outside.
+/* Goal: generation ends at the file's eos, eot and eom and at control or user-defined tokens with a
+ *       well-known name; not at a normal token of such a name or an id out of range.
  * Method: all of them in one vocabulary. */
 static void ends_are_the_file_s_and_the_known(void **state)
 {
@@ -314,8 +314,8 @@ static void ends_are_the_file_s_and_the_known(void **state)
     qr_tokenizer_destroy(t);
 }
 
-/* Goal: decoding gives bytes as they are, hides control tokens unless asked, shows user-defined
- *       ones always, and passes what is no letter.
+/* Goal: decoding gives the bytes, hides control tokens unless requested, shows user-defined tokens,
+ *       and passes characters that are not letters.
  * Method: one token of each kind. */
 static void decoding_knows_each_kind(void **state)
 {
@@ -343,8 +343,9 @@ static void decoding_knows_each_kind(void **state)
     qr_tokenizer_destroy(t);
 }
 
-/* Goal: sizes are told, nothing is written past a capacity, ids outside are refused.
- * Method: every capacity below what is needed, a guard behind it. */
+/* Goal: the needed size is returned, nothing is written past the capacity, and ids out of range are
+ *       refused.
+ * Method: every capacity below the needed one, with a guard after it. */
 static void sizes_are_told(void **state)
 {
     (void)state;
@@ -378,9 +379,9 @@ static void sizes_are_told(void **state)
     qr_tokenizer_destroy(t);
 }
 
-/* Goal: no memory, at whichever allocation, is an error, and nothing is lost.
- * Method: fail the first allocation, the second, and so on, of creating and of encoding; the
- *         text needs all kinds of memory: bad UTF-8, composing, a surrogate half, a long piece. */
+/* Goal: each failed allocation is an error and leaks nothing.
+ * Method: fail one allocation a run, in creation and encoding; the text needs every kind of memory:
+ *         invalid UTF-8, composing, a surrogate half, a long piece. */
 static void every_failed_allocation_is_an_error(void **state)
 {
     (void)state;
@@ -393,10 +394,9 @@ static void every_failed_allocation_is_an_error(void **state)
     every_allocation_may_fail(&v.source, text, sizeof text, 5, 6);
 }
 
-/* Goal: Qwen 2's text is composed, what stands between special tokens each for itself; by other
- *       rules bytes stay as they are.
- * Method: a letter and its mark; a mark behind a special token, whose last character it would join
- *         if that were text; a surrogate half among marks. */
+/* Goal: `qwen2` composes each part between special tokens; other rules keep the bytes.
+ * Method: a letter and its mark; a mark after a special token, which must not join the token's last
+ *         character; a surrogate half among marks. */
 static void text_is_composed_where_the_rule_says(void **state)
 {
     (void)state;
@@ -418,14 +418,14 @@ static void text_is_composed_where_the_rule_says(void **state)
     qr_tokenizer_destroy(t);
 }
 
-/* Many threads' common text and the ids that it has. */
+/* The text that all threads encode, and its ids. */
 struct shared {
     const struct qr_tokenizer *t;
     const char *text;
     size_t text_n;
     int32_t *ids;
     size_t ids_n;
-    int wrong; /* how many threads saw other ids */
+    int wrong; /* threads that got other ids */
 };
 
 static void *encode_again(void *context)
@@ -446,8 +446,9 @@ static void *encode_again(void *context)
     return NULL;
 }
 
-/* Goal: threads may encode with one tokenizer at the same time.
- * Method: four do, a text with long and short pieces; all see the ids that one alone saw. */
+/* Goal: threads may use one tokenizer at the same time.
+ * Method: four threads encode a text with long and short pieces; all get the ids of a single one.
+ */
 static void threads_share_a_tokenizer(void **state)
 {
     (void)state;

@@ -33,9 +33,9 @@ static size_t encode(uint32_t code, char *out)
     return 4;
 }
 
-/* Goal: every code point but the surrogates is one character of its length, and a surrogate, or
- *       what lies past U+10FFFF, is none.
- * Method: encode all numbers of 21 bits as the bit pattern says. */
+/* Goal: every code point except surrogates is one character of its length; surrogates and numbers
+ *       above U+10FFFF are not characters.
+ * Method: encode all numbers of 21 bits with UTF-8's bit pattern. */
 static void every_code_point_is_a_character(void **state)
 {
     (void)state;
@@ -49,7 +49,7 @@ static void every_code_point_is_a_character(void **state)
     }
 }
 
-/* Goal: no other bytes are a character: overlong forms, lone tails.
+/* Goal: no other bytes are a character, such as overlong forms or lone tails.
  * Method: count all valid sequences of two and three bytes; there are exactly as many as code
  *         points of that length. */
 static void nothing_else_is(void **state)
@@ -66,8 +66,8 @@ static void nothing_else_is(void **state)
     assert_int_equal(three, 0x10000 - 0x800 - 0x800);
 }
 
-/* Goal: the valid beginning of a text is found wherever the bad byte stands.
- * Method: one bad byte at each place of texts of several lengths, which the eight-byte steps
+/* Goal: the valid prefix of a text is found for every position of an invalid byte.
+ * Method: one invalid byte at each position of texts of several lengths, which the eight-byte steps
  *         cross differently. */
 static void the_valid_beginning_is_found(void **state)
 {
@@ -85,9 +85,9 @@ static void the_valid_beginning_is_found(void **state)
     }
 }
 
-/* Goal: repair gives one U+FFFD for each byte of no character, keeps surrogates for the bytes and
- *       hides them from the subject.
- * Method: cases by hand, among them all that tell a byte-wise from another reading. */
+/* Goal: repair writes one U+FFFD for each invalid byte, keeps surrogates in `bytes` and replaces
+ * them in `subject`. Method: cases by hand, including those that distinguish replacement by bytes
+ * from by parts. */
 static void each_bad_byte_is_replaced(void **state)
 {
     (void)state;

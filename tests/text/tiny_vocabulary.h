@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tiny_vocabulary -- for the tests: a byte-level vocabulary made in memory, 256 letters, a few
+/* tiny_vocabulary -- a small byte-level vocabulary in memory for the tests: 256 letters, a few
  * merges and special tokens of every kind.
  *
  * Thread: one.   Memory: the struct's own. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tokenizer_file -- for the tests: a tokenizer out of a GGUF file.
+/* tokenizer_file -- loads a tokenizer from a GGUF file for the tests.
  *
  * Thread: one.   Memory: malloc. */
 #ifndef QR_TESTS_TEXT_TOKENIZER_FILE_H
@@ -38,7 +38,7 @@ static struct quire_text *tokenizer_file_texts(const struct qr_gguf *g, const ch
     return texts;
 }
 
-/* False: the file does not open, or its tokenizer does not; the reason goes to stderr. */
+/* False if the file or its tokenizer cannot be opened; prints the reason to stderr. */
 static inline bool tokenizer_file_open(struct tokenizer_file *f, const char *path)
 {
     const struct quire_allocator allocator = qr_allocator((struct quire_allocator){NULL, NULL});
@@ -92,7 +92,8 @@ static inline void tokenizer_file_close(struct tokenizer_file *f)
     memset(f, 0, sizeof *f);
 }
 
-/* SmolLM2's file: QUIRE_MODEL, else the user's cache.  NULL: it is not there, and why is said. */
+/* SmolLM2's file: QUIRE_MODEL, else in the user's cache.  Prints a note and returns NULL if it is
+ * missing. */
 static inline const char *tokenizer_file_smollm2(void)
 {
     static char path[4096];
