@@ -33,8 +33,10 @@ MAY = {
     "runtime/base": ["runtime/quire.h"],
     "runtime/text": ["runtime/base", "runtime/quire.h"],
     "runtime/template": ["runtime/base", "runtime/quire.h"],
+    "runtime/grammar": ["runtime/base", "runtime/quire.h"],
     "runtime/model": ["runtime/base", "runtime/quire.h", "cache", "kernels"],
-    "runtime/engine": ["runtime/base", "runtime/text", "runtime/template", "runtime/model",
+    "runtime/engine": ["runtime/base", "runtime/text", "runtime/template", "runtime/grammar",
+                       "runtime/model",
                        "runtime/quire.h", "scheduler", "cache", "kernels"],
     "runtime/server": ["runtime/base", "runtime/quire.h"],
     "tools/client": ["runtime/quire.h"],
@@ -48,16 +50,17 @@ HOMES = {
     r"<cblas\.h>": ["tests/"],
     r"<jemalloc/": ["runtime/server/"],
     r"<pcre2\.h>": ["runtime/text/"],
-    r"<utf8proc\.h>": ["runtime/text/"],
+    r"<utf8proc\.h>": ["runtime/text/", "runtime/grammar/"],
     r"<uv\.h>": ["runtime/engine/loop", "runtime/server/", "tools/client/", "tools/loadgen/",
                  "tools/quire/", "tests/"],
-    r"<jansson\.h>": ["runtime/server/", "tools/", "tests/"],
+    r"<jansson\.h>": ["runtime/grammar/", "runtime/server/", "tools/", "tests/"],
     r"<http_parser\.h>": ["runtime/server/", "tools/client/", "tests/"],
 }
 
 LAYER_TARGETS = {
     "kernels": "qr_kernels", "cache": "qr_cache", "scheduler": "qr_scheduler",
     "runtime/base": "qr_base", "runtime/text": "qr_text", "runtime/template": "qr_template",
+    "runtime/grammar": "qr_grammar",
     "runtime/model": "qr_model",
     "runtime/engine": "qr_engine", "runtime/server": "qr_server",
 }
@@ -130,7 +133,8 @@ def check_build_files():
 def check_readmes():
     global checked
     for folder in ("kernels", "cache", "scheduler", "runtime", "runtime/base", "runtime/text",
-                   "runtime/template", "runtime/model", "runtime/engine", "runtime/server", "tools", "tests"):
+                   "runtime/template", "runtime/grammar", "runtime/model", "runtime/engine",
+                   "runtime/server", "tools", "tests"):
         if not (SOURCE / folder).is_dir():
             continue
         checked += 1
@@ -168,8 +172,10 @@ def include_dirs(layer, seen=None):
     seen = set() if seen is None else seen
     seen.add(layer)
     links = {"cache": ["kernels"], "scheduler": ["cache"], "runtime/text": ["runtime/base"],
-             "runtime/template": ["runtime/base"], "runtime/model": ["runtime/base", "cache"],
-             "runtime/engine": ["runtime/text", "runtime/template", "runtime/model", "scheduler"],
+             "runtime/template": ["runtime/base"], "runtime/grammar": ["runtime/base"],
+             "runtime/model": ["runtime/base", "cache"],
+             "runtime/engine": ["runtime/text", "runtime/template", "runtime/grammar", "runtime/model",
+                                "scheduler"],
              "runtime/server": ["runtime/base"]}
     for link in links.get(layer, []):
         if link not in seen:
