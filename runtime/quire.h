@@ -60,7 +60,8 @@ extern "C" {
     X(QUIRE_NO_TOKENIZER, -9, "the model's tokenizer is not supported: use token ids")             \
     X(QUIRE_NO_TEMPLATE, -10, "the model has no chat template that is supported")                  \
     X(QUIRE_BUFFER_SMALL, -11, "the caller's buffer is too small")                                 \
-    X(QUIRE_NOT_FOUND, -12, "no such request")
+    X(QUIRE_NOT_FOUND, -12, "no such request")                                                     \
+    X(QUIRE_NO_TOKEN, -13, "no token of the vocabulary continues the text as the grammar asks")
 
 enum quire_status {
 #define QUIRE_STATUS_ENUM(name, value, text) name = value,
@@ -259,6 +260,55 @@ QUIRE_API int quire_render(const quire_model *model, const struct quire_message 
                            size_t messages_n, bool add_generation_prompt, char *text,
                            size_t capacity, size_t *text_n, struct quire_error *error);
 
+/* ---- grammars ------------------------------------------------------------------------- */
+
+/* A grammar holds generated text to a form: JSON that a schema accepts, a regular expression, or
+ * one of a list of texts.  It is compiled once and may be used by any number of requests at once,
+ * on any engine of its model. */
+typedef struct quire_grammar quire_grammar;
+
+/* Exactly one of json_schema, regex and choices is given.
+ *   json_schema  a JSON document: a schema of draft 2020-12, 2019-09, 7, 6 or 4.  The text is JSON,
+ *                properties in the schema's order.
+ *   regex        the whole text matches it.  ECMA-262's syntax without references to groups,
+ *                look-around and \b.
+ *   choices      the text is one of them. */
+struct quire_grammar_settings {
+    size_t size;
+    struct quire_text json_schema;
+    struct quire_text regex;
+    const struct quire_text *choices; /* [choices_n] */
+    size_t choices_n;
+    /* json_schema: a regular expression for the space between tokens.  NULL: at most one blank, or
+     * one or two newlines and up to 20 blanks; "": none. */
+    const char *whitespace;
+    uint64_t memory_max; /* bytes for the grammar and all requests that use it; 0: 64 MiB */
+    /* 1: where a schema has `properties` and does not say, others are not allowed. */
+    uint32_t no_additional_properties;
+};
+QUIRE_API void quire_grammar_settings_defaults_sized(struct quire_grammar_settings *settings,
+                                                     size_t size);
+static inline void quire_grammar_settings_defaults(struct quire_grammar_settings *settings)
+{
+    quire_grammar_settings_defaults_sized(settings, sizeof *settings);
+}
+
+/* Compiles a grammar for a model's vocabulary.  Bounded in time (about a second) and memory, and
+ * safe on any thread: do it where waiting harms nobody.  On success *grammar is the caller's, to be
+ * freed before the model is closed; requests that use it keep it alive by themselves.  On failure
+ * *grammar is NULL and *error (may be NULL) says why: QUIRE_INVALID for what is malformed,
+ * QUIRE_UNSUPPORTED for what cannot be held (a schema's keyword is named, with its path) or is too
+ * large, QUIRE_NO_TOKENIZER, QUIRE_NO_MEMORY. */
+QUIRE_API int quire_grammar_compile(const quire_model *model,
+                                    const struct quire_grammar_settings *settings,
+                                    quire_grammar **grammar, struct quire_error *error);
+QUIRE_API void quire_grammar_free(quire_grammar *grammar); /* NULL is allowed */
+
+/* Checks a text: *accepted_n is how many of its bytes some text of the grammar begins with, *whole
+ * (may be NULL) whether the text is one.  Any thread. */
+QUIRE_API int quire_grammar_match(quire_grammar *grammar, const char *text, size_t text_n,
+                                  size_t *accepted_n, bool *whole);
+
 /* ---- engines -------------------------------------------------------------------------- */
 
 enum quire_kv_type { QUIRE_KV_F16 = 0, QUIRE_KV_F32 = 1, QUIRE_KV_BF16 = 2, QUIRE_KV_Q8 = 3 };
@@ -359,6 +409,12 @@ struct quire_request {
                                  logit, multiplies another; 0 or 1: none */
     float frequency_penalty;  /* [-2, 2]; generated tokens: subtracted as often as generated */
     float presence_penalty;   /* [-2, 2]; generated tokens: subtracted once */
+    /* What the generated text has to be, NULL: anything.  Of the engine's model.  Tokens that
+     * cannot go on so are never drawn, after penalties and biases and before temperature; the
+     * request ends (QUIRE_FINISH_STOP) when nothing may follow, even before min_tokens.  Each
+     * choice is held to it by itself, a fork from where it begins.  Where no token can go on: an
+     * ERROR, QUIRE_NO_TOKEN. */
+    quire_grammar *grammar;
 };
 QUIRE_API void quire_request_defaults_sized(struct quire_request *request, size_t size);
 static inline void quire_request_defaults(struct quire_request *request)

@@ -191,6 +191,10 @@ void qr_answer_token(quire_engine *e, struct qr_request *r, const struct qr_choi
     if (armed && !(r->flags & QUIRE_REQUEST_IGNORE_EOS))
         stops |= qr_model_is_end(e->model, choice->token);
 
+    enum qr_constraint_state held = QR_CONSTRAINT_OPEN;
+    if (r->constraint.grammar && !stops)
+        held = qr_constraint_accept(&r->constraint, (uint32_t)choice->token);
+
     /* A token that ends the text is no part of it. */
     const struct qr_tokenizer *tokenizer = r->detokenizer.tokenizer;
     if (!stops && tokenizer && (uint32_t)choice->token < qr_tokenizer_vocab_n(tokenizer)) {
@@ -207,8 +211,18 @@ void qr_answer_token(quire_engine *e, struct qr_request *r, const struct qr_choi
         finish_with(e, r, QUIRE_FINISH_STOP, choice->token, -1);
     else if (matched >= 0)
         finish_with(e, r, QUIRE_FINISH_STOP, -1, matched);
+    else if (held != QR_CONSTRAINT_OPEN)
+        qr_answer_held(e, r, held);
     else if (r->generated_n == r->max_tokens)
         finish_with(e, r, QUIRE_FINISH_LENGTH, -1, -1);
+}
+
+void qr_answer_held(quire_engine *e, struct qr_request *r, enum qr_constraint_state state)
+{
+    if (state == QR_CONSTRAINT_DONE)
+        finish_with(e, r, QUIRE_FINISH_STOP, -1, -1);
+    else
+        qr_answer_error(e, r, state == QR_CONSTRAINT_MEMORY ? QUIRE_NO_MEMORY : QUIRE_NO_TOKEN);
 }
 
 void qr_answer_finish(quire_engine *e, struct qr_request *r, enum quire_finish finish)

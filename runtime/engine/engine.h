@@ -49,6 +49,7 @@ struct qr_step_draw {
     struct qr_request *request;
     uint32_t output; /* in the group of rows whose logits are there */
     uint32_t prompt_index;
+    enum qr_constraint_state held; /* where the request's grammar stood; OPEN without one */
     struct qr_choice choice;
 };
 
@@ -136,6 +137,8 @@ void qr_answer_prompt(quire_engine *e, struct qr_request *r, const struct qr_cho
                       uint32_t index);
 void qr_answer_token(quire_engine *e, struct qr_request *r, const struct qr_choice *choice);
 void qr_answer_finish(quire_engine *e, struct qr_request *r, enum quire_finish finish);
+/* The request's grammar lets nothing follow: the end of it, or an error. */
+void qr_answer_held(quire_engine *e, struct qr_request *r, enum qr_constraint_state state);
 void qr_answer_error(quire_engine *e, struct qr_request *r, enum quire_status status);
 
 /* start.c: gives back all that an engine holds; its thread has ended or never ran. */

@@ -6,11 +6,13 @@
 #ifndef QR_ENGINE_MODEL_HANDLE_H
 #define QR_ENGINE_MODEL_HANDLE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "kernels/kernels.h"
 #include "runtime/base/warnings.h"
+#include "runtime/grammar/grammar.h"
 #include "runtime/model/gguf.h"
 #include "runtime/model/model.h"
 #include "runtime/quire.h"
@@ -37,6 +39,8 @@ struct quire_model {
     char note[320];          /* why there is no tokenizer; "" : there is one */
     char template_note[320]; /* "" : nothing to say */
     struct qr_warnings warnings;
+    pthread_mutex_t grammar_lock; /* of the next, which is made with the first grammar */
+    struct qr_grammar_vocabulary *grammar_vocabulary;
 };
 
 /* vocabulary.c: the text side and the ends, from the file; the weights are loaded, unless they were
@@ -48,6 +52,9 @@ int qr_model_open_text(quire_model *model, struct quire_error *error);
 int qr_model_open_templates(quire_model *model, const char *given, struct quire_error *error);
 /* What of the file's own templates is not supported, by refusals->tell, which is there. */
 void qr_model_tell_templates(const quire_model *model, const struct qr_refusals *refusals);
+
+/* grammars.c: what a public grammar holds; NULL: it was compiled for another model. */
+struct qr_grammar *qr_grammar_of(const quire_grammar *grammar, const quire_model *model);
 
 bool qr_model_is_end(const quire_model *model, int32_t id);
 

@@ -99,6 +99,10 @@ int quire_model_open(const struct quire_model_settings *given, quire_model **out
     quire_model *model = qr_alloc_zero(&allocator, 1, sizeof *model);
     if (!model) return qr_error(error, QUIRE_NO_MEMORY, "no memory to open %s", settings.path);
     model->allocator = allocator;
+    if (pthread_mutex_init(&model->grammar_lock, NULL) != 0) {
+        qr_free(&allocator, model);
+        return qr_error(error, QUIRE_NO_MEMORY, "no memory to open %s", settings.path);
+    }
 
     status = choose_kernels(model, settings.cpu_level, error);
     if (status) goto fail;
@@ -123,6 +127,11 @@ void quire_model_close(quire_model *model)
     if (!model) return;
     qr_template_destroy(model->chat);
     qr_template_destroy(model->chat_tools);
+    if (model->grammar_vocabulary) {
+        qr_grammar_vocabulary_deinit(model->grammar_vocabulary);
+        qr_free(&model->allocator, model->grammar_vocabulary);
+    }
+    (void)pthread_mutex_destroy(&model->grammar_lock);
     qr_tokenizer_destroy(model->tokenizer);
     qr_model_unload(model->weights);
     if (model->file_open) qr_gguf_close(&model->file);

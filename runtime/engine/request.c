@@ -63,7 +63,7 @@ static size_t lay_out(char *base, const struct quire_request *from,
     return parts.used;
 }
 
-struct qr_request *qr_request_create(const struct quire_request *from,
+struct qr_request *qr_request_create(const struct quire_request *from, struct qr_grammar *grammar,
                                      const struct qr_tokenizer *tokenizer,
                                      const struct quire_allocator *allocator)
 {
@@ -94,6 +94,10 @@ struct qr_request *qr_request_create(const struct quire_request *from,
     r->seq = QR_SEQ_NONE;
     atomic_init(&r->cancelled, false);
     if (tokenizer) qr_detokenizer_init(&r->detokenizer, tokenizer, 0);
+    if (grammar && !qr_constraint_init(&r->constraint, grammar)) {
+        qr_free(allocator, r);
+        return NULL;
+    }
     return r;
 }
 
@@ -128,6 +132,7 @@ void qr_request_destroy(struct qr_request *r, const struct quire_allocator *allo
 {
     free_events(r, r->fresh, allocator);
     free_events(r, r->events, allocator);
+    qr_constraint_deinit(&r->constraint);
     qr_free(allocator, r->grown);
     qr_free(allocator, r);
 }

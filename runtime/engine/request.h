@@ -19,6 +19,7 @@
 
 #include "runtime/engine/sampler.h"
 #include "runtime/engine/stop.h"
+#include "runtime/grammar/grammar.h"
 #include "runtime/quire.h"
 #include "runtime/text/tokenizer.h"
 #include "scheduler/scheduler.h"
@@ -71,6 +72,7 @@ struct qr_request {
     uint32_t cached_tokens; /* of the prompt, when first admitted */
     struct qr_detokenizer detokenizer;
     struct qr_stop stop;
+    struct qr_constraint constraint; /* grammar NULL: the text is free */
     uint64_t admitted_ns, first_token_ns, last_token_ns;
     struct qr_event_node *fresh, *fresh_last; /* made in this turn, not yet published */
     struct qr_request *fresh_next;            /* the next request with such events */
@@ -86,9 +88,9 @@ struct qr_request {
     char *tail; /* the terminal event's text */
 };
 
-/* What quire_submit has checked: every count within its limit. tokenizer: NULL, none.
- * NULL: no memory. */
-struct qr_request *qr_request_create(const struct quire_request *from,
+/* What quire_submit has checked: every count within its limit. tokenizer: NULL, none.  grammar:
+ * what its text is held to, or NULL.  NULL: no memory. */
+struct qr_request *qr_request_create(const struct quire_request *from, struct qr_grammar *grammar,
                                      const struct qr_tokenizer *tokenizer,
                                      const struct quire_allocator *allocator);
 /* A fork's prompt is all that the parent has, its salt the parent's.  False: no memory. */

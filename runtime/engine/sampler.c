@@ -298,6 +298,16 @@ static int32_t draw(const struct qr_row_kernels *kernels, const struct qr_sample
     return draw_all(kernels, scaled, vocab_n, at);
 }
 
+static void keep_allowed(const uint64_t *allowed, float *row, uint32_t vocab_n)
+{
+    for (uint32_t begin = 0; begin < vocab_n; begin += 64) {
+        uint32_t n = vocab_n - begin < 64 ? vocab_n - begin : 64;
+        uint64_t word = allowed[begin / 64];
+        for (uint32_t i = 0; word != UINT64_MAX && i < n; i++)
+            row[begin + i] = word >> i & 1 ? row[begin + i] : BANNED;
+    }
+}
+
 void qr_sample(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
                const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
                const struct qr_known *known, const struct qr_banned *banned, uint32_t banned_n,
@@ -319,6 +329,13 @@ void qr_sample(const struct qr_row_kernels *kernels, const struct qr_sampler_scr
         for (uint32_t i = 0; i < banned[b].ids_n; i++)
             scratch->row[banned[b].ids[i]] = BANNED;
     }
+    if (sampling->allowed) {
+        if (row == logits) {
+            memcpy(scratch->row, logits, vocab_n * sizeof *logits);
+            row = scratch->row;
+        }
+        keep_allowed(sampling->allowed, scratch->row, vocab_n);
+    }
     choice->token =
         draw(kernels, scratch, sampling, row, vocab_n, known->tokens_n - known->prompt_n);
     assert(choice->token >= 0 && (uint32_t)choice->token < vocab_n);
@@ -331,7 +348,7 @@ bool qr_sample_plainly_greedy(const struct qr_sampling *sampling, const struct q
     for (uint32_t b = 0; b < banned_n; b++)
         if (banned[b].ids_n) return false;
     return sampling->temperature < QR_GREEDY_BELOW && sampling->logprobs < 0 &&
-           !qr_penalties_any(&sampling->penalties);
+           !sampling->allowed && !qr_penalties_any(&sampling->penalties);
 }
 
 void qr_sample_best(uint32_t best, struct qr_choice *choice)

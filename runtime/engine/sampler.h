@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* sampler -- a row of logits to a token and its logprobs.
  *
- * In vLLM's order: logit_bias and penalties (penalties.h), banned tokens out (min_tokens), which
- * nothing brings back, temperature, min_p, top_k, top_p, draw.  A
- * temperature below QR_GREEDY_BELOW is greedy: the greatest logit, the lowest id of equals.
- *   min_p   keeps tokens of at least min_p times the best one's probability;
- *   top_k   keeps the k best, the lowest ids of equals;
- *   top_p   keeps the best until what is kept has at least top_p of the mass left by min_p and
- *           top_k, and always one.
- * All three keep a beginning of the tokens in descending order; it is selected, not sorted.
- * Logprobs are the model's own: the log-softmax of the row as it came (vLLM's raw_logprobs).
+ * In vLLM's order: logit_bias and penalties (penalties.h), tokens out that a grammar does not allow
+ * or that are banned (min_tokens), which nothing brings back, temperature, min_p, top_k, top_p,
+ * draw.  A temperature below QR_GREEDY_BELOW is greedy: the greatest logit, the lowest id of
+ * equals. min_p   keeps tokens of at least min_p times the best one's probability; top_k   keeps
+ * the k best, the lowest ids of equals; top_p   keeps the best until what is kept has at least
+ * top_p of the mass left by min_p and top_k, and always one. All three keep a beginning of the
+ * tokens in descending order; it is selected, not sorted. Logprobs are the model's own: the
+ * log-softmax of the row as it came (vLLM's raw_logprobs).
  *
  * A row is plainly greedy when its token is the greatest logit of the row as it came and no logprob
  * is asked for.  Such a row's logits need not exist: who computes them asks
@@ -43,6 +42,7 @@ struct qr_sampling {
     uint64_t seed;
     int32_t logprobs; /* -1: none; else the number of alternatives */
     struct qr_penalties penalties;
+    const uint64_t *allowed; /* [(vocab_n + 63) / 64] bits: tokens that may be drawn; NULL: all */
 };
 
 struct qr_banned { /* tokens that may not be drawn */
@@ -62,6 +62,7 @@ struct qr_sampler_scratch {
     float *row;             /* [vocab_n] */
     float *weights;         /* [vocab_n] */
     uint32_t *counts;       /* [vocab_n], all 0 between two rows */
+    uint64_t *allowed;      /* [(vocab_n + 63) / 64] */
 };
 
 /* 64 random bits for (key, counter). */

@@ -57,6 +57,13 @@ void quire_conversation_defaults_sized(struct quire_conversation *conversation, 
     write_defaults(conversation, size, &defaults, sizeof defaults);
 }
 
+void quire_grammar_settings_defaults_sized(struct quire_grammar_settings *settings, size_t size)
+{
+    const struct quire_grammar_settings defaults = {.size = sizeof defaults};
+
+    write_defaults(settings, size, &defaults, sizeof defaults);
+}
+
 int qr_settings_read(void *to, size_t to_bytes, const void *from, struct quire_error *error)
 {
     const unsigned char *bytes = from;

@@ -209,6 +209,9 @@ static int take_scheduler(quire_engine *e, struct quire_error *error)
 static bool take_scratch(quire_engine *e, uint32_t threads)
 {
     uint32_t vocab_n = qr_model_shape(e->model->weights)->vocab_n;
+    const struct qr_tokenizer *tokenizer = e->model->tokenizer;
+    uint32_t texts_n = tokenizer ? qr_tokenizer_vocab_n(tokenizer) : 0;
+    size_t words_n = ((size_t)(texts_n > vocab_n ? texts_n : vocab_n) + 63) / 64;
 
     e->scratch = qr_alloc_zero(&e->allocator, threads, sizeof *e->scratch);
     if (!e->scratch) return false;
@@ -218,7 +221,10 @@ static bool take_scratch(quire_engine *e, uint32_t threads)
         scratch->row = qr_alloc_aligned(&e->allocator, vocab_n * sizeof *scratch->row);
         scratch->weights = qr_alloc_aligned(&e->allocator, vocab_n * sizeof *scratch->weights);
         scratch->counts = qr_alloc_zero(&e->allocator, vocab_n, sizeof *scratch->counts);
-        if (!scratch->best || !scratch->row || !scratch->weights || !scratch->counts) return false;
+        scratch->allowed = qr_alloc_zero(&e->allocator, words_n, sizeof *scratch->allowed);
+        if (!scratch->best || !scratch->row || !scratch->weights || !scratch->counts ||
+            !scratch->allowed)
+            return false;
     }
     return true;
 }
@@ -381,6 +387,7 @@ void qr_engine_release(quire_engine *e)
         qr_free_aligned(&a, e->scratch[i].row);
         qr_free_aligned(&a, e->scratch[i].weights);
         qr_free(&a, e->scratch[i].counts);
+        qr_free(&a, e->scratch[i].allowed);
     }
     qr_free(&a, e->scratch);
     qr_team_destroy(e->team);

@@ -2,6 +2,7 @@
 /* step -- one step of continuous batching: the scheduler's plan becomes rows, the model's outputs
  * become tokens, and what came of it goes back to the scheduler. */
 #include <assert.h>
+#include <string.h>
 
 #include "runtime/engine/engine.h"
 #include "runtime/engine/group.h"
@@ -73,15 +74,39 @@ static bool wants_best_only(const quire_engine *e, const struct qr_step_draw *dr
     struct qr_banned banned[2];
 
     if (draw->prompt_index) return false;
+    if (r->constraint.grammar) return false;
     uint32_t banned_n = banned_now(e, r, banned);
     return qr_sample_plainly_greedy(&r->sampling, banned, banned_n);
+}
+
+static void allow(uint64_t *allowed, const int32_t *ids, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        allowed[ids[i] >> 6] |= UINT64_C(1) << (ids[i] & 63);
+}
+
+/* The tokens that the request's grammar allows next, those that end the text among them where it
+ * may end. */
+static enum qr_constraint_state mask_tokens(const quire_engine *e, struct qr_request *r,
+                                            uint64_t *allowed)
+{
+    uint32_t vocab_n = qr_model_shape(e->model->weights)->vocab_n;
+    bool may_end;
+
+    memset(allowed, 0, ((size_t)vocab_n + 63) / 64 * sizeof *allowed);
+    enum qr_constraint_state state = qr_constraint_mask(&r->constraint, allowed, &may_end);
+
+    if (!may_end) return state;
+    if (!(r->flags & QUIRE_REQUEST_IGNORE_EOS)) allow(allowed, e->model->ends, e->model->ends_n);
+    allow(allowed, r->stop_ids, r->stop_ids_n);
+    return state;
 }
 
 static void sample_row(const quire_engine *e, const struct qr_sampler_scratch *scratch,
                        const struct qr_logits_row *row, struct qr_step_draw *draw)
 {
     const struct qr_row_kernels *kernels = &e->model->kernels.rows;
-    const struct qr_request *r = draw->request;
+    struct qr_request *r = draw->request;
     uint32_t vocab_n = qr_model_shape(e->model->weights)->vocab_n;
     struct qr_sampling sampling = r->sampling;
     struct qr_banned banned[2];
@@ -95,6 +120,11 @@ static void sample_row(const quire_engine *e, const struct qr_sampler_scratch *s
     } else {
         const struct qr_known known = {r->prompt, r->prompt_n, r->prompt_n + r->generated_n};
         uint32_t banned_n = banned_now(e, r, banned);
+        if (r->constraint.grammar) {
+            draw->held = mask_tokens(e, r, scratch->allowed);
+            if (draw->held != QR_CONSTRAINT_OPEN) return;
+            sampling.allowed = scratch->allowed;
+        }
         qr_sample(kernels, scratch, &sampling, row->logits, vocab_n, &known, banned, banned_n,
                   &draw->choice);
     }
@@ -128,6 +158,7 @@ static uint32_t list_draws(quire_engine *e, uint32_t first, uint32_t n, struct q
             draw->request = r;
             draw->output = i;
             draw->prompt_index = output->prompt_index;
+            draw->held = QR_CONSTRAINT_OPEN;
             rows[i].best_only &= wants_best_only(e, draw);
             r = r->attached;
         } while (r && !output->prompt_index);
@@ -175,7 +206,10 @@ static void answer_draws(quire_engine *e, uint32_t draws_n)
         if (draw->prompt_index) {
             answer_prompt(e, draw->request, &draw->choice, draw->prompt_index);
         } else if (!draw->request->ended) {
-            qr_answer_token(e, draw->request, &draw->choice);
+            if (draw->held == QR_CONSTRAINT_OPEN)
+                qr_answer_token(e, draw->request, &draw->choice);
+            else
+                qr_answer_held(e, draw->request, draw->held);
             forget_attached(e, draw->request);
         }
     }

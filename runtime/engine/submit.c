@@ -201,6 +201,14 @@ static int check_salt(const struct quire_request *r, struct quire_error *error)
                           r->cache_salt.data ? r->cache_salt.n : 0, QR_CACHE_SALT_MAX);
 }
 
+static int check_grammar(const quire_engine *e, const struct quire_request *r,
+                         struct quire_error *error)
+{
+    if (!r->grammar || qr_grammar_of(r->grammar, e->model)) return QUIRE_OK;
+    return qr_error_field(error, QUIRE_INVALID, "grammar",
+                          "the grammar was compiled for another model than the engine's");
+}
+
 static int check_name(const char *field, struct quire_text name, struct quire_error *error)
 {
     if (!name.n || name.data) return QUIRE_OK;
@@ -243,7 +251,8 @@ static struct qr_request *make(quire_engine *e, const struct quire_request *from
     if (from->end_user.n)
         qr_siphash128(e->salt_key, from->end_user.data, from->end_user.n, end_user.words);
     for (uint32_t i = 0; i < all_n; i++) {
-        struct qr_request *r = qr_request_create(from, e->model->tokenizer, &e->allocator);
+        struct qr_grammar *grammar = from->grammar ? qr_grammar_of(from->grammar, e->model) : NULL;
+        struct qr_request *r = qr_request_create(from, grammar, e->model->tokenizer, &e->allocator);
         if (!r) break;
         r->id = id;
         r->choice = i;
@@ -316,6 +325,7 @@ static int check_rest(const quire_engine *e, const struct quire_request *from,
     if (!status) status = check_penalties(e, from, error);
     if (!status) status = check_stops(e, from, error);
     if (!status) status = check_salt(from, error);
+    if (!status) status = check_grammar(e, from, error);
     if (!status) status = check_name("client", from->client, error);
     if (!status) status = check_name("end_user", from->end_user, error);
     return status;

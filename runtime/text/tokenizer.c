@@ -431,6 +431,14 @@ int32_t qr_tokenizer_find(const struct qr_tokenizer *t, struct quire_text token)
     return id == QR_ID_NONE ? -1 : (int32_t)id;
 }
 
+size_t qr_tokenizer_token_bytes(const struct qr_tokenizer *t, uint32_t id, char *out)
+{
+    const struct qr_token *token = &t->vocabulary.tokens[id];
+
+    if (qr_token_is_hidden(&t->vocabulary, token) || token->ends) return 0;
+    return qr_token_bytes(&t->vocabulary, token, out);
+}
+
 size_t qr_tokenizer_token_bytes_max(const struct qr_tokenizer *t)
 {
     return t->bytes_max;

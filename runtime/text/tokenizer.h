@@ -85,6 +85,9 @@ uint32_t qr_tokenizer_vocab_n(const struct qr_tokenizer *t);
 bool qr_tokenizer_is_end(const struct qr_tokenizer *t, int32_t id);
 /* The id of the token with this text in the file, or -1. */
 int32_t qr_tokenizer_find(const struct qr_tokenizer *t, struct quire_text token);
+/* Writes the bytes of a token within a text and returns their number; 0 for a special token.
+ * out may be NULL. */
+size_t qr_tokenizer_token_bytes(const struct qr_tokenizer *t, uint32_t id, char *out);
 /* The length in bytes of the longest text that one token decodes to. */
 size_t qr_tokenizer_token_bytes_max(const struct qr_tokenizer *t);
 

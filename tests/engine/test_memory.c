@@ -179,7 +179,7 @@ static void generated_ids_outlive_their_room(void **state)
     struct failing f = {.left = -1};
     struct quire_allocator allocator = {failing_resize, &f};
     struct quire_request from = greedy(prompt, 4, 5000);
-    struct qr_request *r = qr_request_create(&from, NULL, &allocator);
+    struct qr_request *r = qr_request_create(&from, NULL, NULL, &allocator);
     uint32_t n = 0;
 
     (void)state;
@@ -193,7 +193,7 @@ static void generated_ids_outlive_their_room(void **state)
         assert_int_equal(qr_request_token(r, 4 + i), i * 7);
     qr_request_destroy(r, &allocator);
 
-    r = qr_request_create(&from, NULL, &allocator);
+    r = qr_request_create(&from, NULL, NULL, &allocator);
     atomic_store(&f.left, 0);
     for (n = 0; qr_request_append(r, 1, &allocator); n++)
         assert_true(n < 5000);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* grammars -- the public side of grammars: compiled for a model, matched against a text. */
+#include "runtime/base/error.h"
+#include "runtime/base/memory.h"
+#include "runtime/engine/model_handle.h"
+#include "runtime/engine/settings.h"
+
+#define MEMORY_DEFAULT ((uint64_t)64 << 20)
+
+/* The public name of a compiled grammar. */
+struct quire_grammar {
+    struct qr_grammar *compiled;
+    const quire_model *model;
+};
+
+static size_t bytes_of(const void *context, uint32_t id, char *out)
+{
+    return qr_tokenizer_token_bytes(context, id, out);
+}
+
+/* The model's vocabulary as grammars need it, made once.  NULL: no memory. */
+static const struct qr_grammar_vocabulary *vocabulary_of(const quire_model *model)
+{
+    quire_model *own = (quire_model *)(uintptr_t)model; /* the lock makes this one change safe */
+    const struct qr_tokenizer *t = model->tokenizer;
+
+    (void)pthread_mutex_lock(&own->grammar_lock);
+    if (!own->grammar_vocabulary) {
+        struct qr_grammar_vocabulary *v = qr_alloc(&own->allocator, sizeof *v);
+        if (v &&
+            !qr_grammar_vocabulary_init(v, qr_tokenizer_vocab_n(t), bytes_of, t, &own->allocator)) {
+            qr_free(&own->allocator, v);
+            v = NULL;
+        }
+        own->grammar_vocabulary = v;
+    }
+    const struct qr_grammar_vocabulary *vocabulary = own->grammar_vocabulary;
+    (void)pthread_mutex_unlock(&own->grammar_lock);
+    return vocabulary;
+}
+
+static int read_source(const struct quire_grammar_settings *s, struct qr_grammar_source *source,
+                       struct quire_error *error)
+{
+    const int given = (s->json_schema.n != 0) + (s->regex.n != 0) + (s->choices_n != 0);
+
+    if (given != 1)
+        return qr_error(error, QUIRE_INVALID,
+                        "%d of json_schema, regex and choices are given; expected exactly one",
+                        given);
+    *source = (struct qr_grammar_source){
+        .kind = s->json_schema.n ? QR_GRAMMAR_SCHEMA
+                : s->regex.n     ? QR_GRAMMAR_REGEX
+                                 : QR_GRAMMAR_CHOICES,
+        .text = s->json_schema.n ? s->json_schema : s->regex,
+        .choices = s->choices,
+        .choices_n = s->choices_n,
+        .settings = {.whitespace = s->whitespace,
+                     .no_additional_properties = s->no_additional_properties != 0}};
+    if (source->kind != QR_GRAMMAR_CHOICES && !source->text.data)
+        return qr_error(error, QUIRE_INVALID, "the grammar's text has bytes, but no data");
+    for (size_t i = 0; i < s->choices_n; i++)
+        if (!s->choices || !s->choices[i].data || !s->choices[i].n)
+            return qr_error_field(error, QUIRE_INVALID, "choices",
+                                  "choices[%zu] is empty; expected at least one byte", i);
+    return QUIRE_OK;
+}
+
+int quire_grammar_compile(const quire_model *model, const struct quire_grammar_settings *given,
+                          quire_grammar **grammar, struct quire_error *error)
+{
+    struct quire_grammar_settings s;
+    struct qr_grammar_source source;
+    int status;
+
+    qr_error_clear(error);
+    if (grammar) *grammar = NULL;
+    if (!model || !grammar)
+        return qr_error(error, QUIRE_INVALID, "there is no model, or no place for the grammar");
+    quire_grammar_settings_defaults(&s);
+    status = qr_settings_read(&s, sizeof s, given, error);
+    if (!status) status = read_source(&s, &source, error);
+    if (status) return status;
+    if (!model->tokenizer)
+        return qr_error(error, QUIRE_NO_TOKENIZER,
+                        "a grammar needs a tokenizer, and this model's is not supported");
+    const struct qr_grammar_vocabulary *vocabulary = vocabulary_of(model);
+    quire_grammar *g = qr_alloc(&model->allocator, sizeof *g);
+    if (!vocabulary || !g) {
+        qr_free(&model->allocator, g);
+        return qr_error(error, QUIRE_NO_MEMORY, "cannot compile a grammar: out of memory");
+    }
+    status = qr_grammar_create(&g->compiled, &source, vocabulary,
+                               (size_t)(s.memory_max ? s.memory_max : MEMORY_DEFAULT),
+                               &model->allocator, error);
+    g->model = model;
+    if (status)
+        qr_free(&model->allocator, g);
+    else
+        *grammar = g;
+    return status;
+}
+
+void quire_grammar_free(quire_grammar *grammar)
+{
+    if (!grammar) return;
+    struct quire_allocator allocator = grammar->model->allocator;
+    qr_grammar_drop(grammar->compiled);
+    qr_free(&allocator, grammar);
+}
+
+int quire_grammar_match(quire_grammar *grammar, const char *text, size_t text_n, size_t *accepted_n,
+                        bool *whole)
+{
+    bool all;
+
+    if (!grammar || (!text && text_n) || !accepted_n) return QUIRE_INVALID;
+    *accepted_n = qr_grammar_match(grammar->compiled, text, text_n, &all);
+    if (whole) *whole = all;
+    return QUIRE_OK;
+}
+
+struct qr_grammar *qr_grammar_of(const quire_grammar *grammar, const quire_model *model)
+{
+    return grammar->model == model ? grammar->compiled : NULL;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests whose text is held to a grammar. */
+#include "support.h"
+
+#define SCHEMA                                                                                     \
+    "{\"type\":\"object\",\"properties\":{\"ok\":{\"type\":\"boolean\"},\"n\":{\"type\":"          \
+    "\"integer\","                                                                                 \
+    "\"minimum\":0,\"maximum\":99}},\"required\":[\"ok\",\"n\"],\"additionalProperties\":false}"
+
+static quire_grammar *compile(const quire_model *model, const char *schema, const char *regex)
+{
+    struct quire_grammar_settings settings;
+    struct quire_error error;
+    quire_grammar *grammar;
+
+    quire_grammar_settings_defaults(&settings);
+    if (schema) settings.json_schema = (struct quire_text){schema, strlen(schema)};
+    if (regex) settings.regex = (struct quire_text){regex, strlen(regex)};
+    if (quire_grammar_compile(model, &settings, &grammar, &error)) fail_msg("%s", error.text);
+    return grammar;
+}
+
+static struct quire_request held(quire_grammar *grammar, const int32_t *prompt, size_t prompt_n,
+                                 uint64_t seed)
+{
+    struct quire_request request;
+
+    quire_request_defaults(&request);
+    request.prompt = prompt;
+    request.prompt_n = prompt_n;
+    request.max_tokens = 200;
+    request.temperature = 1;
+    request.seed = seed;
+    request.flags = QUIRE_REQUEST_SEEDED;
+    request.logprobs = 2;
+    request.grammar = grammar;
+    return request;
+}
+
+static const int32_t prompt[] = {1, 17, 300, 5, 900, 44};
+
+/* Goal: a text that ends is one of the grammar's, and it ends where nothing may follow.
+ * Method: 24 seeds at temperature 1 on random weights, which would write anything. */
+static void texts_are_the_grammars(void **state)
+{
+    quire_model *model = *state;
+    quire_grammar *grammar = compile(model, SCHEMA, NULL);
+    quire_engine *engine = start(model);
+    uint32_t stopped = 0;
+
+    for (uint64_t seed = 0; seed < 24; seed++) {
+        struct answer *a = run(engine, held(grammar, prompt, 6, seed));
+        size_t accepted;
+        bool whole;
+        assert_int_equal(a->kind, QUIRE_EVENT_DONE);
+        assert_int_equal(quire_grammar_match(grammar, a->text, a->text_n, &accepted, &whole),
+                         QUIRE_OK);
+        assert_int_equal(accepted, a->text_n);
+        assert_int_equal(whole, a->finish == QUIRE_FINISH_STOP);
+        stopped += a->finish == QUIRE_FINISH_STOP;
+        free(a);
+    }
+    assert_true(stopped > 12);
+    stop_and_free(engine);
+    quire_grammar_free(grammar);
+}
+
+/* Goal: a held request has the same bits alone and among others, held or not.
+ * Method: three held requests and five free ones at once; each held one again by itself. */
+static void a_held_request_has_the_same_bits_in_a_crowd(void **state)
+{
+    quire_model *model = *state;
+    quire_grammar *schema = compile(model, SCHEMA, NULL),
+                  *regex = compile(model, NULL, "[a-z]{3,9}");
+    quire_engine *engine = start(model);
+    quire_grammar *grammars[8] = {schema, NULL, regex, NULL, schema, NULL, NULL, NULL};
+    struct quire_request requests[8];
+    struct answer *crowd[8];
+
+    for (uint32_t i = 0; i < 8; i++) {
+        requests[i] = held(grammars[i], prompt, 3 + i % 4, i);
+        if (!grammars[i]) requests[i].max_tokens = 40;
+    }
+    for (uint32_t i = 0; i < 8; i++)
+        crowd[i] = submit(engine, requests[i]);
+    gather(engine, 8);
+    for (uint32_t i = 0; i < 8; i++) {
+        struct answer *alone = run(engine, requests[i]);
+        assert_int_equal(alone->ids_n, crowd[i]->ids_n);
+        for (uint32_t t = 0; t < alone->ids_n; t++) {
+            assert_int_equal(alone->ids[t].token, crowd[i]->ids[t].token);
+            assert_memory_equal(&alone->ids[t].logprob, &crowd[i]->ids[t].logprob, sizeof(float));
+        }
+        free(alone);
+        free(crowd[i]);
+    }
+    stop_and_free(engine);
+    quire_grammar_free(schema);
+    quire_grammar_free(regex);
+}
+
+/* Goal: logprobs are those of the logits as they came: a mask changes which token is drawn, not
+ * what it is said to be worth. Method: the first token of a held greedy request, against the same
+ * token scored in a prompt. */
+static void logprobs_are_of_the_logits_as_they_came(void **state)
+{
+    quire_model *model = *state;
+    quire_grammar *grammar = compile(model, SCHEMA, NULL);
+    quire_engine *engine = start(model);
+    struct quire_request request = held(grammar, prompt, 6, 1);
+    int32_t longer[7];
+
+    request.temperature = 0;
+    struct answer *a = run(engine, request);
+    memcpy(longer, prompt, sizeof prompt);
+    longer[6] = a->ids[0].token;
+    request.grammar = NULL;
+    request.prompt = longer;
+    request.prompt_n = 7;
+    request.max_tokens = 1;
+    request.flags |= QUIRE_REQUEST_PROMPT_LOGPROBS;
+    struct answer *scored = run(engine, request);
+    assert_memory_equal(&scored->prompt[6].logprob, &a->ids[0].logprob, sizeof(float));
+    free(a);
+    free(scored);
+    stop_and_free(engine);
+    quire_grammar_free(grammar);
+}
+
+/* Goal: freeing a grammar does not take it from requests that use it, and each choice is held by
+ * itself.
+ * Method: three choices; the grammar is freed as soon as they are submitted. */
+static void a_request_keeps_its_grammar(void **state)
+{
+    quire_model *model = *state;
+    quire_grammar *grammar = compile(model, NULL, "(yes|no)!"), *check;
+    quire_engine *engine = start(model);
+    struct quire_request request = held(grammar, prompt, 6, 4);
+    request.n = 3;
+    struct answer *choices = submit(engine, request);
+    quire_grammar_free(grammar);
+    gather(engine, 3);
+    check = compile(model, NULL, "(yes|no)!");
+    for (uint32_t i = 0; i < 3; i++) {
+        size_t accepted;
+        bool whole;
+        assert_int_equal(choices[i].finish, QUIRE_FINISH_STOP);
+        quire_grammar_match(check, choices[i].text, choices[i].text_n, &accepted, &whole);
+        assert_true(whole);
+    }
+    free(choices);
+    quire_grammar_free(check);
+    stop_and_free(engine);
+}
+
+/* Goal: settings that say nothing, too much or what cannot be held are errors that say so. */
+static void bad_settings_are_errors(void **state)
+{
+    quire_model *model = *state;
+    struct quire_grammar_settings settings;
+    struct quire_error error;
+    quire_grammar *grammar;
+
+    quire_grammar_settings_defaults(&settings);
+    assert_int_equal(quire_grammar_compile(model, &settings, &grammar, &error), QUIRE_INVALID);
+    assert_null(grammar);
+    settings.regex = (struct quire_text){"a", 1};
+    settings.json_schema = (struct quire_text){"{}", 2};
+    assert_int_equal(quire_grammar_compile(model, &settings, &grammar, &error), QUIRE_INVALID);
+    settings.json_schema = (struct quire_text){NULL, 0};
+    settings.regex = (struct quire_text){"(?=a)", 5};
+    assert_int_equal(quire_grammar_compile(model, &settings, &grammar, &error), QUIRE_UNSUPPORTED);
+    assert_string_equal(error.field, "regex");
+    settings.regex = (struct quire_text){"a{1000}{1000}", 13};
+    settings.memory_max = 100000;
+    assert_int_equal(quire_grammar_compile(model, &settings, &grammar, &error), QUIRE_UNSUPPORTED);
+}
+
+/* Goal: a grammar of another model's is refused by name. */
+static void a_grammar_of_another_model_is_refused(void **state)
+{
+    quire_model *model = *state, *other = open_model(TINY);
+    quire_grammar *grammar = compile(other, NULL, "a+");
+    quire_engine *engine = start(model);
+    struct quire_request request = held(grammar, prompt, 6, 1);
+    struct quire_error error;
+    quire_id id;
+
+    assert_int_equal(quire_submit(engine, &request, &id, &error), QUIRE_INVALID);
+    assert_string_equal(error.field, "grammar");
+    stop_and_free(engine);
+    quire_grammar_free(grammar);
+    quire_model_close(other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(texts_are_the_grammars),
+        cmocka_unit_test(a_held_request_has_the_same_bits_in_a_crowd),
+        cmocka_unit_test(logprobs_are_of_the_logits_as_they_came),
+        cmocka_unit_test(a_request_keeps_its_grammar),
+        cmocka_unit_test(bad_settings_are_errors),
+        cmocka_unit_test(a_grammar_of_another_model_is_refused),
+    };
+    return cmocka_run_group_tests(tests, open_tiny, close_model);
+}
