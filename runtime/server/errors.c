@@ -52,6 +52,7 @@ bool qr_fail_engine(struct qr_api_failure *failure, int status, const struct qui
     case QUIRE_INVALID:
     case QUIRE_NO_TOKENIZER:
     case QUIRE_NO_TEMPLATE:
+    case QUIRE_NO_TOKEN:
     case QUIRE_UNSUPPORTED: return qr_fail_field(failure, field, "%s", text);
     case QUIRE_TOO_LONG: return qr_fail(failure, 400, "context_length_exceeded", field, "%s", text);
     case QUIRE_QUEUE_FULL:

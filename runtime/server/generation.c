@@ -10,6 +10,7 @@
 #include "runtime/server/conn.h"
 #include "runtime/server/json_write.h"
 #include "runtime/server/logprobs.h"
+#include "runtime/server/structured.h"
 
 static const struct quire_allocator *memory_of(const struct qr_generation *generation)
 {
@@ -33,6 +34,7 @@ static void free_generation(struct qr_generation *generation)
         qr_choice_deinit(&generation->choices[i]);
     }
     qr_free(memory_of(generation), generation->choices);
+    quire_grammar_free(generation->grammar);
     qr_prompts_deinit(&generation->prompts);
     qr_json_free(generation->document);
     qr_buffer_deinit(&generation->body);
@@ -108,6 +110,9 @@ static void prepare(struct qr_server_job *job)
         (void)qr_fail_field(&generation->failure, NULL, "the body must be a JSON object");
     } else if (qr_params_read(generation->document, generation->kind->endpoint, &server->limits,
                               &generation->params, &generation->failure) &&
+               qr_structured_read(generation->document, server->settings.model,
+                                  memory_of(generation), &generation->grammar,
+                                  &generation->failure) &&
                generation->kind->read_prompts(&generation->prompts, server->settings.model,
                                               generation->document, &server->limits,
                                               &generation->failure)) {
@@ -162,6 +167,7 @@ static bool submit_prompt(struct qr_generation *generation, size_t which)
     request.client = qr_caller_client(caller, client);
     request.end_user = p->user;
     request.user = choices;
+    request.grammar = generation->grammar;
 
     struct quire_error error = {.status = QUIRE_OK};
     quire_id id;
@@ -239,7 +245,9 @@ void qr_generation_begin(struct qr_conn *conn, const struct qr_generation_kind *
     generation->next = server->generations;
     if (generation->next) generation->next->prev = generation;
     server->generations = generation;
-    qr_server_job_start(&generation->job, generation->body.n > QR_WORKER_BODY_BYTES);
+    qr_server_job_start(&generation->job,
+                        generation->body.n > QR_WORKER_BODY_BYTES ||
+                            qr_structured_may_ask(generation->body.data, generation->body.n));
 }
 
 /* ---- answering ----------------------------------------------------------------------------- */

@@ -53,6 +53,7 @@ struct qr_generation {
     struct qr_params params;
     struct qr_prompts prompts;
     struct qr_api_failure failure;
+    quire_grammar *grammar;    /* what its answers are held to; NULL: nothing */
     struct qr_choice *choices; /* [choices_n] */
     size_t choices_n;          /* n for each prompt */
     uint32_t live_n;           /* choices in the engine */

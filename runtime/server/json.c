@@ -6,6 +6,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "runtime/server/buffer.h"
+
 static const json_t *json_of(const struct qr_json *value)
 {
     return (const json_t *)(const void *)value;
@@ -129,4 +131,18 @@ bool qr_json_number(const struct qr_json *value, double *out)
     case QR_JSON_REAL: *out = json_real_value(json_of(value)); return true;
     default: return false;
     }
+}
+
+static int dump_piece(const char *text, size_t n, void *context)
+{
+    struct qr_buffer *out = context;
+
+    qr_buffer_put(out, text, n);
+    return out->failed ? -1 : 0;
+}
+
+void qr_json_dump(const struct qr_json *value, struct qr_buffer *out)
+{
+    if (json_dump_callback(json_of(value), dump_piece, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+        out->failed = true;
 }

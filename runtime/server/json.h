@@ -52,6 +52,10 @@ bool qr_json_next(const struct qr_json *object, struct qr_json_member *member);
 size_t qr_json_length(const struct qr_json *value);
 const struct qr_json *qr_json_at(const struct qr_json *array, size_t i);
 
+struct qr_buffer;
+/* Writes a value as text, members in the order in which they came.  Without memory: out->failed. */
+void qr_json_dump(const struct qr_json *value, struct qr_buffer *out);
+
 /* Only for the type that each names. */
 struct quire_text qr_json_text(const struct qr_json *string);
 bool qr_json_bool(const struct qr_json *boolean);

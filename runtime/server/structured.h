@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* structured -- the request fields that hold an answer to a form, compiled to a grammar.
+ *
+ * OpenAI's response_format, vLLM's structured_outputs and its older guided_* fields, llama.cpp's
+ * json_schema.  At most one of them may ask for something.
+ *
+ * Thread: any.   Memory: the model's allocator for the grammar, the buffer's for texts. */
+#ifndef QR_SERVER_STRUCTURED_H
+#define QR_SERVER_STRUCTURED_H
+
+#include "runtime/server/errors.h"
+#include "runtime/server/json.h"
+
+/* Whether a body may have one of the fields: compiling may take long, so a worker does it. */
+bool qr_structured_may_ask(const char *body, size_t body_n);
+
+/* *grammar is NULL where no field asks for anything; else the caller's, freed by
+ * quire_grammar_free. */
+bool qr_structured_read(const struct qr_json *body, const quire_model *model,
+                        const struct quire_allocator *allocator, quire_grammar **grammar,
+                        struct qr_api_failure *failure);
+
+#endif
