@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* api -- the handlers of the paths, each in a file of its own.
+/* api -- the endpoints.  route.c calls each with a connection that has read its request.
  *
  * Thread: the loop's.   Memory: the server's allocator. */
 #ifndef QR_SERVER_API_H

@@ -15,7 +15,7 @@ static void put_logprobs(const struct qr_choice *choice, struct qr_buffer *out)
     }
 }
 
-/* The end of a choice's object, but for the closing bracket. */
+/* Writes the last members of a choice, without the closing bracket. */
 static void put_end(const struct qr_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_puts(out, ",\"finish_reason\":");

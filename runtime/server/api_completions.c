@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* POST /v1/completions: text in, text on. */
+/* POST /v1/completions: continues text or token ids. */
 #include "runtime/server/api.h"
 #include "runtime/server/generation.h"
 #include "runtime/server/json_write.h"
 #include "runtime/server/logprobs.h"
 
-/* With echo the answer begins with the prompt: the text that was sent, or the text of its ids. */
+/* echo: the answer begins with the prompt as it was sent, or with the text of its ids. */
 static void put_prompt_text(struct qr_choice *choice)
 {
     const struct qr_prompt *prompt = choice->prompt;
@@ -36,7 +36,7 @@ static void put_prompt_ids(const struct qr_choice *choice, struct qr_buffer *out
     qr_json_put_ids(out, prompt->ids, prompt->ids_n);
 }
 
-/* What a whole choice and a chunk of one have in common, without the closing bracket. */
+/* Writes the members that a whole choice and a delta share, without the closing bracket. */
 static void put_choice(const struct qr_choice *choice, struct qr_buffer *out)
 {
     const struct qr_params *p = choice->params;

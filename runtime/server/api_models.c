@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* GET /v1/models, /health, /version and /metrics: what the server is and how it is. */
+/* GET /v1/models, /health, /version and /metrics. */
 #include "runtime/server/api.h"
 #include "runtime/server/conn.h"
 #include "runtime/server/json_write.h"
@@ -18,7 +18,7 @@ void qr_api_models(struct qr_conn *conn)
     qr_json_put_cstring(&out, server->info.name);
     qr_buffer_printf(&out, ",\"parent\":null,\"max_model_len\":%u,\"permission\":[],\"meta\":{",
                      server->limits.context_max);
-    /* As llama.cpp's server tells them; size is the file's. */
+    /* llama.cpp's fields.  size is the file's. */
     qr_buffer_printf(&out,
                      "\"n_vocab\":%u,\"n_ctx_train\":%u,\"n_embd\":%u,\"n_params\":%llu,"
                      "\"size\":%llu}}]}",

@@ -12,7 +12,7 @@
 #include "runtime/server/logprobs.h"
 #include "runtime/server/prompt.h"
 
-/* A body that is turned into an answer, on a worker where it is long. */
+/* Turns a body into an answer, on a worker if the body is long. */
 struct text_job {
     struct qr_server_job base; /* first: the base's pointer is the job's */
     bool (*work)(struct text_job *job, const struct qr_json *body);
@@ -56,9 +56,9 @@ static void done(struct qr_server_job *base)
 
 static void leave(struct qr_server_job *base, enum qr_cancel reason)
 {
-    (void)base; /* done() ends every job, so there is nothing between it and the end */
+    (void)base; /* done() frees the job, so no client can leave after it */
     (void)reason;
-    assert(!"a job has been left after its end");
+    assert(!"a job was left after done()");
 }
 
 static void begin(struct qr_conn *conn, bool (*work)(struct text_job *, const struct qr_json *))
@@ -107,7 +107,7 @@ static bool tokenize(struct text_job *job, const struct qr_json *body)
 {
     const struct qr_server_settings *s = &job->base.server->settings;
     const bool chat = !qr_json_get(body, "prompt") && qr_json_get(body, "messages");
-    /* A template writes its special tokens itself. */
+    /* A chat template writes special tokens itself. */
     bool add_special = !chat, strings = false;
     struct quire_text text = {.data = NULL, .n = 0};
     if (!qr_field_bool(body, "add_special_tokens", &add_special, &job->failure) ||
@@ -176,7 +176,8 @@ static bool detokenize(struct text_job *job, const struct qr_json *body)
     if (qr_json_type(tokens) != QR_JSON_ARRAY) {
         return qr_fail_field(&job->failure, "tokens", "tokens must be a list of token ids");
     }
-    bool continuation = false; /* ours: the ids go on from others, so a leading space stays */
+    bool continuation =
+        false; /* quire's own: the ids continue others, so a leading space is kept */
     if (!qr_field_bool(body, "continuation", &continuation, &job->failure)) return false;
     int32_t *ids = NULL;
     size_t ids_n = 0;

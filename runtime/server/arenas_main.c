@@ -11,8 +11,8 @@
 
 #include <jemalloc/jemalloc.h>
 
-/* mallocx's flags of each arena.  No thread cache: an automatic one would mix the arenas, and
- * their figures with them. */
+/* mallocx's flags of each arena.  jemalloc's automatic thread caches would mix the arenas' memory,
+ * so they are off. */
 static int arena_flags[QR_ARENAS_N];
 static unsigned arena_ids[QR_ARENAS_N];
 
@@ -86,7 +86,7 @@ size_t qr_arena_figures(struct qr_memory_figure *figures)
                                          "mapped",    "retained", "metadata"};
     uint64_t epoch = 1;
     size_t n = 0;
-    /* The figures are a snapshot, taken when the epoch is moved on. */
+    /* Writing the epoch makes jemalloc take a new snapshot of its statistics. */
     (void)mallctl("epoch", NULL, NULL, &epoch, sizeof epoch);
     for (int i = 0; i < QR_ARENAS_N; i++) {
         figures[n++] = (struct qr_memory_figure){

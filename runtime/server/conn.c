@@ -84,7 +84,7 @@ static void log_request(const struct qr_conn *conn, int status, const char *note
     qr_log_request(&conn->server->settings.log, &line);
 }
 
-/* The client is gone, or is given up. */
+/* Drops the client: it has left, or the server gives it up. */
 static void lose(struct qr_conn *conn, enum qr_cancel reason)
 {
     static const char *const notes[] = {
@@ -120,7 +120,7 @@ static enum qr_conn_phase phase_of(const struct qr_conn *conn)
     }
 }
 
-/* What must grow for a deadline to be put off. */
+/* Bytes that must grow by QR_CONN_READ_LEAST to postpone the deadline. */
 static uint64_t progress_of(const struct qr_conn *conn, enum qr_conn_phase phase)
 {
     switch (phase) {
@@ -164,7 +164,7 @@ static void begin_request(struct qr_conn *conn)
     conn->busy = true;
     conn->keep_alive = false;
     conn->chunked = false;
-    /* Each request has deadlines of its own, though the phase may be the same again. */
+    /* So that the next phase starts its timer, even if it equals the last one. */
     conn->phase = QR_CONN_NONE;
     (void)uv_timer_stop(&conn->timer);
     conn->begun_ns = uv_hrtime();
@@ -186,7 +186,7 @@ static void on_deadline(uv_timer_t *timer)
         return;
     case QR_CONN_HEADERS:
     case QR_CONN_BODY:
-        (void)qr_fail(&failure, 408, NULL, NULL, "the request did not come in time");
+        (void)qr_fail(&failure, 408, NULL, NULL, "the request was not received in time");
         begin_request(conn);
         qr_conn_answer_failure(conn, &failure);
         return;
@@ -242,12 +242,12 @@ static void write_more(struct qr_conn *conn)
 
 static void on_shutdown(uv_shutdown_t *request, int status)
 {
-    (void)status; /* the client may be gone already: reading will say so */
+    (void)status; /* if the client is gone, the next read reports it */
     (void)request;
 }
 
-/* All has been said.  Closing with unread input would reset the connection and take the answer
- * with it, so the input is read until the client closes, or for a moment. */
+/* After the last answer.  Closing a socket with unread input sends a reset, which can destroy the
+ * answer.  So input is read until the client closes, at most QR_CONN_LINGER_MS. */
 static void finish_last(struct qr_conn *conn)
 {
     if (conn->linger || conn->in_write || conn->out.n > 0) return;
@@ -270,7 +270,7 @@ static void dispatch(struct qr_conn *conn)
     conn->server->on_request(conn);
 }
 
-/* Reads requests as far as they may be begun; returns the bytes used. */
+/* Parses input and starts requests, until one is in progress.  Returns the bytes used. */
 static size_t consume(struct qr_conn *conn, const char *data, size_t n)
 {
     size_t used = 0;
@@ -296,7 +296,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     (void)suggested;
     struct qr_conn *conn = handle->data;
-    /* The bytes are used up before the next read is begun. */
+    /* One buffer for all connections: on_read copies what it does not use. */
     *buf = uv_buf_init(conn->server->read_bytes, sizeof conn->server->read_bytes);
 }
 
@@ -355,8 +355,8 @@ void qr_conn_accept(struct qr_listener *listener)
 {
     struct qr_server *server = listener->server;
     struct qr_conn *conn = qr_alloc_zero(&server->settings.memory, 1, sizeof *conn);
-    /* The loop leaves a listener alone until its connection is taken: that is tried again when
-     * another one has given its memory back. */
+    /* libuv stops polling a listener until its connection is accepted.  A connection that closes
+     * frees memory and tries again. */
     listener->refused = !conn;
     if (!conn) return;
 
@@ -391,16 +391,18 @@ void qr_conn_accept(struct qr_listener *listener)
     } else if (server->settings.allow_uids_n > 0 &&
                !qr_socket_uid_allowed(conn->caller.uid, server->settings.allow_uids,
                                       server->settings.allow_uids_n)) {
-        qr_log(&server->settings.log, QR_LOG_WARN, "a connection of a user not allowed was closed");
+        qr_log(&server->settings.log, QR_LOG_WARN,
+               "closed a connection: its user is not in --allow-uid");
         close_now(conn);
         return;
     }
     if (server->settings.cache_scope == QR_SCOPE_UID && conn->caller.uid < 0) {
-        qr_log(&server->settings.log, QR_LOG_WARN, "a connection of an unknown user was closed");
+        qr_log(&server->settings.log, QR_LOG_WARN,
+               "closed a connection: --cache-scope uid needs the peer's uid, which is unknown");
         close_now(conn);
         return;
     }
-    mark_dirty(conn); /* the flush starts reading */
+    mark_dirty(conn); /* the hook starts reading */
 }
 
 void qr_conn_end(struct qr_conn *conn)
@@ -423,7 +425,7 @@ static void put_head(struct qr_conn *conn, int status, const char *content_type)
     if (!conn->keep_alive) {
         qr_buffer_puts(&conn->out, "Connection: close\r\n");
     } else if (!conn->chunked) {
-        qr_buffer_puts(&conn->out, "Connection: keep-alive\r\n"); /* HTTP/1.0 must be told */
+        qr_buffer_puts(&conn->out, "Connection: keep-alive\r\n"); /* HTTP/1.0 closes by default */
     }
 }
 
@@ -465,7 +467,7 @@ static void answer_failure_with(struct qr_conn *conn, const struct qr_api_failur
     struct qr_buffer body;
     qr_buffer_init(&body, &conn->server->settings.memory);
     qr_failure_put(failure, &body);
-    /* What cannot even be read ends the connection: nobody knows where the next request begins. */
+    /* After a request that could not be read, the start of the next one is unknown. */
     if (conn->http.stage != QR_HTTP_DONE) conn->keep_alive = false;
     answer_with(conn, failure->http_status, "application/json", header,
                 body.failed ? "" : body.data, body.failed ? 0 : body.n);
@@ -483,7 +485,7 @@ void qr_conn_answer_failure(struct qr_conn *conn, const struct qr_api_failure *f
 void qr_conn_answer_method(struct qr_conn *conn, const char *allowed)
 {
     struct qr_api_failure failure;
-    (void)qr_fail(&failure, 405, NULL, NULL, "%s is not allowed here, %s is",
+    (void)qr_fail(&failure, 405, NULL, NULL, "method %s is not allowed here; expected %s",
                   qr_http_method(&conn->http), allowed);
     answer_failure_with(conn, &failure,
                         strcmp(allowed, "GET") == 0 ? "Allow: GET\r\n" : "Allow: POST\r\n");
@@ -491,7 +493,7 @@ void qr_conn_answer_method(struct qr_conn *conn, const char *allowed)
 
 void qr_conn_stream_begin(struct qr_conn *conn)
 {
-    if (!conn->chunked) conn->keep_alive = false; /* the end is the connection's */
+    if (!conn->chunked) conn->keep_alive = false; /* the end of the connection ends the body */
     put_head(conn, 200, "text/event-stream; charset=utf-8");
     qr_buffer_puts(&conn->out, "Cache-Control: no-cache\r\n");
     if (conn->chunked) qr_buffer_puts(&conn->out, "Transfer-Encoding: chunked\r\n");

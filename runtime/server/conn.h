@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* conn -- one client's connection: bytes in, requests one after another, answers out.
+/* conn -- one client's connection: bytes in, requests one after another, answers out.  It knows no
+ * endpoint: the server's on_request answers a request through the functions at the end.
  *
- * READING -> BUSY (one request in progress) -> READING ... -> CLOSING.  The socket is read in
- * every state, so that a client that leaves is noticed while it waits: bytes behind a request in
- * progress are kept up to QR_CONN_AHEAD_MAX, then the socket is left alone.  Requests are answered
- * in the order of their arrival.
+ *   READING ---request complete---> BUSY ---answer ended---> READING ...
+ *      |                             |
+ *      +---------> CLOSING <---------+   client gone, deadline, last answer written, server ends
  *
- * Answers are collected in `out` and written once a turn of the loop.  Output that a client does
- * not take: from QR_CONN_HIGH_WATER on no further request is begun, and a reader that takes less
- * than QR_CONN_READ_LEAST in the write timeout is left.
+ * The socket is read in every state, so that a client that leaves is noticed while it waits.  Bytes
+ * that follow a request in progress are kept, up to QR_CONN_AHEAD_MAX; then reading stops.
+ * Requests are answered in the order of their arrival.
  *
- * One timer serves all deadlines; it runs only in a phase that has one.
+ * Answers are collected in `out` and written once a turn of the loop.  Above QR_CONN_HIGH_WATER
+ * unwritten bytes no further request starts.  A client that takes fewer than QR_CONN_READ_LEAST
+ * bytes within the write timeout is dropped.
+ *
+ * One timer serves all deadlines.  It runs only in a phase that has one.
  *
  * Thread: the loop's.   Memory: the server's allocator; freed after its handles have closed.
- * Invariant: a job is set only while busy; closing connections have no job. */
+ * Invariant: job is set only while busy; a closing connection has no job and is not dirty. */
 #ifndef QR_SERVER_CONN_H
 #define QR_SERVER_CONN_H
 
@@ -25,6 +29,7 @@
 
 struct qr_server_job;
 
+/* What the deadline is for. */
 enum qr_conn_phase {
     QR_CONN_NONE,
     QR_CONN_IDLE,
@@ -49,13 +54,13 @@ struct qr_conn {
     uv_shutdown_t shutdown;
     unsigned handles_n; /* not yet closed */
     enum qr_conn_phase phase;
-    uint64_t phase_mark; /* bytes at the phase's last deadline */
+    uint64_t phase_mark; /* progress when the phase's timer was started */
 
     struct qr_http_parser http;
-    struct qr_buffer in;  /* read, but behind the request in progress */
-    struct qr_buffer out; /* to be written */
+    struct qr_buffer in;  /* read ahead of the request in progress */
+    struct qr_buffer out; /* not yet given to the socket */
     struct qr_buffer writing;
-    uint64_t handed_bytes; /* ever put into `writing` */
+    uint64_t handed_bytes; /* given to the socket since the start */
     struct qr_server_job *job;
 
     bool dirty;
@@ -65,11 +70,11 @@ struct qr_conn {
     bool keep_alive; /* after the answer in progress */
     bool chunked;
     bool in_write;
-    bool last;   /* the last answer is in `out` or on its way */
-    bool linger; /* input is thrown away, the close is waited for */
+    bool last;   /* the last answer has ended: input is ignored */
+    bool linger; /* input is discarded until the client closes */
     bool closing;
 
-    struct qr_caller caller; /* its key: of the request in progress */
+    struct qr_caller caller; /* its key is the current request's */
 
     /* of the request in progress, for the log */
     uint64_t begun_ns;
@@ -78,25 +83,26 @@ struct qr_conn {
     char path[96];
 };
 
-/* Takes a connection off a listener. */
+/* Accepts a connection from a listener. */
 void qr_conn_accept(struct qr_listener *listener);
-/* The server ends: closes at once. */
+/* Closes at once, because the server ends. */
 void qr_conn_end(struct qr_conn *conn);
-/* No request in progress, and every answer has been taken. */
+/* True if no request is in progress and all output has been written. */
 bool qr_conn_quiet(const struct qr_conn *conn);
-/* Reads on, writes, and sets the deadline: the end of a turn, for a dirty connection. */
+/* For a dirty connection at the end of a turn: starts requests that were read ahead, writes, and
+ * sets the deadline. */
 void qr_conn_flush(struct qr_conn *conn);
 
 /* ---- answers: one of these ends every request ---------------------------------------------- */
 
-/* A whole answer.  content_type may be NULL where body_n is 0. */
+/* Sends a whole answer.  content_type may be NULL if body_n is 0. */
 void qr_conn_answer(struct qr_conn *conn, int status, const char *content_type, const char *body,
                     size_t body_n);
 void qr_conn_answer_failure(struct qr_conn *conn, const struct qr_api_failure *failure);
-/* 405, with the method that would do. */
+/* Sends 405 with the method that is allowed. */
 void qr_conn_answer_method(struct qr_conn *conn, const char *allowed);
 
-/* A stream: begin, any number of events, end. */
+/* A streamed answer: begin, any number of events, end. */
 void qr_conn_stream_begin(struct qr_conn *conn);
 void qr_conn_stream_put(struct qr_conn *conn, const char *payload, size_t payload_n);
 void qr_conn_stream_end(struct qr_conn *conn);

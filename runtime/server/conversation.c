@@ -10,7 +10,7 @@
 #include "runtime/server/params.h"
 #include "runtime/server/values.h"
 
-/* What a request's values and their documents are kept in while it is rendered. */
+/* The values of one request and the documents that they point into, until it is rendered. */
 struct reading {
     const struct quire_allocator *memory;
     struct qr_values values;
@@ -48,7 +48,7 @@ static bool keep_document(struct reading *r, struct qr_json *document)
     return true;
 }
 
-/* The object in a string, in the string's place; nothing in it is an empty object. */
+/* Replaces a string by the JSON value in it.  An empty string or null becomes an empty object. */
 static bool parse_arguments(struct reading *r, struct quire_value *value, size_t message,
                             size_t call, struct qr_api_failure *failure)
 {
@@ -120,7 +120,7 @@ static bool read_messages(struct reading *r, const struct qr_json *body,
 
 /* ---- the other fields ---------------------------------------------------------------------- */
 
-/* A list of objects, or nothing.  *out is NULL for nothing and for an empty list. */
+/* Reads an optional list of objects.  *out stays NULL if it is missing or empty. */
 static bool read_objects(struct reading *r, const struct qr_json *body, const char *name,
                          struct quire_value *value, const struct quire_value **out,
                          struct qr_api_failure *failure)
@@ -155,9 +155,9 @@ static bool read_choice(const struct qr_json *body, struct qr_api_failure *failu
     const struct qr_json *choice = qr_json_get(body, "tool_choice");
 
     if (!choice || is_text(choice, "none") || is_text(choice, "auto")) return true;
-    return qr_fail_field(failure, "tool_choice",
-                         "tool_choice must be \"none\" or \"auto\"; to force a call, decoding "
-                         "would have to be constrained, which is not supported");
+    return qr_fail_field(
+        failure, "tool_choice",
+        "tool_choice must be \"none\" or \"auto\"; forcing a tool call is not supported");
 }
 
 static bool read_variables(struct reading *r, const struct qr_json *body,
@@ -166,9 +166,9 @@ static bool read_variables(struct reading *r, const struct qr_json *body,
     const struct qr_json *variables = qr_json_get(body, "chat_template_kwargs");
 
     if (qr_json_get(body, "chat_template")) {
-        return qr_fail_field(failure, "chat_template",
-                             "a request cannot bring a chat_template; quired takes one with "
-                             "--chat-template");
+        return qr_fail_field(
+            failure, "chat_template",
+            "chat_template is not accepted in a request; start quired with --chat-template");
     }
     if (!variables) return true;
     if (qr_json_type(variables) != QR_JSON_OBJECT) {
@@ -217,7 +217,7 @@ static bool render(struct qr_buffer *text, const quire_model *model,
     size_t text_n = 0;
     int status = QUIRE_OK;
 
-    /* Mostly the first guess is room enough: a template is run twice only where it is not. */
+    /* The template runs a second time only if the reserved bytes were too few. */
     for (int i = 0; i < 2; i++) {
         status = quire_render_conversation(model, conversation, text->data, text->capacity, &text_n,
                                            &error);
@@ -240,7 +240,7 @@ bool qr_conversation_render(struct qr_buffer *text, const quire_model *model,
 
     qr_values_init(&r.values, r.memory);
     quire_conversation_defaults(&r.conversation);
-    /* One moment for both, should it have to be rendered twice. */
+    /* Read once, so that a second rendering has the same time. */
     r.conversation.now_s = (int64_t)time(NULL);
     bool done = read(&r, body, failure);
     if (done) {

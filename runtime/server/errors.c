@@ -37,7 +37,7 @@ bool qr_fail_field(struct qr_api_failure *failure, const char *param, const char
     return false;
 }
 
-/* The engine's names of fields that the API calls otherwise. */
+/* The API's name for a field of struct quire_request. */
 static const char *api_field(const char *field)
 {
     if (strcmp(field, "stop_ids") == 0) return "stop_token_ids";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* errors -- what is answered when a request cannot be: a status and OpenAI's error object.
+/* errors -- a failed request's answer: an HTTP status and OpenAI's error object.
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_SERVER_ERRORS_H
@@ -9,28 +9,28 @@
 #include "runtime/server/buffer.h"
 
 struct qr_api_failure {
-    int http_status;  /* 0: nothing has failed */
-    const char *code; /* static; NULL: null */
-    char param[64];   /* the field at fault; "": null */
+    int http_status;  /* 0: no failure */
+    const char *code; /* a static string; NULL: null */
+    char param[64];   /* the wrong field; "": null */
     char message[400];
     unsigned retry_after_s; /* 0: no Retry-After */
 };
 
-/* Fills it; returns false, so that `return qr_fail(...)` reads well.  param and code may be
- * NULL. */
+/* Fills in a failure.  Returns false, so that a caller can `return qr_fail(...)`.  param and code
+ * may be NULL. */
 __attribute__((format(printf, 5, 6))) bool qr_fail(struct qr_api_failure *failure, int http_status,
                                                    const char *code, const char *param,
                                                    const char *format, ...);
-/* 400, naming a field. */
+/* The same with status 400 and no code, for a wrong field. */
 __attribute__((format(printf, 3, 4))) bool
 qr_fail_field(struct qr_api_failure *failure, const char *param, const char *format, ...);
-/* What a status of the engine is to a client; error (may be NULL) gives the words. */
+/* Turns a status of the engine into an HTTP failure; the text comes from error if it is set. */
 bool qr_fail_engine(struct qr_api_failure *failure, int status, const struct quire_error *error);
 
-/* {"error":{"message","type","param","code"}} */
+/* Writes {"error":{"message","type","param","code"}}. */
 void qr_failure_put(const struct qr_api_failure *failure, struct qr_buffer *out);
 
-/* "Not Found" */
+/* The reason phrase of a status line: "Not Found". */
 const char *qr_http_reason(int http_status);
 
 #endif

@@ -61,7 +61,7 @@ static bool make_choices(struct qr_generation *generation)
     return true;
 }
 
-/* A prompt's choices are one request of the engine, which is cancelled whole. */
+/* The engine cancels a prompt's choices together: they are one request with one id. */
 static void cancel_choices(struct qr_generation *generation, enum qr_cancel reason)
 {
     quire_id last = 0;
@@ -75,7 +75,7 @@ static void cancel_choices(struct qr_generation *generation, enum qr_cancel reas
     }
 }
 
-/* The client has left after done(). */
+/* The client left while the choices were running. */
 static void on_leave(struct qr_server_job *job, enum qr_cancel reason)
 {
     struct qr_generation *generation = (struct qr_generation *)job;
@@ -85,16 +85,16 @@ static void on_leave(struct qr_server_job *job, enum qr_cancel reason)
 
 /* ---- preparing ----------------------------------------------------------------------------- */
 
-/* More choices than the queue takes could never be accepted. */
+/* More choices than the queue holds could never be accepted. */
 static bool check_room(struct qr_generation *generation)
 {
     const size_t most = generation->job.server->limits.prompts_max;
     const size_t n = generation->prompts.n * generation->params.best_of;
     if (n <= most) return true;
-    return qr_fail_field(&generation->failure,
-                         generation->params.best_of > generation->params.n ? "best_of" : "n",
-                         "%zu prompts times %u choices are %zu, and the queue takes %zu at most",
-                         generation->prompts.n, generation->params.best_of, n, most);
+    return qr_fail_field(
+        &generation->failure, generation->params.best_of > generation->params.n ? "best_of" : "n",
+        "%zu prompts times %u choices are %zu; expected at most %zu, the size of the queue",
+        generation->prompts.n, generation->params.best_of, n, most);
 }
 
 static void prepare(struct qr_server_job *job)
@@ -122,7 +122,7 @@ static void prepare(struct qr_server_job *job)
 
 /* ---- submitting ---------------------------------------------------------------------------- */
 
-/* One prompt, with all its choices. */
+/* Submits one prompt with all its choices. */
 static bool submit_prompt(struct qr_generation *generation, size_t which)
 {
     const struct qr_params *p = &generation->params;
@@ -158,7 +158,8 @@ static bool submit_prompt(struct qr_generation *generation, size_t which)
     request.stop_ids = p->stop_ids;
     request.stop_ids_n = p->stop_ids_n;
     const struct qr_caller *caller = &generation->job.conn->caller;
-    char salt[QR_CACHE_SALT_MAX], client[QR_CALLER_NAME_MAX]; /* submit keeps hashes of them */
+    char salt[QR_CACHE_SALT_MAX],
+        client[QR_CALLER_NAME_MAX]; /* quire_submit keeps hashes of both */
     request.cache_salt =
         qr_scope_salt(generation->job.server->settings.cache_scope, caller, p->cache_salt, salt);
     request.n = p->n;
@@ -180,7 +181,7 @@ static bool submit_prompt(struct qr_generation *generation, size_t which)
     return true;
 }
 
-/* All choices or none. */
+/* Submits all prompts or none. */
 static bool submit(struct qr_generation *generation)
 {
     for (size_t i = 0; i < generation->prompts.n; i++) {
@@ -198,7 +199,7 @@ static void on_prepared(struct qr_server_job *job)
 {
     struct qr_generation *generation = (struct qr_generation *)job;
     struct qr_conn *conn = job->conn;
-    qr_buffer_deinit(&generation->body); /* the document has its own copy of every string */
+    qr_buffer_deinit(&generation->body); /* the document has copies of all strings */
     if (job->server->impatient && generation->failure.http_status == 0) {
         (void)qr_fail_engine(&generation->failure, QUIRE_STOPPING, NULL);
     }
@@ -252,7 +253,7 @@ void qr_generation_begin(struct qr_conn *conn, const struct qr_generation_kind *
 
 /* ---- answering ----------------------------------------------------------------------------- */
 
-/* A prompt counts once, whatever n. */
+/* Counts a prompt once for all its choices. */
 static void put_usage(const struct qr_generation *generation, struct qr_buffer *out)
 {
     uint64_t prompt = 0, completion = 0, cached = 0;
@@ -281,7 +282,7 @@ static void put_head(const struct qr_generation *generation, const char *object,
     qr_buffer_put(out, ",", 1);
 }
 
-/* Out of memory where an answer was written: the answer is that, not half of it. */
+/* Sends one SSE event.  If it could not be built, the generation fails. */
 static void stream_put(struct qr_generation *generation, struct qr_buffer *payload)
 {
     if (payload->failed) {
@@ -292,7 +293,7 @@ static void stream_put(struct qr_generation *generation, struct qr_buffer *paylo
     }
 }
 
-/* The chunk that says who speaks. */
+/* Sends the event that opens a choice: chat's role. */
 static void send_opening(struct qr_choice *choice)
 {
     struct qr_generation *generation = choice->generation;
@@ -306,7 +307,7 @@ static void send_opening(struct qr_choice *choice)
     qr_buffer_deinit(&payload);
 }
 
-/* One chunk of what has come; the next begins empty. */
+/* Sends what the choice has collected as one SSE event. */
 static void send_delta(struct qr_choice *choice)
 {
     struct qr_generation *generation = choice->generation;
@@ -430,7 +431,7 @@ void qr_generation_take(struct qr_server *server, const struct quire_event *even
     }
 }
 
-/* What one generation has to say at the end of a turn. */
+/* At the end of a turn: sends a stream's deltas, and the answer of an ended generation. */
 static void end_turn(struct qr_generation *generation)
 {
     if (generation->job.conn && generation->params.stream) {

@@ -24,7 +24,7 @@ static int count_header(struct qr_http_parser *http, size_t n)
     return bad(http, 431, "the request's headers are too long");
 }
 
-/* ---- callbacks: their data come in pieces ------------------------------------------------ */
+/* ---- callbacks: one value may arrive in several calls ------------------------------------ */
 
 static int on_url(http_parser *parser, const char *at, size_t n)
 {
@@ -76,8 +76,9 @@ static int on_header_value(http_parser *parser, const char *at, size_t n)
 static int on_headers_complete(http_parser *parser)
 {
     struct qr_http_parser *http = of(parser);
-    if (parser->http_major != 1) return bad(http, 505, "only HTTP/1.0 and HTTP/1.1 are spoken");
-    /* An offer to speak something else may be ignored, but not CONNECT, which has no body. */
+    if (parser->http_major != 1)
+        return bad(http, 505, "the HTTP version is not supported; expected 1.0 or 1.1");
+    /* An Upgrade header may be ignored.  CONNECT may not: what follows it is not HTTP. */
     if (parser->method == HTTP_CONNECT) return bad(http, 405, "CONNECT is not allowed");
     parser->upgrade = 0;
 
@@ -158,7 +159,7 @@ size_t qr_http_feed(struct qr_http_parser *http, const char *data, size_t n)
     assert(http->stage != QR_HTTP_DONE && http->stage != QR_HTTP_BAD);
     size_t skipped = 0;
     if (http->stage == QR_HTTP_IDLE) {
-        /* Empty lines before a request are legal and begin none. */
+        /* Empty lines before a request are legal (RFC 9112, 2.2). */
         while (skipped < n && (data[skipped] == '\r' || data[skipped] == '\n')) {
             skipped++;
         }
@@ -174,7 +175,7 @@ size_t qr_http_feed(struct qr_http_parser *http, const char *data, size_t n)
         (void)bad(http, 431, "the request's headers are too long");
     } else if (error != HPE_OK && http->stage != QR_HTTP_DONE) {
         http->stage = QR_HTTP_BAD;
-        (void)qr_fail(&http->failure, 400, NULL, NULL, "this is not an HTTP request: %s",
+        (void)qr_fail(&http->failure, 400, NULL, NULL, "not a valid HTTP request: %s",
                       http_errno_description(error));
     } else if (http->url.failed || http->body.failed || http->authorization.failed ||
                http->expect.failed) {

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* http -- HTTP/1.x requests out of bytes that arrive in any pieces.
+/* http -- parses HTTP/1.x requests from bytes that arrive in any pieces.
  *
- * IDLE -> HEADERS -> BODY -> DONE, and from each BAD.  A request that is DONE stays readable until
- * qr_http_next; bytes behind it are not touched.  A BAD one has a status and a sentence, and the
- * connection cannot be used on.
+ *   IDLE -> HEADERS -> BODY -> DONE -> (qr_http_next) -> IDLE
+ *     \________\________\____-> BAD
+ *
+ * DONE: the request can be read until qr_http_next; bytes after it have not been consumed.
+ * BAD: `failure` holds the status and text.  The connection cannot be used further, because the
+ * start of the next request is unknown.
  *
  * Thread: one at a time.   Memory: the allocator's; bounded by the limits given. */
 #ifndef QR_SERVER_HTTP_H
@@ -26,7 +29,7 @@ struct qr_http_parser {
     size_t header_max;
     size_t body_max;
     size_t header_bytes;
-    char field[32]; /* the header's name as far as it has come; longer ones are none of ours */
+    char field[32]; /* the header's name so far, cut: the names that matter are shorter */
     size_t field_n;
     enum qr_http_header header;
     bool in_value;
@@ -41,19 +44,19 @@ void qr_http_init(struct qr_http_parser *http, const struct quire_allocator *mem
                   size_t header_max, size_t body_max);
 void qr_http_deinit(struct qr_http_parser *http);
 
-/* Reads up to n bytes, as far as the end of one request, and returns how many.  Look at stage. */
+/* Consumes bytes up to the end of one request and returns how many.  Check `stage` afterwards. */
 size_t qr_http_feed(struct qr_http_parser *http, const char *data, size_t n);
-/* Ready for the next request. */
+/* Prepares for the next request. */
 void qr_http_next(struct qr_http_parser *http);
 
-/* ---- of a request whose headers have come ------------------------------------------------ */
+/* ---- after the headers ------------------------------------------------------------------- */
 
 const char *qr_http_method(const struct qr_http_parser *http); /* "GET" */
-/* The path without the query; n = 0 where the target has none. */
+/* The path without the query; n = 0 if the target has no path. */
 struct quire_text qr_http_path(const struct qr_http_parser *http);
 struct quire_text qr_http_body(const struct qr_http_parser *http);
 bool qr_http_keep_alive(const struct qr_http_parser *http);
-/* HTTP/1.0 knows no chunks. */
+/* True if the client understands chunked answers: HTTP/1.1 and later. */
 bool qr_http_takes_chunks(const struct qr_http_parser *http);
 bool qr_http_expects_continue(const struct qr_http_parser *http);
 

@@ -13,7 +13,7 @@ static void on_worker(uv_work_t *work)
 
 static void after_worker(uv_work_t *work, int status)
 {
-    (void)status; /* work that has been started is never cancelled here */
+    (void)status; /* the server never cancels queued work */
     struct qr_server_job *job = work->data;
     job->at_work = false;
     job->server->jobs_n--;

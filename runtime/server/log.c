@@ -29,7 +29,7 @@ __attribute__((format(printf, 2, 3))) static void put(struct line *line, const c
     if (line->n > sizeof line->data - 3) line->n = sizeof line->data - 3; /* "}\n" still fits */
 }
 
-/* Text from outside: nothing in it may end the line or the quotes. */
+/* Text that a client may have sent: escaped, so that it cannot end the line or the quotes. */
 static void put_clean(struct line *line, const char *text, bool json)
 {
     for (const char *c = text; *c && line->n < sizeof line->data - 16; c++) {
@@ -62,7 +62,7 @@ static void end(const struct qr_log *log, struct line *line)
 {
     if (log->json) line->data[line->n++] = '}';
     line->data[line->n++] = '\n';
-    /* A log that cannot be written has nowhere to say so. */
+    /* A failed write to the log cannot be reported anywhere. */
     ssize_t written = write(log->fd, line->data, line->n);
     (void)written;
 }
@@ -87,7 +87,7 @@ void qr_log_request(const struct qr_log *log, const struct qr_log_request *reque
 {
     enum qr_log_level level = request->status >= 500 ? QR_LOG_WARN : QR_LOG_INFO;
     if (level > log->level) return;
-    char path[128]; /* an attacker's path may be long; a line holds the first part of it */
+    char path[128]; /* a path may be long: only its beginning is logged */
     (void)snprintf(path, sizeof path, "%s", request->path);
 
     struct line line;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* log -- one line an event to standard error, as text or JSON.
+/* log -- one line for each event, as text or JSON.
  *
- * Text of prompts and answers never gets here: callers pass counts, statuses and names.
+ * Callers pass counts, statuses and names, never text of a prompt or an answer.
  *
  * Thread: any; a line is one write.   Memory: the stack. */
 #ifndef QR_SERVER_LOG_H
@@ -13,12 +13,12 @@
 enum qr_log_level { QR_LOG_ERROR, QR_LOG_WARN, QR_LOG_INFO, QR_LOG_DEBUG };
 
 struct qr_log {
-    enum qr_log_level level; /* the last that is written */
+    enum qr_log_level level; /* the least severe level that is written */
     bool json;
     int fd;
 };
 
-/* One request that has been answered or left. */
+/* A request that was answered, or whose client left. */
 struct qr_log_request {
     const char *method;
     const char *path;
@@ -26,7 +26,7 @@ struct qr_log_request {
     double seconds;
     uint32_t prompt_tokens;
     uint32_t completion_tokens;
-    const char *note; /* NULL, or why */
+    const char *note; /* NULL, or why the client was dropped */
 };
 
 __attribute__((format(printf, 3, 4))) void qr_log(const struct qr_log *log, enum qr_log_level level,

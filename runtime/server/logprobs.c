@@ -12,7 +12,7 @@
 #define TOKEN_BYTES_MAX 2048
 #define LOGPROB_LEAST   (-9999.0f)
 
-/* The bytes of one token; n = 0 with ok false: the model cannot tell. */
+/* The bytes of one token; ok is false if the model has no tokenizer. */
 struct token {
     char data[TOKEN_BYTES_MAX];
     size_t n;
@@ -36,7 +36,7 @@ static void put_id_name(struct qr_buffer *out, int32_t id)
     qr_buffer_printf(out, "\"token_id:%d\"", id);
 }
 
-/* As a completion's token or key. */
+/* Writes a token as completions do, where it may be a key. */
 static void put_name(struct qr_buffer *out, const struct token *token, int32_t id)
 {
     if (!token->ok) {
@@ -60,8 +60,8 @@ static uint32_t top_n(const struct quire_event *event, int32_t wanted)
 
 /* ---- completions --------------------------------------------------------------------------- */
 
-/* The most likely tokens, and the one that was taken, as members of an object.  Tokens that are
- * written alike are one key: the first, which is the likeliest. */
+/* Writes the most likely tokens and the chosen one as members of an object.  If two tokens have the
+ * same text, the first is kept, which is the more likely. */
 static void put_top(struct qr_buffer *out, const quire_model *model,
                     const struct quire_event *event, uint32_t n)
 {
@@ -100,7 +100,7 @@ static void put_top(struct qr_buffer *out, const quire_model *model,
     qr_buffer_put(out, "}", 1);
 }
 
-/* Characters begun by these bytes: what a token adds to the text's length, summed over tokens. */
+/* Counts first bytes of characters: a character split over tokens counts once. */
 static uint64_t characters(const struct token *token)
 {
     uint64_t n = 0;
@@ -110,8 +110,8 @@ static uint64_t characters(const struct token *token)
     return n;
 }
 
-/* How much of the answer's text a token is: a prompt's special tokens are in it, generated ones and
- * a BOS that the text did not have are not. */
+/* The characters that a token has in the answer's text.  The text has the prompt's special tokens,
+ * but not generated ones, and not a BOS that the tokenizer added. */
 static uint64_t text_characters(const struct qr_choice *choice, const struct quire_event *event)
 {
     const struct qr_prompt *prompt = choice->prompt;
@@ -254,8 +254,8 @@ void qr_logprobs_add_prompt(struct qr_choice *choice, const struct quire_event *
         qr_buffer_puts(out, "null");
         return;
     }
-    /* The token's rank is known if it is among the alternatives that the engine gave, which may be
-     * more than were asked for here. */
+    /* The rank is known only if the engine's alternatives, which may be more than the request's,
+     * include the token. */
     const uint32_t n = top_n(event, choice->params->prompt_logprobs);
     uint32_t rank = 0;
     for (uint32_t i = 0; i < event->top_n; i++) {

@@ -28,7 +28,7 @@ static void put_labelled(struct qr_buffer *out, const char *name, const char *la
                      (unsigned long long)count);
 }
 
-/* Prometheus' buckets count everything up to their bound, the engine's bins do not. */
+/* A Prometheus bucket counts all values up to its bound; the engine's bins are disjoint. */
 static void put_histogram(struct qr_buffer *out, const char *name, const char *help,
                           const struct quire_histogram *histogram)
 {
@@ -58,7 +58,7 @@ static void put_pages(struct qr_buffer *out, const struct quire_stats *s)
 {
     put_about(
         out, "pages", "gauge",
-        "KV pages by state; free, cached and held are all of them, shared are among the held");
+        "KV pages by state; free, cached and held add up to all, shared are some of the held");
     put_labelled(out, "pages", "state", "free", s->pages_free);
     put_labelled(out, "pages", "state", "cached", s->pages_cached);
     put_labelled(out, "pages", "state", "held", s->pages_held);
@@ -66,19 +66,17 @@ static void put_pages(struct qr_buffer *out, const struct quire_stats *s)
     put_number(out, "kv_cache_usage_perc", "gauge",
                "Share of the KV pages that requests hold, 0 to 1",
                s->pages_all ? (double)s->pages_held / (double)s->pages_all : 0);
-    put_number(out, "kv_bytes_per_token", "gauge", "KV memory that a token takes",
+    put_number(out, "kv_bytes_per_token", "gauge", "Bytes of KV memory for one token",
                s->page_tokens ? (double)s->page_bytes / s->page_tokens : 0);
     put_number(out, "kv_waste_ratio", "gauge",
-               "Share of the held pages' slots that had no token, over all steps",
+               "Empty token slots divided by all slots of held pages, over all steps",
                s->slots_held ? (double)s->slots_empty / (double)s->slots_held : 0);
     put_count(out, "prefix_cache_queries_total", "Prompt tokens looked up in cached pages",
               s->prefix_queries);
-    put_count(out, "prefix_cache_hits_total", "Prompt tokens found there, and not computed again",
-              s->prefix_hits);
-    put_count(out, "page_copies_total", "Pages copied before writing, since others read them too",
-              s->page_copies);
-    put_count(out, "page_evictions_total", "Cached pages that gave way to others",
-              s->page_evictions);
+    put_count(out, "prefix_cache_hits_total",
+              "Prompt tokens found in cached pages and not computed again", s->prefix_hits);
+    put_count(out, "page_copies_total", "Shared pages copied before a write", s->page_copies);
+    put_count(out, "page_evictions_total", "Cached pages evicted to make room", s->page_evictions);
 }
 
 static void put_histograms(struct qr_buffer *out, const struct quire_stats *s)
@@ -111,10 +109,10 @@ void qr_metrics_put(struct qr_buffer *out, const struct quire_stats *stats,
     put_number(out, "num_requests_running", "gauge", "Requests in the batch", stats->running);
     put_number(out, "num_requests_waiting", "gauge", "Requests in the queue", stats->waiting);
     put_pages(out, stats);
-    put_count(out, "num_preemptions_total", "Requests that had to give their pages back",
-              stats->preemptions);
-    put_count(out, "preempted_tokens_recomputed_total",
-              "Tokens that were computed again after that", stats->recomputed_tokens);
+    put_count(out, "num_preemptions_total",
+              "Requests that gave their pages back because pages ran out", stats->preemptions);
+    put_count(out, "preempted_tokens_recomputed_total", "Tokens computed again after a preemption",
+              stats->recomputed_tokens);
     put_count(out, "prompt_tokens_total", "Prompt tokens of admitted requests",
               stats->prompt_tokens);
     put_count(out, "generation_tokens_total", "Tokens generated", stats->generation_tokens);
@@ -122,7 +120,8 @@ void qr_metrics_put(struct qr_buffer *out, const struct quire_stats *stats,
     put_about(out, "request_success_total", "counter", "Requests that have finished");
     put_labelled(out, "request_success_total", "finished_reason", "stop", stats->finished_stop);
     put_labelled(out, "request_success_total", "finished_reason", "length", stats->finished_length);
-    put_about(out, "request_cancelled_total", "counter", "Requests that were cancelled, by reason");
+    put_about(out, "request_cancelled_total", "counter",
+              "Requests that the server cancelled, by reason");
     for (size_t i = 0; i < QR_CANCEL_REASONS_N; i++) {
         put_labelled(out, "request_cancelled_total", "reason", reasons[i], cancelled[i]);
     }

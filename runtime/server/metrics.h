@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* metrics -- figures as Prometheus text (exposition format 0.0.4), under vLLM's names with quire_
- * for its prefix.
+/* metrics -- writes the engine's and server's counters as Prometheus text (format 0.0.4).  Names
+ * are vLLM's with the prefix quire_.  docs/metrics.md explains each.
  *
  * Thread: any.   Memory: the buffer's. */
 #ifndef QR_SERVER_METRICS_H

@@ -20,7 +20,7 @@ void qr_notify(const char *state)
     if (path[0] == '@') to.sun_path[0] = '\0'; /* Linux's abstract names */
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return;
-    /* Best effort, as the protocol has it: the service works as well if nobody listens. */
+    /* The protocol is best effort: the service also works if the message is lost. */
     ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
                           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_n));
     (void)sent;

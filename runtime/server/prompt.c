@@ -40,7 +40,7 @@ bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model 
                         struct quire_text text, unsigned flags, size_t ids_max, const char *field,
                         int32_t **ids, size_t *ids_n, struct qr_api_failure *failure)
 {
-    /* No text makes more than 3 n + 3 ids; no more than ids_max are wanted. */
+    /* A text of n bytes has at most 3 n + 3 ids. */
     size_t capacity = 3 * text.n + 3 < ids_max ? 3 * text.n + 3 : ids_max;
     int32_t *made = qr_alloc(memory, (capacity ? capacity : 1) * sizeof *made);
     if (!made) return no_memory(failure);
@@ -123,9 +123,9 @@ bool qr_prompts_read(struct qr_prompts *prompts, const quire_model *model,
 
     size_t n = qr_json_length(value);
     if (type != QR_JSON_ARRAY || (n > 0 && first != QR_JSON_STRING && first != QR_JSON_ARRAY)) {
-        return qr_fail_field(
-            failure, "prompt",
-            "prompt must be a string, a list of strings, token ids, or a list of lists of them");
+        return qr_fail_field(failure, "prompt",
+                             "prompt must be a string, a list of strings, a list of token ids, or "
+                             "a list of such lists");
     }
     if (n == 0) return qr_fail_field(failure, "prompt", "prompt must not be empty");
     size_t most = limits->prompts_max < QR_PROMPTS_MAX ? limits->prompts_max : QR_PROMPTS_MAX;
@@ -156,8 +156,7 @@ bool qr_prompts_read_chat(struct qr_prompts *prompts, const quire_model *model,
     qr_buffer_init(&text, prompts->memory);
     bool done = make(prompts, 1, failure) && qr_conversation_render(&text, model, body, failure);
     if (done) {
-        /* BOS is added where the model asks for it, but never after one that the template wrote:
-         * the tokenizer sees that. */
+        /* The tokenizer adds no second BOS if the template has written one. */
         struct qr_prompt *prompt = &prompts->all[0];
         struct quire_text rendered = {.data = text.n ? text.data : "", .n = text.n};
         done = qr_prompt_tokenize(prompts->memory, model, rendered,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* prompt -- what is to be continued, as token ids: from text, from ids, from a conversation.
+/* prompt -- reads the prompts of a request as token ids: from text, ids or a conversation.
  *
  * Thread: any one.   Memory: the allocator's; a text prompt's text points into the document. */
 #ifndef QR_SERVER_PROMPT_H
@@ -19,7 +19,7 @@ struct qr_prompt {
     int32_t *ids;
     size_t ids_n;
     bool from_text;
-    struct quire_text text; /* of a prompt given as text */
+    struct quire_text text; /* the prompt, if from_text */
 };
 
 struct qr_prompts {
@@ -31,21 +31,21 @@ struct qr_prompts {
 void qr_prompts_init(struct qr_prompts *prompts, const struct quire_allocator *memory);
 void qr_prompts_deinit(struct qr_prompts *prompts);
 
-/* `prompt`: text, a list of texts, ids, or a list of lists of ids. */
+/* Reads the field `prompt`: a text, texts, token ids, or lists of token ids. */
 bool qr_prompts_read(struct qr_prompts *prompts, const quire_model *model,
                      const struct qr_json *body, const struct qr_model_limits *limits,
                      struct qr_api_failure *failure);
-/* `messages`, by the model's template: one prompt. */
+/* Renders `messages` with the model's template: one prompt. */
 bool qr_prompts_read_chat(struct qr_prompts *prompts, const quire_model *model,
                           const struct qr_json *body, const struct qr_model_limits *limits,
                           struct qr_api_failure *failure);
 
-/* Token ids of a text, at most ids_max of them (longer is a failure naming `field`); *ids is to be
- * freed with qr_free. */
+/* Tokenises a text into at most ids_max ids; more are a failure that names `field`.  The caller
+ * frees *ids with qr_free. */
 bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model *model,
                         struct quire_text text, unsigned flags, size_t ids_max, const char *field,
                         int32_t **ids, size_t *ids_n, struct qr_api_failure *failure);
-/* The ids of a JSON list, each within the vocabulary. */
+/* Reads a JSON list of token ids and checks each against the vocabulary. */
 bool qr_prompt_ids(const struct quire_allocator *memory, const struct qr_json *list,
                    uint32_t vocab_n, const char *field, int32_t **ids, size_t *ids_n,
                    struct qr_api_failure *failure);

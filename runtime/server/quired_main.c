@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* quired -- serves a model over HTTP.  See options.h for the flags and README.md for the rest.
+/* quired -- serves a model over HTTP.  Flags: options.h.  Rules: README.md.
  *
- * Exit status: 0 after SIGTERM, 1 a failure while running, 2 usage, 3 the model cannot be loaded.
+ * Exit status: 0 after SIGTERM, 1 failure while running, 2 usage, 3 the model cannot be loaded.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ struct program {
     struct qr_socket_path path;
     struct qr_socket sockets[QR_LISTENERS_MAX];
     size_t sockets_n;
-    char name[QR_SOCKET_PATH_MAX]; /* what the ready line says */
+    char name[QR_SOCKET_PATH_MAX]; /* for the ready line */
     quire_model *model;
     quire_engine *engine;
     struct qr_server server;
@@ -61,15 +61,15 @@ static int read_keys(struct program *p)
         (void)fclose(file);
         size_t blank = strspn(p->keys, " \r\n");
         if (whole && blank < p->keys_n) return 0;
-        (void)snprintf(why, sizeof why, "%s: one key a line is expected, in less than 64 KiB",
-                       path);
+        (void)snprintf(why, sizeof why,
+                       "--api-key-file %s: expected one key a line and less than 64 KiB", path);
     } else {
-        (void)snprintf(why, sizeof why, "%s: %s", path, strerror(errno));
+        (void)snprintf(why, sizeof why, "--api-key-file %s: %s", path, strerror(errno));
     }
     return fail(p, EXIT_USAGE, why);
 }
 
-/* The file of --chat-template, with a NUL behind it. */
+/* Reads the file of --chat-template as a string. */
 static int read_template(struct program *p)
 {
     const char *path = p->options.chat_template;
@@ -87,7 +87,7 @@ static int read_template(struct program *p)
     }
     if (file) {
         (void)snprintf(why, sizeof why,
-                       "--chat-template %s: a text of 1 to %u bytes without NUL is expected", path,
+                       "--chat-template %s: expected a text of 1 to %u bytes without NUL", path,
                        QR_TEMPLATE_BYTES_MAX);
         (void)fclose(file);
     } else {
@@ -96,7 +96,7 @@ static int read_template(struct program *p)
     return fail(p, EXIT_USAGE, why);
 }
 
-/* systemd's sockets in place of --socket and --listen. */
+/* Takes systemd's sockets instead of --socket and --listen. */
 static bool adopt_sockets(struct program *p, int n)
 {
     for (int i = 0; i < n && p->sockets_n < QR_LISTENERS_MAX; i++) {
@@ -122,16 +122,17 @@ static int open_tcp(struct program *p)
     }
     p->sockets_n++;
     if (!loopback && !p->options.api_key_file) {
-        (void)snprintf(why, sizeof why,
-                       "--listen %s can be reached from other machines: --api-key-file is required",
-                       p->options.listen);
+        (void)snprintf(
+            why, sizeof why,
+            "--listen %s can be reached from other machines; expected --api-key-file with it",
+            p->options.listen);
         return fail(p, EXIT_USAGE, why);
     }
     qr_log(&p->log, QR_LOG_INFO, "listening on %s", name);
     return 0;
 }
 
-/* All that can be refused before the model is loaded, which may take long. */
+/* Checks all that can fail before the model is loaded, because loading may take long. */
 static int prepare(struct program *p)
 {
     char why[512];
@@ -142,13 +143,15 @@ static int prepare(struct program *p)
     int given = qr_notify_listen_fds();
     if (given > 0) {
         if (!adopt_sockets(p, given)) {
-            return fail(p, EXIT_RUN, "the sockets handed over are no stream sockets");
+            return fail(p, EXIT_RUN,
+                        "systemd passed a socket that is not a Unix or TCP stream socket");
         }
         for (size_t i = 0; i < p->sockets_n; i++) {
             if (p->options.cache_scope != QR_SCOPE_UID || !p->sockets[i].tcp) continue;
-            return fail(p, EXIT_USAGE,
-                        "--cache-scope uid does not go with the TCP socket handed over: its "
-                        "clients have no uid");
+            return fail(
+                p, EXIT_USAGE,
+                "--cache-scope uid: systemd passed a TCP socket, whose clients have no uid; "
+                "expected Unix sockets only");
         }
         return 0;
     }
@@ -156,7 +159,7 @@ static int prepare(struct program *p)
     if (!path) {
         if (!qr_socket_default_path(p->default_socket, sizeof p->default_socket)) {
             return fail(p, EXIT_USAGE,
-                        "XDG_RUNTIME_DIR is too long for a socket: --socket is needed");
+                        "XDG_RUNTIME_DIR is too long for a socket's path; expected --socket");
         }
         path = p->default_socket;
     }
@@ -220,7 +223,7 @@ static const char *describe(struct program *p)
            "model %s: %s, %.1f million weights, %u layers, vocabulary %u, kernels %s", info.name,
            info.architecture, (double)info.weights_n * 1e-6, info.layers_n, info.vocab_n,
            info.cpu_level);
-    qr_log(&p->log, QR_LOG_INFO, "weights in memory %.1f MiB, of a file of %.1f MiB",
+    qr_log(&p->log, QR_LOG_INFO, "weights: %.1f MiB in memory, %.1f MiB in the file",
            (double)info.weights_bytes / 0x1p20, (double)info.file_bytes / 0x1p20);
     qr_log(&p->log, QR_LOG_INFO,
            "KV memory %.1f MiB: %llu pages, %llu tokens; sequences up to %u; %u threads",
@@ -271,7 +274,7 @@ static int serve(struct program *p, const char *name)
     };
     int status = qr_server_init(&p->server, &settings, p->sockets, p->sockets_n);
     if (status < 0) {
-        (void)snprintf(why, sizeof why, "the sockets cannot be served: %s", uv_strerror(status));
+        (void)snprintf(why, sizeof why, "cannot serve the sockets: %s", uv_strerror(status));
         return fail(p, EXIT_RUN, why);
     }
     (void)printf("quired: ready on %s\n", p->name);
@@ -282,7 +285,7 @@ static int serve(struct program *p, const char *name)
     return 0;
 }
 
-/* A connection is a descriptor: the soft limit of 1,024 is for programs that use select. */
+/* Each connection is a descriptor.  The usual soft limit, 1,024, exists for users of select(). */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -311,7 +314,7 @@ static int run(struct program *p)
 
 int main(int argc, char **argv)
 {
-    static struct program program; /* too big for a stack, and there is one */
+    static struct program program; /* too large for the stack */
     struct program *p = &program;
     char why[512];
     p->path.lock_fd = -1;
@@ -327,7 +330,7 @@ int main(int argc, char **argv)
         .level = p->options.log_level, .json = p->options.log_json, .fd = STDERR_FILENO};
     if (!qr_arenas_init()) return fail(p, EXIT_RUN, "out of memory");
     p->io = qr_allocator(qr_arena_allocator(QR_ARENA_IO));
-    (void)signal(SIGPIPE, SIG_IGN); /* a client that has left is an error of its write */
+    (void)signal(SIGPIPE, SIG_IGN); /* a write to a client that left returns an error instead */
     raise_descriptor_limit();
     return run(p);
 }

@@ -26,7 +26,7 @@ static const struct route routes[] = {
     {"/metrics", "GET", qr_api_metrics, false, false},
 };
 
-/* Every byte is looked at, whatever the ones before it were. */
+/* Constant time for a length: a timing attack learns no prefix of a key. */
 static bool equal(const char *a, const char *b, size_t n)
 {
     unsigned char differ = 0;
@@ -58,7 +58,7 @@ size_t qr_route_key(const char *keys, size_t keys_n, const char *header, size_t 
     return fits;
 }
 
-static bool may(struct qr_conn *conn)
+static bool has_key(struct qr_conn *conn)
 {
     const struct qr_server_settings *s = &conn->server->settings;
     const struct qr_buffer *header = &conn->http.authorization;
@@ -80,8 +80,8 @@ void qr_route(struct qr_conn *conn)
             route = &routes[i];
         }
     }
-    /* Without a key nobody learns which paths there are. */
-    if (!(route && route->open) && !may(conn)) {
+    /* Checked before the path, so that a caller without a key learns no paths. */
+    if (!(route && route->open) && !has_key(conn)) {
         (void)qr_fail(&failure, 401, "invalid_api_key", NULL, "a valid API key is required");
         qr_conn_answer_failure(conn, &failure);
     } else if (!route) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* route -- which handler answers a request, and whether it may.
+/* route -- finds the endpoint of a request and checks its API key.
  *
  * Thread: the loop's.   Memory: none. */
 #ifndef QR_SERVER_ROUTE_H
@@ -12,11 +12,11 @@
 
 struct qr_conn;
 
-/* Begins the answer to the request that conn has read; it may end later. */
+/* Starts the answer to the request that conn has read.  The answer may end later. */
 void qr_route(struct qr_conn *conn);
 
-/* Which of the keys, one a line, an Authorization header holds: 1 + where it begins; 0: none. Takes
- * as long for any wrong key of a length. */
+/* Finds the key of an Authorization header among `keys`, one a line: 1 + the offset of its line.
+ * 0: not found.  All wrong keys of one length take equally long. */
 size_t qr_route_key(const char *keys, size_t keys_n, const char *header, size_t header_n);
 
 #endif

@@ -8,7 +8,7 @@
 #include "runtime/server/limits.h"
 
 static_assert(QR_CALLER_NAME_MAX + QR_SALT_MAX <= QR_CACHE_SALT_MAX,
-              "a name, a space and a request's salt fit into a salt of the engine");
+              "a name, a space and a request's salt fit into the engine's limit");
 
 static struct quire_text name_key(const struct qr_caller *caller, char *out)
 {
@@ -37,7 +37,8 @@ struct quire_text qr_scope_salt(enum qr_cache_scope scope, const struct qr_calle
     if (scope == QR_SCOPE_GLOBAL) return salt;
     assert(salt.n <= QR_SALT_MAX);
     struct quire_text made = scope == QR_SCOPE_KEY ? name_key(caller, out) : name_uid(caller, out);
-    out[made.n++] = ' '; /* in the place of the name's end, so that no digit of a salt joins it */
+    out[made.n++] =
+        ' '; /* replaces the NUL: a digit that begins the salt must not extend the name */
     if (salt.n > 0) memcpy(out + made.n, salt.data, salt.n);
     made.n += salt.n;
     return made;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* scope -- who a caller is, and among whom computed prompts are reused (--cache-scope): all, one
- * user's, one key's.
+/* scope -- names callers, and decides which callers share computed prompts (--cache-scope): all,
+ * those of one uid, or those of one API key.
  *
- * The engine shares pages among requests of one salt.  A scope puts who asks in front of the salt
- * that a request brings, so that the two part callers together, and nobody can bring another's.
- * A key is named by where it stands in the key file: no key is in a salt.
+ * The engine shares pages among requests with the same salt.  A scope writes the caller's name and
+ * a space before the request's own salt.  So no request can choose a salt of another caller.  A key
+ * is named by its offset in the key file; the key itself is in no salt.
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_SERVER_SCOPE_H
@@ -21,16 +21,17 @@
 enum qr_cache_scope { QR_SCOPE_GLOBAL, QR_SCOPE_UID, QR_SCOPE_KEY };
 
 struct qr_caller {
-    int64_t uid; /* of the peer; -1: not known, as on TCP */
-    size_t key;  /* 1 + where its API key stands; 0: none was asked for */
+    int64_t uid; /* of the peer; -1: unknown, as on TCP */
+    size_t key;  /* qr_route_key of its API key; 0: none is required */
 };
 
-/* Who has a share: the API key where keys are asked for, else the peer's uid, else nobody in
- * particular (n = 0).  out: [QR_CALLER_NAME_MAX]. */
+/* The client for fair sharing: the API key if there is one, else the peer's uid, else n = 0, which
+ * all such callers share.  out: [QR_CALLER_NAME_MAX]. */
 struct quire_text qr_caller_client(const struct qr_caller *caller, char *out);
 
-/* The salt of a caller's request: out, which has room for QR_CACHE_SALT_MAX bytes, or the request's
- * own, of at most QR_SALT_MAX.  The caller has what the scope goes by. */
+/* The salt of a caller's request, written to out [QR_CACHE_SALT_MAX], or the request's own salt, at
+ * most QR_SALT_MAX bytes, for the global scope.  The caller must have the uid or key that the scope
+ * needs. */
 struct quire_text qr_scope_salt(enum qr_cache_scope scope, const struct qr_caller *caller,
                                 struct quire_text salt, char *out);
 

@@ -29,7 +29,7 @@ static void on_connection(uv_stream_t *stream, int status)
 {
     struct qr_listener *listener = stream->data;
     if (status < 0) {
-        qr_log(&listener->server->settings.log, QR_LOG_WARN, "a connection cannot be taken: %s",
+        qr_log(&listener->server->settings.log, QR_LOG_WARN, "cannot accept a connection: %s",
                uv_strerror(status));
         return;
     }
@@ -72,15 +72,15 @@ static void before_poll(uv_prepare_t *prepare)
 
 static void on_drain_timeout(uv_timer_t *timer);
 
-/* Time is up, or somebody is impatient: whoever still runs is cancelled and told so.  A second
- * later, or the second time, the connections are closed; requests that the engine has not ended by
- * then end with nobody listening. */
+/* On the drain timeout and on a second signal.  The first call cancels running requests, whose
+ * clients get an error, and starts the last timeout.  The next call closes all connections;
+ * requests that the engine has not ended by then end without a client. */
 static void give_up(struct qr_server *server)
 {
     if (server->ended) return;
     if (!server->impatient) {
         server->impatient = true;
-        qr_log(&server->settings.log, QR_LOG_WARN, "requests that are still running are cancelled");
+        qr_log(&server->settings.log, QR_LOG_WARN, "cancelling running requests");
         qr_generation_cancel_all(server);
         (void)uv_timer_start(&server->drain_timer, on_drain_timeout, QR_DRAIN_LAST_MS, 0);
     } else {
@@ -106,7 +106,7 @@ static void on_signal(uv_signal_t *signal, int number)
     server->draining = true;
     qr_notify("STOPPING=1");
     qr_log(&server->settings.log, QR_LOG_INFO,
-           "stopping: no new requests, running ones may finish");
+           "stopping: new requests are refused, running ones may finish");
     for (size_t i = 0; i < server->listeners_n; i++) {
         uv_close(&server->listeners[i].io.handle, NULL);
     }

@@ -26,8 +26,8 @@ bool qr_socket_default_path(char *path, size_t path_n)
 
 /* ---- the lock ------------------------------------------------------------------------------ */
 
-/* Whoever ends removes the file while holding it, so a descriptor may be of a file that is gone:
- * the lock counts only on the file that the name leads to. */
+/* An ending server removes the lock file while it holds the lock.  So a lock may be on a file that
+ * was removed since open(): it counts only if the name still leads to the same file. */
 static bool is_current(int fd, const char *name)
 {
     struct stat held, named;
@@ -40,7 +40,7 @@ bool qr_socket_lock(struct qr_socket_path *at, const char *path, char *why, size
     at->lock_fd = -1;
     at->bound = false;
     if (strlen(path) >= sizeof at->path) {
-        (void)snprintf(why, why_n, "the socket's path has %zu bytes, and at most %zu are possible",
+        (void)snprintf(why, why_n, "the socket's path has %zu bytes; expected at most %zu",
                        strlen(path), sizeof at->path - 1);
         return false;
     }
@@ -49,7 +49,7 @@ bool qr_socket_lock(struct qr_socket_path *at, const char *path, char *why, size
     for (;;) {
         int fd = open(at->lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0) {
-            (void)snprintf(why, why_n, "%s cannot be opened: %s", at->lock, strerror(errno));
+            (void)snprintf(why, why_n, "cannot open %s: %s", at->lock, strerror(errno));
             return false;
         }
         if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -85,13 +85,13 @@ static struct sockaddr_un address_of(const char *path)
     return address;
 }
 
-/* Makes way for a new socket.  False: something lives there. */
+/* Removes a stale socket.  False: the path is in use, or is not a socket. */
 static bool replace_stale(const struct qr_socket_path *at, char *why, size_t why_n)
 {
     struct stat status;
-    if (lstat(at->path, &status) != 0) return true; /* nothing there: bind says what else */
+    if (lstat(at->path, &status) != 0) return true; /* other errors come back from bind */
     if (!S_ISSOCK(status.st_mode)) {
-        (void)snprintf(why, why_n, "%s is there and is no socket", at->path);
+        (void)snprintf(why, why_n, "%s exists and is not a socket", at->path);
         return false;
     }
     struct sockaddr_un address = address_of(at->path);
@@ -115,7 +115,7 @@ bool qr_socket_bind(struct qr_socket_path *at, bool for_all, struct qr_socket *o
     if (!replace_stale(at, why, why_n)) return false;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
-        (void)snprintf(why, why_n, "a socket cannot be made: %s", strerror(errno));
+        (void)snprintf(why, why_n, "cannot create a socket: %s", strerror(errno));
         return false;
     }
     struct sockaddr_un address = address_of(at->path);
@@ -124,7 +124,7 @@ bool qr_socket_bind(struct qr_socket_path *at, bool for_all, struct qr_socket *o
     int error = errno;
     (void)umask(before);
     if (result != 0) {
-        (void)snprintf(why, why_n, "%s cannot be bound: %s", at->path, strerror(error));
+        (void)snprintf(why, why_n, "cannot bind %s: %s", at->path, strerror(error));
         (void)close(fd);
         return false;
     }
@@ -137,7 +137,7 @@ int64_t qr_socket_peer_uid(int fd)
 {
     struct ucred peer;
     socklen_t n = sizeof peer;
-    /* A socket of another family may answer with no user at all. */
+    /* A socket of another family may report the uid -1. */
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0 || peer.uid == (uid_t)-1) return -1;
     return (int64_t)peer.uid;
 }
@@ -212,12 +212,14 @@ bool qr_socket_bind_tcp(const char *host_port, struct qr_socket *out, bool *loop
                              .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     if (!split(host_port, host, sizeof host, port, sizeof port)) {
-        (void)snprintf(why, why_n, "--listen takes HOST:PORT, not \"%s\"", host_port);
+        (void)snprintf(why, why_n, "--listen \"%s\" is not an address; expected HOST:PORT",
+                       host_port);
         return false;
     }
     int result = getaddrinfo(host, port, &hints, &found);
     if (result != 0) {
-        (void)snprintf(why, why_n, "%s: %s", host_port, gai_strerror(result));
+        (void)snprintf(why, why_n, "--listen: cannot resolve %s: %s", host_port,
+                       gai_strerror(result));
         return false;
     }
     *loopback = is_loopback(found->ai_addr);
@@ -228,7 +230,7 @@ bool qr_socket_bind_tcp(const char *host_port, struct qr_socket *out, bool *loop
     int error = errno;
     freeaddrinfo(found);
     if (!bound) {
-        (void)snprintf(why, why_n, "%s cannot be bound: %s", host_port, strerror(error));
+        (void)snprintf(why, why_n, "--listen: cannot bind %s: %s", host_port, strerror(error));
         if (fd >= 0) (void)close(fd);
         return false;
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* socket -- the descriptors that quired listens on.
  *
- * A Unix socket's path belongs to whoever holds the lock file beside it (PATH.lock).  The holder
- * replaces a stale socket; a path without a lock holder that still answers is refused too.  The
- * socket has its mode from the moment it exists: 0600, or 0666 where peers are checked one by one.
+ * A process owns a Unix socket's path while it holds the lock on PATH.lock.  The owner replaces a
+ * stale socket.  It refuses a path on which a server still answers, even without a lock.  The
+ * socket is created with its final mode: 0600, or 0666 if the server checks each peer's uid.
  *
  * Thread: the main thread, before the loop runs.   Memory: none kept. */
 #ifndef QR_SERVER_SOCKET_H
@@ -29,28 +29,29 @@ struct qr_socket_path {
     bool bound;
 };
 
-/* The default path.  False: it is too long. */
+/* Writes the default path.  False: it is too long. */
 bool qr_socket_default_path(char *path, size_t path_n);
 
-/* Checks the path's length and takes its lock.  False: `why` says what stands against it. */
+/* Checks the path's length and takes its lock.  False: `why` holds the reason. */
 bool qr_socket_lock(struct qr_socket_path *at, const char *path, char *why, size_t why_n);
-/* Binds the path that is locked; listening is the server's. */
+/* Binds the locked path.  The server listens on it later. */
 bool qr_socket_bind(struct qr_socket_path *at, bool for_all, struct qr_socket *out, char *why,
                     size_t why_n);
-/* Takes the socket and its lock away. */
+/* Removes the socket and its lock file. */
 void qr_socket_release(struct qr_socket_path *at);
 
-/* Binds HOST:PORT ([::1]:8000 for IPv6; port 0: any free one).  *loopback: only this machine can
- * reach it.  name is the address that was bound. */
+/* Binds HOST:PORT ([::1]:8000 for IPv6; port 0: any free port).  *loopback: only this machine can
+ * reach it.  name receives the bound address. */
 bool qr_socket_bind_tcp(const char *host_port, struct qr_socket *out, bool *loopback, char *name,
                         size_t name_n, char *why, size_t why_n);
 
-/* A socket that somebody else has bound (systemd); its path or address goes to name. */
+/* Takes over a socket that systemd has bound.  name receives its path or address.  False: it is
+ * not a stream socket of Unix or TCP. */
 bool qr_socket_adopt(int fd, struct qr_socket *out, char *name, size_t name_n);
 
-/* The user at the other end of a Unix socket; -1: not to be had. */
+/* The uid of the peer of a Unix socket; -1: unknown. */
 int64_t qr_socket_peer_uid(int fd);
-/* Whether a peer is the owner of this process, root, or one of uids. */
+/* True if uid is this process's effective uid, root, or one of uids. */
 bool qr_socket_uid_allowed(int64_t uid, const uint32_t *uids, size_t uids_n);
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* sse -- frames of a streamed answer: server-sent events, in HTTP chunks where the client knows
- * them.
+/* sse -- writes server-sent events, each in an HTTP/1.1 chunk if the answer is chunked.
  *
  * Thread: any.   Memory: the buffer's. */
 #ifndef QR_SERVER_SSE_H
@@ -11,9 +10,9 @@
 
 #include "runtime/server/buffer.h"
 
-/* "data: ...\n\n".  The payload is one line: JSON, or [DONE]. */
+/* Writes "data: PAYLOAD\n\n".  The payload has no newline. */
 void qr_sse_put(struct qr_buffer *out, const char *payload, size_t payload_n, bool chunked);
-/* The stream's last frame: data: [DONE], and the chunk that ends the body. */
+/* Writes the event [DONE] and, if chunked, the empty chunk that ends the body. */
 void qr_sse_put_end(struct qr_buffer *out, bool chunked);
 
 #endif

@@ -27,7 +27,7 @@ void qr_values_deinit(struct qr_values *values)
     }
 }
 
-/* How many items and keys are below a value.  JSON's parser bounds how deep that goes. */
+/* Counts the items and keys below a value.  The JSON parser bounds the depth. */
 static void count(const struct qr_json *json, size_t *values_n, size_t *keys_n)
 {
     const size_t n = qr_json_length(json);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* values -- JSON as the values that the library takes: jansson stays on this side of quire.h.
+/* values -- turns JSON into quire.h's values, so that the library needs no JSON parser.
  *
  * Thread: any one.   Memory: the allocator's; texts point into the document. */
 #ifndef QR_SERVER_VALUES_H
@@ -9,7 +9,7 @@
 
 struct qr_values_block;
 
-/* What holds the values made: all live until it is deinitialised. */
+/* Owns the values: all live until qr_values_deinit. */
 struct qr_values {
     const struct quire_allocator *memory;
     struct qr_values_block *blocks;
@@ -18,9 +18,9 @@ struct qr_values {
 void qr_values_init(struct qr_values *values, const struct quire_allocator *memory);
 void qr_values_deinit(struct qr_values *values);
 
-/* False: no memory. */
+/* False: out of memory. */
 bool qr_values_make(struct qr_values *values, const struct qr_json *json, struct quire_value *out);
-/* A member of a MAP that was made here, to be changed in place; NULL: there is none. */
+/* A member of a MAP from qr_values_make, which the caller may change; NULL: no such member. */
 struct quire_value *qr_values_member(const struct quire_value *map, const char *key);
 
 #endif

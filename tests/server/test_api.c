@@ -410,7 +410,7 @@ static void bad_requests_are_explained(void **state)
         {"/v1/chat/completions", CHAT("\"tools\":{}"), "tools", "a list of objects, not an object"},
         {"/v1/chat/completions", CHAT("\"tools\":[1]"), "tools", "tools[0] must be an object"},
         {"/v1/chat/completions", CHAT("\"tool_choice\":\"required\""), "tool_choice",
-         "constrained"},
+         "forcing a tool call is not supported"},
         {"/v1/chat/completions",
          CHAT("\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}"),
          "tool_choice", "\"none\" or \"auto\""},

@@ -108,7 +108,7 @@ static void only_stale_sockets_are_replaced(void **state)
     assert_true(file >= 0);
     (void)close(file);
     assert_false(qr_socket_bind(&at, false, &out, why, sizeof why));
-    assert_non_null(strstr(why, "is no socket"));
+    assert_non_null(strstr(why, "is not a socket"));
     assert_int_equal(access(p->path, F_OK), 0);
     qr_socket_release(&at);
 }
