@@ -169,7 +169,8 @@ static void valid_text_comes_back(void **state)
 }
 
 /* Goal: invalid UTF-8 decodes to the repaired text, by SentencePiece to the same bytes, and that
- * text encodes to the same ids. Method: random bytes, mostly leads and tails. */
+ *       text encodes to the same ids.
+ * Method: random bytes, mostly leads and tails. */
 static void any_bytes_can_be_encoded(void **state)
 {
     const struct qr_tokenizer *t = wanted(state);

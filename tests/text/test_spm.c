@@ -155,7 +155,8 @@ static void texts_merge_as_defined(void **state)
 }
 
 /* Goal: a character without a piece becomes byte tokens; invalid UTF-8 is read as in llama.cpp; if
- * a byte has no token, the character becomes the unknown token. Method: cases by hand. */
+ *       a byte has no token, the character becomes the unknown token.
+ * Method: cases by hand. */
 static void what_is_no_piece_falls_back(void **state)
 {
     (void)state;

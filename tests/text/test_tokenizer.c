@@ -66,8 +66,8 @@ static void unsupported_models_are_named(void **state)
 }
 
 /* Goal: an unknown pre-tokenizer is a warning that names it, and text is split by "default"; a
- * known one gives no warning. Method: both, and a file without the key; a text that the rules split
- * differently. */
+ *       known one gives no warning.
+ * Method: both, and a file without the key; a text that the rules split differently. */
 static void unknown_pre_tokenizers_are_warned_of(void **state)
 {
     (void)state;
@@ -183,8 +183,8 @@ static void bytes_without_a_letter_are_left_out(void **state)
 }
 
 /* Goal: control tokens are text unless requested; user-defined tokens are always tokens; the
- * longest match counts; normal text never makes a control token. Method: each, with the flag and
- * without it. */
+ *       longest match counts; normal text never makes a control token.
+ * Method: each, with the flag and without it. */
 static void special_tokens_are_recognised_on_request(void **state)
 {
     (void)state;

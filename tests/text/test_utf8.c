@@ -86,8 +86,8 @@ static void the_valid_beginning_is_found(void **state)
 }
 
 /* Goal: repair writes one U+FFFD for each invalid byte, keeps surrogates in `bytes` and replaces
- * them in `subject`. Method: cases by hand, including those that distinguish replacement by bytes
- * from by parts. */
+ *       them in `subject`.
+ * Method: cases by hand, including those that distinguish replacement by bytes from by parts. */
 static void each_bad_byte_is_replaced(void **state)
 {
     (void)state;
