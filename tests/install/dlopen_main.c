@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* dlopen -- a program that knows nothing of quire at link time loads it and runs a request, as a
- * language's foreign-function interface does.
+/* dlopen -- loads the library at run time, without linking it, and runs a request, as a
+ * foreign-function interface does.
  *
  *     dlopen_main LIBRARY MODEL.gguf */
 #include <dlfcn.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A function of the library by its name: the cast that ISO C has no word for. */
+/* A function of the library by name.  ISO C does not define this cast; POSIX does. */
 static void load(void *library, const char *name, void *function)
 {
     void *symbol = dlsym(library, name);

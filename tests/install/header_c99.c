@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* header -- quire.h as a strict C99 program sees it. */
+/* header -- compiles quire.h as strict C99. */
 #include <quire.h>
 
 int main(void)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Installs quire into an empty prefix and uses it as a stranger would: by pkg-config, by CMake, by
-# dlopen, from strict C99 and C++11.
+# Installs quire into an empty prefix and uses it from there: by pkg-config, by CMake, by dlopen, and
+# from strict C99 and C++11.
 #
 #     test_install.sh BUILD_DIR SOURCE_DIR MODEL.gguf
 set -eu

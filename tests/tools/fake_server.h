@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* fake_server -- a server in threads of the test, that answers as a script says.
+/* fake_server -- an HTTP server in the test's process; a function of the test writes the answers.
  *
- * One thread a connection, so that a script may sleep or hang without holding up the others.
- * Header-only: each test program has its own. */
+ * Each connection has a thread, so a script may sleep or hang without blocking others. */
 #ifndef QR_TEST_FAKE_SERVER_H
 #define QR_TEST_FAKE_SERVER_H
 
@@ -31,7 +30,7 @@ struct fake_exchange {
     const char *method, *path, *body;
 };
 
-/* Answers; false: the connection is closed afterwards. */
+/* Writes the answer.  False: close the connection afterwards. */
 typedef bool fake_script(const struct fake_exchange *x);
 
 struct fake_server {
@@ -61,7 +60,7 @@ static inline bool fake_send(int fd, const char *bytes, size_t n)
     return true;
 }
 
-/* Bytes in pieces of `piece` bytes (0: at once), each a write of its own. */
+/* Sends bytes in writes of `piece` bytes each; 0: in one write. */
 static inline bool fake_send_split(int fd, const char *bytes, size_t n, size_t piece)
 {
     for (size_t at = 0; at < n;) {
@@ -111,7 +110,7 @@ static inline void fake_put_chunk(struct fake_text *t, const char *data)
     fake_put(t, "%zx\r\n%s\r\n", strlen(data), data);
 }
 
-/* The whole of a streamed completion: tokens_n chunks, usage, [DONE]; in pieces of `piece`. */
+/* Sends a streamed completion: tokens_n events, usage, [DONE]; in writes of `piece` bytes. */
 static inline bool fake_stream(const struct fake_exchange *x, unsigned tokens_n, unsigned prompt_n,
                                bool chat, size_t piece)
 {
@@ -148,7 +147,7 @@ static inline bool fake_stream(const struct fake_exchange *x, unsigned tokens_n,
     return ok;
 }
 
-/* Reads one request; false: the peer has gone. */
+/* Reads one request.  False: the peer has disconnected. */
 static inline bool fake_read(int fd, char *buffer, struct fake_exchange *x)
 {
     size_t n = 0, body_n = 0;
@@ -215,7 +214,8 @@ static inline void *fake_accept(void *argument)
         assert(thread);
         *thread = (struct fake_thread){s, fd};
         s->fds[i] = fd;
-        /* Counted before it is answered: who has an answer finds its connection counted. */
+        /* Counted before the answer, so that a client with an answer sees its connection counted.
+         */
         atomic_store(&s->connections_n, i + 1);
         int status = pthread_create(&s->threads[i], NULL, fake_connection, thread);
         assert(status == 0);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* process -- runs one of the project's programs and keeps what it wrote.
- *
- * Header-only: each test program has its own. */
+/* process -- runs a program of the build folder and keeps its output. */
 #ifndef QR_TEST_PROCESS_H
 #define QR_TEST_PROCESS_H
 
@@ -17,7 +15,7 @@
 
 struct process_result {
     int code;        /* exit code; 128 + signal */
-    char *out, *err; /* end in a NUL not counted */
+    char *out, *err; /* NUL-terminated */
     size_t out_n;
 };
 
@@ -36,7 +34,7 @@ static inline char *process_slurp(FILE *file, size_t *n)
     return text;
 }
 
-/* A program of the build folder; false: it is not built. */
+/* The path of a program of the build folder.  False: it is not built. */
 static inline bool process_built(const char *program)
 {
     char path[1024];
@@ -44,7 +42,7 @@ static inline bool process_built(const char *program)
     return access(path, X_OK) == 0;
 }
 
-/* arguments end in NULL; arguments[0] is the program's name in the build folder. */
+/* arguments ends with NULL; arguments[0] is the program's name in the build folder. */
 static inline struct process_result process_run(const char *const *arguments, const char *input,
                                                 size_t input_n)
 {

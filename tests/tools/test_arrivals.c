@@ -25,8 +25,8 @@ static void draw(uint64_t seed, double rate, double burstiness)
         gaps[i] = times[i] - (i ? times[i - 1] : 0);
 }
 
-/* Goal: gaps have the mean 1 / rate and, by the gamma's shape, the spread 1 / sqrt(shape) of it.
- * Method: 20,000 of them for shapes on either side of 1; bounds are over five standard errors. */
+/* Goal: gaps have the mean 1 / rate and the relative deviation 1 / sqrt(shape).
+ * Method: 20,000 gaps for shapes below and above 1; bounds are over five standard errors. */
 static void gaps_have_the_gammas_moments(void **state)
 {
     (void)state;
@@ -42,7 +42,8 @@ static void gaps_have_the_gammas_moments(void **state)
 }
 
 /* Goal: with shape 1 the process is Poisson: gaps are exponential.
- * Method: the median gap is ln 2 of the mean, a tenth of the gaps is below -ln(0.9). */
+ * Method: the median is ln 2 times the mean; a tenth of the gaps is below -ln(0.9) times the mean.
+ */
 static void shape_one_is_poisson(void **state)
 {
     (void)state;
@@ -52,7 +53,7 @@ static void shape_one_is_poisson(void **state)
     assert_true(fabs(qr_percentile(gaps, N, 10) + log(0.9)) < 0.01);
 }
 
-/* Goal: the last request comes at n / rate, whatever the seed, as in vLLM.
+/* Goal: the last request is due at n / rate for every seed, as in vLLM.
  * Method: several seeds. */
 static void the_offered_load_does_not_depend_on_the_seed(void **state)
 {
@@ -63,8 +64,8 @@ static void the_offered_load_does_not_depend_on_the_seed(void **state)
     }
 }
 
-/* Goal: an infinite rate sends all at once, infinite burstiness evenly.
- * Method: both ends. */
+/* Goal: an infinite rate sends all requests at once; infinite burstiness sends them evenly.
+ * Method: both extremes. */
 static void infinities_are_the_ends(void **state)
 {
     (void)state;
@@ -75,8 +76,8 @@ static void infinities_are_the_ends(void **state)
     assert_true(fabs(gaps[N - 1] - 0.1) < 1e-6);
 }
 
-/* Goal: a seed is a sequence, another seed another.
- * Method: draw twice alike, once not. */
+/* Goal: a seed determines the sequence, and seeds differ.
+ * Method: draw twice with one seed, once with another. */
 static void seeds_repeat(void **state)
 {
     (void)state;
@@ -93,8 +94,8 @@ static void seeds_repeat(void **state)
     assert_int_equal(same, 0);
 }
 
-/* Goal: a range holds both its ends and nothing outside.
- * Method: many draws from a small range, and from a range of one. */
+/* Goal: draws from a range include both bounds and nothing outside.
+ * Method: many draws from a small range and from a range of one. */
 static void ranges_hold_their_ends(void **state)
 {
     (void)state;

@@ -12,7 +12,7 @@
 #include "tools/client/numbers.h"
 #include "tools/quire/bench.h"
 
-/* SmolLM2's weights and the limits of a machine that was measured for the project. */
+/* SmolLM2's weights and the limits of one measured machine. */
 static const struct quire_model_info model = {
     .weights_n = 134479872, .head_weights_n = 28311552, .weights_bytes = 98000000};
 static const struct quire_limits limits = {
@@ -23,7 +23,7 @@ static bool about(double a, double b)
     return fabs(a - b) < 0.01 * b;
 }
 
-/* Goal: limits by arithmetic are those that one works out by hand.
+/* Goal: the computed limits equal those worked out by hand.
  * Method: prefill 920 / 0.212, a large batch 920 / 0.269, alone 32 GB / 98 MB. */
 static void limits_follow_from_arithmetic(void **state)
 {
@@ -40,7 +40,7 @@ static void limits_follow_from_arithmetic(void **state)
     assert_string_equal(bound, "read");
 }
 
-/* Goal: float weights are held against float limits.
+/* Goal: float weights are compared with float limits.
  * Method: the same weights at four bytes each. */
 static void float_weights_have_float_limits(void **state)
 {
@@ -83,8 +83,8 @@ static void rows_know_their_best(void **state)
     assert_true(qr_bench_share(&none, 1) == 0);
 }
 
-/* Goal: of limits measured several times the best counts, and of the distance both ends are told.
- * Method: one that has everything but the distance, then near, far and again none. */
+/* Goal: of repeated measurements each limit keeps the best; the core distance keeps least and most.
+ * Method: one measurement without a distance, then a near, a far and another one without. */
 static void limits_keep_the_best_and_the_span(void **state)
 {
     (void)state;
@@ -110,8 +110,8 @@ static void limits_keep_the_best_and_the_span(void **state)
                 kept.best.fp32_flops == 233e9 && kept.best.read_bytes == 60e9);
 }
 
-/* Goal: drawn ids are repeatable and away from both ends of the vocabulary.
- * Method: two draws alike, one not. */
+/* Goal: drawn ids are repeatable and avoid both ends of the vocabulary.
+ * Method: two draws with one seed, one with another. */
 static void prompts_are_drawn_from_the_middle(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test_compare BUILD -- tools/compare with the real quire and peers that do what they are told."""
+"""test_compare BUILD -- tests tools/compare with the real quire and scripted peers."""
 import importlib.machinery
 import importlib.util
 import json

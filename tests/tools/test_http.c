@@ -13,7 +13,7 @@
 #include "fake_server.h"
 #include "tools/client/http.h"
 
-/* What a call saw. */
+/* The events that a call received. */
 struct seen {
     struct qr_http_call *call;
     char body[4096];
@@ -83,14 +83,14 @@ static struct seen get(struct client *c, const char *path)
 static const char chunked[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                               "5\r\nhello\r\n1\r\n \r\n5;x=y\r\nworld\r\n0\r\n\r\n";
 
-/* Path "/N": the chunked answer in pieces of N bytes. */
+/* Path "/N": sends the chunked answer in writes of N bytes. */
 static bool split_script(const struct fake_exchange *x)
 {
     return fake_send_split(x->fd, chunked, sizeof chunked - 1, strtoul(x->path + 1, NULL, 10));
 }
 
-/* Goal: chunked answers are put together wherever they are cut, over one kept connection.
- * Method: pieces of every size; the server counts connections. */
+/* Goal: a chunked answer is reassembled for every cut, over one keep-alive connection.
+ * Method: writes of every size; the server counts connections. */
 static void chunked_answers_are_read_however_cut(void **state)
 {
     (void)state;
@@ -112,14 +112,14 @@ static void chunked_answers_are_read_however_cut(void **state)
     fake_stop(&server);
 }
 
-/* Answers the first request of a connection; closes on the second without a word, as a server does
- * whose patience with an idle connection has just ended. */
+/* Answers the first request of a connection and closes on the second, as a server does at its idle
+ * timeout. */
 static bool closing_script(const struct fake_exchange *x)
 {
     return x->on_connection == 0 && fake_answer(x, 200, "ok");
 }
 
-/* Goal: a connection that the server had closed meanwhile costs no call.
+/* Goal: no call fails because the server closed an idle connection.
  * Method: a server that closes on every second request of a connection. */
 static void a_stale_connection_is_replaced(void **state)
 {
@@ -152,7 +152,7 @@ static bool broken_script(const struct fake_exchange *x)
     return false;
 }
 
-/* Goal: an answer that stops in its middle, is no HTTP, or never comes, is a failure.
+/* Goal: an answer that is incomplete, not HTTP, or missing is a failure.
  * Method: one server for each. */
 static void broken_answers_fail(void **state)
 {
@@ -170,7 +170,7 @@ static void broken_answers_fail(void **state)
     fake_stop(&server);
 }
 
-/* Goal: with nobody there the failure says where, and comes after start has returned.
+/* Goal: without a server the failure names the address and arrives after start has returned.
  * Method: a socket that does not exist. */
 static void a_missing_server_is_a_failure(void **state)
 {
@@ -183,7 +183,7 @@ static void a_missing_server_is_a_failure(void **state)
     close_client(&c);
 }
 
-/* Goal: a read-until-close answer and one without a body are whole.
+/* Goal: an answer that ends at close, and one without a body, are complete.
  * Method: both, from one server. */
 static bool plain_script(const struct fake_exchange *x)
 {
@@ -210,8 +210,9 @@ static void answers_without_a_length_are_read(void **state)
     fake_stop(&server);
 }
 
-/* Goal: a call cancelled by its own body is over at once and silent, and others go on.
- * Method: cancel in the first body, then another call. */
+/* Goal: a call may cancel itself in its body callback; it gets no more events, and other calls
+ *       work.
+ * Method: cancel in the first body, then start another call. */
 static void cancelling_from_the_body_is_safe(void **state)
 {
     (void)state;
@@ -233,7 +234,7 @@ static void cancelling_from_the_body_is_safe(void **state)
     fake_stop(&server);
 }
 
-/* Goal: a client may be destroyed while calls are under way.
+/* Goal: a client may be destroyed while calls are running.
  * Method: a server that never answers. */
 static bool silent_script(const struct fake_exchange *x)
 {
@@ -259,8 +260,8 @@ static void destroying_ends_calls(void **state)
     fake_stop(&server);
 }
 
-/* Goal: a whole answer at once, and OpenAI's error sentence out of one.
- * Method: ask a server that says no. */
+/* Goal: a blocking call returns the whole answer, and OpenAI's error message is extracted.
+ * Method: a server that refuses the request. */
 static bool refusing_script(const struct fake_exchange *x)
 {
     return fake_answer(x, 400, "{\"error\":{\"message\":\"n is wrong\",\"param\":\"n\"}}");
@@ -286,8 +287,8 @@ static void ask_returns_the_whole_answer(void **state)
     assert_string_equal(why.text, "HTTP 502: <html>");
 }
 
-/* Goal: addresses are read, and wrong ones refused with a sentence.
- * Method: urls of every form. */
+/* Goal: addresses are parsed, and malformed ones are refused with an error.
+ * Method: URLs of every form. */
 static void addresses_are_read(void **state)
 {
     (void)state;

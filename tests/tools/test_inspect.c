@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What of a file is not supported, as `quire inspect` tells it. */
+/* Tests of what `quire inspect` reports as unsupported. */
 #include <jansson.h>
 
 #include "model/rig.h"
@@ -42,7 +42,8 @@ static void save(struct gguf_writer *w)
     gguf_writer_free(w);
 }
 
-/* Every reason stands once in the JSON, nothing else does, and all are in the table. */
+/* Asserts that the JSON has exactly these reasons, each once, and that the table has all of them.
+ */
 static void expect_unsupported(const char *const *reasons, size_t reasons_n, bool served)
 {
     const char *const as_json[] = {"quire", "inspect", "--json", path, NULL};
@@ -73,9 +74,9 @@ static const char template[] = "{% for m in messages %}\n"
                                "{{ m.content | shout }}{% if m is polite %}{{ m.role | trim }}"
                                "{% endif %}\n{% endfor %}";
 
-/* Goal: all that keeps a file from being served, and what it would be served without, is told.
- * Method: a type without a kernel, keys and tensors that are not done, a tokenizer of another kind,
- * a template with a filter and a test that there are not, and one that does not compile. */
+/* Goal: everything that prevents serving a file, or is ignored when it is served, is reported.
+ * Method: a type without a kernel, unsupported keys and tensors, another tokenizer, a template with
+ *         an unknown filter and test, and one that does not compile. */
 static void everything_unsupported_is_told(void **state)
 {
     static const char *const reasons[] = {
@@ -112,8 +113,8 @@ static void everything_unsupported_is_told(void **state)
     expect_unsupported(reasons, sizeof(reasons) / sizeof(reasons[0]), false);
 }
 
-/* Goal: a file that is served has nothing to tell but what it is served without.
- * Method: a good one with the same template. */
+/* Goal: for a file that can be served, only the ignored parts are reported.
+ * Method: a valid file with the same template. */
 static void what_is_served_tells_only_of_its_text(void **state)
 {
     static const char *const reasons[] = {
@@ -132,8 +133,8 @@ static void what_is_served_tells_only_of_its_text(void **state)
     expect_unsupported(reasons, sizeof(reasons) / sizeof(reasons[0]), true);
 }
 
-/* Goal: a long list is cut in the table and whole in the JSON.
- * Method: 30 keys that nobody knows. */
+/* Goal: a long list is shortened in the table and complete in the JSON.
+ * Method: 30 unknown keys. */
 static void a_long_list_is_whole_in_the_json(void **state)
 {
     struct tiny t = tiny_defaults();

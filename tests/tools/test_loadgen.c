@@ -16,11 +16,11 @@
 
 #define VOCAB_N 1600u
 
-/* What a script and a test tell each other. */
+/* Data shared by a server script and its test. */
 struct plan {
-    size_t piece;           /* bytes of a write */
-    atomic_uint bad_bodies; /* requests that were not as they should be */
-    unsigned fail_every;    /* every n-th request is refused */
+    size_t piece;           /* bytes a write */
+    atomic_uint bad_bodies; /* unexpected requests */
+    unsigned fail_every;    /* refuse every n-th request */
     atomic_uint asked;      /* answers given by models_script */
 };
 
@@ -70,7 +70,7 @@ static struct outcome drive(const char *socket, const struct qr_load_settings *s
     return o;
 }
 
-/* Streams max_tokens tokens; says that the prompt had as many as it counts. */
+/* Streams max_tokens tokens; usage reports the counted prompt tokens. */
 static bool good_script(const struct fake_exchange *x)
 {
     struct plan *plan = x->server->user;
@@ -87,8 +87,8 @@ static bool good_script(const struct fake_exchange *x)
     return fake_stream(x, tokens_n, (unsigned)prompt_n, chat, plan->piece);
 }
 
-/* Goal: every request is sent once and counted once, tokens by the server's usage.
- * Method: 40 requests in closed loop at 4; the server counts too. */
+/* Goal: every request is sent and counted once, and tokens come from the server's usage.
+ * Method: 40 requests in closed loop, 4 at a time; the server counts too. */
 static void counts_are_the_servers(void **state)
 {
     (void)state;
@@ -118,8 +118,8 @@ static void counts_are_the_servers(void **state)
     fake_stop(&server);
 }
 
-/* Goal: where the network cuts the stream does not matter.
- * Method: answers in pieces of 1, 7 and 100 bytes, for both endpoints. */
+/* Goal: results do not depend on where the network cuts the stream.
+ * Method: answers in writes of 1, 7 and 100 bytes, for both endpoints. */
 static void cut_streams_are_counted_alike(void **state)
 {
     (void)state;
@@ -134,14 +134,14 @@ static void cut_streams_are_counted_alike(void **state)
             struct outcome o = drive(server.path, &s);
             assert_int_equal(o.metrics.completed, 3);
             assert_int_equal(o.metrics.output_n, 15);
-            assert_int_equal(o.records[2].gaps_n, 4); /* the role's chunk is no token */
+            assert_int_equal(o.records[2].gaps_n, 4); /* the role's event is not a token */
             assert_int_equal(atomic_load(&plan.bad_bodies), 0);
             qr_records_free(o.records, o.records_n);
             fake_stop(&server);
         }
 }
 
-/* Goal: what is refused has failed, with the server's sentence, and no one else.
+/* Goal: refused requests fail with the server's message; all others succeed.
  * Method: every fourth request gets 429. */
 static void refused_requests_fail(void **state)
 {
@@ -162,7 +162,7 @@ static void refused_requests_fail(void **state)
     fake_stop(&server);
 }
 
-/* The ways in which a stream can be wrong, by the request's number. */
+/* One kind of malformed stream for each request number. */
 static bool wrong_script(const struct fake_exchange *x)
 {
     static const char *const events[] = {
@@ -184,7 +184,7 @@ static bool wrong_script(const struct fake_exchange *x)
     return x->number < 4;
 }
 
-/* Goal: a stream that is cut, empty, wrong or carries an error has failed, and says which.
+/* Goal: a stream that is cut, empty, malformed or carries an error fails with its reason.
  * Method: one request at a time, one fault each. */
 static void wrong_streams_fail(void **state)
 {
@@ -216,8 +216,8 @@ static bool silent_about_usage(const struct fake_exchange *x)
     return ok;
 }
 
-/* Goal: a server that tells no usage is counted by what is known: chunks, and ids sent.
- * Method: three chunks for twelve ids. */
+/* Goal: without usage, events count as tokens, and the ids sent as prompt tokens.
+ * Method: three events for twelve ids. */
 static void without_usage_chunks_are_counted(void **state)
 {
     (void)state;
@@ -232,8 +232,8 @@ static void without_usage_chunks_are_counted(void **state)
     fake_stop(&server);
 }
 
-/* Goal: in open loop no request goes out before its time, and all do, in order.
- * Method: 30 at 300 a second: the last one is due at n / rate. */
+/* Goal: in open loop all requests are sent in order, and none before it is due.
+ * Method: 30 requests at 300 a second; the last is due at n / rate. */
 static void open_loop_keeps_its_times(void **state)
 {
     (void)state;
@@ -251,8 +251,8 @@ static void open_loop_keeps_its_times(void **state)
     fake_stop(&server);
 }
 
-/* Goal: goodput counts those within the bounds: all of them when they are wide, none at 0 ms.
- * Method: both bounds over one server. */
+/* Goal: goodput counts requests within the bounds: all with wide bounds, none at 0 ms.
+ * Method: both bounds with one server. */
 static void goodput_is_counted(void **state)
 {
     (void)state;
@@ -271,8 +271,8 @@ static void goodput_is_counted(void **state)
     fake_stop(&server);
 }
 
-/* Goal: a conversation's turns go out one after another, each with all that was said.
- * Method: seven requests of three turns: 12, 12 + 5 + 12, ... ids; the usage tells. */
+/* Goal: a conversation's turns are sent in sequence, each with the whole history.
+ * Method: seven requests of three turns: 12, 12 + 5 + 12, ... ids, checked by the usage. */
 static void turns_carry_their_history(void **state)
 {
     (void)state;
@@ -293,7 +293,7 @@ static void turns_carry_their_history(void **state)
     fake_stop(&server);
 }
 
-/* Goal: a turn that fails takes the rest of its conversation with it, and no other.
+/* Goal: a failed turn ends its conversation and no other.
  * Method: the first request is refused. */
 static bool first_refused(const struct fake_exchange *x)
 {
@@ -322,11 +322,11 @@ static bool hanging_script(const struct fake_exchange *x)
 {
     char byte;
     if (x->number < 2) return fake_stream(x, 5, 12, false, 0);
-    return recv(x->fd, &byte, 1, 0) > 0; /* until the client leaves */
+    return recv(x->fd, &byte, 1, 0) > 0; /* until the client disconnects */
 }
 
-/* Goal: a run ends by itself when the server hangs; what is missing has failed and says why.
- * Method: a server that answers twice at the most, and a bound of 0.3 s. */
+/* Goal: a run ends when the server hangs, and the unanswered requests fail with the reason.
+ * Method: a server that answers at most twice, and a time limit of 0.3 s. */
 static void a_hanging_server_ends_the_run(void **state)
 {
     (void)state;
@@ -344,7 +344,7 @@ static void a_hanging_server_ends_the_run(void **state)
     fake_stop(&server);
 }
 
-/* Goal: with no server there, every request fails, and the run ends.
+/* Goal: without a server every request fails, and the run ends.
  * Method: a path that does not exist. */
 static void a_missing_server_fails_all(void **state)
 {
@@ -356,7 +356,7 @@ static void a_missing_server_fails_all(void **state)
     qr_records_free(o.records, o.records_n);
 }
 
-/* Names a model, each time in another way. */
+/* Names the model in another form each time. */
 static bool models_script(const struct fake_exchange *x)
 {
     static const char *const answers[] = {
@@ -369,8 +369,9 @@ static bool models_script(const struct fake_exchange *x)
     return fake_answer(x, 200, answers[atomic_fetch_add(&plan->asked, 1)]);
 }
 
-/* Goal: the model's name and vocabulary are read as llama.cpp and quired tell them, or else; 0
- * where a server does not. Method: four answers. */
+/* Goal: the model's name and vocabulary size are read in the forms of llama.cpp and quired; the
+ *       size is 0 if the server does not report it.
+ * Method: four answers. */
 static void the_model_is_asked_for(void **state)
 {
     (void)state;

@@ -13,7 +13,7 @@
 
 #include "process.h"
 
-/* A quired on llama-tiny, for all tests here. */
+/* A quired on llama-tiny, shared by the tests. */
 struct server {
     char folder[64], socket[96];
     pid_t pid;
@@ -44,12 +44,13 @@ static int start_server(void **state)
     close(ends[1]);
     server.out = fdopen(ends[0], "r");
     char line[256];
-    assert_non_null(fgets(line, sizeof line, server.out)); /* "ready on", or its end */
+    assert_non_null(fgets(line, sizeof line, server.out)); /* "ready on", or end of file */
     assert_non_null(strstr(line, "ready on"));
     return 0;
 }
 
-/* Goal: a server asked to stop does so, with exit code 0, after all that load. */
+/* Goal: the server stops with exit code 0 after the load.
+ * Method: ask it to stop and wait. */
 static int stop_server(void **state)
 {
     (void)state;
@@ -78,7 +79,7 @@ static json_int_t whole(const json_t *json, const char *key)
     return json_integer_value(json_object_get(json, key));
 }
 
-/* Runs loadgen with these options and returns what it saved; *code is its exit code. */
+/* Runs loadgen with these options and returns its saved file; *code is its exit code. */
 static json_t *load(const char *const *options, int *code)
 {
     char path[128];
@@ -101,8 +102,8 @@ static json_t *load(const char *const *options, int *code)
 
 #define LOAD(code, ...) load((const char *const[]){__VA_ARGS__, NULL}, code)
 
-/* Goal: closed loop: every request gets exactly the tokens asked for, none is lost.
- * Method: 30 requests of 40 in and 12 out, 8 at a time, warmed up. */
+/* Goal: in closed loop every request gets exactly the requested tokens.
+ * Method: 30 requests of 40 tokens in and 12 out, 8 at a time, after a warm-up. */
 static void closed_loop_loses_nothing(void **state)
 {
     (void)state;
@@ -123,8 +124,8 @@ static void closed_loop_loses_nothing(void **state)
     json_decref(json);
 }
 
-/* Goal: open loop, bursty, with lengths that vary, over a shared prefix.
- * Method: 20 requests; lengths lie in their bounds. */
+/* Goal: bursty open loop works with varying lengths and a shared prefix.
+ * Method: 20 requests; check that the lengths are within their bounds. */
 static void open_loop_over_a_prefix(void **state)
 {
     (void)state;
@@ -144,7 +145,7 @@ static void open_loop_over_a_prefix(void **state)
     json_decref(json);
 }
 
-/* Goal: conversations grow by what the server really generated.
+/* Goal: conversations grow by the tokens that the server generated.
  * Method: 9 requests of 3 turns: 10, 10 + 6 + 10, ... tokens. */
 static void conversations_grow(void **state)
 {
@@ -161,8 +162,8 @@ static void conversations_grow(void **state)
     json_decref(json);
 }
 
-/* Goal: what the server refuses is a failure with its sentence, and exit code 1.
- * Method: ids drawn far outside the vocabulary. */
+/* Goal: a refused request fails with the server's message, and the exit code is 1.
+ * Method: ids far outside the vocabulary. */
 static void refusals_are_exit_1(void **state)
 {
     (void)state;
@@ -176,7 +177,7 @@ static void refusals_are_exit_1(void **state)
     json_decref(json);
 }
 
-/* Goal: without a server, or with wrong usage, loadgen says so and ends with 1 or 2.
+/* Goal: without a server, or with wrong usage, loadgen prints an error and exits with 1 or 2.
  * Method: both. */
 static void loadgen_ends_with_its_codes(void **state)
 {
@@ -194,7 +195,7 @@ static void loadgen_ends_with_its_codes(void **state)
     process_free(&r);
 }
 
-/* What `quire generate` answers to ids from there (an option and its value), with these options. */
+/* The output of `quire generate` for ids; `from` selects server or model, with these options. */
 static char *generate(const char *from, const char *where, const char *const *more)
 {
     const char *arguments[32] = {"quire",        "generate",     from,     where,           "--ids",
@@ -210,9 +211,8 @@ static char *generate(const char *from, const char *where, const char *const *mo
     return out;
 }
 
-/* Goal: the command line's answers are the same through a server as in process, whatever it asks
- * for.
- * Method: `quire generate` by ids both ways, plain and with penalties; these change the answer. */
+/* Goal: `quire generate` gives the same answer through a server and in process.
+ * Method: generate from ids both ways, plain and with penalties, which change the answer. */
 static void the_command_line_asks_servers(void **state)
 {
     static const char *const asked[][7] = {

@@ -16,7 +16,7 @@
 static double gaps_a[] = {0.010, 0.030};
 static double gaps_b[] = {0.020};
 
-/* Three that worked (one of a single token) and one that did not. */
+/* Three successful requests (one of a single token) and a failed one. */
 static struct qr_record records[] = {
     {.ok = true,
      .start_s = 0,
@@ -58,7 +58,7 @@ static struct qr_metrics compute(const struct qr_goodput *goodput)
     return m;
 }
 
-/* Goal: every figure by its definition; a failed request counts as failed and nowhere else.
+/* Goal: every figure follows its definition; a failed request counts only as failed.
  * Method: figures worked out by hand. */
 static void figures_follow_their_definitions(void **state)
 {
@@ -93,8 +93,8 @@ static void peaks_are_by_seconds(void **state)
     assert_int_equal(m.peak_concurrent, 2);
 }
 
-/* Goal: a request is good if it keeps every bound, bounds included; one token has no TPOT.
- * Method: bounds that part the three. */
+/* Goal: a request is good if no value exceeds its bound; a single token has no TPOT.
+ * Method: bounds that separate the three requests. */
 static void goodput_counts_what_keeps_every_bound(void **state)
 {
     (void)state;
@@ -116,8 +116,8 @@ static void goodput_counts_what_keeps_every_bound(void **state)
     assert_false(qr_goodput_read(&g, worse, 1, &why));
 }
 
-/* Goal: the report is vLLM's, line for line.
- * Method: the whole text. */
+/* Goal: the report equals vLLM's line by line.
+ * Method: compare the whole text. */
 static void the_report_is_vllms(void **state)
 {
     (void)state;
@@ -167,8 +167,8 @@ static void the_report_is_vllms(void **state)
     assert_string_equal(text, expected);
 }
 
-/* Goal: the saved file has vLLM's keys; requests one by one only when asked for.
- * Method: look for them. */
+/* Goal: the saved file has vLLM's keys; single requests only if requested.
+ * Method: look up the keys. */
 static void the_saved_result_has_vllms_keys(void **state)
 {
     (void)state;
@@ -218,7 +218,7 @@ static void the_saved_result_has_vllms_keys(void **state)
     json_decref(json);
 }
 
-/* Goal: of nothing, and of failures alone, there is a report too.
+/* Goal: there is a report without requests, and with failed requests only.
  * Method: no records; then only the failed one. */
 static void nothing_completed_is_zeros(void **state)
 {

@@ -14,8 +14,8 @@
 #include "tools/client/numbers.h"
 #include "tools/client/terminal.h"
 
-/* Goal: mean, std and percentiles are numpy's.
- * Method: values that numpy 2 gave for [3, 1, 4, 1, 5, 9, 2, 6]. */
+/* Goal: mean, standard deviation and percentiles equal numpy's.
+ * Method: numpy 2's results for [3, 1, 4, 1, 5, 9, 2, 6]. */
 static void statistics_are_numpys(void **state)
 {
     (void)state;
@@ -30,7 +30,7 @@ static void statistics_are_numpys(void **state)
     assert_true(qr_percentile(v, 1, 99) == 1);
 }
 
-/* Goal: of nothing every figure is 0.
+/* Goal: every figure of an empty list is 0.
  * Method: n = 0. */
 static void nothing_is_zero(void **state)
 {
@@ -41,8 +41,8 @@ static void nothing_is_zero(void **state)
     qr_sort(NULL, 0);
 }
 
-/* Goal: numbers read well at every size.
- * Method: values at the edges of each form. */
+/* Goal: numbers of every size are printed in a short form.
+ * Method: values at the limits of each form. */
 static void numbers_are_formatted(void **state)
 {
     (void)state;
@@ -64,8 +64,8 @@ static void numbers_are_formatted(void **state)
     assert_string_equal(qr_format_seconds(t, 125), "2 min 05 s");
 }
 
-/* Goal: a progress line keeps to its width and shows how far things are.
- * Method: a line with a bar, half done, then one cut short, then one of nothing. */
+/* Goal: a progress line fits its width and shows the progress.
+ * Method: a line with a half-full bar, a line cut short, and an empty one. */
 static void progress_lines_fit(void **state)
 {
     (void)state;
@@ -80,7 +80,7 @@ static void progress_lines_fit(void **state)
     assert_non_null(strstr(line, "[####]"));
 }
 
-/* Goal: in a file the progress is whole lines without control codes, and few of them.
+/* Goal: progress in a file is a few whole lines without control codes.
  * Method: a thousand updates into a temporary file. */
 static void progress_in_a_file_is_plain(void **state)
 {

@@ -13,7 +13,7 @@
 #include "tools/client/sse.h"
 
 struct seen {
-    char text[512]; /* events, each behind a '|' */
+    char text[512]; /* events, each preceded by '|' */
     size_t n, events_n;
 };
 
@@ -41,9 +41,9 @@ static struct seen feed(const char *bytes, size_t n, size_t first, size_t second
     return seen;
 }
 
-/* Goal: a stream is read alike wherever it is cut.
+/* Goal: the events of a stream do not depend on where it is cut.
  * Method: a stream with every line end, comments, fields and joined data, cut at every pair of
- * places. */
+ *         positions. */
 static void cuts_do_not_matter(void **state)
 {
     (void)state;
@@ -66,7 +66,7 @@ static void cuts_do_not_matter(void **state)
         }
 }
 
-/* Goal: an event without an end does not eat memory for ever.
+/* Goal: an event without an end takes bounded memory.
  * Method: more than the limit without a newline. */
 static void endless_events_are_refused(void **state)
 {
@@ -93,8 +93,8 @@ static struct qr_chunk read_chunk(const char *json)
     return chunk;
 }
 
-/* Goal: what counts as a token: text or an end, but not a chat's announcement of the role.
- * Method: chunks of both endpoints. */
+/* Goal: an event with text or a finish reason counts as a token; the role event of a chat does not.
+ * Method: events of both endpoints. */
 static void chunks_with_tokens_are_told_apart(void **state)
 {
     (void)state;
@@ -121,8 +121,8 @@ static void chunks_with_tokens_are_told_apart(void **state)
     }
 }
 
-/* Goal: usage, ids, errors, NULs in text and the end are read.
- * Method: a chunk of each. */
+/* Goal: usage, ids, errors, NULs in text and the end are parsed.
+ * Method: one event of each. */
 static void everything_else_in_a_chunk_is_read(void **state)
 {
     (void)state;

@@ -19,8 +19,8 @@
 #include "process.h"
 #include "tools/quire/top.h"
 
-/* A server's reading, as quired writes it: what top uses, and lines that it does not.  `times`
- * grows all counters, and nothing else. */
+/* Metrics as quired writes them, with lines that top ignores.  `times` increases all counters and
+ * nothing else. */
 static char *metrics_text(unsigned times)
 {
     static const struct {
@@ -95,8 +95,8 @@ static unsigned count(const char *text, char letter)
     return n;
 }
 
-/* Goal: rates and means are those of the interval, not of the server's life.
- * Method: two readings two seconds apart, worked out by hand. */
+/* Goal: rates and means cover the interval, not the server's whole life.
+ * Method: two readings two seconds apart, with figures worked out by hand. */
 static void figures_are_of_the_interval(void **state)
 {
     (void)state;
@@ -116,8 +116,8 @@ static void figures_are_of_the_interval(void **state)
     assert_true(about(f.step_tokens, 22.1));
 }
 
-/* Goal: of nothing there is no mean, and a server started anew gives no figures.
- * Method: the same reading twice, and two in the wrong order. */
+/* Goal: an empty interval has no mean, and a restarted server gives no figures.
+ * Method: the same reading twice, and two in reverse order. */
 static void nothing_and_restarts_have_no_figures(void **state)
 {
     (void)state;
@@ -133,8 +133,8 @@ static void nothing_and_restarts_have_no_figures(void **state)
     assert_true(f.seconds == 0);
 }
 
-/* Goal: cells are in proportion, none is lost, and a state that has pages is seen.
- * Method: the fixed reading, then every split of a few pages into rooms of many sizes. */
+/* Goal: cells are proportional, their sum is right, and every state with pages has a cell.
+ * Method: the fixed reading, then every split of a few pages into maps of many sizes. */
 static void cells_are_in_proportion(void **state)
 {
     (void)state;
@@ -145,7 +145,7 @@ static void cells_are_in_proportion(void **state)
     assert_int_equal(cells[QR_TOP_HELD], 40);
     assert_int_equal(cells[QR_TOP_CACHED], 10);
     assert_int_equal(cells[QR_TOP_FREE], 20);
-    /* One page of 10,001 is seen, and more room than pages is a cell a page. */
+    /* One page of 10,001 has a cell; with more cells than pages, each page has one cell. */
     s = (struct qr_top_sample){.pages_held = 1, .pages_free = 10000};
     assert_int_equal(qr_top_cells(&s, 80, cells), 80);
     assert_int_equal(cells[QR_TOP_HELD], 1);
@@ -170,8 +170,8 @@ static void cells_are_in_proportion(void **state)
     }
 }
 
-/* Goal: the frame says the counts, shares and figures, and its map has the cells.
- * Method: the fixed readings, word for word, then without figures. */
+/* Goal: the frame shows the counts, shares and figures, and its map the cells.
+ * Method: compare the frame of the fixed readings, then one without figures. */
 static void the_frame_says_what_is_known(void **state)
 {
     (void)state;
@@ -212,9 +212,9 @@ static void the_frame_says_what_is_known(void **state)
     assert_non_null(strstr(text, "running 12 >, waiting 3 :"));
 }
 
-/* Goal: the batch's row has a cell for each who runs and who waits, and where they are more than
- * columns is in proportion; who is there is seen; figures that count nobody whole do no harm.
- * Method: crowds of every kind in 80 cells. */
+/* Goal: the batch row has a cell for each running and waiting request, or proportional cells if
+ * there are more than columns; every nonempty group has a cell; fractional counts are handled.
+ * Method: groups of many sizes in 80 cells. */
 static void the_batch_is_drawn(void **state)
 {
     static const struct {
@@ -240,7 +240,7 @@ static void the_batch_is_drawn(void **state)
     }
 }
 
-/* Takes the colours out of a line. */
+/* Removes the colour codes from a line. */
 static void strip(char *line)
 {
     char *out = line;
@@ -256,8 +256,8 @@ static void strip(char *line)
     *out = 0;
 }
 
-/* Goal: a frame fits into every window, and colours change none of its text.
- * Method: all sizes from the smallest on, with and without. */
+/* Goal: a frame fits every window, and colours do not change its text.
+ * Method: all sizes from the smallest, with colours and without. */
 static void frames_fit_every_window(void **state)
 {
     (void)state;
@@ -284,8 +284,8 @@ static void frames_fit_every_window(void **state)
         }
 }
 
-/* Goal: text that is not quired's metrics is refused, and the failure says where.
- * Method: one change each to a good text. */
+/* Goal: text that is not quired's metrics is refused, and the error names the line.
+ * Method: one change at a time to a valid text. */
 static void broken_metrics_are_refused(void **state)
 {
     (void)state;
@@ -326,7 +326,7 @@ static void broken_metrics_are_refused(void **state)
     struct qr_top_sample sample;
     struct qr_failure why = {""};
     assert_false(qr_top_read(&sample, "", 0, &why));
-    /* Wherever the text is cut off it is refused, and only read up to there. */
+    /* Text that is cut off anywhere is refused and not read past its end. */
     char *text = metrics_text(0);
     for (size_t n = 0; n < strlen(text); n++) {
         char *cut = malloc(n + 1);
@@ -341,7 +341,7 @@ static void broken_metrics_are_refused(void **state)
 
 /* ---- the program ------------------------------------------------------------------------ */
 
-/* Each reading later than the last by one growth; after *user of them (0: never) a broken one. */
+/* Each reading grows by one step; after *user readings (0: never) one is malformed. */
 static bool metrics_script(const struct fake_exchange *x)
 {
     const unsigned *broken_after = x->server->user;
@@ -362,8 +362,8 @@ static void need_quire(void)
 
 #define RUN(...) process_run((const char *const[]){__VA_ARGS__, NULL}, "", 0)
 
-/* Goal: --once, and an output that is no terminal, is one plain frame of an interval.
- * Method: both, from a server whose counters grow by the same amount each time. */
+/* Goal: with --once, or without a terminal, the output is one plain frame of one interval.
+ * Method: both, with a server whose counters grow by the same amount each time. */
 static void one_frame_is_plain(void **state)
 {
     (void)state;
@@ -386,8 +386,8 @@ static void one_frame_is_plain(void **state)
     fake_stop(&server);
 }
 
-/* Goal: --json is one object, its rates the differences over the interval it names.
- * Method: the fixed growths. */
+/* Goal: --json prints one object; its rates are differences over its interval.
+ * Method: counters that grow by known amounts. */
 static void json_holds_the_figures(void **state)
 {
     (void)state;
@@ -415,7 +415,8 @@ static void json_holds_the_figures(void **state)
     fake_stop(&server);
 }
 
-/* Goal: no server, another's answer and wrong usage end with a sentence and the right code.
+/* Goal: without a server, with a foreign answer, or with wrong usage, the error and exit code are
+ *       right.
  * Method: one of each. */
 static void failures_are_sentences(void **state)
 {
@@ -447,7 +448,7 @@ static void failures_are_sentences(void **state)
     fake_stop(&server);
 }
 
-/* A pseudo-terminal with `quire top` on it. */
+/* A pseudo-terminal that runs `quire top`. */
 struct window {
     int master;
     pid_t pid;
@@ -470,7 +471,7 @@ static void open_window(struct window *w, const char *socket, const char *interv
     assert_true(w->pid >= 0);
     if (w->pid == 0) {
         setsid();
-        ioctl(slave, TIOCSCTTY, 0); /* so that it is told of new sizes */
+        ioctl(slave, TIOCSCTTY, 0); /* so that it gets SIGWINCH */
         dup2(slave, 0);
         dup2(slave, 1);
         unsetenv("NO_COLOR");
@@ -480,14 +481,14 @@ static void open_window(struct window *w, const char *socket, const char *interv
     close(slave);
 }
 
-/* Reads on until text stands behind `from`; a window that never says it fails after 20 s. */
+/* Reads until `text` appears after `from`; fails after 20 s. */
 static void wait_for(struct window *w, size_t from, const char *text)
 {
     for (int i = 0; i < 2000; i++) {
         if (w->seen_n > from && strstr(w->seen + from, text)) return;
         struct pollfd fd = {.fd = w->master, .events = POLLIN};
         if (poll(&fd, 1, 10) <= 0) continue;
-        if (w->seen_n > sizeof w->seen / 2) { /* of a long wait the end is enough */
+        if (w->seen_n > sizeof w->seen / 2) { /* keep only the end of a long output */
             assert_true(from < w->seen_n);
             memmove(w->seen, w->seen + from, w->seen_n - from + 1);
             w->seen_n -= from;
@@ -509,9 +510,8 @@ static int close_window(struct window *w)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* Goal: on a terminal frames come again and again in colours, and Ctrl-C gives the screen and the
- * cursor back.
- * Method: a pseudo-terminal, until there are figures; then the key itself. */
+/* Goal: on a terminal top redraws in colour, and Ctrl-C restores screen and cursor.
+ * Method: a pseudo-terminal, until there are figures; then Ctrl-C. */
 static void the_live_view_cleans_up(void **state)
 {
     (void)state;
@@ -530,8 +530,8 @@ static void the_live_view_cleans_up(void **state)
     fake_stop(&server);
 }
 
-/* Goal: a new size is drawn for at once, with what is known, and not at the next reading.
- * Method: an interval of a minute; the window goes from 42 columns to 32. */
+/* Goal: a resize redraws at once with the last reading.
+ * Method: an interval of a minute; the window shrinks from 42 columns to 32. */
 static void a_resize_is_drawn_at_once(void **state)
 {
     (void)state;
@@ -551,8 +551,8 @@ static void a_resize_is_drawn_at_once(void **state)
     fake_stop(&server);
 }
 
-/* Goal: a server that goes while one looks ends the view: the screen is given back first.
- * Method: stop it behind the first figures. */
+/* Goal: if the server disappears, top restores the screen and ends.
+ * Method: stop the server after the first figures. */
 static void a_lost_server_ends_the_view(void **state)
 {
     (void)state;

@@ -47,9 +47,9 @@ static json_int_t number(const json_t *json, const char *key)
     return json_integer_value(json_object_get(json, key));
 }
 
-/* Goal: random prompts are ids of exactly the length asked for, away from both ends of the
- * vocabulary, and bodies say what vLLM's client says.
- * Method: read the bodies back. */
+/* Goal: random prompts have exactly the requested number of ids and avoid both ends of the
+ *       vocabulary; bodies have the fields of vLLM's client.
+ * Method: parse the bodies. */
 static void random_prompts_are_exact(void **state)
 {
     (void)state;
@@ -75,7 +75,7 @@ static void random_prompts_are_exact(void **state)
     qr_workload_destroy(&w);
 }
 
-/* Goal: lengths lie in vLLM's bounds, and both are reached.
+/* Goal: lengths are within vLLM's bounds, and both bounds occur.
  * Method: 400 requests with a ratio of 0.5. */
 static void range_ratio_spreads_lengths(void **state)
 {
@@ -96,7 +96,7 @@ static void range_ratio_spreads_lengths(void **state)
     qr_workload_destroy(&w);
 }
 
-/* Goal: the same seed makes the same prompts; warm-ups share the prefix and nothing else.
+/* Goal: the same seed makes the same prompts; warm-ups share only the prefix.
  * Method: compare three workloads. */
 static void prefixes_are_shared_and_seeds_repeat(void **state)
 {
@@ -124,7 +124,7 @@ static void prefixes_are_shared_and_seeds_repeat(void **state)
     qr_workload_destroy(&c);
 }
 
-/* Goal: a conversation's next prompt is all that was said, then what is new.
+/* Goal: a conversation's next prompt is the whole history and then the new ids.
  * Method: answer two turns, once with ids, once without. */
 static void turns_grow(void **state)
 {
@@ -153,8 +153,8 @@ static void turns_grow(void **state)
     qr_workload_destroy(&w);
 }
 
-/* Goal: chat conversations carry messages in turn.
- * Method: the second turn's body. */
+/* Goal: chat conversations send alternating messages.
+ * Method: check the second turn's body. */
 static void chat_turns_are_messages(void **state)
 {
     (void)state;
@@ -190,8 +190,8 @@ static bool read_dataset(struct qr_workload *w, struct qr_load_settings *s, cons
     return ok;
 }
 
-/* Goal: every form of a file is read, and used again from the top when it is short.
- * Method: JSON lines, an array of ShareGPT's, plain lines. */
+/* Goal: every file format is read, and a short file is repeated from the top.
+ * Method: JSON lines, ShareGPT's array, plain lines. */
 static void files_of_every_form_are_read(void **state)
 {
     (void)state;
@@ -226,8 +226,8 @@ static void files_of_every_form_are_read(void **state)
     qr_workload_destroy(&w);
 }
 
-/* Goal: a bad row is named.
- * Method: rows of no use, an empty file, a missing one. */
+/* Goal: the error about a bad row names the row.
+ * Method: unusable rows, an empty file, a missing file. */
 static void bad_files_are_refused(void **state)
 {
     (void)state;
