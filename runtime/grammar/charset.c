@@ -73,7 +73,7 @@ bool qr_charset_add_category(struct qr_budget *b, struct qr_charset *s, const ch
     if (n < 1 || n > 2 || !strchr("LMNPSZC", name[0])) return false;
     for (uint32_t c = 0; c <= QR_CODE_MAX + 1; c++) {
         const char *category = c > QR_CODE_MAX ? "" : utf8proc_category_string((utf8proc_int32_t)c);
-        bool in = memcmp(category, name, n) == 0 && category[0];
+        bool in = category[0] && strncmp(category, name, n) == 0;
         if (in && !inside) first = c;
         if (!in && inside) qr_charset_add(b, s, first, c - 1);
         inside = in;

@@ -49,7 +49,7 @@ static uint32_t intern(struct qr_lexer *lexer, const struct qr_lex_tag *tags, si
          i = lexer->states[i].next) {
         const struct qr_lex_state *s = &lexer->states[i];
         if (s->hash == hash && s->tags_n == n &&
-            memcmp(lexer->tags + s->tags, tags, n * sizeof *tags) == 0)
+            (n == 0 || memcmp(lexer->tags + s->tags, tags, n * sizeof *tags) == 0))
             return i;
     }
     if (!QR_RESERVE(budget, lexer, tags, lexer->tags_n + n) ||
@@ -57,7 +57,7 @@ static uint32_t intern(struct qr_lexer *lexer, const struct qr_lex_tag *tags, si
         !QR_RESERVE(budget, lexer, states, lexer->states_n + 1) ||
         !QR_RESERVE(budget, lexer, moves, (lexer->states_n + 1) * lexer->classes_n))
         return QR_LEX_DEAD;
-    memcpy(lexer->tags + lexer->tags_n, tags, n * sizeof *tags);
+    if (n) memcpy(lexer->tags + lexer->tags_n, tags, n * sizeof *tags);
     for (size_t i = 0; i < n; i++)
         if (qr_rx_nullable(lexer->pool, tags[i].rx))
             lexer->accepts[lexer->accepts_n + accepts_n++] = tags[i].lexeme;

@@ -126,8 +126,8 @@ static void close_row(struct qr_matcher *m, uint32_t row)
         }
     }
     self->items_n = (uint32_t)(m->items_n - begin);
-    qsort(m->items + begin, self->items_n, sizeof *m->items, compare_items);
-    qsort(m->expected, expected_n, sizeof *m->expected, compare_numbers);
+    if (self->items_n) qsort(m->items + begin, self->items_n, sizeof *m->items, compare_items);
+    if (expected_n) qsort(m->expected, expected_n, sizeof *m->expected, compare_numbers);
     self->state = qr_lexer_start(m->rules->lexer, m->expected, expected_n);
 }
 
@@ -158,7 +158,7 @@ static uint32_t row_of(struct qr_matcher *m, const struct qr_thread *sources, si
          i = m->rows[i].next) {
         const struct qr_row *row = &m->rows[i];
         if (row->hash == hash && row->sources_n == n &&
-            memcmp(m->sources + row->sources, sources, n * sizeof *sources) == 0)
+            (n == 0 || memcmp(m->sources + row->sources, sources, n * sizeof *sources) == 0))
             return i;
     }
     if (m->rows_n + 1 > m->buckets_n && !rehash(m)) return QR_ROW_NONE;
@@ -303,8 +303,8 @@ bool qr_matcher_accept(struct qr_matcher *m, const char *bytes, size_t n)
         if (!QR_RESERVE(m->budget, m, threads, m->threads_n + top.threads_n) ||
             !QR_RESERVE(m->budget, m, frames, m->frames_n + 1))
             return false;
-        memcpy(m->threads + m->threads_n, m->threads + top.threads,
-               top.threads_n * sizeof *m->threads);
+        memmove(m->threads + m->threads_n, m->threads + top.threads,
+                top.threads_n * sizeof *m->threads);
         m->frames[m->frames_n++] =
             (struct qr_frame){(uint32_t)m->threads_n, top.threads_n, top.row};
         m->threads_n += top.threads_n;

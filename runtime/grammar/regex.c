@@ -261,7 +261,7 @@ static qr_rx combine(struct qr_rx_pool *pool, struct operands *o, enum kind kind
     size_t kept = 0;
 
     join_sets(pool, o, kind);
-    qsort(o->all, o->n, sizeof *o->all, compare_ids);
+    if (o->n) qsort(o->all, o->n, sizeof *o->all, compare_ids);
     for (size_t i = 0; i < o->n; i++) {
         if (o->all[i] == zero) return zero;
         if (o->all[i] == unit || (kept && o->all[kept - 1] == o->all[i])) continue;

@@ -131,7 +131,7 @@ static void sort_rules(struct qr_rules *r, const bool *ends, struct qr_rule *sor
     for (uint32_t i = r->nonterminals_n; i > 0; i--)
         r->first[i] = r->first[i - 1];
     r->first[0] = 0;
-    memcpy(r->rules, sorted, kept * sizeof *sorted);
+    if (kept) memcpy(r->rules, sorted, kept * sizeof *sorted);
 }
 
 bool qr_rules_end(struct qr_rules *r, uint32_t start)

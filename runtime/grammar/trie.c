@@ -131,7 +131,7 @@ bool qr_trie_init(struct qr_trie *trie, const struct qr_token_bytes *tokens, uin
             order.all[n++] = (struct sorted){tokens[id].bytes, tokens[id].n, id};
         else if (tokens[id].n)
             budget->failed = true;
-    qsort(order.all, n, sizeof *order.all, compare_tokens);
+    if (n) qsort(order.all, n, sizeof *order.all, compare_tokens);
     bool ok = !budget->failed && fill_bands(trie, tokens, order.all, n, budget);
     qr_array_free(budget, order.all);
     budget->bytes_left += order.all_capacity * sizeof *order.all;
