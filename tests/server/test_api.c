@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests and answers through a real socket, on the tiny model by ids. */
-#include "server/daemon.h"
+#include "support/daemon.h"
 
 static struct daemon server;
 

@@ -3,7 +3,7 @@
  * bit of their logprobs.  SmolLM2 where its file is, the tiny model otherwise. */
 #include <math.h>
 
-#include "server/daemon.h"
+#include "support/daemon.h"
 
 #define COMPLETIONS "/v1/completions"
 #define CHAT        "/v1/chat/completions"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Connections: kept, pipelined, slow, broken, left; the queue; keys; TCP. */
-#include "server/daemon.h"
+#include "support/daemon.h"
 
 static struct daemon server;
 

@@ -3,7 +3,7 @@
  *
  * One slot, held by a stream until every request of a test waits.  All are streams that go on for
  * long, so the one that says something is the one that was admitted; then it is left. */
-#include "server/daemon.h"
+#include "support/daemon.h"
 
 #define REQUESTS_MAX 32u
 #define TOKENS_N     1900u

@@ -3,7 +3,7 @@
  * chunks, alone and among 64, for each type of keys and values and whatever a page holds; and the
  * counters say that each of these did happen.  SmolLM2 where its file is, the tiny model otherwise.
  */
-#include "server/daemon.h"
+#include "support/daemon.h"
 
 enum { CASES = 7, TOKENS = 8, CHUNK = 16, FORKS = 4, OTHERS = 63 };
 

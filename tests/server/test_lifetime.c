@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How quired begins and ends: exit statuses, sockets, signals, its manager. */
-#include "server/daemon.h"
+#include "support/daemon.h"
 
 #define SLOW "--cpu-level", "scalar", "--threads", "1"
 

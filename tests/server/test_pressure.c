@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* More than the pages hold, over the socket: nothing is lost, nobody can see it in an answer, and
  * what could never fit is told so at once.  SmolLM2 where its file is, the tiny model otherwise. */
-#include "server/daemon.h"
+#include "support/daemon.h"
 
 enum { REQUESTS = 40, TOKENS = 20, LONGEST = 70, PAGE = 16 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Shared prompts over the socket: what is reused, to the token, and that nobody can see it in an
  * answer.  SmolLM2 where its file is, the tiny model otherwise. */
-#include "server/daemon.h"
+#include "support/daemon.h"
 
 #define PREFIX_N 300u
 

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "server/daemon.h"
+#include "support/daemon.h"
 
 #define PROMPT_N 70
 #define OTHER    12345

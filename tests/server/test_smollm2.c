@@ -2,7 +2,7 @@
 /* A real model through the socket: text in, text out.  Skipped where its file is not there. */
 #include <math.h>
 
-#include "server/daemon.h"
+#include "support/daemon.h"
 
 static struct daemon server;
 

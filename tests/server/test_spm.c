@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Text through a model with SentencePiece's tokenizer, end to end. */
-#include "server/daemon.h"
+#include "support/daemon.h"
 
 static struct daemon server;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Structured output over the socket: each client's field, and what is refused. */
-#include "server/daemon.h"
+#include "support/daemon.h"
 
 static struct daemon server;
 

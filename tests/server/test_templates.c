@@ -2,7 +2,7 @@
 /* Chat requests' fields on their way to the template, through the socket: a template of the test's
  * own in place of SmolLM2's, whose text the answer's prompt ids show.  Skipped without the model.
  */
-#include "server/daemon.h"
+#include "support/daemon.h"
 
 static struct daemon server;
 static char template_path[512];

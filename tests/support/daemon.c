@@ -1,58 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* daemon -- a quired of the test's own, in a folder of its own, and a plain HTTP client to it.
- *
- * The server is the program that was built; it dies with the test, whatever happens to that.
- * Every wait has an end, so that a test that hangs fails.
- *
- * Thread: the test's.   Memory: answers are freed by answer_free. */
-#ifndef TESTS_SERVER_DAEMON_H
-#define TESTS_SERVER_DAEMON_H
+#include "support/daemon.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-#include <jansson.h>
-
-#include "support/smollm2.h"
-
-#define UNUSED   __attribute__((unused))
-#define TINY     QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
-#define WAIT_MS  120000
-#define ARGS_MAX 24
-
-struct daemon {
-    pid_t pid;
-    char folder[64];
-    char socket[96];
-    char log[96];
-    char ready[160];      /* the line on standard output */
-    int handed;           /* a listening socket that it gets, as from systemd; 0: none */
-    const char *notified; /* a socket's path that it tells how it is; NULL: none */
-};
 
 /* ---- the server ---------------------------------------------------------------------------- */
 
-static UNUSED void daemon_folder(struct daemon *d)
+void daemon_folder(struct daemon *d)
 {
     memset(d, 0, sizeof *d);
     (void)snprintf(d->folder, sizeof d->folder, "/tmp/quire-test-XXXXXX");
@@ -61,8 +14,8 @@ static UNUSED void daemon_folder(struct daemon *d)
     (void)snprintf(d->log, sizeof d->log, "%s/log", d->folder);
 }
 
-/* In the child: what it is handed is descriptor 3, and the environment says so. */
-static UNUSED void daemon_hand_over(const struct daemon *d)
+/* In the child: passes the socket as descriptor 3, as systemd does. */
+static void daemon_hand_over(const struct daemon *d)
 {
     char pid[32];
     (void)snprintf(pid, sizeof pid, "%d", (int)getpid());
@@ -72,8 +25,7 @@ static UNUSED void daemon_hand_over(const struct daemon *d)
     if (d->handed != 3) (void)dup2(d->handed, 3);
 }
 
-/* Runs quired with these arguments (NULL at the end); *out is its standard output. */
-static UNUSED void daemon_spawn(struct daemon *d, const char *const *args, int *out)
+void daemon_spawn(struct daemon *d, const char *const *args, int *out)
 {
     const char *argv[ARGS_MAX] = {QUIRE_BUILD_DIR "/quired"};
     int n = 1, ends[2];
@@ -100,8 +52,7 @@ static UNUSED void daemon_spawn(struct daemon *d, const char *const *args, int *
     *out = ends[0];
 }
 
-/* Waits for the line that says so, on its standard output, which is closed. */
-static UNUSED void daemon_await_ready(struct daemon *d, int out)
+void daemon_await_ready(struct daemon *d, int out)
 {
     size_t got = 0;
     while (got < sizeof d->ready - 1 && !memchr(d->ready, '\n', got)) {
@@ -114,8 +65,7 @@ static UNUSED void daemon_await_ready(struct daemon *d, int out)
     (void)close(out);
 }
 
-/* Starts a server on the folder's socket and waits until it is ready. */
-static UNUSED void daemon_start_in(struct daemon *d, const char *model, const char *const *more)
+void daemon_start_in(struct daemon *d, const char *model, const char *const *more)
 {
     const char *args[ARGS_MAX] = {"--model", model, "--socket", d->socket, "--kv-memory", "64M"};
     int n = 6, out;
@@ -126,14 +76,13 @@ static UNUSED void daemon_start_in(struct daemon *d, const char *model, const ch
     daemon_await_ready(d, out);
 }
 
-static UNUSED void daemon_start(struct daemon *d, const char *model, const char *const *more)
+void daemon_start(struct daemon *d, const char *model, const char *const *more)
 {
     daemon_folder(d);
     daemon_start_in(d, model, more);
 }
 
-/* Waits for its end; the exit status. */
-static UNUSED int daemon_wait(struct daemon *d)
+int daemon_wait(struct daemon *d)
 {
     int status = 0;
     for (int ms = 0; ms < WAIT_MS; ms += 5) {
@@ -149,7 +98,7 @@ static UNUSED int daemon_wait(struct daemon *d)
     return -1;
 }
 
-static UNUSED void daemon_clean(struct daemon *d)
+void daemon_clean(struct daemon *d)
 {
     char lock[128];
     if (d->pid > 0) {
@@ -163,8 +112,7 @@ static UNUSED void daemon_clean(struct daemon *d)
     (void)rmdir(d->folder);
 }
 
-/* Ends it as its manager would; everything must be gone. */
-static UNUSED void daemon_stop(struct daemon *d)
+void daemon_stop(struct daemon *d)
 {
     assert_int_equal(kill(d->pid, SIGTERM), 0);
     assert_int_equal(daemon_wait(d), 0);
@@ -172,7 +120,7 @@ static UNUSED void daemon_stop(struct daemon *d)
     daemon_clean(d);
 }
 
-static UNUSED bool daemon_log_has(const struct daemon *d, const char *words)
+bool daemon_log_has(const struct daemon *d, const char *words)
 {
     static char text[1 << 20];
     FILE *file = fopen(d->log, "r");
@@ -185,7 +133,7 @@ static UNUSED bool daemon_log_has(const struct daemon *d, const char *words)
 
 /* ---- connections --------------------------------------------------------------------------- */
 
-static UNUSED int connect_to(const char *path)
+int connect_to(const char *path)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     (void)snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
@@ -198,7 +146,7 @@ static UNUSED int connect_to(const char *path)
     return fd;
 }
 
-static UNUSED void send_bytes(int fd, const char *data, size_t n)
+void send_bytes(int fd, const char *data, size_t n)
 {
     while (n > 0) {
         ssize_t sent = send(fd, data, n, MSG_NOSIGNAL);
@@ -208,13 +156,12 @@ static UNUSED void send_bytes(int fd, const char *data, size_t n)
     }
 }
 
-static UNUSED void send_text(int fd, const char *text)
+void send_text(int fd, const char *text)
 {
     send_bytes(fd, text, strlen(text));
 }
 
-/* Some bytes; 0 at the end of the connection, whether orderly or not. */
-static UNUSED size_t receive(int fd, char *data, size_t n)
+size_t receive(int fd, char *data, size_t n)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     assert_int_equal(poll(&wait, 1, WAIT_MS), 1);
@@ -222,7 +169,7 @@ static UNUSED size_t receive(int fd, char *data, size_t n)
     return got > 0 ? (size_t)got : 0;
 }
 
-static UNUSED void send_post(int fd, const char *path, const char *body)
+void send_post(int fd, const char *path, const char *body)
 {
     char head[256];
     (void)snprintf(head, sizeof head,
@@ -235,22 +182,7 @@ static UNUSED void send_post(int fd, const char *path, const char *body)
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
-struct answer {
-    int status;
-    char head[2048];
-    char *body; /* [body_n], then a NUL */
-    size_t body_n;
-    bool closed; /* the server has closed the connection before the next answer */
-};
-
-/* Bytes that have come and belong to the next answer of a connection. */
-struct stream {
-    int fd;
-    char *data;
-    size_t n, capacity;
-};
-
-static UNUSED bool stream_more(struct stream *s)
+bool stream_more(struct stream *s)
 {
     if (s->capacity - s->n < 65536) {
         s->capacity = s->capacity * 2 + 131072;
@@ -262,21 +194,20 @@ static UNUSED bool stream_more(struct stream *s)
     return got > 0;
 }
 
-static UNUSED void stream_drop(struct stream *s, size_t n)
+static void stream_drop(struct stream *s, size_t n)
 {
     memmove(s->data, s->data + n, s->n - n);
     s->n -= n;
 }
 
-static UNUSED void stream_end(struct stream *s)
+void stream_end(struct stream *s)
 {
     free(s->data);
     (void)close(s->fd);
     memset(s, 0, sizeof *s);
 }
 
-/* The position behind `mark`, reading on as far as needed. */
-static UNUSED size_t stream_find(struct stream *s, size_t from, const char *mark)
+size_t stream_find(struct stream *s, size_t from, const char *mark)
 {
     for (;;) {
         char *at = s->n > from ? memmem(s->data + from, s->n - from, mark, strlen(mark)) : NULL;
@@ -285,14 +216,14 @@ static UNUSED size_t stream_find(struct stream *s, size_t from, const char *mark
     }
 }
 
-static UNUSED void stream_need(struct stream *s, size_t n)
+static void stream_need(struct stream *s, size_t n)
 {
     while (s->n < n) {
         assert_true(stream_more(s));
     }
 }
 
-static UNUSED const char *header(const struct answer *a, const char *name)
+const char *header(const struct answer *a, const char *name)
 {
     static char value[256];
     size_t n = strlen(name);
@@ -305,8 +236,7 @@ static UNUSED const char *header(const struct answer *a, const char *name)
     return NULL;
 }
 
-/* One answer; false: the connection has ended before it. */
-static UNUSED bool read_answer(struct stream *s, struct answer *a)
+bool read_answer(struct stream *s, struct answer *a)
 {
     memset(a, 0, sizeof *a);
     size_t body = stream_find(s, 0, "\r\n\r\n");
@@ -348,15 +278,14 @@ static UNUSED bool read_answer(struct stream *s, struct answer *a)
     return true;
 }
 
-static UNUSED void answer_free(struct answer *a)
+void answer_free(struct answer *a)
 {
     free(a->body);
     memset(a, 0, sizeof *a);
 }
 
-/* One request on a connection of its own. */
-static UNUSED void ask(const struct daemon *d, const char *method, const char *path,
-                       const char *body, struct answer *a)
+void ask(const struct daemon *d, const char *method, const char *path, const char *body,
+         struct answer *a)
 {
     struct stream s = {.fd = connect_to(d->socket)};
     char head[256];
@@ -371,9 +300,7 @@ static UNUSED void ask(const struct daemon *d, const char *method, const char *p
     stream_end(&s);
 }
 
-/* The answer's JSON, which must be there; to be given back with json_decref. */
-static UNUSED json_t *ask_json(const struct daemon *d, const char *path, const char *body,
-                               int status)
+json_t *ask_json(const struct daemon *d, const char *path, const char *body, int status)
 {
     struct answer a;
     ask(d, body ? "POST" : "GET", path, body ? body : "", &a);
@@ -384,8 +311,7 @@ static UNUSED json_t *ask_json(const struct daemon *d, const char *path, const c
     return json;
 }
 
-/* A value by its path: "choices.0.text"; NULL where there is none. */
-static UNUSED const json_t *at(const json_t *json, const char *path)
+const json_t *at(const json_t *json, const char *path)
 {
     char part[64];
     while (json && *path) {
@@ -400,20 +326,18 @@ static UNUSED const json_t *at(const json_t *json, const char *path)
     return json;
 }
 
-static UNUSED const char *text_at(const json_t *json, const char *path)
+const char *text_at(const json_t *json, const char *path)
 {
     return json_string_value(at(json, path));
 }
 
-static UNUSED long long int_at(const json_t *json, const char *path)
+long long int_at(const json_t *json, const char *path)
 {
     const json_t *value = at(json, path);
     return json_is_integer(value) ? json_integer_value(value) : -1;
 }
 
-/* The answer to a body; who asks keeps it. */
-static UNUSED json_t *ask_with(const struct daemon *d, const char *path, const json_t *body,
-                               int status)
+json_t *ask_with(const struct daemon *d, const char *path, const json_t *body, int status)
 {
     char *text = json_dumps(body, JSON_COMPACT);
     json_t *answer = ask_json(d, path, text, status);
@@ -421,8 +345,7 @@ static UNUSED json_t *ask_with(const struct daemon *d, const char *path, const j
     return answer;
 }
 
-/* A choice without its index, so that it can be compared with a request's only one. */
-static UNUSED json_t *choice_of(const json_t *answer, unsigned i)
+json_t *choice_of(const json_t *answer, unsigned i)
 {
     json_t *choice = json_deep_copy(json_array_get(at(answer, "choices"), i));
     assert_int_equal(json_integer_value(json_object_get(choice, "index")), i);
@@ -430,8 +353,7 @@ static UNUSED json_t *choice_of(const json_t *answer, unsigned i)
     return choice;
 }
 
-/* The events of a stream: a list of their JSON, which must end in [DONE]. */
-static UNUSED json_t *events_of(const struct answer *a)
+json_t *events_of(const struct answer *a)
 {
     json_t *list = json_array();
     const char *line = a->body;
@@ -454,8 +376,7 @@ static UNUSED json_t *events_of(const struct answer *a)
     return list;
 }
 
-/* A figure out of /metrics, by the whole left side of its line. */
-static UNUSED double metric(const struct daemon *d, const char *name)
+double metric(const struct daemon *d, const char *name)
 {
     struct answer a;
     ask(d, "GET", "/metrics", "", &a);
@@ -470,8 +391,7 @@ static UNUSED double metric(const struct daemon *d, const char *name)
     return value;
 }
 
-/* Waits until a figure is what it should be. */
-static UNUSED void await_metric(const struct daemon *d, const char *name, double wanted)
+void await_metric(const struct daemon *d, const char *name, double wanted)
 {
     double value = -1;
     for (int ms = 0; ms < WAIT_MS; ms += 5) {
@@ -481,5 +401,3 @@ static UNUSED void await_metric(const struct daemon *d, const char *name, double
     }
     fail_msg("%s is %g, not %g", name, value, wanted);
 }
-
-#endif
