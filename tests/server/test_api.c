@@ -21,7 +21,8 @@ static int stop(void **state)
 #define CHAT(more)  "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]," more "}"
 #define COMPLETIONS "/v1/completions"
 
-/* Goal: the ready line says where. */
+/* Goal: the ready line says where.
+ * Method: read the line that the server printed, and the mode of its socket. */
 static void the_ready_line_names_the_socket(void **state)
 {
     (void)state;
@@ -33,7 +34,8 @@ static void the_ready_line_names_the_socket(void **state)
     assert_int_equal(status.st_mode & 0777, 0600);
 }
 
-/* Goal: an answer has every member of the API's, and its counts are right. */
+/* Goal: an answer has every member of the API's, and its counts are right.
+ * Method: ask for 7 tokens after 3, and check each member of the answer. */
 static void a_completion_has_the_apis_shape(void **state)
 {
     (void)state;
@@ -61,7 +63,8 @@ static void a_completion_has_the_apis_shape(void **state)
     json_decref(json);
 }
 
-/* Goal: several prompts are several choices, each as if it were alone. */
+/* Goal: several prompts become several choices, each equal to its prompt alone.
+ * Method: ask for two prompts together, then for each alone, and compare the choices. */
 static void prompts_become_choices(void **state)
 {
     (void)state;
@@ -124,7 +127,8 @@ static void echo_scores_a_prompt(void **state)
     json_decref(alone);
 }
 
-/* Goal: prompt_logprobs has vLLM's shape: by id, with rank and token. */
+/* Goal: prompt_logprobs has vLLM's format: by id, with rank and token.
+ * Method: ask for two alternatives; the second token's entry must have ranks 1 and 2. */
 static void prompt_logprobs_have_vllms_shape(void **state)
 {
     (void)state;
@@ -150,7 +154,8 @@ static void prompt_logprobs_have_vllms_shape(void **state)
     json_decref(json);
 }
 
-/* Goal: stop ids end a text, say so, and are only honoured after min_tokens. */
+/* Goal: a stop id ends the answer and is named as the reason.
+ * Method: run freely, then again with the second token as a stop id. */
 static void stop_ids_end_a_text(void **state)
 {
     (void)state;
@@ -172,7 +177,8 @@ static void stop_ids_end_a_text(void **state)
     json_decref(free_run);
 }
 
-/* Goal: the same seed draws the same tokens, another one others; greedy ignores it. */
+/* Goal: the same seed draws the same tokens, another seed draws others.
+ * Method: compare the ids of three runs, at temperature 3 and with seeds 7, 7 and 8. */
 static void seeds_draw_the_same(void **state)
 {
     (void)state;
@@ -196,8 +202,9 @@ static void seeds_draw_the_same(void **state)
     }
 }
 
-/* Goal: a stream carries what the whole answer does: a chunk a token, the end in the last one,
- * then usage, then [DONE]. */
+/* Goal: a stream carries the whole answer: one event for each token, the end in the last one,
+ * then usage, then [DONE].
+ * Method: ask for two prompts whole and streamed, and join the ids and logprobs of the events. */
 static void a_stream_adds_up_to_the_answer(void **state)
 {
     (void)state;
@@ -285,7 +292,8 @@ static void the_same_alone_and_in_a_crowd(void **state)
     answer_free(&alone);
 }
 
-/* Goal: a client of HTTP/1.0 gets its stream without chunks, ended by the connection's end. */
+/* Goal: a client of HTTP/1.0 gets its stream without chunks, ended by the end of the connection.
+ * Method: send a streamed request as HTTP/1.0 and read until the connection ends. */
 static void an_old_client_gets_a_plain_stream(void **state)
 {
     (void)state;
@@ -371,7 +379,8 @@ static void penalties_turn_an_answer(void **state)
     json_decref(plain);
 }
 
-/* Goal: what is wrong is a 400 that names the field, in OpenAI's shape, and nothing crashes. */
+/* Goal: a wrong request is a 400 in OpenAI's format that names the field.
+ * Method: send each wrong body and look for the field and for words of the message. */
 static void bad_requests_are_explained(void **state)
 {
     (void)state;
@@ -449,7 +458,8 @@ static void bad_requests_are_explained(void **state)
     }
 }
 
-/* Goal: paths and methods are told apart. */
+/* Goal: an unknown path is a 404, a wrong method a 405 with the right one; a query is ignored.
+ * Method: ask for each and check status and headers. */
 static void paths_and_methods_are_checked(void **state)
 {
     (void)state;
@@ -474,7 +484,8 @@ static void paths_and_methods_are_checked(void **state)
     answer_free(&a);
 }
 
-/* Goal: the server says what it is. */
+/* Goal: /v1/models and /version describe the model and the server.
+ * Method: compare their members with the file of the model. */
 static void the_server_describes_itself(void **state)
 {
     (void)state;
@@ -496,7 +507,8 @@ static void the_server_describes_itself(void **state)
     json_decref(json);
 }
 
-/* Goal: the metrics count what has happened, and no page stays held. */
+/* Goal: the metrics count what happened, and no page stays held.
+ * Method: read the counters before and after one request of known size. */
 static void metrics_count_requests(void **state)
 {
     (void)state;

@@ -47,8 +47,8 @@ static json_t *body_of(unsigned seed)
                      "ignore_eos", 1, "logprobs", 3, "return_token_ids", 1);
 }
 
-/* Goal: choice i of prompt p stands at p * n + i, and is the request alone with seed + i; a prompt
- * is counted and computed once.
+/* Goal: choice i of prompt p has index p * n + i and equals the request alone with seed + i; a
+ * prompt is counted and computed once.
  * Method: two prompts, four choices each, against one request for each in a server that shares
  * nothing. */
 static void choices_are_requests_alone(void **state)
@@ -83,7 +83,8 @@ static void choices_are_requests_alone(void **state)
     json_decref(body);
 }
 
-/* Goal: greedy choices are equal. */
+/* Goal: greedy choices of a prompt are equal.
+ * Method: ask for three choices of two prompts at temperature 0. */
 static void greedy_choices_are_equal(void **state)
 {
     json_t *body = body_of(1);
@@ -102,9 +103,9 @@ static void greedy_choices_are_equal(void **state)
     json_decref(body);
 }
 
-/* Goal: a stream has each choice's chunks under its index, in order and interleaved, and they add
- * up to the whole answer; usage and [DONE] come once. Method: the same request whole and streamed.
- */
+/* Goal: a stream has each choice's deltas under its index, in order and interleaved; they add up to
+ * the whole answer; usage and [DONE] come once.
+ * Method: the same request whole and streamed. */
 static void a_stream_interleaves_the_choices(void **state)
 {
     json_t *body = body_of(5), *chunk;
@@ -151,8 +152,9 @@ static void a_stream_interleaves_the_choices(void **state)
     json_decref(body);
 }
 
-/* Goal: best_of gives the n with the highest sums of logprobs, best first, and they alone are
- * counted. */
+/* Goal: best_of returns the n with the highest sums of logprobs, best first, and counts only
+ * these.
+ * Method: ask for all six with n, sum their logprobs, and compare with n 2 of best_of 6. */
 static void best_of_gives_the_likeliest(void **state)
 {
     json_t *body = body_of(3), *value;
@@ -187,7 +189,8 @@ static void best_of_gives_the_likeliest(void **state)
     json_decref(body);
 }
 
-/* Goal: an echoed and scored prompt stands in front of each choice. */
+/* Goal: each choice begins with the echoed and scored prompt.
+ * Method: compare a second choice with the prompt alone and the next seed. */
 static void each_choice_echoes(void **state)
 {
     json_t *body = body_of(9);
@@ -210,7 +213,8 @@ static void each_choice_echoes(void **state)
     json_decref(body);
 }
 
-/* Goal: a conversation has as many messages as were asked for, whole and streamed. */
+/* Goal: a conversation has as many messages as n, whole and streamed.
+ * Method: compare three choices whole, streamed, and alone with seed + i. */
 static void a_chat_has_choices(void **state)
 {
     (void)state;
@@ -255,7 +259,8 @@ static void a_chat_has_choices(void **state)
     json_decref(body);
 }
 
-/* Goal: more choices than ever run at once are a 400 that names n and says how many do. */
+/* Goal: more choices than can run at once are a 400 that names the field and the limit.
+ * Method: ask for n 17 of 16, then for best_of 18. */
 static void too_many_choices_are_explained(void **state)
 {
     (void)state;

@@ -110,7 +110,8 @@ static void a_connection_is_kept(void **state)
     stream_end(&s);
 }
 
-/* Goal: requests that come together are answered in their order, slow ones before quick ones. */
+/* Goal: requests sent together are answered in their order, even if the first are slow.
+ * Method: send five requests in one write, a stream among them, and read five answers. */
 static void pipelined_requests_are_answered_in_order(void **state)
 {
     (void)state;
@@ -135,7 +136,8 @@ static void pipelined_requests_are_answered_in_order(void **state)
     stream_end(&s);
 }
 
-/* Goal: more may be pipelined than is kept in memory. */
+/* Goal: more requests may be pipelined than the server keeps in memory.
+ * Method: a child sends 20,000 requests after a slow one, while the parent reads the answers. */
 static void much_may_be_pipelined(void **state)
 {
     (void)state;
@@ -160,7 +162,8 @@ static void much_may_be_pipelined(void **state)
     stream_end(&s);
 }
 
-/* Goal: a request may come byte by byte. */
+/* Goal: a request may arrive byte by byte.
+ * Method: send two requests in single bytes and read both answers. */
 static void a_request_may_come_byte_by_byte(void **state)
 {
     (void)state;
@@ -180,7 +183,8 @@ static void a_request_may_come_byte_by_byte(void **state)
     stream_end(&s);
 }
 
-/* Goal: what is no HTTP is answered and ends the connection; the server goes on. */
+/* Goal: bytes that are not HTTP are answered, and end the connection but not the server.
+ * Method: send each kind of nonsense on a connection of its own, then ask for /version. */
 static void nonsense_is_answered_and_ended(void **state)
 {
     (void)state;
@@ -205,7 +209,8 @@ static void nonsense_is_answered_and_ended(void **state)
     json_decref(ask_json(&server, "/version", NULL, 200));
 }
 
-/* Goal: a client that sends on after a refusal still reads it: no reset takes it away. */
+/* Goal: a client that keeps sending after a refusal still reads it: no reset destroys it.
+ * Method: announce 20 MB, send 8 MB, and read the 413. */
 static void a_refusal_survives_a_sending_client(void **state)
 {
     (void)state;
@@ -223,7 +228,8 @@ static void a_refusal_survives_a_sending_client(void **state)
     stream_end(&s);
 }
 
-/* Goal: a client that waits for leave to send its body gets it. */
+/* Goal: a client that waits with its body is told to send it.
+ * Method: send headers with Expect: 100-continue, read 100, send the body. */
 static void a_body_is_asked_for(void **state)
 {
     (void)state;
@@ -241,8 +247,10 @@ static void a_body_is_asked_for(void **state)
     stream_end(&s);
 }
 
-/* Goal: a client that leaves in the middle of its stream, or while it waits, is cancelled, and
- * its pages are free again. */
+/* Goal: a client that leaves during its stream, or while it waits, is cancelled and its pages
+ * are freed.
+ * Method: with a batch of one, start a stream and queue two requests; then close all three in
+ * turn. */
 static void a_client_that_leaves_is_cancelled(void **state)
 {
     (void)state;
@@ -270,7 +278,8 @@ static void a_client_that_leaves_is_cancelled(void **state)
     assert_true(daemon_log_has(&server, " 499 "));
 }
 
-/* Goal: a full queue refuses at once, says when to come again, and takes no part of a list. */
+/* Goal: a full queue refuses at once with Retry-After, and takes no part of a list.
+ * Method: fill six of eight places, send four prompts, then a list that could never fit. */
 static void a_full_queue_refuses(void **state)
 {
     (void)state;
@@ -302,7 +311,8 @@ static void a_full_queue_refuses(void **state)
     json_decref(ask_json(&server, "/v1/completions", "{\"prompt\":[1],\"max_tokens\":1}", 200));
 }
 
-/* Goal: requests that dawdle are ended with 408. */
+/* Goal: a request that does not arrive in time is ended with 408.
+ * Method: send a part of a request line, of headers and of a body, each after a whole request. */
 static void dawdling_requests_are_ended(void **state)
 {
     (void)state;
@@ -324,7 +334,8 @@ static void dawdling_requests_are_ended(void **state)
     }
 }
 
-/* Goal: an idle connection is ended without a word. */
+/* Goal: an idle connection is closed without an answer.
+ * Method: connect, send nothing, and read the end. */
 static void idle_connections_are_ended(void **state)
 {
     (void)state;
@@ -334,7 +345,8 @@ static void idle_connections_are_ended(void **state)
     stream_end(&idle);
 }
 
-/* Goal: a client that does not read is left, and what it asked for is cancelled. */
+/* Goal: a client that does not read is dropped, and its requests are cancelled.
+ * Method: ask for long streams, read only when the metrics have counted 8 slow readers. */
 static void a_client_that_does_not_read_is_left(void **state)
 {
     (void)state;
@@ -349,8 +361,9 @@ static void a_client_that_does_not_read_is_left(void **state)
     stream_end(&s);
 }
 
-/* Goal: with keys only their holders are answered, but anybody may ask for health; TCP speaks the
- * same. */
+/* Goal: with keys, only their holders are answered, except for /health; TCP and Unix sockets
+ * behave alike.
+ * Method: send each request without a key, with a wrong one and with each right one, on both. */
 static void keys_open_the_door(void **state)
 {
     (void)state;
@@ -411,12 +424,13 @@ static bool answered_as(uid_t user)
     return WEXITSTATUS(status) == 0;
 }
 
-/* Goal: a socket that is open to all serves the owner and the users named, and nobody else. */
+/* Goal: a socket that is open to all serves its owner and the named users only.
+ * Method: as root, become each user in a child and ask for /health. */
 static void only_users_named_are_served(void **state)
 {
     (void)state;
     if (geteuid() != 0) {
-        (void)printf("skipped: only root can be somebody else\n");
+        (void)printf("skipped: only root can become another user\n");
         skip();
     }
     struct stat status;

@@ -153,7 +153,7 @@ static void lower_priority_goes_first(void **state)
     }
 }
 
-/* Goal: one key's queue does not delay another's first, whatever users it names.
+/* Goal: one key's queue does not delay another key's first request, however many users it names.
  * Method: six of one key, three with users of their own; then one of another. */
 static void keys_have_equal_shares(void **state)
 {
@@ -171,7 +171,7 @@ static void keys_have_equal_shares(void **state)
 }
 
 /* Goal: a key's users divide its share.
- * Method: five of one user, then one of another and one of nobody. */
+ * Method: five requests of one user, then one of another user and one without a user. */
 static void users_divide_a_keys_share(void **state)
 {
     static const struct request requests[] = {

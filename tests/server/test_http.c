@@ -83,7 +83,8 @@ static void a_request_may_be_split_anywhere(void **state)
     qr_http_deinit(&http);
 }
 
-/* Goal: bytes behind a request are left for later. */
+/* Goal: bytes after a request are not consumed.
+ * Method: feed three requests in one piece and continue at each returned position. */
 static void a_request_ends_where_it_ends(void **state)
 {
     (void)state;
@@ -106,7 +107,8 @@ static void a_request_ends_where_it_ends(void **state)
     qr_http_deinit(&http);
 }
 
-/* Goal: nothing of one request is seen in the next. */
+/* Goal: nothing of one request remains in the next.
+ * Method: feed a POST with all headers, then a plain GET. */
 static void the_next_request_begins_clean(void **state)
 {
     (void)state;
@@ -140,7 +142,8 @@ static void assert_bad(const char *data, size_t n, int status)
     }
 }
 
-/* Goal: what is no request is refused, with its status, however it is cut. */
+/* Goal: a malformed request is refused with its status, however it is split.
+ * Method: feed each one, split at every byte. */
 static void bad_requests_are_refused(void **state)
 {
     (void)state;
@@ -166,7 +169,8 @@ static void bad_requests_are_refused(void **state)
     }
 }
 
-/* Goal: lengths are bounded: headers, long URLs, many headers, and chunks that add up. */
+/* Goal: long URLs, long and many headers, and chunks that add up are refused.
+ * Method: exceed each limit, split at every byte. */
 static void lengths_are_bounded(void **state)
 {
     (void)state;
@@ -188,7 +192,8 @@ static void lengths_are_bounded(void **state)
     assert_bad(text, (size_t)n, 413);
 }
 
-/* Goal: an offer to upgrade is ignored, body and all. */
+/* Goal: an offer to upgrade is ignored, and the body is read.
+ * Method: feed a POST with an Upgrade header. */
 static void upgrades_are_ignored(void **state)
 {
     (void)state;

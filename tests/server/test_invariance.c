@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The promise, over the socket: an answer has the same bits cold, cached, forked, preempted, in
- * chunks, alone and among 64, for each type of keys and values and whatever a page holds; and the
- * counters say that each of these did happen.  SmolLM2 where its file is, the tiny model otherwise.
- */
+/* Over the socket, an answer has the same bits cold, cached, forked, preempted, with its prompt in
+ * chunks, alone and among 64, for each KV type and page size.  The counters show that each of these
+ * happened.  The model is SmolLM2 if its file is there, else the tiny one. */
 #include "support/daemon.h"
 
 enum { CASES = 7, TOKENS = 8, CHUNK = 16, FORKS = 4, OTHERS = 63 };

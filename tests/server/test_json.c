@@ -62,7 +62,8 @@ static void floats_round_trip_to_the_bit(void **state)
     qr_buffer_deinit(&out);
 }
 
-/* Goal: what is no number is null, never a word that is no JSON. */
+/* Goal: NaN and infinity are written as null.
+ * Method: write both and compare the bytes. */
 static void not_a_number_is_null(void **state)
 {
     (void)state;
@@ -75,7 +76,8 @@ static void not_a_number_is_null(void **state)
     qr_buffer_deinit(&out);
 }
 
-/* Goal: any bytes become a legal JSON string that means the same characters. */
+/* Goal: a string is written as valid JSON with the same characters.
+ * Method: write quotes, control characters, NUL and characters of 2 to 4 bytes. */
 static void strings_are_escaped(void **state)
 {
     (void)state;
@@ -145,7 +147,8 @@ static void every_character_round_trips(void **state)
     qr_buffer_deinit(&out);
 }
 
-/* Goal: the reader says where a body is wrong. */
+/* Goal: the reader says where a body is wrong.
+ * Method: parse wrong documents and look for a line and a column. */
 static void bad_json_is_refused_with_its_place(void **state)
 {
     (void)state;
@@ -169,7 +172,8 @@ static void bad_json_is_refused_with_its_place(void **state)
     }
 }
 
-/* Goal: depth cannot exhaust the stack. */
+/* Goal: deep nesting cannot exhaust the stack.
+ * Method: parse 100,000 opening brackets. */
 static void deep_nesting_is_refused(void **state)
 {
     (void)state;
@@ -179,7 +183,8 @@ static void deep_nesting_is_refused(void **state)
     assert_null(qr_json_parse(deep, sizeof deep, why, sizeof why));
 }
 
-/* Goal: null and absent are one; integers are exact, also when written as reals. */
+/* Goal: null equals a missing value; integers are exact, also when written as reals.
+ * Method: read members of each type from one document. */
 static void values_are_read_by_type(void **state)
 {
     (void)state;

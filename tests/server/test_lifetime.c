@@ -18,7 +18,8 @@ static int run_to_end(const char *const *args, const char *words)
     return status;
 }
 
-/* Goal: wrong usage ends with 2 and says why. */
+/* Goal: wrong usage exits with 2 and an error that says why.
+ * Method: run each wrong command line to its end and look for words in its log. */
 static void wrong_usage_ends_with_2(void **state)
 {
     (void)state;
@@ -43,7 +44,8 @@ static void wrong_usage_ends_with_2(void **state)
     assert_int_equal(access("/tmp/quire-test-never.lock", F_OK), -1);
 }
 
-/* Goal: --help and --version end with 0. */
+/* Goal: --help and --version exit with 0.
+ * Method: run both to their end. */
 static void asking_ends_with_0(void **state)
 {
     (void)state;
@@ -67,7 +69,8 @@ static void copy_part(const char *from, const char *to, size_t n)
     free(data);
 }
 
-/* Goal: a model that cannot be loaded ends with 3, and leaves no socket. */
+/* Goal: a model that cannot be loaded exits with 3 and leaves no socket.
+ * Method: run with the model's file cut at several lengths, with a text and with no file. */
 static void a_bad_model_ends_with_3(void **state)
 {
     (void)state;
@@ -96,7 +99,8 @@ static void a_bad_model_ends_with_3(void **state)
     assert_int_equal(run_to_end(none, "/nonexistent.gguf"), 3);
 }
 
-/* Goal: a live server keeps its socket; a killed one's is taken over. */
+/* Goal: a live server keeps its socket; the socket of a killed one is replaced.
+ * Method: start a second server on the path, then kill the first and start again. */
 static void a_live_socket_is_kept_and_a_stale_one_taken(void **state)
 {
     (void)state;
@@ -144,7 +148,8 @@ static void await_refusal(const struct daemon *d)
     fail_msg("connections are still taken");
 }
 
-/* Goal: after SIGTERM nobody new is served and running requests finish. */
+/* Goal: after SIGTERM new requests are refused and running ones finish.
+ * Method: signal during a stream; ask on an open connection; read the stream to its end. */
 static void sigterm_lets_requests_finish(void **state)
 {
     (void)state;
@@ -212,7 +217,8 @@ static void impatience_cancels(void **state)
     }
 }
 
-/* Goal: an idle server ends at once, whoever is connected. */
+/* Goal: an idle server ends at once, even with open connections.
+ * Method: connect, send SIGINT, and wait for exit status 0. */
 static void sigterm_does_not_wait_for_idle_clients(void **state)
 {
     (void)state;
@@ -227,7 +233,9 @@ static void sigterm_does_not_wait_for_idle_clients(void **state)
     daemon_clean(&d);
 }
 
-/* Goal: systemd's socket is served and left where it is, and systemd is told when it is ready. */
+/* Goal: systemd's socket is served and not removed, and systemd is told when the server is
+ * ready.
+ * Method: pass a listening socket and a notification socket, as systemd does. */
 static void a_socket_of_the_manager_is_served(void **state)
 {
     (void)state;

@@ -47,7 +47,8 @@ static void assert_refused(const char *body, enum qr_endpoint endpoint, const ch
     qr_json_free(document);
 }
 
-/* Goal: a bare request has vLLM's defaults, and null is the default everywhere. */
+/* Goal: a bare request has vLLM's defaults, and null is the default of every field.
+ * Method: read an empty body and one of nulls. */
 static void defaults_are_vllms(void **state)
 {
     (void)state;
@@ -71,7 +72,8 @@ static void defaults_are_vllms(void **state)
     }
 }
 
-/* Goal: every field that is built arrives. */
+/* Goal: each field reaches the parameters.
+ * Method: read bodies of both endpoints and compare each value. */
 static void fields_are_read(void **state)
 {
     (void)state;
@@ -112,7 +114,8 @@ static void fields_are_read(void **state)
     assert_true(p.has_max_tokens && p.max_tokens == 0);
 }
 
-/* Goal: a wrong type or range is a 400 that names the field. */
+/* Goal: a wrong type or range is a 400 that names the field.
+ * Method: read each wrong body for both endpoints; check the field and words of the message. */
 static void wrong_fields_are_named(void **state)
 {
     (void)state;
@@ -201,7 +204,8 @@ static void wrong_fields_are_named(void **state)
     assert_refused("{\"echo\":true}", QR_CHAT, "echo", "not supported yet");
 }
 
-/* Goal: values that change nothing are taken, and so are fields nobody has named. */
+/* Goal: default values and unknown fields are accepted.
+ * Method: read a body of both. */
 static void harmless_values_are_taken(void **state)
 {
     (void)state;
@@ -212,7 +216,8 @@ static void harmless_values_are_taken(void **state)
                  QR_COMPLETIONS, &p);
 }
 
-/* Goal: penalties and biases arrive; a bias past OpenAI's range is its end, as in vLLM. */
+/* Goal: penalties and biases are read; a bias beyond OpenAI's range is cut to it, as in vLLM.
+ * Method: read defaults, values inside and values outside the range. */
 static void penalties_are_read(void **state)
 {
     (void)state;
@@ -238,7 +243,8 @@ static void penalties_are_read(void **state)
     assert_true(p.repetition_penalty > 0);
 }
 
-/* Goal: as many tokens may have a bias as OpenAI says, and no more. */
+/* Goal: as many tokens may have a bias as OpenAI allows, and no more.
+ * Method: read bodies with 300 and 301 biases. */
 static void biases_are_bounded(void **state)
 {
     (void)state;
@@ -259,7 +265,8 @@ static void biases_are_bounded(void **state)
     }
 }
 
-/* Goal: n is one, and best_of as many, where they are not said. */
+/* Goal: n defaults to 1 and best_of to n.
+ * Method: read bodies with neither, one and both. */
 static void choices_are_counted(void **state)
 {
     (void)state;
@@ -293,7 +300,8 @@ static void turns_are_read(void **state)
     assert_int_equal(p.priority, 0);
 }
 
-/* Goal: lengths are held against the context as vLLM does. */
+/* Goal: lengths are checked against the context as in vLLM.
+ * Method: ask for the length after prompts that just fit and just do not. */
 static void max_tokens_fits_the_context(void **state)
 {
     (void)state;

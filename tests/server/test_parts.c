@@ -32,7 +32,8 @@ static void assert_buffer(const struct qr_buffer *out, const char *expected)
     assert_memory_equal(out->data, expected, out->n);
 }
 
-/* Goal: events are framed as clients read them, with and without chunks. */
+/* Goal: events have the form that clients read, with and without HTTP chunks.
+ * Method: write two events each way and compare the bytes. */
 static void events_are_framed(void **state)
 {
     (void)state;
@@ -49,7 +50,8 @@ static void events_are_framed(void **state)
     qr_buffer_deinit(&out);
 }
 
-/* Goal: buckets are cumulative, whatever the last bound is, and the sum and count agree. */
+/* Goal: buckets are cumulative, and the sum and count agree with them.
+ * Method: fill in the statistics and look for each expected line. */
 static void metrics_are_prometheus_text(void **state)
 {
     (void)state;
@@ -125,7 +127,8 @@ static void metrics_are_prometheus_text(void **state)
     qr_buffer_deinit(&out);
 }
 
-/* Goal: a failure is OpenAI's error object, and the engine's statuses have their HTTP statuses. */
+/* Goal: a failure is OpenAI's error object; each status of the engine has its HTTP status.
+ * Method: write two failures and compare the bytes, then map each status. */
 static void errors_have_openais_shape(void **state)
 {
     (void)state;
@@ -159,7 +162,8 @@ static void errors_have_openais_shape(void **state)
     assert_string_equal(failure.message, "too many");
 }
 
-/* Goal: exactly the keys of the file open the door, and each is told from the others. */
+/* Goal: exactly the keys of the file are accepted, and each is told from the others.
+ * Method: look up right keys, prefixes, extensions and other schemes. */
 static void keys_are_compared_whole(void **state)
 {
     (void)state;
@@ -179,7 +183,8 @@ static void keys_are_compared_whole(void **state)
     assert_int_equal(qr_route_key(keys, sizeof keys - 1, "Bearer beta", 11), 9);
 }
 
-/* Goal: who asks stands in front of the salt, so that no salt is another caller's. */
+/* Goal: the caller's name precedes the salt, so no salt equals another caller's.
+ * Method: make the salt of each scope and compare the bytes, also for the longest salt. */
 static void a_scope_names_the_caller(void **state)
 {
     (void)state;
@@ -209,7 +214,8 @@ static enum qr_options_result options_of(struct qr_options *o, char *why, const 
     return qr_server_options_parse(argc, argv, o, why, 256);
 }
 
-/* Goal: flags arrive, in both spellings. */
+/* Goal: each flag is read, in both spellings.
+ * Method: parse command lines and compare the options. */
 static void flags_are_read(void **state)
 {
     (void)state;
@@ -254,7 +260,8 @@ static void flags_are_read(void **state)
     assert_int_equal(options_of(&o, why, "--version", NULL, NULL), QR_OPTIONS_VERSION);
 }
 
-/* Goal: a wrong flag is refused in a sentence that names it; one that is to come says so. */
+/* Goal: a wrong flag is refused with an error that names it.
+ * Method: parse each wrong flag and look for words of the error. */
 static void wrong_flags_are_named(void **state)
 {
     (void)state;
@@ -299,7 +306,8 @@ static void wrong_flags_are_named(void **state)
     assert_non_null(strstr(why, "--cache-scope uid does not go with --listen"));
 }
 
-/* Goal: sizes are powers of 1,024, and nothing wraps. */
+/* Goal: sizes are powers of 1,024, and no size overflows.
+ * Method: parse good and bad sizes. */
 static void sizes_are_read(void **state)
 {
     (void)state;
@@ -324,7 +332,8 @@ static size_t read_all(int fd, char *text, size_t n)
     return (size_t)got;
 }
 
-/* Goal: an event is one line, whatever a client has put into it; JSON lines are JSON. */
+/* Goal: a log entry is one line for any bytes of a client; JSON lines are valid JSON.
+ * Method: log a path with a newline, quotes and other bytes into a pipe, in both formats. */
 static void log_lines_cannot_be_forged(void **state)
 {
     (void)state;
@@ -375,7 +384,8 @@ static void *refuse(void *context, void *pointer, size_t bytes)
     return realloc(pointer, bytes);
 }
 
-/* Goal: a buffer without memory says so and stays whole. */
+/* Goal: a buffer without memory reports it and keeps what it had.
+ * Method: exceed an allocator of 200 bytes, then clear the buffer and use it again. */
 static void a_buffer_remembers_that_it_failed(void **state)
 {
     (void)state;

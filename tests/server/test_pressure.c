@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* More than the pages hold, over the socket: nothing is lost, nobody can see it in an answer, and
- * what could never fit is told so at once.  SmolLM2 where its file is, the tiny model otherwise. */
+/* More requests than the pages hold: no request is lost, no answer differs, and one that could
+ * never fit is refused at once.  The model is SmolLM2 if its file is there, else the tiny one. */
 #include "support/daemon.h"
 
 enum { REQUESTS = 40, TOKENS = 20, LONGEST = 70, PAGE = 16 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared prompts over the socket: what is reused, to the token, and that nobody can see it in an
- * answer.  SmolLM2 where its file is, the tiny model otherwise. */
+/* Shared prompts: what is reused, to the token, and that no answer differs for it.  The model is
+ * SmolLM2 if its file is there, else the tiny one. */
 #include "support/daemon.h"
 
 #define PREFIX_N 300u
@@ -211,7 +211,8 @@ static void salts_part_callers(void **state)
     }
 }
 
-/* Goal: every page is accounted for, and those that nobody holds are cached. */
+/* Goal: free, cached and held pages add up, and unheld ones are cached.
+ * Method: compare the page metrics of the servers with and without a prefix cache. */
 static void pages_add_up(void **state)
 {
     (void)state;

@@ -117,8 +117,9 @@ static long long cached(bool chat, const char *key, const char *salt)
     return n_cached;
 }
 
-/* Goal: with scope key a key's prompts are reused for that key only, and a salt parts them further;
- * a salt that spells another's name opens nothing. */
+/* Goal: with scope key, a key's prompts are reused for that key only, and per salt; a salt that
+ * spells another key's name finds nothing.
+ * Method: send one prompt with two keys, with and without salts, and read cached_tokens. */
 static void keys_share_nothing(void **state)
 {
     (void)state;
@@ -134,7 +135,8 @@ static void keys_share_nothing(void **state)
     }
 }
 
-/* Goal: a scope leaves a request its salt of 1,024 bytes, and no more. */
+/* Goal: with a scope, a salt may still have 1,024 bytes, and no more.
+ * Method: send salts of 1,025 and 1,024 bytes. */
 static void a_salt_keeps_its_length(void **state)
 {
     char salt[1026];
@@ -148,7 +150,8 @@ static void a_salt_keeps_its_length(void **state)
     }
 }
 
-/* Goal: without a scope keys share, and salts alone part. */
+/* Goal: without a scope keys share, and only salts separate.
+ * Method: send one prompt with two keys and several salts, and read cached_tokens. */
 static void keys_share_by_default(void **state)
 {
     (void)state;
@@ -161,7 +164,7 @@ static void keys_share_by_default(void **state)
     }
 }
 
-/* Goal: scope uid goes by the user, whatever key it brings.
+/* Goal: scope uid depends on the uid only, not on the key.
  * Method: two keys of one user; a salt parts them further. */
 static void a_user_s_keys_share(void **state)
 {
@@ -189,13 +192,13 @@ static bool cached_as(uid_t user, bool chat, const char *salt)
     return WEXITSTATUS(status) == 1;
 }
 
-/* Goal: with scope uid a user's prompts are reused for that user only, and a salt parts them
- * further. */
+/* Goal: with scope uid, a user's prompts are reused for that user only, and per salt.
+ * Method: as root, become two users in children and send one prompt, with and without salts. */
 static void users_share_nothing(void **state)
 {
     (void)state;
     if (geteuid() != 0) {
-        (void)printf("skipped: only root can be somebody else\n");
+        (void)printf("skipped: only root can become another user\n");
         skip();
     }
     assert_int_equal(chmod(server.folder, 0711), 0);

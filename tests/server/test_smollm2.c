@@ -80,7 +80,8 @@ static void the_golden_text_is_continued(void **state)
     json_decref(cases);
 }
 
-/* Goal: text becomes the reference's ids and conversations too, through /tokenize. */
+/* Goal: texts and conversations become the reference's ids through /tokenize, and texts again.
+ * Method: convert each conversation of chat.json by messages, by text and back. */
 static void conversations_become_the_references_ids(void **state)
 {
     (void)state;
@@ -114,8 +115,9 @@ static void conversations_become_the_references_ids(void **state)
     json_decref(chats);
 }
 
-/* Goal: a chat stream says who speaks, then what, then how it ended, then what it cost; together
- * it is the whole answer. */
+/* Goal: a chat stream has the role, the text, the finish reason and the usage, in this order,
+ * and adds up to the whole answer.
+ * Method: ask whole and streamed and compare text, logprobs and usage. */
 static void a_chat_streams(void **state)
 {
     (void)state;
@@ -176,7 +178,8 @@ static void a_chat_streams(void **state)
     answer_free(&a);
 }
 
-/* Goal: a stop string ends the text before it and is named. */
+/* Goal: a stop string ends the text before it and is named.
+ * Method: stop a known answer in the middle of a token. */
 static void a_stop_string_ends_the_text(void **state)
 {
     (void)state;
@@ -191,8 +194,9 @@ static void a_stop_string_ends_the_text(void **state)
     json_decref(json);
 }
 
-/* Goal: echo writes the prompt as it was sent, and offsets point into the text, also where a
- * token is a part of a character. */
+/* Goal: echo returns the prompt as sent; offsets point into the text, also if a token is part of
+ * a character.
+ * Method: score a prompt with an emoji that has several tokens, and check the offsets. */
 static void offsets_point_into_the_text(void **state)
 {
     (void)state;
@@ -262,8 +266,9 @@ static void the_same_alone_and_in_a_crowd(void **state)
     answer_free(&alone);
 }
 
-/* Goal: 300,000 letters without a space are tokenised, and the answer is that they are too many
- * for the context; the server answers others meanwhile. */
+/* Goal: 300,000 letters without a space are tokenised and refused as too long; other requests
+ * are answered meanwhile.
+ * Method: send the prompt, ask for /version, read the 400; then send it to /tokenize. */
 static void a_very_long_word_is_answered(void **state)
 {
     (void)state;
@@ -290,7 +295,8 @@ static void a_very_long_word_is_answered(void **state)
     stream_end(&s);
 }
 
-/* Goal: a chat without max_tokens may use the rest of the context, and no more. */
+/* Goal: a chat without max_tokens may use the remaining context, and no more.
+ * Method: ask without max_tokens, then with the whole context as max_tokens. */
 static void a_chat_has_the_rest_of_the_context(void **state)
 {
     (void)state;

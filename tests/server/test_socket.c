@@ -51,7 +51,8 @@ static mode_t mode_of(const char *path)
     return status.st_mode & 0777;
 }
 
-/* Goal: a socket is the owner's alone, unless peers are checked one by one; nothing is left. */
+/* Goal: the socket has mode 0600, or 0666 if peers are checked; nothing remains after it.
+ * Method: bind with both modes, look at the files, release, and look again. */
 static void a_socket_has_its_mode_and_leaves_nothing(void **state)
 {
     struct place *p = *state;
@@ -71,7 +72,8 @@ static void a_socket_has_its_mode_and_leaves_nothing(void **state)
     }
 }
 
-/* Goal: a second server is refused while the first lives, by the lock. */
+/* Goal: while one server holds the lock, a second is refused.
+ * Method: lock the same path twice, then again after the release. */
 static void a_held_path_is_refused(void **state)
 {
     struct place *p = *state;
@@ -85,7 +87,8 @@ static void a_held_path_is_refused(void **state)
     qr_socket_release(&second);
 }
 
-/* Goal: a stale socket is replaced, one that answers is not, and neither is a file. */
+/* Goal: a stale socket is replaced, but neither one that answers nor a file.
+ * Method: bind over a listening socket, over a closed one and over a file. */
 static void only_stale_sockets_are_replaced(void **state)
 {
     struct place *p = *state;
@@ -113,7 +116,8 @@ static void only_stale_sockets_are_replaced(void **state)
     qr_socket_release(&at);
 }
 
-/* Goal: a path too long is refused before anything is touched. */
+/* Goal: a path that is too long is refused with the limit.
+ * Method: lock a path of 199 bytes. */
 static void a_long_path_is_refused(void **state)
 {
     (void)state;
@@ -127,7 +131,8 @@ static void a_long_path_is_refused(void **state)
     qr_socket_release(&at);
 }
 
-/* Goal: TCP addresses are read in every form, and loopback is known from the rest. */
+/* Goal: a TCP address is bound and known as loopback; bad addresses are refused with a reason.
+ * Method: bind port 0 of 127.0.0.1, then try each bad form. */
 static void tcp_addresses_are_read(void **state)
 {
     (void)state;
@@ -153,7 +158,8 @@ static void tcp_addresses_are_read(void **state)
     }
 }
 
-/* Goal: the owner is always let in. */
+/* Goal: the owner of the process is always allowed, an unknown uid never.
+ * Method: ask for the peer of a socket pair and of a bad descriptor. */
 static void the_owner_is_let_in(void **state)
 {
     (void)state;
@@ -166,7 +172,8 @@ static void the_owner_is_let_in(void **state)
     (void)close(ends[1]);
 }
 
-/* Goal: systemd is told at the socket it names. */
+/* Goal: systemd is told at the socket that NOTIFY_SOCKET names, and only there.
+ * Method: bind a datagram socket, notify with and without the variable, and receive. */
 static void the_manager_is_told(void **state)
 {
     struct place *p = *state;

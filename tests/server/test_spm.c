@@ -36,8 +36,9 @@ static void assert_prompt(const char *body, const char *expected)
     json_decref(answer);
 }
 
-/* Goal: /tokenize gives llama.cpp's ids, BOS in front unless not wanted; /detokenize gives the text
- *       back, without the leading space where it begins, with it where it goes on. */
+/* Goal: /tokenize gives llama.cpp's ids with an optional BOS; /detokenize gives the text back,
+ * and the leading space only for a continuation.
+ * Method: compare ids and texts in both directions. */
 static void text_goes_there_and_back(void **state)
 {
     (void)state;

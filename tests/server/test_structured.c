@@ -49,7 +49,8 @@ static void answers_follow_the_schema(void **state)
     }
 }
 
-/* Goal: regular expressions and choices hold an answer too, in a stream as well. */
+/* Goal: regular expressions and choices constrain an answer; response_format text does not.
+ * Method: ask with each and check the text or the status. */
 static void answers_match_patterns_and_choices(void **state)
 {
     (void)state;
@@ -67,7 +68,8 @@ static void answers_match_patterns_and_choices(void **state)
     json_decref(answer);
 }
 
-/* Goal: what cannot be held, and two askings at once, are a 400 that names the field. */
+/* Goal: a constraint that is not supported, and two at once, are a 400 that names the field.
+ * Method: send each wrong body and check the field and words of the message. */
 static void what_cannot_be_held_is_a_400(void **state)
 {
     (void)state;
