@@ -23,7 +23,7 @@ static void add_tokens(struct gguf_writer *w, uint32_t n)
     char text[16];
 
     for (uint32_t i = 0; i < n; i++) {
-        (void)snprintf(text, sizeof(text), "t%u", i);
+        (void)snprintf(text, sizeof text, "t%u", i);
         gguf_put_text(&texts, text);
     }
     gguf_writer_array(w, "tokenizer.ggml.tokens", QR_GGUF_STRING, n, texts.data, texts.n);
@@ -110,7 +110,7 @@ static void everything_unsupported_is_told(void **state)
     gguf_writer_string(&w, "tokenizer.chat_template", template);
     gguf_writer_string(&w, "tokenizer.chat_template.tool_use", "{% include 'other' %}");
     save(&w);
-    expect_unsupported(reasons, sizeof(reasons) / sizeof(reasons[0]), false);
+    expect_unsupported(reasons, sizeof reasons / sizeof reasons[0], false);
 }
 
 /* Goal: for a file that can be served, only the ignored parts are reported.
@@ -130,7 +130,7 @@ static void what_is_served_tells_only_of_its_text(void **state)
     tiny_write(&w, &t);
     gguf_writer_string(&w, "tokenizer.chat_template", template);
     save(&w);
-    expect_unsupported(reasons, sizeof(reasons) / sizeof(reasons[0]), true);
+    expect_unsupported(reasons, sizeof reasons / sizeof reasons[0], true);
 }
 
 /* Goal: a long list is shortened in the table and complete in the JSON.
@@ -145,7 +145,7 @@ static void a_long_list_is_whole_in_the_json(void **state)
     need_quire();
     tiny_write(&w, &t);
     for (unsigned i = 0; i < 30; i++) {
-        (void)snprintf(name, sizeof(name), "llama.unheard_of.%02u", i);
+        (void)snprintf(name, sizeof name, "llama.unheard_of.%02u", i);
         gguf_writer_u32(&w, name, i);
     }
     save(&w);

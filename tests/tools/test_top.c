@@ -339,7 +339,7 @@ static void broken_metrics_are_refused(void **state)
     free(text);
 }
 
-/* ---- the program ------------------------------------------------------------------------ */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 /* Each reading grows by one step; after *user readings (0: never) one is malformed. */
 static bool metrics_script(const struct fake_exchange *x)
