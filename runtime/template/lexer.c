@@ -18,7 +18,8 @@ static bool is_digit(char c)
 }
 
 /* Normalises line ends to \n and drops one newline at the end. */
-void qr_lexer_init(struct qr_lexer *lexer, struct qr_run *run, struct quire_text source)
+void qr_template_lexer_init(struct qr_template_lexer *lexer, struct qr_run *run,
+                            struct quire_text source)
 {
     char *text = qr_run_alloc(run, source.n);
     size_t n = 0;
@@ -33,15 +34,16 @@ void qr_lexer_init(struct qr_lexer *lexer, struct qr_run *run, struct quire_text
         text[n++] = c;
     }
     if (n > 0 && text[n - 1] == '\n') n--;
-    *lexer = (struct qr_lexer){.run = run, .text = text, .n = n, .line = 1, .line_starting = true};
+    *lexer = (struct qr_template_lexer){
+        .run = run, .text = text, .n = n, .line = 1, .line_starting = true};
 }
 
-static char peek(const struct qr_lexer *l, size_t ahead)
+static char peek(const struct qr_template_lexer *l, size_t ahead)
 {
     return ahead < l->n - l->at ? l->text[l->at + ahead] : '\0';
 }
 
-static void skip(struct qr_lexer *l, size_t n)
+static void skip(struct qr_template_lexer *l, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         l->line += l->text[l->at + i] == '\n';
@@ -49,20 +51,20 @@ static void skip(struct qr_lexer *l, size_t n)
     l->run->line = l->line;
 }
 
-static void skip_space(struct qr_lexer *l)
+static void skip_space(struct qr_template_lexer *l)
 {
     skip(l, qr_chars_space_front(l->text + l->at, l->n - l->at));
 }
 
-static struct qr_lexer_token token(const struct qr_lexer *l, enum qr_lexer_token_kind kind,
-                                   size_t from)
+static struct qr_template_token token(const struct qr_template_lexer *l,
+                                      enum qr_template_token_kind kind, size_t from)
 {
-    return (struct qr_lexer_token){
+    return (struct qr_template_token){
         .kind = kind, .line = l->line, .at = l->text + from, .at_n = l->at - from};
 }
 
 /* Skips the white space after a tag: all of it after -%}, one newline after blocks and comments. */
-static void end_tag(struct qr_lexer *l, char sign, bool trims)
+static void end_tag(struct qr_template_lexer *l, char sign, bool trims)
 {
     if (sign == '-')
         skip_space(l);
@@ -74,7 +76,7 @@ static void end_tag(struct qr_lexer *l, char sign, bool trims)
 /* ---- between tags ---------------------------------------------------------------------------- */
 
 /* The length of data before the tag at `end`; `sign` is the character after the tag's brace. */
-static size_t strip_before(const struct qr_lexer *l, size_t from, size_t end, char sign,
+static size_t strip_before(const struct qr_template_lexer *l, size_t from, size_t end, char sign,
                            bool prints)
 {
     if (sign == '-') return end - from - qr_chars_space_back(l->text + from, end - from);
@@ -89,7 +91,7 @@ static size_t strip_before(const struct qr_lexer *l, size_t from, size_t end, ch
 
 /* Matches the remainder of "{% word %}" after its sign.  Returns its end, or 0 if it does not
  * match. *sign: '-' for -%}, '+' for +%}, else '\0'. */
-static size_t match_raw(const struct qr_lexer *l, size_t at, const char *word, char *sign)
+static size_t match_raw(const struct qr_template_lexer *l, size_t at, const char *word, char *sign)
 {
     size_t n = strlen(word);
 
@@ -103,7 +105,7 @@ static size_t match_raw(const struct qr_lexer *l, size_t at, const char *word, c
 }
 
 /* Reads the data up to {% endraw %} and skips that tag. */
-static struct qr_lexer_token read_raw(struct qr_lexer *l)
+static struct qr_template_token read_raw(struct qr_template_lexer *l)
 {
     size_t from = l->at;
 
@@ -113,7 +115,7 @@ static struct qr_lexer_token read_raw(struct qr_lexer *l)
         if (sign != '-' && sign != '+') sign = '\0';
         size_t after = match_raw(l, end + 2 + (sign != '\0'), "endraw", &end_sign);
         if (!after) continue;
-        struct qr_lexer_token t = token(l, QR_T_DATA, from);
+        struct qr_template_token t = token(l, QR_T_DATA, from);
         t.value = qr_value_text(l->text + from, strip_before(l, from, end, sign, false));
         skip(l, after - from);
         end_tag(l, end_sign, true);
@@ -122,7 +124,7 @@ static struct qr_lexer_token read_raw(struct qr_lexer *l)
     qr_run_fail(l->run, "{%% raw %%} without {%% endraw %%}");
 }
 
-static void skip_comment(struct qr_lexer *l)
+static void skip_comment(struct qr_template_lexer *l)
 {
     const char *end = memmem(l->text + l->at, l->n - l->at, "#}", 2);
 
@@ -133,7 +135,7 @@ static void skip_comment(struct qr_lexer *l)
 }
 
 /* The position of the next "{{", "{%" or "{#" at or after `at`; l->n if there is none. */
-static size_t find_tag(const struct qr_lexer *l, size_t at)
+static size_t find_tag(const struct qr_template_lexer *l, size_t at)
 {
     while (at < l->n) {
         const char *brace = memchr(l->text + at, '{', l->n - at);
@@ -146,7 +148,7 @@ static size_t find_tag(const struct qr_lexer *l, size_t at)
 }
 
 /* Skips the opening of a tag, or a whole comment, and sets the state.  *raw: {% raw %} was read. */
-static void open_tag(struct qr_lexer *l, char brace, bool *raw)
+static void open_tag(struct qr_template_lexer *l, char brace, bool *raw)
 {
     char sign = peek(l, 2);
     size_t signed_n = 2 + (sign == '-' || sign == '+');
@@ -174,19 +176,19 @@ static void open_tag(struct qr_lexer *l, char brace, bool *raw)
     l->open_n = 0;
 }
 
-static struct qr_lexer_token next_outside(struct qr_lexer *l)
+static struct qr_template_token next_outside(struct qr_template_lexer *l)
 {
     while (l->at < l->n) {
         size_t from = l->at, end = find_tag(l, from);
         if (end == l->n) {
-            struct qr_lexer_token t = token(l, QR_T_DATA, from);
+            struct qr_template_token t = token(l, QR_T_DATA, from);
             t.value = qr_value_text(l->text + from, end - from);
             skip(l, end - from);
             return t;
         }
         char brace = l->text[end + 1], sign = end + 2 < l->n ? l->text[end + 2] : '\0';
         size_t kept = strip_before(l, from, end, sign, brace == '{');
-        struct qr_lexer_token data = token(l, QR_T_DATA, from);
+        struct qr_template_token data = token(l, QR_T_DATA, from);
         data.value = qr_value_text(l->text + from, kept);
         if (kept) {
             skip(l, end - from);
@@ -196,7 +198,7 @@ static struct qr_lexer_token next_outside(struct qr_lexer *l)
         }
         skip(l, end - from);
         bool raw;
-        struct qr_lexer_token t = token(l, brace == '{' ? QR_T_PRINT : QR_T_BLOCK, end);
+        struct qr_template_token t = token(l, brace == '{' ? QR_T_PRINT : QR_T_BLOCK, end);
         open_tag(l, brace, &raw);
         if (raw) {
             t = read_raw(l);
@@ -212,7 +214,8 @@ static struct qr_lexer_token next_outside(struct qr_lexer *l)
 
 /* ---- inside tags ----------------------------------------------------------------------------- */
 
-static uint32_t read_hex(struct qr_lexer *l, const char *at, const char *end, unsigned digits)
+static uint32_t read_hex(struct qr_template_lexer *l, const char *at, const char *end,
+                         unsigned digits)
 {
     uint32_t value = 0;
 
@@ -228,7 +231,8 @@ static uint32_t read_hex(struct qr_lexer *l, const char *at, const char *end, un
 
 /* Reads one escape; `at` is the character after the backslash.  Appends its bytes to *out and
  * returns the end of the escape. */
-static const char *read_escape(struct qr_lexer *l, const char *at, const char *end, char **out)
+static const char *read_escape(struct qr_template_lexer *l, const char *at, const char *end,
+                               char **out)
 {
     static const char letters[] = "abfnrtv\\'\"", bytes[] = "\a\b\f\n\r\t\v\\'\"";
     const char *known = strchr(letters, *at);
@@ -258,7 +262,7 @@ static const char *read_escape(struct qr_lexer *l, const char *at, const char *e
     return at;
 }
 
-static struct qr_value unescape(struct qr_lexer *l, const char *text, size_t n)
+static struct qr_value unescape(struct qr_template_lexer *l, const char *text, size_t n)
 {
     const char *end = text + n, *at = text;
 
@@ -273,7 +277,7 @@ static struct qr_value unescape(struct qr_lexer *l, const char *text, size_t n)
     return qr_value_text(made, (size_t)(out - made));
 }
 
-static struct qr_lexer_token read_string(struct qr_lexer *l)
+static struct qr_template_token read_string(struct qr_template_lexer *l)
 {
     size_t from = l->at, end = from + 1;
     char quote = l->text[from];
@@ -281,7 +285,7 @@ static struct qr_lexer_token read_string(struct qr_lexer *l)
     while (end < l->n && l->text[end] != quote)
         end += l->text[end] == '\\' && end + 1 < l->n ? 2 : 1;
     if (end >= l->n) qr_run_fail(l->run, "unclosed string: expected %c", quote);
-    struct qr_lexer_token t = token(l, QR_T_STRING, from);
+    struct qr_template_token t = token(l, QR_T_STRING, from);
     t.value = unescape(l, l->text + from + 1, end - from - 1);
     skip(l, end + 1 - from);
     t.at_n = l->at - from;
@@ -289,7 +293,8 @@ static struct qr_lexer_token read_string(struct qr_lexer *l)
 }
 
 /* Copies digits without the single underscores between them.  Returns the source bytes read. */
-static size_t read_digits(const struct qr_lexer *l, size_t at, int base, char *out, size_t *out_n)
+static size_t read_digits(const struct qr_template_lexer *l, size_t at, int base, char *out,
+                          size_t *out_n)
 {
     size_t from = at;
 
@@ -309,7 +314,7 @@ static size_t read_digits(const struct qr_lexer *l, size_t at, int base, char *o
     return at - from;
 }
 
-static struct qr_lexer_token read_number(struct qr_lexer *l)
+static struct qr_template_token read_number(struct qr_template_lexer *l)
 {
     char digits[512];
     size_t n = 0, at = l->at, from = l->at;
@@ -340,7 +345,7 @@ static struct qr_lexer_token read_number(struct qr_lexer *l)
     }
     digits[n] = '\0';
     skip(l, at - from);
-    struct qr_lexer_token t = token(l, real ? QR_T_FLOAT : QR_T_INTEGER, from);
+    struct qr_template_token t = token(l, real ? QR_T_FLOAT : QR_T_INTEGER, from);
     errno = 0;
     t.value =
         real ? qr_value_float(strtod(digits, NULL)) : qr_value_int(strtoll(digits, NULL, base));
@@ -361,7 +366,7 @@ static const struct {
     {"{", QR_OP_LBRACE},    {"}", QR_OP_RBRACE},
 };
 
-static void track_brackets(struct qr_lexer *l, char c)
+static void track_brackets(struct qr_template_lexer *l, char c)
 {
     if (c == '(' || c == '[' || c == '{') {
         if (l->open_n == sizeof l->open)
@@ -375,7 +380,7 @@ static void track_brackets(struct qr_lexer *l, char c)
     }
 }
 
-static struct qr_lexer_token read_operator(struct qr_lexer *l)
+static struct qr_template_token read_operator(struct qr_template_lexer *l)
 {
     size_t from = l->at;
 
@@ -384,7 +389,7 @@ static struct qr_lexer_token read_operator(struct qr_lexer *l)
         if (l->n - l->at < n || memcmp(l->text + l->at, operators[i].text, n) != 0) continue;
         if (n == 1) track_brackets(l, operators[i].text[0]);
         skip(l, n);
-        struct qr_lexer_token t = token(l, QR_T_OP, from);
+        struct qr_template_token t = token(l, QR_T_OP, from);
         t.op = operators[i].op;
         return t;
     }
@@ -393,7 +398,7 @@ static struct qr_lexer_token read_operator(struct qr_lexer *l)
     qr_run_fail(l->run, "unexpected byte %02x", (unsigned)(unsigned char)c);
 }
 
-struct qr_lexer_token qr_lexer_next(struct qr_lexer *l)
+struct qr_template_token qr_template_lexer_next(struct qr_template_lexer *l)
 {
     qr_run_charge(l->run, 1);
     if (l->state == QR_IN_DATA) return next_outside(l);
@@ -406,7 +411,7 @@ struct qr_lexer_token qr_lexer_next(struct qr_lexer *l)
         size_t from = l->at;
         char s = sign ? peek(l, 0) : '\0';
         skip(l, 2 + sign);
-        struct qr_lexer_token t = token(l, prints ? QR_T_PRINT_END : QR_T_BLOCK_END, from);
+        struct qr_template_token t = token(l, prints ? QR_T_PRINT_END : QR_T_BLOCK_END, from);
         end_tag(l, s, !prints);
         l->state = QR_IN_DATA;
         return t;
@@ -419,7 +424,7 @@ struct qr_lexer_token qr_lexer_next(struct qr_lexer *l)
     while (n < l->n - l->at && (is_name_start(peek(l, n)) || is_digit(peek(l, n))))
         n++;
     skip(l, n);
-    struct qr_lexer_token t = token(l, QR_T_NAME, from);
+    struct qr_template_token t = token(l, QR_T_NAME, from);
     t.value = qr_value_text(l->text + from, n);
     return t;
 }

@@ -14,7 +14,7 @@
 #include "runtime/template/run.h"
 #include "runtime/template/value.h"
 
-enum qr_lexer_token_kind {
+enum qr_template_token_kind {
     QR_T_END,
     QR_T_DATA,      /* text between tags */
     QR_T_BLOCK,     /* {% */
@@ -60,8 +60,8 @@ enum qr_op {
     QR_OP_RBRACE
 };
 
-struct qr_lexer_token {
-    enum qr_lexer_token_kind kind;
+struct qr_template_token {
+    enum qr_template_token_kind kind;
     enum qr_op op;
     uint32_t line;
     struct qr_value value; /* of data, names, strings and numbers */
@@ -69,7 +69,7 @@ struct qr_lexer_token {
     size_t at_n;
 };
 
-struct qr_lexer {
+struct qr_template_lexer {
     struct qr_run *run;
     const char *text; /* [n], line ends normalised */
     size_t n, at;
@@ -81,7 +81,8 @@ struct qr_lexer {
 };
 
 /* Copies the source into the run's arena, which the tokens point into. */
-void qr_lexer_init(struct qr_lexer *lexer, struct qr_run *run, struct quire_text source);
-struct qr_lexer_token qr_lexer_next(struct qr_lexer *lexer);
+void qr_template_lexer_init(struct qr_template_lexer *lexer, struct qr_run *run,
+                            struct quire_text source);
+struct qr_template_token qr_template_lexer_next(struct qr_template_lexer *lexer);
 
 #endif

@@ -9,10 +9,10 @@
 
 struct qr_parser {
     struct qr_run *run;
-    struct qr_lexer lexer;
-    struct qr_lexer_token now, ahead; /* the current token and the next */
-    uint32_t loops;                   /* enclosing loops; break is allowed if > 0 */
-    uint8_t uses;                     /* QR_USES_* of the enclosing macro so far */
+    struct qr_template_lexer lexer;
+    struct qr_template_token now, ahead; /* the current token and the next */
+    uint32_t loops;                      /* enclosing loops; break is allowed if > 0 */
+    uint8_t uses;                        /* QR_USES_* of the enclosing macro so far */
 };
 
 /* A list of nodes under construction. */
@@ -34,8 +34,8 @@ bool qr_parser_skip_op(struct qr_parser *p, enum qr_op op);
 bool qr_parser_skip_name(struct qr_parser *p, const char *name);
 /* `what` is for the error: "expected 'in', got ..." */
 void qr_parser_expect_op(struct qr_parser *p, enum qr_op op, const char *what);
-struct qr_lexer_token qr_parser_expect(struct qr_parser *p, enum qr_lexer_token_kind kind,
-                                       const char *what);
+struct qr_template_token qr_parser_expect(struct qr_parser *p, enum qr_template_token_kind kind,
+                                          const char *what);
 _Noreturn void qr_parser_unexpected(struct qr_parser *p, const char *expected);
 
 /* An expression.  conditional false: a following `if` does not belong to it. */

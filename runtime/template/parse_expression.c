@@ -59,7 +59,7 @@ static struct qr_node *binary(struct qr_parser *p, enum qr_node_kind kind, enum 
 void qr_parser_next(struct qr_parser *p)
 {
     p->now = p->ahead;
-    p->ahead = p->now.kind == QR_T_END ? p->now : qr_lexer_next(&p->lexer);
+    p->ahead = p->now.kind == QR_T_END ? p->now : qr_template_lexer_next(&p->lexer);
     p->run->line = p->now.line;
 }
 
@@ -101,10 +101,10 @@ void qr_parser_expect_op(struct qr_parser *p, enum qr_op op, const char *what)
     if (!qr_parser_skip_op(p, op)) qr_parser_unexpected(p, what);
 }
 
-struct qr_lexer_token qr_parser_expect(struct qr_parser *p, enum qr_lexer_token_kind kind,
-                                       const char *what)
+struct qr_template_token qr_parser_expect(struct qr_parser *p, enum qr_template_token_kind kind,
+                                          const char *what)
 {
-    struct qr_lexer_token token = p->now;
+    struct qr_template_token token = p->now;
 
     if (token.kind != kind) qr_parser_unexpected(p, what);
     qr_parser_next(p);

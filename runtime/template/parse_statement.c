@@ -277,8 +277,8 @@ const struct qr_node *qr_parse(struct qr_run *run, struct quire_text source)
     struct qr_parser *p = qr_run_alloc(run, sizeof *p);
 
     *p = (struct qr_parser){.run = run};
-    qr_lexer_init(&p->lexer, run, source);
-    p->ahead = qr_lexer_next(&p->lexer);
+    qr_template_lexer_init(&p->lexer, run, source);
+    p->ahead = qr_template_lexer_next(&p->lexer);
     qr_parser_next(p);
     return parse_body(p, (struct ends){{NULL, NULL, NULL}}, "the end of the template");
 }
