@@ -242,54 +242,59 @@ struct run {
     void *context;
 };
 
+/* A part of the whole text, in which it begins at `offset`. */
+struct part {
+    const char *text; /* [n] */
+    size_t n, offset;
+};
+
 /* Finds the next match at or after `at`.  1: found, 0: none, or a negative status. */
-static int match(const struct run *run, const pcre2_code *code, const char *text, size_t text_n,
-                 size_t at, size_t *begin, size_t *end)
+static int match(const struct run *run, const pcre2_code *code, const struct part *part, size_t at,
+                 size_t *begin, size_t *end)
 {
     pcre2_match_data *data = run->scratch->match_data;
+    pcre2_match_context *context = run->scratch->match_context;
+    PCRE2_SPTR text = (PCRE2_SPTR)part->text;
     uint32_t options = PCRE2_NO_UTF_CHECK;
 
-    int rc =
-        pcre2_match(code, (PCRE2_SPTR)text, text_n, at, options, data, run->scratch->match_context);
+    int rc = pcre2_match(code, text, part->n, at, options, data, context);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match(code, (PCRE2_SPTR)text, text_n, at, options | PCRE2_NO_JIT, data,
-                         run->scratch->match_context);
+        rc = pcre2_match(code, text, part->n, at, options | PCRE2_NO_JIT, data, context);
     if (rc == PCRE2_ERROR_NOMATCH) return 0;
     if (rc < 0) return QUIRE_NO_MEMORY; /* no other error: limits are off, the text is valid */
     const PCRE2_SIZE *ovector = pcre2_get_ovector_pointer(data);
     *begin = ovector[0];
     *end = ovector[1];
-    assert(*begin >= at && *end > *begin && *end <= text_n);
+    assert(*begin >= at && *end > *begin && *end <= part->n);
     return 1;
 }
 
-static int split_stage(const struct run *run, unsigned stage_index, const char *text, size_t offset,
-                       size_t text_n);
+static int split_stage(const struct run *run, unsigned stage_index, const struct part *part);
 
-/* Passes a part to the next stage, or to the caller if it is a piece. */
-static int hand_on(const struct run *run, unsigned stage_index, const char *text, size_t offset,
+/* Passes part[begin, end) to the next stage, or to the caller if it is a piece. */
+static int hand_on(const struct run *run, unsigned stage_index, const struct part *part,
                    size_t begin, size_t end, bool whole)
 {
+    const struct part next = {part->text + begin, end - begin, part->offset + begin};
+
     if (whole || stage_index + 1 == run->splitter->stages_n)
-        return run->fn(run->context, offset + begin, offset + end);
-    return split_stage(run, stage_index + 1, text + begin, offset + begin, end - begin);
+        return run->fn(run->context, next.offset, next.offset + next.n);
+    return split_stage(run, stage_index + 1, &next);
 }
 
-/* Cuts text[0, text_n), which begins at `offset` of the whole text.  Recursion depth: the stages.
- */
-static int split_stage(const struct run *run, unsigned stage_index, const char *text, size_t offset,
-                       size_t text_n)
+/* Cuts a part by one stage.  Recursion depth: the stages. */
+static int split_stage(const struct run *run, unsigned stage_index, const struct part *part)
 {
     const struct stage *stage = &run->splitter->stages[stage_index];
 
-    for (size_t at = 0; at < text_n;) {
-        size_t begin = text_n, end = text_n;
-        int found = match(run, stage->code, text, text_n, at, &begin, &end);
+    for (size_t at = 0; at < part->n;) {
+        size_t begin = part->n, end = part->n;
+        int found = match(run, stage->code, part, at, &begin, &end);
         if (found < 0) return found;
         int status = QUIRE_OK;
-        if (begin > at) status = hand_on(run, stage_index, text, offset, at, begin, false);
+        if (begin > at) status = hand_on(run, stage_index, part, at, begin, false);
         if (status == QUIRE_OK && found)
-            status = hand_on(run, stage_index, text, offset, begin, end, stage->whole);
+            status = hand_on(run, stage_index, part, begin, end, stage->whole);
         if (status != QUIRE_OK) return status;
         at = end;
     }
@@ -301,5 +306,5 @@ int qr_split(const struct qr_splitter *splitter, struct qr_split_scratch *scratc
 {
     struct run run = {.splitter = splitter, .scratch = scratch, .fn = fn, .context = context};
 
-    return split_stage(&run, 0, text, 0, text_n);
+    return split_stage(&run, 0, &(struct part){.text = text, .n = text_n});
 }
