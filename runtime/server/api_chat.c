@@ -8,11 +8,10 @@
 static void put_logprobs(const struct qr_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_puts(out, ",\"logprobs\":");
-    if (choice->params->logprobs >= 0) {
+    if (choice->params->logprobs >= 0)
         qr_logprobs_put_chat(choice, out);
-    } else {
+    else
         qr_buffer_puts(out, "null");
-    }
 }
 
 /* Writes the last members of a choice, without the closing bracket. */

@@ -19,9 +19,8 @@ static void put_prompt_text(struct qr_choice *choice)
     int status = quire_detokenize(model, prompt->ids, prompt->ids_n, flags, NULL, 0, &n);
     if (status != QUIRE_BUFFER_SMALL || !qr_buffer_reserve(&choice->text, n)) return;
     if (quire_detokenize(model, prompt->ids, prompt->ids_n, flags, choice->text.data, n, &n) ==
-        QUIRE_OK) {
+        QUIRE_OK)
         choice->text.n = n;
-    }
 }
 
 static void begin_choice(struct qr_choice *choice)
@@ -43,11 +42,10 @@ static void put_choice(const struct qr_choice *choice, struct qr_buffer *out)
     qr_buffer_printf(out, "{\"index\":%u,\"text\":", choice->index);
     qr_json_put_string(out, choice->text.data, choice->text.n);
     qr_buffer_puts(out, ",\"logprobs\":");
-    if (p->logprobs >= 0) {
+    if (p->logprobs >= 0)
         qr_logprobs_put_completion(choice, out);
-    } else {
+    else
         qr_buffer_puts(out, "null");
-    }
     qr_buffer_puts(out, ",\"finish_reason\":");
     qr_choice_put_finish(choice, out);
     qr_buffer_puts(out, ",\"stop_reason\":");

@@ -33,24 +33,22 @@ static void run(struct qr_server_job *base)
     struct text_job *job = (struct text_job *)base;
     char why[256];
     struct qr_json *document = qr_json_parse(job->body.data, job->body.n, why, sizeof why);
-    if (!document) {
+    if (!document)
         (void)qr_fail_field(&job->failure, NULL, "the body is not JSON: %s", why);
-    } else if (qr_json_type(document) != QR_JSON_OBJECT) {
+    else if (qr_json_type(document) != QR_JSON_OBJECT)
         (void)qr_fail_field(&job->failure, NULL, "the body must be a JSON object");
-    } else if (job->work(job, document) && job->answer.failed) {
+    else if (job->work(job, document) && job->answer.failed)
         (void)qr_fail(&job->failure, 500, NULL, NULL, "out of memory");
-    }
     qr_json_free(document);
 }
 
 static void done(struct qr_server_job *base)
 {
     struct text_job *job = (struct text_job *)base;
-    if (base->conn && job->failure.http_status) {
+    if (base->conn && job->failure.http_status)
         qr_conn_answer_failure(base->conn, &job->failure);
-    } else if (base->conn) {
+    else if (base->conn)
         qr_conn_answer(base->conn, 200, "application/json", job->answer.data, job->answer.n);
-    }
     free_job(job);
 }
 
@@ -112,9 +110,8 @@ static bool tokenize(struct text_job *job, const struct qr_json *body)
     struct quire_text text = {.data = NULL, .n = 0};
     if (!qr_field_bool(body, "add_special_tokens", &add_special, &job->failure) ||
         !qr_field_bool(body, "return_token_strs", &strings, &job->failure) ||
-        !qr_field_string(body, "prompt", &text, &job->failure)) {
+        !qr_field_string(body, "prompt", &text, &job->failure))
         return false;
-    }
     struct qr_buffer rendered;
     qr_buffer_init(&rendered, &s->memory);
     bool ok = true;
@@ -173,9 +170,8 @@ static bool detokenize(struct text_job *job, const struct qr_json *body)
 {
     const struct qr_server *server = job->base.server;
     const struct qr_json *tokens = qr_json_get(body, "tokens");
-    if (qr_json_type(tokens) != QR_JSON_ARRAY) {
+    if (qr_json_type(tokens) != QR_JSON_ARRAY)
         return qr_fail_field(&job->failure, "tokens", "tokens must be a list of token ids");
-    }
     bool continuation =
         false; /* quire's own: the ids continue others, so a leading space is kept */
     if (!qr_field_bool(body, "continuation", &continuation, &job->failure)) return false;

@@ -25,9 +25,7 @@ void qr_buffer_deinit(struct qr_buffer *buffer)
 
 void qr_buffer_clear(struct qr_buffer *buffer)
 {
-    if (buffer->capacity > KEEP_BYTES) {
-        qr_buffer_deinit(buffer);
-    }
+    if (buffer->capacity > KEEP_BYTES) qr_buffer_deinit(buffer);
     buffer->n = 0;
     buffer->failed = false;
 }

@@ -29,11 +29,10 @@ static void unmark_dirty(struct qr_conn *conn)
 {
     if (!conn->dirty) return;
     conn->dirty = false;
-    if (conn->dirty_prev) {
+    if (conn->dirty_prev)
         conn->dirty_prev->dirty_next = conn->dirty_next;
-    } else {
+    else
         conn->server->dirty = conn->dirty_next;
-    }
     if (conn->dirty_next) conn->dirty_next->dirty_prev = conn->dirty_prev;
 }
 
@@ -45,20 +44,18 @@ static void on_handle_closed(uv_handle_t *handle)
     if (--conn->handles_n > 0) return;
 
     struct qr_server *server = conn->server;
-    if (conn->prev) {
+    if (conn->prev)
         conn->prev->next = conn->next;
-    } else {
+    else
         server->conns = conn->next;
-    }
     if (conn->next) conn->next->prev = conn->prev;
     qr_http_deinit(&conn->http);
     qr_buffer_deinit(&conn->in);
     qr_buffer_deinit(&conn->out);
     qr_buffer_deinit(&conn->writing);
     qr_free(&server->settings.memory, conn);
-    for (size_t i = 0; i < server->listeners_n; i++) {
+    for (size_t i = 0; i < server->listeners_n; i++)
         if (server->listeners[i].refused) qr_conn_accept(&server->listeners[i]);
-    }
 }
 
 static void close_now(struct qr_conn *conn)
@@ -109,9 +106,8 @@ static size_t unwritten(const struct qr_conn *conn)
 static enum qr_conn_phase phase_of(const struct qr_conn *conn)
 {
     if (conn->linger) return QR_CONN_LINGER;
-    if (conn->in_write && (!conn->busy || unwritten(conn) > QR_CONN_HIGH_WATER)) {
+    if (conn->in_write && (!conn->busy || unwritten(conn) > QR_CONN_HIGH_WATER))
         return QR_CONN_WRITE;
-    }
     if (conn->busy) return QR_CONN_NONE;
     switch (conn->http.stage) {
     case QR_HTTP_HEADERS: return QR_CONN_HEADERS;
@@ -152,11 +148,10 @@ static void update_timer(struct qr_conn *conn)
         phase == QR_CONN_BODY && progress_of(conn, phase) >= conn->phase_mark + QR_CONN_READ_LEAST;
     if (phase == conn->phase && !moved) return;
     conn->phase = phase;
-    if (phase == QR_CONN_NONE) {
+    if (phase == QR_CONN_NONE)
         (void)uv_timer_stop(&conn->timer);
-    } else {
+    else
         start_timer(conn);
-    }
 }
 
 static void begin_request(struct qr_conn *conn)
@@ -366,11 +361,10 @@ void qr_conn_accept(struct qr_listener *listener)
     qr_buffer_init(&conn->in, &server->settings.memory);
     qr_buffer_init(&conn->out, &server->settings.memory);
     qr_buffer_init(&conn->writing, &server->settings.memory);
-    if (listener->tcp) {
+    if (listener->tcp)
         (void)uv_tcp_init(&server->loop, &conn->io.tcp);
-    } else {
+    else
         (void)uv_pipe_init(&server->loop, &conn->io.pipe, 0);
-    }
     (void)uv_timer_init(&server->loop, &conn->timer);
     conn->handles_n = 2;
     conn->io.handle.data = conn;
@@ -422,11 +416,10 @@ static void put_head(struct qr_conn *conn, int status, const char *content_type)
     conn->status = status;
     qr_buffer_printf(&conn->out, "HTTP/1.1 %d %s\r\n", status, qr_http_reason(status));
     if (content_type) qr_buffer_printf(&conn->out, "Content-Type: %s\r\n", content_type);
-    if (!conn->keep_alive) {
+    if (!conn->keep_alive)
         qr_buffer_puts(&conn->out, "Connection: close\r\n");
-    } else if (!conn->chunked) {
+    else if (!conn->chunked)
         qr_buffer_puts(&conn->out, "Connection: keep-alive\r\n"); /* HTTP/1.0 closes by default */
-    }
 }
 
 static void end_answer(struct qr_conn *conn)
@@ -437,11 +430,10 @@ static void end_answer(struct qr_conn *conn)
     log_request(conn, conn->status, NULL);
     conn->busy = false;
     conn->continued = false;
-    if (conn->keep_alive) {
+    if (conn->keep_alive)
         qr_http_next(&conn->http);
-    } else {
+    else
         conn->last = true;
-    }
     mark_dirty(conn);
 }
 

@@ -102,9 +102,8 @@ static bool read_messages(struct reading *r, const struct qr_json *body,
         const struct qr_json *message = qr_json_at(list, i);
         enum qr_json_type content = qr_json_type(qr_json_get(message, "content"));
         if (qr_json_type(message) != QR_JSON_OBJECT ||
-            qr_json_type(qr_json_get(message, "role")) != QR_JSON_STRING) {
+            qr_json_type(qr_json_get(message, "role")) != QR_JSON_STRING)
             return qr_fail_field(failure, "messages", "messages[%zu].role must be a string", i);
-        }
         if (content != QR_JSON_STRING && content != QR_JSON_ARRAY && content != QR_JSON_NULL) {
             return qr_fail_field(failure, "messages",
                                  "messages[%zu].content must be a string or a list of parts", i);
@@ -112,9 +111,8 @@ static bool read_messages(struct reading *r, const struct qr_json *body,
     }
     if (!qr_values_make(&r->values, list, &r->messages)) return no_memory(failure);
     r->conversation.values = &r->messages;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (!read_calls(r, &r->messages.as.items[i], i, failure)) return false;
-    }
     return true;
 }
 
@@ -187,9 +185,8 @@ static bool read_ending(struct reading *r, const struct qr_json *body,
     bool prompt = true, go_on = false;
 
     if (!qr_field_bool(body, "add_generation_prompt", &prompt, failure) ||
-        !qr_field_bool(body, "continue_final_message", &go_on, failure)) {
+        !qr_field_bool(body, "continue_final_message", &go_on, failure))
         return false;
-    }
     if (prompt && go_on) {
         return qr_fail_field(failure, "continue_final_message",
                              "continue_final_message needs add_generation_prompt to be false");

@@ -65,11 +65,10 @@ static int on_header_value(http_parser *parser, const char *at, size_t n)
             qr_buffer_clear(&http->expect);
         }
     }
-    if (http->header == QR_HTTP_HEADER_AUTHORIZATION) {
+    if (http->header == QR_HTTP_HEADER_AUTHORIZATION)
         qr_buffer_put(&http->authorization, at, n);
-    } else if (http->header == QR_HTTP_HEADER_EXPECT) {
+    else if (http->header == QR_HTTP_HEADER_EXPECT)
         qr_buffer_put(&http->expect, at, n);
-    }
     return count_header(http, n);
 }
 
@@ -83,9 +82,8 @@ static int on_headers_complete(http_parser *parser)
     parser->upgrade = 0;
 
     bool sized = (parser->flags & F_CONTENTLENGTH) != 0;
-    if (sized && parser->content_length > http->body_max) {
+    if (sized && parser->content_length > http->body_max)
         return bad(http, 413, "the request's body is too long");
-    }
     http->stage = QR_HTTP_BODY;
     return 0;
 }
@@ -93,9 +91,7 @@ static int on_headers_complete(http_parser *parser)
 static int on_body(http_parser *parser, const char *at, size_t n)
 {
     struct qr_http_parser *http = of(parser);
-    if (n > http->body_max - http->body.n) {
-        return bad(http, 413, "the request's body is too long");
-    }
+    if (n > http->body_max - http->body.n) return bad(http, 413, "the request's body is too long");
     qr_buffer_put(&http->body, at, n);
     return 0;
 }
@@ -160,9 +156,8 @@ size_t qr_http_feed(struct qr_http_parser *http, const char *data, size_t n)
     size_t skipped = 0;
     if (http->stage == QR_HTTP_IDLE) {
         /* Empty lines before a request are legal (RFC 9112, 2.2). */
-        while (skipped < n && (data[skipped] == '\r' || data[skipped] == '\n')) {
+        while (skipped < n && (data[skipped] == '\r' || data[skipped] == '\n'))
             skipped++;
-        }
         if (skipped == n) return n;
         http->stage = QR_HTTP_HEADERS;
     }
@@ -194,9 +189,8 @@ struct quire_text qr_http_path(const struct qr_http_parser *http)
     struct http_parser_url url;
     struct quire_text path = {.data = "", .n = 0};
     http_parser_url_init(&url);
-    if (http->url.n == 0 || http_parser_parse_url(http->url.data, http->url.n, 0, &url) != 0) {
+    if (http->url.n == 0 || http_parser_parse_url(http->url.data, http->url.n, 0, &url) != 0)
         return path;
-    }
     if (url.field_set & (1u << UF_PATH)) {
         path.data = http->url.data + url.field_data[UF_PATH].off;
         path.n = url.field_data[UF_PATH].len;

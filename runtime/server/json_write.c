@@ -86,21 +86,19 @@ void qr_json_put_cstring(struct qr_buffer *buffer, const char *text)
 
 void qr_json_put_float(struct qr_buffer *buffer, float value)
 {
-    if (value == 0 && signbit(value)) {
+    if (value == 0 && signbit(value))
         qr_buffer_puts(buffer, "-0.0"); /* "-0" would be read as an integer, which has no sign */
-    } else if (isfinite(value)) {
+    else if (isfinite(value))
         qr_buffer_printf(buffer, "%.9g", (double)value);
-    } else {
+    else
         qr_buffer_puts(buffer, "null");
-    }
 }
 
 void qr_json_put_ids(struct qr_buffer *buffer, const int32_t *ids, size_t ids_n)
 {
     qr_buffer_put(buffer, "[", 1);
-    for (size_t i = 0; i < ids_n; i++) {
+    for (size_t i = 0; i < ids_n; i++)
         qr_buffer_printf(buffer, i ? ",%d" : "%d", ids[i]);
-    }
     qr_buffer_put(buffer, "]", 1);
 }
 

@@ -34,13 +34,12 @@ static void put_clean(struct line *line, const char *text, bool json)
 {
     for (const char *c = text; *c && line->n < sizeof line->data - 16; c++) {
         unsigned char byte = (unsigned char)*c;
-        if (json && (byte == '"' || byte == '\\')) {
+        if (json && (byte == '"' || byte == '\\'))
             put(line, "\\%c", byte);
-        } else if (byte < 0x20 || byte >= 0x7f) {
+        else if (byte < 0x20 || byte >= 0x7f)
             put(line, json ? "\\u%04x" : "\\x%02x", byte);
-        } else {
+        else
             line->data[line->n++] = (char)byte;
-        }
     }
 }
 

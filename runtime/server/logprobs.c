@@ -45,9 +45,8 @@ static void put_name(struct qr_buffer *out, const struct token *token, int32_t i
         qr_json_put_string(out, token->data, token->n);
     } else {
         qr_buffer_puts(out, "\"bytes:");
-        for (size_t i = 0; i < token->n; i++) {
+        for (size_t i = 0; i < token->n; i++)
             qr_buffer_printf(out, "\\\\x%02x", (unsigned char)token->data[i]);
-        }
         qr_buffer_put(out, "\"", 1);
     }
 }
@@ -104,9 +103,8 @@ static void put_top(struct qr_buffer *out, const quire_model *model,
 static uint64_t characters(const struct token *token)
 {
     uint64_t n = 0;
-    for (size_t i = 0; i < token->n; i++) {
+    for (size_t i = 0; i < token->n; i++)
         n += ((unsigned char)token->data[i] & 0xc0) != 0x80;
-    }
     return n;
 }
 
@@ -179,17 +177,15 @@ static void put_chat_token(struct qr_buffer *out, const quire_model *model, int3
     struct token token;
     read_token(&token, model, id, QUIRE_TEXT_SPECIAL);
     qr_buffer_puts(out, "\"token\":");
-    if (token.ok) {
+    if (token.ok)
         qr_json_put_string(out, token.data, token.n);
-    } else {
+    else
         put_id_name(out, id);
-    }
     qr_buffer_puts(out, ",\"logprob\":");
     put_value(out, logprob);
     qr_buffer_puts(out, ",\"bytes\":[");
-    for (size_t i = 0; i < token.n; i++) {
+    for (size_t i = 0; i < token.n; i++)
         qr_buffer_printf(out, i ? ",%u" : "%u", (unsigned char)token.data[i]);
-    }
     qr_buffer_puts(out, "]");
 }
 
@@ -223,11 +219,10 @@ void qr_logprobs_put_token(struct qr_buffer *out, const quire_model *model, int3
 {
     struct token bytes;
     read_token(&bytes, model, token, QUIRE_TEXT_SPECIAL);
-    if (bytes.ok) {
+    if (bytes.ok)
         qr_json_put_string(out, bytes.data, bytes.n);
-    } else {
+    else
         put_id_name(out, token);
-    }
 }
 
 static void put_ranked(struct qr_buffer *out, const quire_model *model, int32_t id, float logprob,
@@ -236,11 +231,10 @@ static void put_ranked(struct qr_buffer *out, const quire_model *model, int32_t 
     qr_json_put_comma(out);
     qr_buffer_printf(out, "\"%d\":{\"logprob\":", id);
     put_value(out, logprob);
-    if (rank > 0) {
+    if (rank > 0)
         qr_buffer_printf(out, ",\"rank\":%u,\"decoded_token\":", rank);
-    } else {
+    else
         qr_buffer_puts(out, ",\"rank\":null,\"decoded_token\":");
-    }
     qr_logprobs_put_token(out, model, id);
     qr_buffer_put(out, "}", 1);
 }
@@ -258,9 +252,8 @@ void qr_logprobs_add_prompt(struct qr_choice *choice, const struct quire_event *
      * include the token. */
     const uint32_t n = top_n(event, choice->params->prompt_logprobs);
     uint32_t rank = 0;
-    for (uint32_t i = 0; i < event->top_n; i++) {
+    for (uint32_t i = 0; i < event->top_n; i++)
         if (event->top[i].token == event->token) rank = i + 1;
-    }
     qr_buffer_put(out, "{", 1);
     put_ranked(out, model, event->token, event->logprob, rank);
     for (uint32_t i = 0; i < n; i++) {

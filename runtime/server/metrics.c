@@ -122,13 +122,11 @@ void qr_metrics_put(struct qr_buffer *out, const struct quire_stats *stats,
     put_labelled(out, "request_success_total", "finished_reason", "length", stats->finished_length);
     put_about(out, "request_cancelled_total", "counter",
               "Requests that the server cancelled, by reason");
-    for (size_t i = 0; i < QR_CANCEL_REASONS_N; i++) {
+    for (size_t i = 0; i < QR_CANCEL_REASONS_N; i++)
         put_labelled(out, "request_cancelled_total", "reason", reasons[i], cancelled[i]);
-    }
     put_histograms(out, stats);
     if (figures_n == 0) return;
     put_about(out, "jemalloc_bytes", "gauge", "The allocator's memory, by arena and by state");
-    for (size_t i = 0; i < figures_n; i++) {
+    for (size_t i = 0; i < figures_n; i++)
         put_labelled(out, "jemalloc_bytes", "kind", figures[i].kind, figures[i].bytes);
-    }
 }

@@ -33,8 +33,7 @@ int qr_notify_listen_fds(void)
     if (!pid || !fds || strtol(pid, NULL, 10) != (long)getpid()) return 0;
     long n = strtol(fds, NULL, 10);
     if (n < 0 || n > 64) return 0;
-    for (long i = 0; i < n; i++) {
+    for (long i = 0; i < n; i++)
         (void)fcntl(QR_NOTIFY_FIRST_FD + (int)i, F_SETFD, FD_CLOEXEC);
-    }
     return (int)n;
 }

@@ -19,9 +19,8 @@ void qr_prompts_init(struct qr_prompts *prompts, const struct quire_allocator *m
 
 void qr_prompts_deinit(struct qr_prompts *prompts)
 {
-    for (size_t i = 0; i < prompts->n; i++) {
+    for (size_t i = 0; i < prompts->n; i++)
         qr_free(prompts->memory, prompts->all[i].ids);
-    }
     qr_free(prompts->memory, prompts->all);
     qr_prompts_init(prompts, prompts->memory);
 }
@@ -56,9 +55,8 @@ bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model 
                        "the longest sequence here has %zu tokens, and the prompt has %zu", ids_max,
                        *ids_n);
     }
-    if (status == QUIRE_NO_TOKENIZER) {
+    if (status == QUIRE_NO_TOKENIZER)
         return qr_fail_field(failure, field, "%s", quire_status_text(status));
-    }
     return qr_fail_engine(failure, status, NULL);
 }
 
@@ -100,9 +98,8 @@ static bool read_one(struct qr_prompts *prompts, size_t i, const quire_model *mo
         done = qr_prompt_ids(prompts->memory, value, limits->vocab_n, "prompt", &prompt->ids,
                              &prompt->ids_n, failure);
     }
-    if (done && prompt->ids_n == 0) {
+    if (done && prompt->ids_n == 0)
         return qr_fail_field(failure, "prompt", "the prompt must have at least one token");
-    }
     return done;
 }
 
@@ -117,9 +114,8 @@ bool qr_prompts_read(struct qr_prompts *prompts, const quire_model *model,
     enum qr_json_type first =
         type == QR_JSON_ARRAY ? qr_json_type(qr_json_at(value, 0)) : QR_JSON_NULL;
     bool ids = type == QR_JSON_ARRAY && (first == QR_JSON_INTEGER || first == QR_JSON_REAL);
-    if (type == QR_JSON_STRING || ids) {
+    if (type == QR_JSON_STRING || ids)
         return make(prompts, 1, failure) && read_one(prompts, 0, model, value, limits, failure);
-    }
 
     size_t n = qr_json_length(value);
     if (type != QR_JSON_ARRAY || (n > 0 && first != QR_JSON_STRING && first != QR_JSON_ARRAY)) {
@@ -162,9 +158,8 @@ bool qr_prompts_read_chat(struct qr_prompts *prompts, const quire_model *model,
         done = qr_prompt_tokenize(prompts->memory, model, rendered,
                                   QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS, limits->context_max,
                                   "messages", &prompt->ids, &prompt->ids_n, failure);
-        if (done && prompt->ids_n == 0) {
+        if (done && prompt->ids_n == 0)
             done = qr_fail_field(failure, "messages", "the prompt must have at least one token");
-        }
     }
     qr_buffer_deinit(&text);
     return done;

@@ -101,10 +101,8 @@ static bool adopt_sockets(struct program *p, int n)
 {
     for (int i = 0; i < n && p->sockets_n < QR_LISTENERS_MAX; i++) {
         char name[QR_SOCKET_PATH_MAX];
-        if (!qr_socket_adopt(QR_NOTIFY_FIRST_FD + i, &p->sockets[p->sockets_n], name,
-                             sizeof name)) {
+        if (!qr_socket_adopt(QR_NOTIFY_FIRST_FD + i, &p->sockets[p->sockets_n], name, sizeof name))
             return false;
-        }
         if (p->sockets_n == 0) (void)snprintf(p->name, sizeof p->name, "%s", name);
         p->sockets_n++;
     }
@@ -117,9 +115,8 @@ static int open_tcp(struct program *p)
     bool loopback = false;
     if (!p->options.listen) return 0;
     if (!qr_socket_bind_tcp(p->options.listen, &p->sockets[p->sockets_n], &loopback, name,
-                            sizeof name, why, sizeof why)) {
+                            sizeof name, why, sizeof why))
         return fail(p, EXIT_RUN, why);
-    }
     p->sockets_n++;
     if (!loopback && !p->options.api_key_file) {
         (void)snprintf(
@@ -237,9 +234,8 @@ static const char *describe(struct program *p)
     if (info.tokenizer_note) qr_log(&p->log, QR_LOG_WARN, "%s", info.tokenizer_note);
     if (info.template_note) qr_log(&p->log, QR_LOG_WARN, "%s", info.template_note);
     const char *warning;
-    for (uint32_t i = 0; (warning = quire_model_warning(p->model, i)); i++) {
+    for (uint32_t i = 0; (warning = quire_model_warning(p->model, i)); i++)
         qr_log(&p->log, QR_LOG_WARN, "%s", warning);
-    }
     return p->options.alias ? p->options.alias : info.name;
 }
 
@@ -250,9 +246,8 @@ static int serve(struct program *p, const char *name)
     char why[512];
     if (p->path.lock_fd >= 0) {
         struct qr_socket *at = &p->sockets[p->sockets_n++];
-        if (!qr_socket_bind(&p->path, p->options.allow_uids_n > 0, at, why, sizeof why)) {
+        if (!qr_socket_bind(&p->path, p->options.allow_uids_n > 0, at, why, sizeof why))
             return fail(p, EXIT_RUN, why);
-        }
     }
     const struct qr_server_settings settings = {
         .model = p->model,

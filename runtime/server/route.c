@@ -30,9 +30,8 @@ static const struct route routes[] = {
 static bool equal(const char *a, const char *b, size_t n)
 {
     unsigned char differ = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         differ |= (unsigned char)a[i] ^ (unsigned char)b[i];
-    }
     return differ == 0;
 }
 
@@ -49,9 +48,8 @@ size_t qr_route_key(const char *keys, size_t keys_n, const char *header, size_t 
         const char *end = memchr(keys + i, '\n', keys_n - i);
         size_t n = end ? (size_t)(end - keys) - i : keys_n - i;
         size_t line_n = n;
-        while (n > 0 && (keys[i + n - 1] == '\r' || keys[i + n - 1] == ' ')) {
+        while (n > 0 && (keys[i + n - 1] == '\r' || keys[i + n - 1] == ' '))
             n--;
-        }
         if (n > 0 && n == header_n && equal(keys + i, header, n)) fits = i + 1;
         i += line_n + 1;
     }
@@ -64,9 +62,8 @@ static bool has_key(struct qr_conn *conn)
     const struct qr_buffer *header = &conn->http.authorization;
     conn->caller.key = 0;
     if (!s->api_keys) return true;
-    if (header->n > 0) {
+    if (header->n > 0)
         conn->caller.key = qr_route_key(s->api_keys, s->api_keys_n, header->data, header->n);
-    }
     return conn->caller.key > 0;
 }
 
@@ -75,11 +72,9 @@ void qr_route(struct qr_conn *conn)
     struct qr_api_failure failure;
     struct quire_text path = qr_http_path(&conn->http);
     const struct route *route = NULL;
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        if (strlen(routes[i].path) == path.n && memcmp(routes[i].path, path.data, path.n) == 0) {
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        if (strlen(routes[i].path) == path.n && memcmp(routes[i].path, path.data, path.n) == 0)
             route = &routes[i];
-        }
-    }
     /* Checked before the path, so that a caller without a key learns no paths. */
     if (!(route && route->open) && !has_key(conn)) {
         (void)qr_fail(&failure, 401, "invalid_api_key", NULL, "a valid API key is required");

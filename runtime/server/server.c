@@ -42,9 +42,8 @@ static void end(struct qr_server *server)
 {
     if (server->ended) return;
     server->ended = true;
-    for (struct qr_conn *conn = server->conns; conn; conn = conn->next) {
+    for (struct qr_conn *conn = server->conns; conn; conn = conn->next)
         qr_conn_end(conn);
-    }
     uv_close((uv_handle_t *)&server->engine_poll, NULL);
     uv_close((uv_handle_t *)&server->terminate, NULL);
     uv_close((uv_handle_t *)&server->interrupt, NULL);
@@ -64,9 +63,8 @@ static bool drained(const struct qr_server *server)
 static void before_poll(uv_prepare_t *prepare)
 {
     struct qr_server *server = prepare->data;
-    while (server->dirty) {
+    while (server->dirty)
         qr_conn_flush(server->dirty); /* takes it off the list */
-    }
     if (!server->ended && drained(server)) end(server);
 }
 
@@ -84,9 +82,8 @@ static void give_up(struct qr_server *server)
         qr_generation_cancel_all(server);
         (void)uv_timer_start(&server->drain_timer, on_drain_timeout, QR_DRAIN_LAST_MS, 0);
     } else {
-        for (struct qr_conn *conn = server->conns; conn; conn = conn->next) {
+        for (struct qr_conn *conn = server->conns; conn; conn = conn->next)
             qr_conn_end(conn);
-        }
     }
 }
 
@@ -107,9 +104,8 @@ static void on_signal(uv_signal_t *signal, int number)
     qr_notify("STOPPING=1");
     qr_log(&server->settings.log, QR_LOG_INFO,
            "stopping: new requests are refused, running ones may finish");
-    for (size_t i = 0; i < server->listeners_n; i++) {
+    for (size_t i = 0; i < server->listeners_n; i++)
         uv_close(&server->listeners[i].io.handle, NULL);
-    }
     server->listeners_n = 0;
     (void)uv_timer_start(&server->drain_timer, on_drain_timeout, server->settings.drain_ms, 0);
 }

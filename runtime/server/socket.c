@@ -146,9 +146,8 @@ bool qr_socket_uid_allowed(int64_t uid, const uint32_t *uids, size_t uids_n)
 {
     if (uid < 0) return false;
     if (uid == (int64_t)geteuid() || uid == 0) return true;
-    for (size_t i = 0; i < uids_n; i++) {
+    for (size_t i = 0; i < uids_n; i++)
         if (uid == (int64_t)uids[i]) return true;
-    }
     return false;
 }
 

@@ -51,10 +51,8 @@ static struct qr_values_block *take_block(struct qr_values *values, size_t value
 
     if (qr_mul(values_n, sizeof(struct quire_value), &values_bytes) &&
         qr_mul(keys_n, sizeof(struct quire_text), &keys_bytes) &&
-        qr_add_size(values_bytes, keys_bytes, &bytes) &&
-        qr_add_size(bytes, sizeof *block, &bytes)) {
+        qr_add_size(values_bytes, keys_bytes, &bytes) && qr_add_size(bytes, sizeof *block, &bytes))
         block = qr_alloc(values->memory, bytes);
-    }
     if (!block) return NULL;
     *block = (struct qr_values_block){.next = values->blocks,
                                       .values_n = values_n,
@@ -130,10 +128,8 @@ struct quire_value *qr_values_member(const struct quire_value *map, const char *
     const size_t n = strlen(key);
 
     if (!map || map->kind != QUIRE_VALUE_MAP) return NULL;
-    for (size_t i = 0; i < map->n; i++) {
-        if (map->keys[i].n == n && memcmp(map->keys[i].data, key, n) == 0) {
+    for (size_t i = 0; i < map->n; i++)
+        if (map->keys[i].n == n && memcmp(map->keys[i].data, key, n) == 0)
             return (struct quire_value *)(uintptr_t)&map->as.items[i];
-        }
-    }
     return NULL;
 }

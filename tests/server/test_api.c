@@ -197,9 +197,8 @@ static void seeds_draw_the_same(void **state)
         json_equal((json_t *)(uintptr_t)at(runs[0], ids), (json_t *)(uintptr_t)at(runs[1], ids)));
     assert_false(
         json_equal((json_t *)(uintptr_t)at(runs[0], ids), (json_t *)(uintptr_t)at(runs[2], ids)));
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++)
         json_decref(runs[i]);
-    }
 }
 
 /* Goal: a stream carries the whole answer: one event for each token, the end in the last one,
@@ -327,9 +326,8 @@ static json_t *greedy_ids(const char *fields)
 
 static bool has_id(const json_t *ids, size_t from, json_int_t id)
 {
-    for (size_t i = from; i < json_array_size(ids); i++) {
+    for (size_t i = from; i < json_array_size(ids); i++)
         if (json_integer_value(json_array_get(ids, i)) == id) return true;
-    }
     return false;
 }
 
@@ -341,9 +339,8 @@ static void penalties_turn_an_answer(void **state)
 {
     (void)state;
     json_t *plain = greedy_ids(""), *other = greedy_ids(",\"logit_bias\":{\"9\":100}");
-    for (size_t i = 0; i < 60; i++) {
+    for (size_t i = 0; i < 60; i++)
         assert_int_equal(json_integer_value(json_array_get(other, i)), 9);
-    }
     json_decref(other);
     char fields[128];
     json_int_t first = json_integer_value(json_array_get(plain, 0));
@@ -366,9 +363,8 @@ static void penalties_turn_an_answer(void **state)
     (void)snprintf(fields, sizeof fields, two, "frequency");
     json_t *frequency = greedy_ids(fields);
     size_t sevens_n = 0;
-    for (size_t i = 0; i < 60; i++) {
+    for (size_t i = 0; i < 60; i++)
         sevens_n += json_integer_value(json_array_get(frequency, i)) == 7;
-    }
     assert_in_range(sevens_n, 20, 40);
     assert_false(json_equal(presence, frequency));
     other = greedy_ids(",\"presence_penalty\":2");

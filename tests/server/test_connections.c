@@ -147,9 +147,8 @@ static void much_may_be_pipelined(void **state)
     assert_true(writer >= 0);
     if (writer == 0) {
         send_post(s.fd, "/v1/completions", "{\"prompt\":[1],\"max_tokens\":50}");
-        for (int i = 0; i < REQUESTS; i++) {
+        for (int i = 0; i < REQUESTS; i++)
             send_text(s.fd, GET_VERSION);
-        }
         _exit(0);
     }
     struct answer a;
@@ -170,9 +169,8 @@ static void a_request_may_come_byte_by_byte(void **state)
     static const char text[] = "POST /v1/completions HTTP/1.1\r\nContent-Length: 29\r\n\r\n"
                                "{\"prompt\":[1],\"max_tokens\":3}" GET_HEALTH;
     struct stream s = open_stream();
-    for (size_t i = 0; i < sizeof text - 1; i++) {
+    for (size_t i = 0; i < sizeof text - 1; i++)
         send_bytes(s.fd, text + i, 1);
-    }
     struct answer a;
     assert_true(read_answer(&s, &a));
     assert_int_equal(a.status, 200);
@@ -219,9 +217,8 @@ static void a_refusal_survives_a_sending_client(void **state)
     static char megabyte[1 << 20];
     memset(megabyte, ' ', sizeof megabyte);
     send_text(s.fd, "POST /v1/completions HTTP/1.1\r\nContent-Length: 20971520\r\n\r\n");
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++)
         send_bytes(s.fd, megabyte, sizeof megabyte);
-    }
     assert_true(read_answer(&s, &a));
     assert_int_equal(a.status, 413);
     answer_free(&a);

@@ -99,9 +99,8 @@ static bool try_all(const struct request *requests, unsigned n, unsigned *order)
             (struct pollfd){.fd = submit(requests[i].key, requests[i].more), .events = POLLIN};
     }
     held = goes_on(holder);
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < n; i++)
         held &= !readable(waits[i].fd);
-    }
     (void)close(holder);
     for (unsigned i = 0; i < n && held; i++) {
         held = poll(waits, n, WAIT_MS) == 1;
@@ -112,26 +111,23 @@ static bool try_all(const struct request *requests, unsigned n, unsigned *order)
             waits[k].fd = -1; /* poll looks past it */
         }
     }
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < n; i++)
         if (waits[i].fd >= 0) (void)close(waits[i].fd);
-    }
     return held;
 }
 
 static void run_all(const struct request *requests, unsigned n, unsigned *order)
 {
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < 50; i++)
         if (try_all(requests, n, order)) return;
-    }
     fail_msg("no stream lasted for long enough");
 }
 
 /* When the request of that number was admitted, from 0 on. */
 static unsigned place_of(const unsigned *order, unsigned n, unsigned request)
 {
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < n; i++)
         if (order[i] == request) return i;
-    }
     fail_msg("request %u never ran", request);
     return n;
 }
@@ -148,9 +144,8 @@ static void lower_priority_goes_first(void **state)
     unsigned order[REQUESTS_MAX];
     (void)state;
     run_all(requests, 5, order);
-    for (unsigned i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < 5; i++)
         assert_int_equal(order[i], 4 - i);
-    }
 }
 
 /* Goal: one key's queue does not delay another key's first request, however many users it names.

@@ -76,9 +76,8 @@ static void a_request_may_be_split_anywhere(void **state)
         assert_text(qr_http_body(&http), "hello\0world", 11);
         qr_http_next(&http);
     }
-    for (size_t i = 0; i < POST_N; i++) {
+    for (size_t i = 0; i < POST_N; i++)
         assert_int_equal(qr_http_feed(&http, post + i, 1), 1);
-    }
     assert_post(&http);
     qr_http_deinit(&http);
 }
@@ -164,9 +163,8 @@ static void bad_requests_are_refused(void **state)
         {"POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\n", 413},
         {"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", 400},
     };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_bad(bad[i].data, strlen(bad[i].data), bad[i].status);
-    }
 }
 
 /* Goal: long URLs, long and many headers, and chunks that add up are refused.
@@ -180,9 +178,8 @@ static void lengths_are_bounded(void **state)
     n = snprintf(text, sizeof text, "GET / HTTP/1.1\r\nA: %0600d\r\n\r\n", 7);
     assert_bad(text, (size_t)n, 431);
     n = snprintf(text, sizeof text, "GET / HTTP/1.1\r\n");
-    for (int i = 0; i < 110; i++) {
+    for (int i = 0; i < 110; i++)
         n += snprintf(text + n, sizeof text - (size_t)n, "a:\r\n");
-    }
     n += snprintf(text + n, sizeof text - (size_t)n, "\r\n");
     assert_bad(text, (size_t)n, 431);
     n = snprintf(text, sizeof text,

@@ -121,9 +121,8 @@ static void metrics_are_prometheus_text(void **state)
         "\n# TYPE quire_request_decode_time_seconds histogram\n",
         "\n# TYPE quire_iteration_tokens_total histogram\n",
     };
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         if (!strstr(out.data, lines[i])) fail_msg("missing: %s", lines[i]);
-    }
     qr_buffer_deinit(&out);
 }
 
@@ -319,9 +318,8 @@ static void sizes_are_read(void **state)
     assert_true(qr_server_options_size("2TB", &n) && n == 2ull << 40);
     static const char *const bad[] = {
         "", "M", "-1", " 1", "1.5G", "1X", "1Mi", "1MM", "18446744073709551616", "16777216T"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(qr_server_options_size(bad[i], &n));
-    }
 }
 
 static size_t read_all(int fd, char *text, size_t n)

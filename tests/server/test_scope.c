@@ -74,9 +74,8 @@ static char *body_of(bool chat, const char *salt)
                                       "Nobody else shall learn that this was asked, ever."));
     } else {
         json_t *ids = json_array();
-        for (int i = 0; i < PROMPT_N; i++) {
+        for (int i = 0; i < PROMPT_N; i++)
             json_array_append_new(ids, json_integer(400 + i * 7 % 300));
-        }
         json_object_set_new(body, "prompt", ids);
     }
     if (salt) json_object_set_new(body, "cache_salt", json_string(salt));
@@ -94,9 +93,7 @@ static long long cached(bool chat, const char *key, const char *salt)
     struct answer a;
     int n = snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nContent-Length: %zu\r\n",
                      chat ? "/v1/chat/completions" : "/v1/completions", strlen(body));
-    if (key) {
-        n += snprintf(head + n, sizeof head - (size_t)n, "Authorization: Bearer %s\r\n", key);
-    }
+    if (key) n += snprintf(head + n, sizeof head - (size_t)n, "Authorization: Bearer %s\r\n", key);
     (void)snprintf(head + n, sizeof head - (size_t)n, "\r\n");
     send_text(s.fd, head);
     send_text(s.fd, body);

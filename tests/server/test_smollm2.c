@@ -166,9 +166,8 @@ static void a_chat_streams(void **state)
     static const char *const counts[] = {"usage.prompt_tokens", "usage.completion_tokens",
                                          "usage.total_tokens"};
     const json_t *last = json_array_get(events, n - 1);
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         assert_int_equal(int_at(last, counts[i]), int_at(whole, counts[i]));
-    }
     /* The second time all of the prompt is cached, but for its last token. */
     assert_int_equal(int_at(last, "usage.prompt_tokens_details.cached_tokens"),
                      int_at(last, "usage.prompt_tokens") - 1);
@@ -277,9 +276,8 @@ static void a_very_long_word_is_answered(void **state)
     static char body[LETTERS + 64];
     struct answer a;
     int n = snprintf(body, sizeof body, "{\"prompt\":\"");
-    for (int i = 0; i < LETTERS; i++) {
+    for (int i = 0; i < LETTERS; i++)
         body[n++] = (char)('a' + (i * 7 + i / 26) % 26);
-    }
     (void)snprintf(body + n, sizeof body - (size_t)n, "\"}");
     struct stream s = {.fd = connect_to(server.socket)};
     send_post(s.fd, "/v1/completions", body);

@@ -69,9 +69,8 @@ void daemon_start_in(struct daemon *d, const char *model, const char *const *mor
 {
     const char *args[ARGS_MAX] = {"--model", model, "--socket", d->socket, "--kv-memory", "64M"};
     int n = 6, out;
-    for (; more && *more; more++) {
+    for (; more && *more; more++)
         args[n++] = *more;
-    }
     daemon_spawn(d, args, &out);
     daemon_await_ready(d, out);
 }
@@ -218,9 +217,8 @@ size_t stream_find(struct stream *s, size_t from, const char *mark)
 
 static void stream_need(struct stream *s, size_t n)
 {
-    while (s->n < n) {
+    while (s->n < n)
         assert_true(stream_more(s));
-    }
 }
 
 const char *header(const struct answer *a, const char *name)
