@@ -15,7 +15,7 @@
 
 #define TINY QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
 
-static char smollm2[1024]; /* its file; "" where it is not there */
+static char smollm2[1024]; /* path of SmolLM2's file; "" if it is missing */
 
 static void find_smollm2(void)
 {
@@ -50,7 +50,8 @@ static const char *need_smollm2(void)
 #define RUN(input, input_n, ...)                                                                   \
     process_run((const char *const[]){__VA_ARGS__, NULL}, input, input_n)
 
-/* Goal: text goes to ids and back without loss, bytes that are hard included.
+/* Goal: tokenize and detokenize give the text back: spaces, newlines, umlauts, an emoji, a special
+ *       token's text.
  * Method: tokenize from standard input, detokenize its output. */
 static void text_survives_the_round_trip(void **state)
 {
@@ -76,7 +77,7 @@ static void text_survives_the_round_trip(void **state)
     process_free(&known);
 }
 
-/* The first greedy ids of llama-tiny's reference, and the prompt they follow. */
+/* The first greedy ids of llama-tiny's reference, and their prompt. */
 struct tiny_case {
     char prompt[512];
     int32_t first;
@@ -99,7 +100,7 @@ static struct tiny_case tiny_reference(void)
     return c;
 }
 
-/* Goal: a model is generated from by ids, and the answer as JSON holds the same ids.
+/* Goal: generate accepts ids, and its JSON output has the same ids as its text output.
  * Method: llama-tiny's first reference case, as lines and as JSON. */
 static void ids_generate_ids(void **state)
 {
@@ -128,7 +129,7 @@ static void ids_generate_ids(void **state)
     process_free(&json);
 }
 
-/* Goal: a seed repeats itself.
+/* Goal: a seed makes sampling repeatable.
  * Method: two sampled runs with one seed. */
 static void a_seed_repeats(void **state)
 {
@@ -146,8 +147,8 @@ static void a_seed_repeats(void **state)
     process_free(&r[1]);
 }
 
-/* Goal: a message is answered once, and piped lines are turns of one conversation.
- * Method: SmolLM2, greedy, few tokens: the first turn is the same both ways. */
+/* Goal: chat answers one message, and piped lines are turns of one conversation.
+ * Method: SmolLM2, greedy, few tokens; the first turn is the same both ways. */
 static void chat_answers_a_message_and_lines(void **state)
 {
     (void)state;
@@ -167,8 +168,8 @@ static void chat_answers_a_message_and_lines(void **state)
     process_free(&twice);
 }
 
-/* Goal: inspect tells what is in a file, as a table and as JSON.
- * Method: llama-tiny, whose numbers are known. */
+/* Goal: inspect prints the contents of a file as a table and as JSON.
+ * Method: llama-tiny, whose figures are known. */
 static void inspect_tells_what_is_there(void **state)
 {
     (void)state;
@@ -231,8 +232,8 @@ static void assert_between_ends(const json_t *row, const json_t *limits)
                 (json_number_value(own) >= least && json_number_value(own) <= most));
 }
 
-/* Goal: bench measures in process and reports every row, as JSON too.
- * Method: llama-tiny, small batches; the figures themselves are not looked at. */
+/* Goal: bench measures in process and reports every row, as text and JSON.
+ * Method: llama-tiny with small batches; the figures themselves are not checked. */
 static void bench_reports_every_row(void **state)
 {
     (void)state;
@@ -264,8 +265,8 @@ static void bench_reports_every_row(void **state)
     process_free(&r);
 }
 
-/* Goal: the machine's limits are told without a model, the distance of its cores among them.
- * Method: text and JSON; one thread, which is far from nobody. */
+/* Goal: bench prints the machine's limits without a model, including the core distance.
+ * Method: text and JSON, with one thread, which has no other core to measure. */
 static void bench_tells_limits_alone(void **state)
 {
     (void)state;
@@ -290,7 +291,7 @@ static void bench_tells_limits_alone(void **state)
     process_free(&r);
 }
 
-/* Goal: with and without the KV cache the tokens are the same (bench itself compares them).
+/* Goal: the tokens are the same with the KV cache and without (bench compares them).
  * Method: llama-tiny, 24 tokens. */
 static void the_cache_changes_no_token(void **state)
 {
@@ -308,8 +309,8 @@ static void the_cache_changes_no_token(void **state)
     process_free(&r);
 }
 
-/* Goal: a model that cannot be loaded ends with exit code 3 and one sentence.
- * Method: a missing file, one that is no GGUF, one cut short. */
+/* Goal: a model that cannot be loaded gives exit code 3 and one line of error.
+ * Method: a missing file, a file that is not GGUF, a truncated one. */
 static void a_bad_model_is_exit_3(void **state)
 {
     (void)state;
@@ -339,7 +340,7 @@ static void a_bad_model_is_exit_3(void **state)
     unlink(cut);
 }
 
-/* Goal: wrong usage ends with exit code 2 and says what was wrong.
+/* Goal: wrong usage gives exit code 2 and an error that names the mistake.
  * Method: one mistake for each command. */
 static void wrong_usage_is_exit_2(void **state)
 {
@@ -373,8 +374,8 @@ static void wrong_usage_is_exit_2(void **state)
     }
 }
 
-/* Goal: help is there for every command, and for loadgen.
- * Method: --help everywhere. */
+/* Goal: every command, and loadgen, has help.
+ * Method: run each with --help. */
 static void help_is_everywhere(void **state)
 {
     (void)state;
@@ -401,8 +402,8 @@ static void help_is_everywhere(void **state)
 int main(void)
 {
     find_smollm2();
-    unsetenv("QUIRE_MODEL");                  /* each test says what it means */
-    setenv("XDG_RUNTIME_DIR", "/nowhere", 1); /* no server of the user's own answers here */
+    unsetenv("QUIRE_MODEL");                  /* each test sets its own model */
+    setenv("XDG_RUNTIME_DIR", "/nowhere", 1); /* no server of the user is found */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_survives_the_round_trip),
         cmocka_unit_test(ids_generate_ids),

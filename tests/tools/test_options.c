@@ -49,8 +49,8 @@ static enum qr_options_result read_options(struct values *v, const char *const *
                            &arguments_n, &why);
 }
 
-/* Goal: every kind of value is read, in both ways of writing it.
- * Method: a command line with all of them. */
+/* Goal: every kind of value is parsed, written as --name value and as --name=value.
+ * Method: a command line with all kinds. */
 static void values_of_every_kind_are_read(void **state)
 {
     (void)state;
@@ -76,8 +76,8 @@ static void values_of_every_kind_are_read(void **state)
     assert_string_equal(arguments[1], "--two");
 }
 
-/* Goal: a mistake names the option, what was given and what was expected.
- * Method: one mistake of each sort. */
+/* Goal: the error names the option, the given value and what was expected.
+ * Method: one mistake of each kind. */
 static void mistakes_are_named(void **state)
 {
     (void)state;
@@ -106,7 +106,7 @@ static void mistakes_are_named(void **state)
     }
 }
 
-/* Goal: --help wins wherever it stands, and a lone dash is an argument.
+/* Goal: --help takes effect in every position, and a single dash is an argument.
  * Method: both. */
 static void help_and_dash_are_recognised(void **state)
 {
@@ -121,8 +121,8 @@ static void help_and_dash_are_recognised(void **state)
     assert_int_equal(arguments_n, 1);
 }
 
-/* Goal: a list that is given too often is refused, not overrun.
- * Method: one more than there is room for. */
+/* Goal: a list with too many entries is refused and not overrun.
+ * Method: one entry more than its capacity. */
 static void a_full_list_is_refused(void **state)
 {
     (void)state;
@@ -139,7 +139,7 @@ static void a_full_list_is_refused(void **state)
     assert_int_equal(v.stops.items_n, QR_OPTION_ITEMS_MAX);
 }
 
-/* Goal: sizes are powers of 1,024 and overflow is refused.
+/* Goal: size units are powers of 1,024, and an overflow is refused.
  * Method: values with every unit. */
 static void sizes_are_read(void **state)
 {
@@ -157,8 +157,8 @@ static void sizes_are_read(void **state)
     assert_false(qr_parse_bytes("nan", &bytes));
 }
 
-/* Goal: ids are read from every way of writing a list.
- * Method: separators of all sorts, then wrong ones. */
+/* Goal: a list of ids may use every separator.
+ * Method: a list with all separators, an empty one, then malformed lists. */
 static void ids_are_read(void **state)
 {
     (void)state;
