@@ -5,7 +5,7 @@
 #include "runtime/server/json_write.h"
 #include "runtime/server/logprobs.h"
 
-static void put_logprobs(const struct qr_choice *choice, struct qr_buffer *out)
+static void put_logprobs(const struct qr_generation_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_puts(out, ",\"logprobs\":");
     if (choice->params->logprobs >= 0)
@@ -15,7 +15,7 @@ static void put_logprobs(const struct qr_choice *choice, struct qr_buffer *out)
 }
 
 /* Writes the last members of a choice, without the closing bracket. */
-static void put_end(const struct qr_choice *choice, struct qr_buffer *out)
+static void put_end(const struct qr_generation_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_puts(out, ",\"finish_reason\":");
     qr_choice_put_finish(choice, out);
@@ -39,7 +39,7 @@ static void put_choices(struct qr_generation *generation, struct qr_buffer *out)
 {
     qr_buffer_puts(out, "\"choices\":[");
     for (size_t i = 0; i < generation->choices_n; i++) {
-        const struct qr_choice *choice = &generation->choices[i];
+        const struct qr_generation_choice *choice = &generation->choices[i];
         qr_json_put_comma(out);
         qr_buffer_printf(
             out, "{\"index\":%u,\"message\":{\"role\":\"assistant\",\"content\":", choice->index);
@@ -59,7 +59,7 @@ static void put_choices(struct qr_generation *generation, struct qr_buffer *out)
     }
 }
 
-static void put_role(const struct qr_choice *choice, struct qr_buffer *out)
+static void put_role(const struct qr_generation_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_printf(out,
                      "\"choices\":[{\"index\":%u,\"delta\":{\"role\":\"assistant\","
@@ -67,7 +67,7 @@ static void put_role(const struct qr_choice *choice, struct qr_buffer *out)
                      choice->index);
 }
 
-static void put_delta(struct qr_choice *choice, struct qr_buffer *out)
+static void put_delta(struct qr_generation_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_printf(out, "\"choices\":[{\"index\":%u,\"delta\":{\"content\":", choice->index);
     qr_json_put_string(out, choice->text.data, choice->text.n);

@@ -6,7 +6,7 @@
 #include "runtime/server/logprobs.h"
 
 /* echo: the answer begins with the prompt as it was sent, or with the text of its ids. */
-static void put_prompt_text(struct qr_choice *choice)
+static void put_prompt_text(struct qr_generation_choice *choice)
 {
     const struct qr_prompt *prompt = choice->prompt;
     const quire_model *model = choice->model;
@@ -23,12 +23,12 @@ static void put_prompt_text(struct qr_choice *choice)
         choice->text.n = n;
 }
 
-static void begin_choice(struct qr_choice *choice)
+static void begin_choice(struct qr_generation_choice *choice)
 {
     if (choice->params->echo) put_prompt_text(choice);
 }
 
-static void put_prompt_ids(const struct qr_choice *choice, struct qr_buffer *out)
+static void put_prompt_ids(const struct qr_generation_choice *choice, struct qr_buffer *out)
 {
     const struct qr_prompt *prompt = choice->prompt;
     qr_buffer_puts(out, ",\"prompt_token_ids\":");
@@ -36,7 +36,7 @@ static void put_prompt_ids(const struct qr_choice *choice, struct qr_buffer *out
 }
 
 /* Writes the members that a whole choice and a delta share, without the closing bracket. */
-static void put_choice(const struct qr_choice *choice, struct qr_buffer *out)
+static void put_choice(const struct qr_generation_choice *choice, struct qr_buffer *out)
 {
     const struct qr_params *p = choice->params;
     qr_buffer_printf(out, "{\"index\":%u,\"text\":", choice->index);
@@ -61,7 +61,7 @@ static void put_choices(struct qr_generation *generation, struct qr_buffer *out)
 {
     qr_buffer_puts(out, "\"choices\":[");
     for (size_t i = 0; i < generation->choices_n; i++) {
-        const struct qr_choice *choice = &generation->choices[i];
+        const struct qr_generation_choice *choice = &generation->choices[i];
         qr_json_put_comma(out);
         put_choice(choice, out);
         if (generation->params.return_token_ids) put_prompt_ids(choice, out);
@@ -75,7 +75,7 @@ static void put_choices(struct qr_generation *generation, struct qr_buffer *out)
     qr_buffer_put(out, "]", 1);
 }
 
-static void put_delta(struct qr_choice *choice, struct qr_buffer *out)
+static void put_delta(struct qr_generation_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_puts(out, "\"choices\":[");
     put_choice(choice, out);

@@ -3,7 +3,7 @@
 
 #include "runtime/server/json_write.h"
 
-void qr_choice_init(struct qr_choice *choice, const struct quire_allocator *memory)
+void qr_choice_init(struct qr_generation_choice *choice, const struct quire_allocator *memory)
 {
 #define INIT(name) qr_buffer_init(&choice->name, memory);
     QR_CHOICE_BUFFERS(INIT)
@@ -11,14 +11,14 @@ void qr_choice_init(struct qr_choice *choice, const struct quire_allocator *memo
     choice->stop_id = -1;
 }
 
-void qr_choice_deinit(struct qr_choice *choice)
+void qr_choice_deinit(struct qr_generation_choice *choice)
 {
 #define DEINIT(name) qr_buffer_deinit(&choice->name);
     QR_CHOICE_BUFFERS(DEINIT)
 #undef DEINIT
 }
 
-void qr_choice_clear_delta(struct qr_choice *choice)
+void qr_choice_clear_delta(struct qr_generation_choice *choice)
 {
 #define CLEAR(name) qr_buffer_clear(&choice->name);
     QR_CHOICE_DELTA_BUFFERS(CLEAR)
@@ -26,7 +26,7 @@ void qr_choice_clear_delta(struct qr_choice *choice)
     choice->tokens_n = 0;
 }
 
-bool qr_choice_failed(const struct qr_choice *choice)
+bool qr_choice_failed(const struct qr_generation_choice *choice)
 {
     bool failed = false;
 #define FAILED(name) failed |= choice->name.failed;
@@ -35,7 +35,7 @@ bool qr_choice_failed(const struct qr_choice *choice)
     return failed;
 }
 
-void qr_choice_put_finish(const struct qr_choice *choice, struct qr_buffer *out)
+void qr_choice_put_finish(const struct qr_generation_choice *choice, struct qr_buffer *out)
 {
     const char *text = "null";
     if (choice->ended) {
@@ -48,7 +48,7 @@ void qr_choice_put_finish(const struct qr_choice *choice, struct qr_buffer *out)
     qr_buffer_puts(out, text);
 }
 
-void qr_choice_put_stop_reason(const struct qr_choice *choice, struct qr_buffer *out)
+void qr_choice_put_stop_reason(const struct qr_generation_choice *choice, struct qr_buffer *out)
 {
     const struct qr_params *p = choice->params;
     if (choice->stop.n > 0) {

@@ -24,7 +24,7 @@ struct qr_generation;
 /* Buffers that live as long as the choice: vLLM's prompt_logprobs, and the stop string found. */
 #define QR_CHOICE_BUFFERS(X) QR_CHOICE_DELTA_BUFFERS(X) X(prompt_logprobs) X(stop)
 
-struct qr_choice {
+struct qr_generation_choice {
     struct qr_generation *generation;
     const struct qr_params *params;
     const struct qr_prompt *prompt;
@@ -46,16 +46,16 @@ struct qr_choice {
 };
 
 /* The other fields must be zero. */
-void qr_choice_init(struct qr_choice *choice, const struct quire_allocator *memory);
-void qr_choice_deinit(struct qr_choice *choice);
+void qr_choice_init(struct qr_generation_choice *choice, const struct quire_allocator *memory);
+void qr_choice_deinit(struct qr_generation_choice *choice);
 /* Empties what a delta holds, after it has been written. */
-void qr_choice_clear_delta(struct qr_choice *choice);
+void qr_choice_clear_delta(struct qr_generation_choice *choice);
 /* True if a buffer ran out of memory. */
-bool qr_choice_failed(const struct qr_choice *choice);
+bool qr_choice_failed(const struct qr_generation_choice *choice);
 
 /* Writes "stop", "length" or "abort" in quotes, or null before the end. */
-void qr_choice_put_finish(const struct qr_choice *choice, struct qr_buffer *out);
+void qr_choice_put_finish(const struct qr_generation_choice *choice, struct qr_buffer *out);
 /* Writes the stop string in quotes, the id from stop_token_ids that ended the choice, or null. */
-void qr_choice_put_stop_reason(const struct qr_choice *choice, struct qr_buffer *out);
+void qr_choice_put_stop_reason(const struct qr_generation_choice *choice, struct qr_buffer *out);
 
 #endif

@@ -49,7 +49,7 @@ static bool make_choices(struct qr_generation *generation)
         return qr_fail(&generation->failure, 500, NULL, NULL, "out of memory");
     generation->choices_n = n;
     for (size_t i = 0; i < n; i++) {
-        struct qr_choice *choice = &generation->choices[i];
+        struct qr_generation_choice *choice = &generation->choices[i];
         choice->generation = generation;
         choice->params = &generation->params;
         choice->prompt = &generation->prompts.all[i / generation->params.n];
@@ -66,7 +66,7 @@ static void cancel_choices(struct qr_generation *generation, enum qr_cancel reas
 {
     quire_id last = 0;
     for (size_t i = 0; i < generation->choices_n; i++) {
-        struct qr_choice *choice = &generation->choices[i];
+        struct qr_generation_choice *choice = &generation->choices[i];
         if (choice->id == last || choice->ended) continue;
         last = choice->id;
         if (quire_cancel(generation->job.server->settings.engine, choice->id) == QUIRE_OK) {
@@ -127,7 +127,7 @@ static bool submit_prompt(struct qr_generation *generation, size_t which)
 {
     const struct qr_params *p = &generation->params;
     const struct qr_prompt *prompt = &generation->prompts.all[which];
-    struct qr_choice *choices = &generation->choices[which * p->n];
+    struct qr_generation_choice *choices = &generation->choices[which * p->n];
     struct quire_request request;
     quire_request_defaults(&request);
     if (!qr_params_max_tokens(p, generation->kind->endpoint, &generation->job.server->limits,
@@ -294,7 +294,7 @@ static void stream_put(struct qr_generation *generation, struct qr_buffer *paylo
 }
 
 /* Sends the event that opens a choice: chat's role. */
-static void send_opening(struct qr_choice *choice)
+static void send_opening(struct qr_generation_choice *choice)
 {
     struct qr_generation *generation = choice->generation;
     struct qr_buffer payload;
@@ -308,7 +308,7 @@ static void send_opening(struct qr_choice *choice)
 }
 
 /* Sends what the choice has collected as one SSE event. */
-static void send_delta(struct qr_choice *choice)
+static void send_delta(struct qr_generation_choice *choice)
 {
     struct qr_generation *generation = choice->generation;
     struct qr_buffer payload;
@@ -356,7 +356,7 @@ static void answer(struct qr_generation *generation)
     put_usage(generation, &body);
     qr_buffer_put(&body, "}", 1);
     for (size_t i = 0; i < generation->choices_n; i++) {
-        const struct qr_choice *choice = &generation->choices[i];
+        const struct qr_generation_choice *choice = &generation->choices[i];
         if (choice->finish == QUIRE_FINISH_CANCELLED) {
             (void)qr_fail_engine(&generation->failure, QUIRE_STOPPING, NULL);
         }
@@ -373,7 +373,7 @@ static void answer(struct qr_generation *generation)
 
 /* ---- events -------------------------------------------------------------------------------- */
 
-static void take_token(struct qr_choice *choice, const struct quire_event *event)
+static void take_token(struct qr_generation_choice *choice, const struct quire_event *event)
 {
     struct qr_generation *generation = choice->generation;
     const struct qr_params *p = &generation->params;
@@ -388,7 +388,7 @@ static void take_token(struct qr_choice *choice, const struct quire_event *event
     if (p->logprobs >= 0) generation->kind->add_logprobs(choice, event);
 }
 
-static void take_end(struct qr_choice *choice, const struct quire_event *event)
+static void take_end(struct qr_generation_choice *choice, const struct quire_event *event)
 {
     struct qr_generation *generation = choice->generation;
     choice->ended = true;
@@ -410,7 +410,8 @@ static void take_end(struct qr_choice *choice, const struct quire_event *event)
 
 void qr_generation_take(struct qr_server *server, const struct quire_event *event)
 {
-    struct qr_choice *choice = (struct qr_choice *)event->user + event->choice;
+    struct qr_generation_choice *choice =
+        (struct qr_generation_choice *)event->user + event->choice;
     struct qr_generation *generation = choice->generation;
     const struct qr_params *p = &generation->params;
     if (!generation->touched) {
@@ -436,7 +437,7 @@ static void end_turn(struct qr_generation *generation)
 {
     if (generation->job.conn && generation->params.stream) {
         for (size_t i = 0; i < generation->choices_n; i++) {
-            struct qr_choice *choice = &generation->choices[i];
+            struct qr_generation_choice *choice = &generation->choices[i];
             if (choice->tokens_n > 0 || (choice->ended && !choice->closed)) send_delta(choice);
         }
     }

@@ -34,14 +34,14 @@ struct qr_generation_kind {
     bool (*read_prompts)(struct qr_prompts *prompts, const quire_model *model,
                          const struct qr_json *body, const struct qr_model_limits *limits,
                          struct qr_api_failure *failure);
-    void (*add_logprobs)(struct qr_choice *choice, const struct quire_event *event);
+    void (*add_logprobs)(struct qr_generation_choice *choice, const struct quire_event *event);
     /* Puts into a choice what precedes its first token: an echoed prompt.  May be NULL. */
-    void (*begin_choice)(struct qr_choice *choice);
+    void (*begin_choice)(struct qr_generation_choice *choice);
     /* Each writes the member "choices": of the SSE event that opens a choice (NULL: there is no
      * such event), of a whole answer, and of an SSE event with a delta. */
-    void (*put_opening)(const struct qr_choice *choice, struct qr_buffer *out);
+    void (*put_opening)(const struct qr_generation_choice *choice, struct qr_buffer *out);
     void (*put_choices)(struct qr_generation *generation, struct qr_buffer *out);
-    void (*put_delta)(struct qr_choice *choice, struct qr_buffer *out);
+    void (*put_delta)(struct qr_generation_choice *choice, struct qr_buffer *out);
 };
 
 struct qr_generation {
@@ -53,11 +53,11 @@ struct qr_generation {
     struct qr_params params;
     struct qr_prompts prompts;
     struct qr_api_failure failure;
-    quire_grammar *grammar;    /* what its answers are held to; NULL: nothing */
-    struct qr_choice *choices; /* [choices_n] */
-    size_t choices_n;          /* n for each prompt */
-    uint32_t live_n;           /* choices in the engine */
-    bool submitted;            /* all choices were accepted */
+    quire_grammar *grammar;               /* what its answers are held to; NULL: nothing */
+    struct qr_generation_choice *choices; /* [choices_n] */
+    size_t choices_n;                     /* n for each prompt */
+    uint32_t live_n;                      /* choices in the engine */
+    bool submitted;                       /* all choices were accepted */
     char id[48];
     uint64_t created_s;
     struct qr_generation *touched_next; /* generations with events in this turn */

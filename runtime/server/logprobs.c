@@ -110,7 +110,8 @@ static uint64_t characters(const struct token *token)
 
 /* The characters that a token has in the answer's text.  The text has the prompt's special tokens,
  * but not generated ones, and not a BOS that the tokenizer added. */
-static uint64_t text_characters(const struct qr_choice *choice, const struct quire_event *event)
+static uint64_t text_characters(const struct qr_generation_choice *choice,
+                                const struct quire_event *event)
 {
     const struct qr_prompt *prompt = choice->prompt;
     const struct quire_model_info *info = choice->info;
@@ -127,7 +128,8 @@ static uint64_t text_characters(const struct qr_choice *choice, const struct qui
     return added ? 0 : characters(&token);
 }
 
-void qr_logprobs_add_completion(struct qr_choice *choice, const struct quire_event *event)
+void qr_logprobs_add_completion(struct qr_generation_choice *choice,
+                                const struct quire_event *event)
 {
     struct token token;
     read_token(&token, choice->model, event->token, QUIRE_TEXT_SPECIAL);
@@ -156,7 +158,7 @@ static void put_list(struct qr_buffer *out, const char *name, const struct qr_bu
     out->failed |= items->failed;
 }
 
-void qr_logprobs_put_completion(const struct qr_choice *choice, struct qr_buffer *out)
+void qr_logprobs_put_completion(const struct qr_generation_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_put(out, "{", 1);
     put_list(out, "tokens", &choice->tokens);
@@ -189,7 +191,7 @@ static void put_chat_token(struct qr_buffer *out, const quire_model *model, int3
     qr_buffer_puts(out, "]");
 }
 
-void qr_logprobs_add_chat(struct qr_choice *choice, const struct quire_event *event)
+void qr_logprobs_add_chat(struct qr_generation_choice *choice, const struct quire_event *event)
 {
     struct qr_buffer *out = &choice->content;
     const quire_model *model = choice->model;
@@ -206,7 +208,7 @@ void qr_logprobs_add_chat(struct qr_choice *choice, const struct quire_event *ev
     qr_buffer_puts(out, "]}");
 }
 
-void qr_logprobs_put_chat(const struct qr_choice *choice, struct qr_buffer *out)
+void qr_logprobs_put_chat(const struct qr_generation_choice *choice, struct qr_buffer *out)
 {
     qr_buffer_put(out, "{", 1);
     put_list(out, "content", &choice->content);
@@ -239,7 +241,7 @@ static void put_ranked(struct qr_buffer *out, const quire_model *model, int32_t 
     qr_buffer_put(out, "}", 1);
 }
 
-void qr_logprobs_add_prompt(struct qr_choice *choice, const struct quire_event *event)
+void qr_logprobs_add_prompt(struct qr_generation_choice *choice, const struct quire_event *event)
 {
     struct qr_buffer *out = &choice->prompt_logprobs;
     const quire_model *model = choice->model;

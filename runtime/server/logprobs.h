@@ -14,18 +14,19 @@
 #include "runtime/server/choice.h"
 
 /* Completions: adds an entry to tokens, token_logprobs, top_logprobs and text_offset. */
-void qr_logprobs_add_completion(struct qr_choice *choice, const struct quire_event *event);
+void qr_logprobs_add_completion(struct qr_generation_choice *choice,
+                                const struct quire_event *event);
 /* Chat: adds an entry to content. */
-void qr_logprobs_add_chat(struct qr_choice *choice, const struct quire_event *event);
+void qr_logprobs_add_chat(struct qr_generation_choice *choice, const struct quire_event *event);
 /* vLLM's prompt_logprobs: null for the first token, then {"id":{"logprob","rank",
  * "decoded_token"}} for the token and its alternatives.  rank is null if the token is not among
  * the alternatives. */
-void qr_logprobs_add_prompt(struct qr_choice *choice, const struct quire_event *event);
+void qr_logprobs_add_prompt(struct qr_generation_choice *choice, const struct quire_event *event);
 
 /* {"tokens":[...],"token_logprobs":[...],"top_logprobs":[...],"text_offset":[...]} */
-void qr_logprobs_put_completion(const struct qr_choice *choice, struct qr_buffer *out);
+void qr_logprobs_put_completion(const struct qr_generation_choice *choice, struct qr_buffer *out);
 /* {"content":[...]} */
-void qr_logprobs_put_chat(const struct qr_choice *choice, struct qr_buffer *out);
+void qr_logprobs_put_chat(const struct qr_generation_choice *choice, struct qr_buffer *out);
 
 /* A token's text as a JSON string.  Special tokens have text; invalid bytes become U+FFFD. */
 void qr_logprobs_put_token(struct qr_buffer *out, const quire_model *model, int32_t token);
