@@ -1,29 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /* quire.h -- serve language models on CPUs, from inside your own program.
  *
- * A model is a GGUF file opened once.  An engine runs requests against one model on its own
- * thread and compute team, many at a time.  Requests go in with quire_submit; their tokens come
- * back as events, taken from a completion queue whose descriptor any event loop can poll.
+ * A model is an opened GGUF file.  An engine runs requests against one model, many at a time, on
+ * its own thread and compute team.  quire_submit hands in a request.  Its tokens come back as
+ * events in a completion queue, which has a descriptor that any event loop can poll.
  *
  *     quire_model_open -> quire_engine_start -> quire_submit ... quire_next / quire_wait
  *                      -> quire_engine_stop  -> quire_model_close
  *
  * Promises
- *   - Every accepted request ends in exactly one QUIRE_EVENT_DONE or QUIRE_EVENT_ERROR; one that
- *     asks for n choices, in exactly one for each of them.
- *   - A request's tokens and logprobs have the same bits alone or in a crowd, at any number of
- *     threads, however its prompt was cut into chunks.  Only the instruction set may change them.
- *   - Nothing here calls back on a foreign thread, ends the process, or aborts for a caller's
- *     mistake.  There is no global state: two engines do not know each other.
+ *   - Every accepted request ends in exactly one QUIRE_EVENT_DONE or QUIRE_EVENT_ERROR.  A request
+ *     with n choices ends in one for each choice.
+ *   - A request's tokens and logprobs have the same bits alone or in a batch, at any number of
+ *     threads, with any chunking of its prompt.  Only the instruction set may change them.
+ *   - The library never calls back on a foreign thread, never ends the process, and never aborts
+ *     because of a caller's mistake.  It has no global state: engines are independent.
  *
- * Every settings struct begins with its own size: call its _defaults function first, then change
- * what you want.  A library newer than your header writes and reads only the fields that you know;
- * an older one refuses a field that it does not know, unless it is zero.  (From another language,
- * by dlsym: the _defaults_sized functions, with the size of your struct.)
+ * Versions: every settings struct begins with its own size.  Call its _defaults function first,
+ * then change fields.  A library newer than your header reads and writes only the fields that you
+ * know. An older library refuses a field that it does not know, unless the field is zero.  Programs
+ * that load the library with dlsym call the _defaults_sized functions with the size of their
+ * struct.
  *
- * Threads: a model may be used from any number of threads.  quire_submit, quire_fork, quire_cancel
- * and quire_stats may be called from any thread.  quire_next and quire_wait belong to one thread at
- * a time. */
+ * Threads: a model and a grammar may be used from any number of threads, and so may quire_submit,
+ * quire_fork, quire_cancel and quire_stats.  quire_next and quire_wait may be called from one
+ * thread at a time. */
 #ifndef QUIRE_H
 #define QUIRE_H
 
@@ -69,25 +70,25 @@ enum quire_status {
 #undef QUIRE_STATUS_ENUM
 };
 
-/* What went wrong, in a sentence: what, where, and what was expected.  Filled on failure by the
- * functions that take one; may be NULL where nobody wants to know. */
+/* Why a call failed: what was given, where, and what was expected.  Functions that take one fill it
+ * on failure; NULL is allowed. */
 struct quire_error {
     int status;     /* enum quire_status */
-    char field[32]; /* the setting or request field at fault, "" where there is none */
+    char field[32]; /* the setting or request field at fault; "": none */
     char text[288]; /* one sentence, no newline */
 };
 
-/* The fixed text of a status; "unknown status" for others. */
+/* The text of a status; "unknown status" for other numbers.  Static. */
 QUIRE_API const char *quire_status_text(int status);
 /* "0.1.0" */
 QUIRE_API const char *quire_version(void);
 
 /* ---- memory --------------------------------------------------------------------------- */
 
-/* Where the library's small memory comes from.  resize(context, NULL, n) allocates n bytes,
- * resize(context, p, n) grows or shrinks, resize(context, p, 0) frees and returns NULL.  Memory
- * is aligned as malloc's.  May be called from any thread.  A NULL resize means malloc.
- * Weights and KV pages do not come from here: they are mapped from the system. */
+/* Allocates the library's small memory.  resize(context, NULL, n) allocates n bytes,
+ * resize(context, p, n) grows or shrinks p, resize(context, p, 0) frees p and returns NULL.  Memory
+ * is aligned as malloc's.  The library calls resize from any of its threads.  A NULL resize means
+ * malloc.  Weights and KV pages are mapped from the system instead. */
 struct quire_allocator {
     void *(*resize)(void *context, void *memory, size_t bytes);
     void *context;
@@ -102,16 +103,16 @@ struct quire_model_settings {
     size_t size;                      /* sizeof(struct quire_model_settings) */
     const char *path;                 /* a GGUF file; required */
     struct quire_allocator allocator; /* malloc where left zero */
-    uint32_t threads;                 /* for repacking weights; 0: the cores available */
+    uint32_t threads;                 /* that repack weights; 0: the cores available */
     const char *cpu_level;            /* "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16";
                                          NULL: the best this machine has */
-    uint32_t sliding_window;   /* keys that a token sees, its own among them; 0: what the file
-                                  says, QUIRE_WINDOW_NONE: all, even if it says otherwise */
+    uint32_t sliding_window;   /* tokens that a token attends to, itself included; 0: the file's
+                                  value; QUIRE_WINDOW_NONE: all, whatever the file says */
     const char *chat_template; /* a Jinja template instead of the file's; NULL: the file's */
-    /* NULL, or called within quire_model_open, on its thread, for each thing in the file that is
-     * not supported: whatever refuses the model (the first is *error too), and what a model is
-     * served without: its tokenizer, parts of its chat template.  Then opening does not end at the
-     * first. */
+    /* NULL, or a function that quire_model_open calls on its own thread, once for each unsupported
+     * thing in the file.  Some of these refuse the model; the first of them is *error too.  Without
+     * others the model is served: its tokenizer, parts of its chat template.  Opening then reports
+     * all of them instead of ending at the first. */
     void (*unsupported)(void *context, const char *sentence);
     void *unsupported_context;
 };
@@ -123,9 +124,9 @@ static inline void quire_model_settings_defaults(struct quire_model_settings *se
     quire_model_settings_defaults_sized(settings, sizeof *settings);
 }
 
-/* Opens a model.  On success *model is the caller's, to be closed after every engine on it has
- * stopped.  On failure *model is NULL and *error (may be NULL) says why: QUIRE_SYSTEM,
- * QUIRE_BAD_FILE, QUIRE_UNSUPPORTED, QUIRE_NO_MEMORY or QUIRE_INVALID. */
+/* Opens a model.  On success the caller owns *model and closes it after all its engines are freed.
+ * On failure *model is NULL and *error (may be NULL) says why: QUIRE_SYSTEM, QUIRE_BAD_FILE,
+ * QUIRE_UNSUPPORTED, QUIRE_NO_MEMORY or QUIRE_INVALID. */
 QUIRE_API int quire_model_open(const struct quire_model_settings *settings, quire_model **model,
                                struct quire_error *error);
 QUIRE_API void quire_model_close(quire_model *model); /* NULL is allowed */
@@ -135,7 +136,7 @@ struct quire_model_info {
     size_t size;              /* set by the caller before the call */
     const char *name;         /* general.name, else the file's base name */
     const char *architecture; /* "llama" */
-    const char *cpu_level;    /* the kernels in use */
+    const char *cpu_level;    /* the kernels in use: "avx512vnni" */
     uint32_t layers_n;
     uint32_t width; /* embedding length */
     uint32_t heads_n;
@@ -145,46 +146,47 @@ struct quire_model_info {
     uint32_t context_max; /* tokens */
     uint64_t file_bytes;
     uint64_t weights_bytes;  /* resident after repacking */
-    uint64_t weights_n;      /* parameters in matrices, the embedding counted once */
-    uint64_t head_weights_n; /* of them in the output head */
+    uint64_t weights_n;      /* parameters in matrices; a tied embedding counts once */
+    uint64_t head_weights_n; /* parameters in the output head, included in weights_n */
     int32_t bos_id;          /* -1: none */
     int32_t eos_id;          /* -1: none */
-    bool adds_bos;           /* text prompts get BOS in front */
+    bool adds_bos;           /* text prompts begin with BOS */
     bool has_tokenizer;
     bool has_template;
     const char *tokenizer_note;  /* NULL, or why there is no tokenizer */
     uint32_t sliding_window;     /* in use; 0: none */
     const char *template_note;   /* NULL, or why there is no template, or which fallback is used */
-    bool adds_eos;               /* QUIRE_TEXT_EOS does something */
-    const char *tokenizer_split; /* how text is cut before merging: "llama-bpe"; NULL: no tokenizer,
-                                    "none": SentencePiece */
+    bool adds_eos;               /* QUIRE_TEXT_EOS has an effect */
+    const char *tokenizer_split; /* the pre-tokenizer: "llama-bpe"; "none": SentencePiece; NULL: no
+                                    tokenizer */
 };
 QUIRE_API void quire_model_info(const quire_model *model, struct quire_model_info *info);
 
-/* Sentences about what is odd in the model's file and what is done instead, for whoever runs it:
- * index 0 is the first, NULL comes after the last.  They live as long as the model. */
+/* Warnings about the model's file: what is unusual and what quire does instead.  index counts from
+ * 0; NULL after the last.  The strings live as long as the model. */
 QUIRE_API const char *quire_model_warning(const quire_model *model, uint32_t index);
 
 /* ---- text ----------------------------------------------------------------------------- */
 
 enum {
-    QUIRE_TEXT_SPECIAL = 1, /* tokenize: special tokens in the text are recognised;
-                               detokenize: special tokens are written out */
-    QUIRE_TEXT_BOS = 2,     /* tokenize: BOS in front where the model asks for it */
-    QUIRE_TEXT_EOS = 4,     /* tokenize: EOS behind where the model asks for it: few do */
-    QUIRE_TEXT_BEGIN = 8    /* detokenize: the ids begin a text.  SentencePiece puts a space in
-                               front of one, which is left out again; what goes on keeps it */
+    QUIRE_TEXT_SPECIAL = 1, /* tokenize: recognise special tokens in the text;
+                               detokenize: write special tokens */
+    QUIRE_TEXT_BOS = 2,     /* tokenize: begin with BOS if the model asks for it */
+    QUIRE_TEXT_EOS = 4,     /* tokenize: end with EOS if the model asks for it; few do */
+    QUIRE_TEXT_BEGIN = 8    /* detokenize: the ids begin a text.  SentencePiece adds a space at the
+                               beginning of a text; it is removed with this flag */
 };
 
-/* Text to ids.  Any bytes are taken; bad UTF-8 is read as U+FFFD, or by SentencePiece as its bytes.
- * Qwen 2's is composed first (Unicode's form C).  *ids_n is the number of ids of the whole text; if
- * it is more than capacity nothing past capacity is written and the result is QUIRE_BUFFER_SMALL.
- * n bytes never make more than 3 n + 3 ids.  ids may be NULL with capacity 0. */
+/* Text to ids.  Accepts any bytes.  Invalid UTF-8 becomes U+FFFD, or byte tokens with
+ * SentencePiece. Qwen 2's text is normalised first (Unicode form C).  *ids_n is the number of ids
+ * of the whole text.  If that exceeds capacity, the result is QUIRE_BUFFER_SMALL and ids [0,
+ * capacity) are valid. n bytes give at most 3 n + 3 ids.  ids may be NULL with capacity 0.  Any
+ * thread. */
 QUIRE_API int quire_tokenize(const quire_model *model, const char *text, size_t text_n,
                              unsigned flags, int32_t *ids, size_t capacity, size_t *ids_n);
 
-/* Ids to bytes, as quire_tokenize for sizes; no terminating NUL.  Bytes that are no valid UTF-8
- * are written as they are.  QUIRE_INVALID for an id outside the vocabulary. */
+/* Ids to bytes, without a terminating NUL.  Sizes are as in quire_tokenize.  Bytes that are not
+ * valid UTF-8 are written unchanged.  QUIRE_INVALID: an id outside the vocabulary.  Any thread. */
 QUIRE_API int quire_detokenize(const quire_model *model, const int32_t *ids, size_t ids_n,
                                unsigned flags, char *text, size_t capacity, size_t *text_n);
 
@@ -198,8 +200,8 @@ struct quire_message {
     struct quire_text content;
 };
 
-/* A value as JSON has them, in the caller's memory: what a conversation's messages may hold beside
- * text (tool calls, parts of a content), tools, documents, a template's own variables. */
+/* A JSON value in the caller's memory: messages with tool calls or content parts, tools, documents,
+ * a template's own variables. */
 enum quire_value_kind {
     QUIRE_VALUE_NONE = 0, /* null */
     QUIRE_VALUE_BOOL = 1,
@@ -212,7 +214,7 @@ enum quire_value_kind {
 struct quire_value {
     int kind;                      /* enum quire_value_kind */
     size_t n;                      /* LIST, MAP: items */
-    const struct quire_text *keys; /* MAP: [n], in their order */
+    const struct quire_text *keys; /* MAP: [n], in order */
     union {
         bool truth;
         int64_t integer;
@@ -223,23 +225,23 @@ struct quire_value {
 };
 
 enum {
-    QUIRE_RENDER_GENERATION_PROMPT = 1, /* the text ends where the assistant begins */
-    QUIRE_RENDER_CONTINUE = 2           /* the text ends where the last message does, so that it is
-                                           continued; not together with GENERATION_PROMPT */
+    QUIRE_RENDER_GENERATION_PROMPT = 1, /* end the text where the assistant's answer begins */
+    QUIRE_RENDER_CONTINUE = 2           /* end the text inside the last message, to continue it; not
+                                           together with GENERATION_PROMPT */
 };
 
 struct quire_conversation {
     size_t size;
     const struct quire_message *messages; /* [messages_n]: the simple case.  Or: */
     size_t messages_n;
-    const struct quire_value *values; /* a LIST of MAPs, each with "role" and whatever the template
-                                         knows.  "content" is a TEXT, a LIST of {"type": "text",
-                                         "text": ...}, or none */
+    const struct quire_value *values; /* a LIST of MAPs, each with "role" and further keys for the
+                                         template.  "content" is a TEXT, a LIST of {"type": "text",
+                                         "text": ...}, or absent */
     const struct quire_value *tools;  /* a LIST; NULL: none */
     const struct quire_value *documents; /* a LIST; NULL: none */
-    const struct quire_value *variables; /* a MAP of what else the template may ask for, or NULL */
+    const struct quire_value *variables; /* a MAP of further template variables, or NULL */
     uint32_t flags;                      /* QUIRE_RENDER_* */
-    int64_t now_s; /* what strftime_now takes for now, in seconds since 1970; 0: the clock's */
+    int64_t now_s; /* the time for strftime_now, in seconds since 1970; 0: the clock's */
 };
 QUIRE_API void quire_conversation_defaults_sized(struct quire_conversation *conversation,
                                                  size_t size);
@@ -248,10 +250,11 @@ static inline void quire_conversation_defaults(struct quire_conversation *conver
     quire_conversation_defaults_sized(conversation, sizeof *conversation);
 }
 
-/* Renders a conversation by the model's chat template, a Jinja template.  Sizes as
- * quire_detokenize.  QUIRE_NO_TEMPLATE; QUIRE_INVALID for values that are malformed, for what the
- * template refuses (the error's text is then the template's own) and for what it fails at or uses
- * up (steps, memory): it cannot do anything but make text.  QUIRE_NO_MEMORY. */
+/* Renders a conversation with the model's chat template, a Jinja template.  Sizes are as in
+ * quire_detokenize.  The template is bounded in steps and memory and can only produce text.
+ * QUIRE_NO_TEMPLATE; QUIRE_NO_MEMORY; QUIRE_INVALID: malformed values, a template that fails or
+ * exceeds its bounds, or a conversation that the template refuses (with the template's own text).
+ * Any thread. */
 QUIRE_API int quire_render_conversation(const quire_model *model,
                                         const struct quire_conversation *conversation, char *text,
                                         size_t capacity, size_t *text_n, struct quire_error *error);
@@ -320,23 +323,23 @@ struct quire_engine_settings {
     uint32_t page_tokens;     /* 16, 32 (default), 64 or 128 */
     uint32_t kv_type;         /* enum quire_kv_type */
     uint32_t threads;         /* 0: the physical cores that the process may use */
-    uint32_t context_max;     /* 0: the model's, or what the pages hold if that is
-                                 less; if set, the pages have to hold it (with a
-                                 sliding window: what is read of it at once) */
+    uint32_t context_max;     /* tokens; 0: the model's, or less if the pages hold
+                                 less.  If set, the pages must hold it (with a
+                                 sliding window: the window) */
     uint32_t running_max;     /* sequences in a batch; 256 */
-    uint32_t waiting_max;     /* requests in the queue, each choice of one counted; 1024 */
+    uint32_t waiting_max;     /* requests in the queue, each choice counts; 1024 */
     uint32_t step_tokens;     /* token budget of a step, at least running_max + 16;
                                  0: the more of 256 and running_max + 64 */
     uint32_t prefill_chunk;   /* most prompt tokens of one request in a step;
-                                 0: the budget's */
+                                 0: step_tokens */
     uint32_t no_prefix_cache; /* 1: every request computes its whole prompt, and no page is kept */
-    uint32_t profile;         /* 1: quire_profile tells where steps spend their time */
-    uint32_t target_itl_ms;   /* prefill is cut so that no more than this passes between a request's
-                                 tokens, as far as steps so far tell; 0: step_tokens alone cuts it.
-                                 Not with step_tokens */
+    uint32_t profile;         /* 1: measure where steps spend their time (quire_profile) */
+    uint32_t target_itl_ms;   /* milliseconds between a request's tokens: prefill chunks are cut to
+                                 it, by the measured cost of earlier steps.  0: step_tokens alone
+                                 cuts them.  Not together with step_tokens */
 };
-/* Bytes that the keys and values of one token take in pages of a type.  0: there are no such pages,
- * or they cannot hold this model's heads. */
+/* Bytes of one token's keys and values in pages of kv_type.  0: kv_type is unknown, or cannot hold
+ * this model's heads. */
 QUIRE_API uint64_t quire_model_kv_token_bytes(const quire_model *model, uint32_t kv_type);
 
 QUIRE_API void quire_engine_settings_defaults_sized(struct quire_engine_settings *settings,
@@ -346,15 +349,17 @@ static inline void quire_engine_settings_defaults(struct quire_engine_settings *
     quire_engine_settings_defaults_sized(settings, sizeof *settings);
 }
 
-/* Starts an engine: its thread, its compute team, its pages.  The model must outlive it. */
+/* Starts an engine: its thread, its compute team, its KV pages.  The model must outlive it.  On
+ * success the caller owns *engine.  On failure *engine is NULL: QUIRE_INVALID, QUIRE_NO_MEMORY,
+ * QUIRE_SYSTEM or QUIRE_UNSUPPORTED. */
 QUIRE_API int quire_engine_start(const struct quire_engine_settings *settings, quire_model *model,
                                  quire_engine **engine, struct quire_error *error);
 
-/* Stops an engine.  New requests are refused at once; running and waiting ones are given drain_ms
- * (0: none) to finish, the rest end as QUIRE_FINISH_CANCELLED.  Their events can be taken until
+/* Stops an engine.  New requests are refused at once.  Running and waiting ones have drain_ms
+ * milliseconds to finish; the others then end as QUIRE_FINISH_CANCELLED.  Events can be taken until
  * quire_engine_free.  Blocks until the engine's threads have ended. */
 QUIRE_API void quire_engine_stop(quire_engine *engine, uint32_t drain_ms);
-/* Frees a stopped engine (stops a running one first, drain_ms 0) and all events not taken. */
+/* Frees an engine and all events that were not taken.  Stops it first, with drain_ms 0. */
 QUIRE_API void quire_engine_free(quire_engine *engine); /* NULL is allowed */
 
 /* ---- requests ------------------------------------------------------------------------- */
@@ -362,9 +367,9 @@ QUIRE_API void quire_engine_free(quire_engine *engine); /* NULL is allowed */
 typedef uint64_t quire_id; /* never 0, never used twice by one engine */
 
 enum {
-    QUIRE_REQUEST_IGNORE_EOS = 1,      /* generate on past end-of-sequence tokens */
+    QUIRE_REQUEST_IGNORE_EOS = 1,      /* do not end at end-of-sequence tokens */
     QUIRE_REQUEST_PROMPT_LOGPROBS = 2, /* one QUIRE_EVENT_PROMPT for each prompt token */
-    QUIRE_REQUEST_SEEDED = 4           /* seed counts; otherwise one is drawn */
+    QUIRE_REQUEST_SEEDED = 4           /* use seed; without it the engine draws one */
 };
 
 struct quire_logit_bias {
@@ -377,43 +382,45 @@ struct quire_request {
     const int32_t *prompt; /* [prompt_n], at least one id */
     size_t prompt_n;
     uint32_t max_tokens; /* 0 only with PROMPT_LOGPROBS; default 16 */
-    uint32_t min_tokens; /* so many come before a stop of any kind */
+    uint32_t min_tokens; /* nothing ends the text before this many tokens */
     float temperature;   /* 0: greedy; default 1 */
     float top_p;         /* (0, 1]; default 1 */
     float min_p;         /* [0, 1]; default 0 */
     int32_t top_k;       /* 0 or -1: off; default 0 */
     uint64_t seed;
     uint32_t flags;                /* QUIRE_REQUEST_* */
-    int32_t logprobs;              /* -1: none; 0..20 alternatives a token; default -1 */
+    int32_t logprobs;              /* alternatives for each token, 0 to 20; -1: no logprobs */
     const struct quire_text *stop; /* [stop_n] strings that end the text, up to 16 */
     size_t stop_n;
-    const int32_t *stop_ids; /* [stop_ids_n] tokens that end it, up to 64 */
+    const int32_t *stop_ids; /* [stop_ids_n] tokens that end the text, up to 64 */
     size_t stop_ids_n;
-    void *user;                   /* comes back in every event */
-    struct quire_text cache_salt; /* up to 1,088 bytes.  What was computed of a prompt is reused
-                                     among requests of one salt only; n = 0: those without */
-    uint32_t n;       /* choices, up to 128 and running_max; 0: 1.  The prompt is computed once.
-                         Choice i draws from seed + i, and is what a request alone with that seed
-                         is, bit for bit */
-    uint32_t best_of; /* as many are generated, n to 128, and the n with the highest cumulative
-                         logprob are given, best first, when all have ended; 0: n */
-    int32_t
-        priority; /* lower goes first; default 0.  Within a priority clients have fair shares: */
-    struct quire_text client; /* whose request it is, any bytes; n = 0: one client's like others */
-    struct quire_text end_user; /* for whom the client asks: they divide their client's share */
-    /* What is done to the logits before a token is drawn, in this order; logprobs are of the logits
-     * as they came.  A fork's prompt is all that its parent has. */
+    void *user; /* returned in every event */
+    /* Requests share cached pages only with requests of the same salt; n = 0: with those without
+     * one.  Up to 1,088 bytes. */
+    struct quire_text cache_salt;
+    /* Choices, up to 128 and running_max; 0: 1.  The prompt is computed once.  Choice i has the
+     * bits of a request of its own with seed + i. */
+    uint32_t n;
+    /* Generate this many (n to 128); return the n with the highest cumulative logprob, best first,
+     * after all have ended.  0: n. */
+    uint32_t best_of;
+    int32_t priority; /* lower goes first; default 0 */
+    /* Fair-share identities, any bytes.  Clients of one priority have fair shares; a client's end
+     * users divide its share.  All requests without one (n = 0) count as one client, or user. */
+    struct quire_text client;
+    struct quire_text end_user;
+    /* Changes of the logits before a token is drawn, in this order.  Logprobs are those of the
+     * unchanged logits.  For a fork the prompt is all of its parent's tokens. */
     const struct quire_logit_bias *logit_bias; /* [logit_bias_n], added; up to 300 */
     size_t logit_bias_n;
-    float repetition_penalty; /* > 0; tokens of the prompt and generated ones: divides a positive
-                                 logit, multiplies another; 0 or 1: none */
-    float frequency_penalty;  /* [-2, 2]; generated tokens: subtracted as often as generated */
-    float presence_penalty;   /* [-2, 2]; generated tokens: subtracted once */
-    /* What the generated text has to be, NULL: anything.  Of the engine's model.  Tokens that
-     * cannot go on so are never drawn, after penalties and biases and before temperature; the
-     * request ends (QUIRE_FINISH_STOP) when nothing may follow, even before min_tokens.  Each
-     * choice is held to it by itself, a fork from where it begins.  Where no token can go on: an
-     * ERROR, QUIRE_NO_TOKEN. */
+    float repetition_penalty; /* > 0; for tokens of the prompt and generated ones: divides a
+                                 positive logit, multiplies a negative one; 0 or 1: off */
+    float frequency_penalty;  /* [-2, 2]; subtracted once for each time a token was generated */
+    float presence_penalty;   /* [-2, 2]; subtracted once from generated tokens */
+    /* Holds the generated text to a grammar of the engine's model; NULL: free text.  The mask comes
+     * after penalties and biases and before temperature.  The request ends with QUIRE_FINISH_STOP
+     * when nothing may follow, even before min_tokens.  Each choice is held by itself, a fork from
+     * its own beginning.  If no token can continue the text: QUIRE_EVENT_ERROR, QUIRE_NO_TOKEN. */
     quire_grammar *grammar;
 };
 QUIRE_API void quire_request_defaults_sized(struct quire_request *request, size_t size);
@@ -422,28 +429,27 @@ static inline void quire_request_defaults(struct quire_request *request)
     quire_request_defaults_sized(request, sizeof *request);
 }
 
-/* Hands a request in; everything it points to is copied.  QUIRE_OK: *id is set, events will
- * follow.  n choices take n places in the queue, all or none.  Otherwise nothing was accepted:
- * QUIRE_INVALID, QUIRE_TOO_LONG, QUIRE_QUEUE_FULL (at once, by a counter), QUIRE_STOPPING,
- * QUIRE_NO_MEMORY; error->field names the field. */
+/* Submits a request and copies everything that it points to.  Never waits for a step.  QUIRE_OK:
+ * *id is set and events follow.  n choices take n places in the queue, all or none.  Otherwise
+ * nothing was accepted: QUIRE_INVALID, QUIRE_TOO_LONG, QUIRE_QUEUE_FULL, QUIRE_STOPPING or
+ * QUIRE_NO_MEMORY; error->field names the field.  Any thread. */
 QUIRE_API int quire_submit(quire_engine *engine, const struct quire_request *request, quire_id *id,
                            struct quire_error *error);
 
-/* Forks a choice of a request that has not ended, as it stands at the engine's next step: into a
- * new request whose prompt is that choice's prompt with all that it has generated by then (usage
- * says how long that is), and which goes on as one submitted with that prompt would, bit for bit.
- * Both read the same pages, and copy one only to write into it.  `request` says all but prompt and
- * cache_salt, which have to be empty: they are the parent's.  QUIRE_OK: *forked is set, events will
- * follow; if the parent has ended by then, or max_tokens more do not fit, an ERROR for each choice:
- * QUIRE_NOT_FOUND, QUIRE_TOO_LONG.  Otherwise as quire_submit; QUIRE_NOT_FOUND where the parent has
- * ended already. */
+/* Forks a choice of a running request at the engine's next step.  The new request's prompt is the
+ * parent's prompt and all tokens generated by then; usage.prompt_tokens tells how many.  It has the
+ * bits of a request submitted with that prompt.  Parent and fork share pages; each copies a page
+ * before writing into it.  request->prompt and cache_salt must be empty: the parent's are used.
+ * QUIRE_OK: *forked is set and events follow.  If the parent ends before the step, or max_tokens do
+ * not fit, each choice ends with an ERROR: QUIRE_NOT_FOUND or QUIRE_TOO_LONG.  Otherwise as
+ * quire_submit; QUIRE_NOT_FOUND: the parent has already ended.  Any thread. */
 QUIRE_API int quire_fork(quire_engine *engine, quire_id id, uint32_t choice,
                          const struct quire_request *request, quire_id *forked,
                          struct quire_error *error);
 
-/* Asks a request to end before the next step, all its choices; its terminal event follows as any
- * other's (it may have finished by itself meanwhile).  QUIRE_NOT_FOUND where it has ended already.
- * Never allocates, never waits for a step. */
+/* Asks a request to end, with all its choices, before the next step.  Its terminal events follow;
+ * it may have finished by itself meanwhile.  QUIRE_NOT_FOUND: it has already ended.  Never
+ * allocates, never waits for a step.  Any thread. */
 QUIRE_API int quire_cancel(quire_engine *engine, quire_id id);
 
 /* ---- events --------------------------------------------------------------------------- */
@@ -469,49 +475,50 @@ struct quire_logprob {
 struct quire_usage {
     uint32_t prompt_tokens;
     uint32_t completion_tokens;
-    uint32_t cached_tokens; /* prompt tokens whose keys and values were not computed again */
+    uint32_t cached_tokens; /* prompt tokens taken from cached pages */
 };
 
-/* One event.  Its pointers are good until the next quire_next or quire_wait on that engine. */
+/* One event.  Its pointers are valid until the next quire_next or quire_wait on that engine. */
 struct quire_event {
     int kind;        /* enum quire_event_kind */
-    uint32_t choice; /* of the request's n, from 0 on; each has its events in order */
+    uint32_t choice; /* 0 to n - 1; each choice has its events in order */
     quire_id id;
     void *user;
     /* PROMPT, TOKEN */
     int32_t token;
-    uint32_t index;                  /* in the prompt, or among the generated */
-    float logprob;                   /* natural, of the model's own distribution; NAN where
-                                        not asked for, and for the prompt's first token */
+    uint32_t index;                  /* in the prompt, or among the generated tokens */
+    float logprob;                   /* natural logarithm, of the model's own distribution; NAN
+                                        if not asked for, and for the prompt's first token */
     const struct quire_logprob *top; /* [top_n], best first */
     uint32_t top_n;
-    /* TOKEN, DONE: text that has become certain (whole characters; nothing that a stop string may
-     * still swallow).  A DONE carries what was held back until then. */
+    /* TOKEN, DONE: the text that is now certain: whole characters, and nothing that may belong to a
+     * stop string.  DONE carries the text that was held back until then. */
     struct quire_text text;
     /* DONE */
     int finish;               /* enum quire_finish */
-    int32_t stop_id;          /* the token that stopped it (end of sequence or a stop
-                                 id: its TOKEN has no text), -1: none */
-    struct quire_text stop;   /* the stop string that did, n = 0: none */
+    int32_t stop_id;          /* the token that ended the text (end of sequence or a stop
+                                 id; its TOKEN has no text); -1: none */
+    struct quire_text stop;   /* the stop string that ended the text; n = 0: none */
     struct quire_usage usage; /* DONE and ERROR */
     /* ERROR */
     int status; /* enum quire_status */
 };
 
-/* A descriptor that is readable while events may be waiting.  Poll it; never read it. */
+/* A descriptor that is readable while events may be waiting.  Poll it; do not read or close it.  It
+ * lives as long as the engine. */
 QUIRE_API int quire_fd(const quire_engine *engine);
-/* Takes one event: 1 taken, 0 none there. */
+/* Takes one event.  1: *event is set; 0: there is no event. */
 QUIRE_API int quire_next(quire_engine *engine, struct quire_event *event);
-/* The same, but waits up to timeout_ms (-1: as long as it takes): 1 taken, 0 timed out, or the
- * engine has stopped and nothing is left. */
+/* Takes one event, waiting up to timeout_ms milliseconds (-1: without limit).  1: *event is set; 0:
+ * the time is over, or the engine has stopped and no event is left. */
 QUIRE_API int quire_wait(quire_engine *engine, struct quire_event *event, int timeout_ms);
 
 /* ---- figures -------------------------------------------------------------------------- */
 
 #define QUIRE_HISTOGRAM_BINS 24
 
-/* counts[i] values were at most bounds[i] and more than bounds[i - 1]; the last bin in use has
- * the bound infinity. */
+/* counts[i] values were above bounds[i - 1] and at most bounds[i].  The last bin's bound is
+ * infinity. */
 struct quire_histogram {
     const double *bounds; /* [bins_n], static */
     uint32_t bins_n;
@@ -530,50 +537,48 @@ struct quire_stats {
     uint64_t page_bytes;
     uint64_t pages_all, pages_free, pages_cached, pages_held, pages_shared;
     uint64_t steps;
-    uint64_t prompt_tokens; /* of requests admitted, each prompt once */
+    uint64_t prompt_tokens; /* of admitted requests, each prompt once */
     uint64_t generation_tokens;
     uint64_t computed_tokens; /* rows that went through the model */
     uint64_t preemptions;
     uint64_t recomputed_tokens;
     uint64_t finished_stop, finished_length, cancelled;
     uint64_t refused;                     /* QUIRE_QUEUE_FULL */
-    uint64_t prefix_queries, prefix_hits; /* prompt tokens looked up in cached pages, and found */
-    uint64_t page_copies;                 /* of pages that others read too, before writing */
-    uint64_t page_evictions;              /* cached pages that gave way to others */
-    uint64_t slots_held, slots_empty;     /* summed over steps: slots for tokens in held pages, and
-                                             those of them that had none */
+    uint64_t prefix_queries, prefix_hits; /* prompt tokens looked up in the cache, and found */
+    uint64_t page_copies;                 /* of shared pages, before writing */
+    uint64_t page_evictions;              /* cached pages given to others */
+    uint64_t slots_held, slots_empty;     /* token slots in held pages, summed over steps; slots
+                                             without a token */
     struct quire_histogram time_to_first_token_s, inter_token_s, e2e_s, queue_s, prefill_s,
         decode_s, step_s, step_tokens;
-    /* Pages whose memory the system was asked for, and how many are to be: more than the requests
-     * so far took.  It takes some milliseconds a MB on some machines, so an engine sees to it while
-     * it has nothing to do, and sleeps when all are. */
+    /* Pages whose memory is prefaulted, and the engine's goal: more than requests have used so far.
+     * Prefaulting takes some milliseconds a MB on some machines.  An idle engine does it, and
+     * sleeps when the goal is reached. */
     uint64_t pages_ready, pages_ready_wanted;
 };
 QUIRE_API void quire_stats(const quire_engine *engine, struct quire_stats *stats);
 
-/* Where the steps of an engine with settings.profile have spent their time until its last turn, as
- * the engine's thread saw it: the phases of a step, in order.  Every nanosecond of a turn with work
- * is in one of them. */
+/* The time of an engine's steps by phase, in order, if settings.profile is set.  Phases are timed
+ * on the engine's thread, up to its last turn, and cover each turn with work completely. */
 struct quire_phase {
     const char *name;
     uint64_t ns;
-    uint64_t wait_ns; /* of it: waiting for other threads of the team to finish */
+    uint64_t wait_ns; /* part of ns: waiting for other threads of the team */
 };
-/* Writes up to `capacity` phases and returns how many there are: 0 without settings.profile. */
+/* Writes up to `capacity` phases and returns their number; 0 without settings.profile. */
 QUIRE_API size_t quire_profile(const quire_engine *engine, struct quire_phase *phases,
                                size_t capacity);
 
-/* What this machine can do at the most, measured for about `ms` milliseconds with the number of
- * threads given (0: the cores available): what every rate is to be held against. */
+/* The machine's limits, measured for about `ms` milliseconds on `threads` threads (0: the cores
+ * available).  quire bench reports each rate as a share of them. */
 struct quire_limits {
     size_t size;       /* set by the caller before the call */
-    double int8_ops;   /* multiply and add counted as two, a second */
-    double bf16_flops; /* 0 where the machine has no bf16 dot */
+    double int8_ops;   /* operations a second; a multiply-add counts as two */
+    double bf16_flops; /* 0: the machine has no bf16 dot product */
     double fp32_flops;
-    double read_bytes; /* streaming read, a second */
-    /* How far apart the cores were at the end of it: how long a word takes from one thread to the
-     * next, in nanoseconds, of more than two threads the most.  0: one thread, or one whose core
-     * was not to be had. */
+    double read_bytes; /* streaming read, bytes a second */
+    /* Nanoseconds for a word to pass from one thread to another, the maximum over neighbours.  0:
+     * one thread, or a core that was busy. */
     double core_to_core_ns;
 };
 QUIRE_API int quire_measure_limits(uint32_t threads, uint32_t ms, struct quire_limits *limits);
