@@ -75,8 +75,7 @@ int quire_grammar_compile(const quire_model *model, const struct quire_grammar_s
 
     qr_error_clear(error);
     if (grammar) *grammar = NULL;
-    if (!model || !grammar)
-        return qr_error(error, QUIRE_INVALID, "there is no model, or no place for the grammar");
+    if (!model || !grammar) return qr_error(error, QUIRE_INVALID, "model or grammar is NULL");
     quire_grammar_settings_defaults(&s);
     status = qr_settings_read(&s, sizeof s, given, error);
     if (!status) status = read_source(&s, &source, error);

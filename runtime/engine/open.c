@@ -17,7 +17,7 @@ static int choose_kernels(quire_model *model, const char *level, struct quire_er
     if (level) {
         if (!qr_cpu_level_flags(level, &flags))
             return qr_error_field(error, QUIRE_INVALID, "cpu_level",
-                                  "'%.32s' is no instruction set level; expected scalar, avx2, "
+                                  "'%.32s' is not an instruction set level; expected scalar, avx2, "
                                   "avx512, avx512vnni or avx512bf16",
                                   level);
         if (flags & ~has)
@@ -48,7 +48,8 @@ static int load_weights(quire_model *model, const struct quire_model_settings *s
     struct qr_team *team = qr_team_create(&model->allocator, settings->threads);
 
     if (!team)
-        return qr_error(&refusals->last, QUIRE_NO_MEMORY, "no memory or no threads to load with");
+        return qr_error(&refusals->last, QUIRE_NO_MEMORY,
+                        "cannot load the model: no memory or no threads");
     int status = qr_model_load(&model->weights, &model->file, &model->kernels, team,
                                settings->sliding_window, &model->allocator, refusals);
     qr_team_destroy(team);
@@ -87,7 +88,8 @@ int quire_model_open(const struct quire_model_settings *given, quire_model **out
     int status;
 
     qr_error_clear(error);
-    if (!out) return qr_error(error, QUIRE_INVALID, "there is no place for the model");
+    if (!out)
+        return qr_error(error, QUIRE_INVALID, "model is NULL; expected a place for the result");
     *out = NULL;
     quire_model_settings_defaults(&settings);
     status = qr_settings_read(&settings, sizeof settings, given, error);

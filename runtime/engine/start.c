@@ -255,7 +255,7 @@ static int take_memory(quire_engine *e, const struct quire_engine_settings *s,
     e->team = qr_team_create(&e->allocator, s->threads);
     if (!e->team)
         return qr_error_field(error, QUIRE_NO_MEMORY, "threads",
-                              "no memory or no threads for the compute team");
+                              "cannot start the compute team: no memory or no threads");
     size_steps(e, s);
     int status = take_pages(e, s, error);
     if (!status) status = take_scheduler(e, error);
@@ -294,7 +294,8 @@ static int start_thread(quire_engine *e, struct quire_error *error)
 
     e->loop = qr_loop_create(&e->allocator, qr_engine_turn, e);
     if (!e->loop)
-        return qr_error(error, QUIRE_NO_MEMORY, "no memory or no descriptors for the event loop");
+        return qr_error(error, QUIRE_NO_MEMORY,
+                        "cannot create the event loop: no memory or no descriptors");
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(&e->thread, NULL, engine_main, e);
@@ -321,14 +322,15 @@ static void describe(quire_engine *e)
 
 static int make_shared(quire_engine *e, struct quire_error *error)
 {
-    if (!qr_stats_init(&e->stats)) return qr_error(error, QUIRE_SYSTEM, "no mutex to be had");
+    if (!qr_stats_init(&e->stats))
+        return qr_error(error, QUIRE_SYSTEM, "cannot create a mutex: out of memory");
     if (pthread_mutex_init(&e->join_lock, NULL)) {
         qr_stats_deinit(&e->stats);
-        return qr_error(error, QUIRE_SYSTEM, "no mutex to be had");
+        return qr_error(error, QUIRE_SYSTEM, "cannot create a mutex: out of memory");
     }
     e->join_lock_made = true;
     if (qr_completion_init(&e->completion, &e->allocator))
-        return qr_error(error, QUIRE_SYSTEM, "no descriptor for the completion queue");
+        return qr_error(error, QUIRE_SYSTEM, "cannot create the completion queue: no descriptor");
     return QUIRE_OK;
 }
 
@@ -339,7 +341,8 @@ int quire_engine_start(const struct quire_engine_settings *given, quire_model *m
     int status;
 
     qr_error_clear(error);
-    if (!out) return qr_error(error, QUIRE_INVALID, "there is no place for the engine");
+    if (!out)
+        return qr_error(error, QUIRE_INVALID, "engine is NULL; expected a place for the result");
     *out = NULL;
     if (!model) return qr_error(error, QUIRE_INVALID, "there is no model");
     quire_engine_settings_defaults(&settings);

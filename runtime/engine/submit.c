@@ -339,7 +339,7 @@ int quire_submit(quire_engine *e, const struct quire_request *given, quire_id *i
 
     qr_error_clear(error);
     if (id) *id = 0;
-    if (!e || !id) return qr_error(error, QUIRE_INVALID, "there is no engine, or no place for id");
+    if (!e || !id) return qr_error(error, QUIRE_INVALID, "engine or id is NULL");
     quire_request_defaults(&from);
     status = qr_settings_read(&from, sizeof from, given, error);
     if (!status) status = check_length(e, &from, error);
@@ -356,8 +356,7 @@ int quire_fork(quire_engine *e, quire_id id, uint32_t choice, const struct quire
 
     qr_error_clear(error);
     if (forked) *forked = 0;
-    if (!e || !forked)
-        return qr_error(error, QUIRE_INVALID, "there is no engine, or no place for the new id");
+    if (!e || !forked) return qr_error(error, QUIRE_INVALID, "engine or forked is NULL");
     quire_request_defaults(&from);
     status = qr_settings_read(&from, sizeof from, given, error);
     if (status) return status;
@@ -371,7 +370,7 @@ int quire_fork(quire_engine *e, quire_id id, uint32_t choice, const struct quire
     if (!status) status = check_rest(e, &from, error);
     if (status) return status;
     if (!qr_request_table_has(&e->table, id))
-        return qr_error(error, QUIRE_NOT_FOUND, "request %" PRIu64 " is none, or has ended", id);
+        return qr_error(error, QUIRE_NOT_FOUND, "no running request has id %" PRIu64, id);
     return accept(e, &from, id, choice, forked, error);
 }
 

@@ -44,7 +44,8 @@ int quire_render_conversation(const quire_model *model, const struct quire_conve
     qr_error_clear(error);
     if (text_n) *text_n = 0;
     if (!model) return qr_error(error, QUIRE_INVALID, "there is no model");
-    if (!text && capacity) return qr_error(error, QUIRE_INVALID, "there is no place for the text");
+    if (!text && capacity)
+        return qr_error(error, QUIRE_INVALID, "text is NULL, but capacity is not 0");
     quire_conversation_defaults(&c);
     int status = qr_settings_read(&c, sizeof c, given, error);
     if (status) return status;

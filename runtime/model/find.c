@@ -312,9 +312,9 @@ static int check_all_used(struct qr_loader *l)
     for (uint32_t i = 0; i < l->file->tensors_n && !status; i++) {
         const struct quire_text *name = &l->file->tensors[i].name;
         if (l->used[i]) continue;
-        status = qr_error(l->error, QUIRE_UNSUPPORTED,
-                          "tensor '%.*s' is none that quire knows in this architecture",
-                          name->n < SHOWN_MAX ? (int)name->n : SHOWN_MAX, name->data);
+        status =
+            qr_error(l->error, QUIRE_UNSUPPORTED, "tensor '%.*s' is unknown in this architecture",
+                     name->n < SHOWN_MAX ? (int)name->n : SHOWN_MAX, name->data);
         status = qr_refused(l->refusals, status);
     }
     return status;

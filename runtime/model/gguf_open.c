@@ -35,8 +35,8 @@ static int map_file(const char *path, const uint8_t **bytes, size_t *bytes_n,
     if (fstat(fd, &info) != 0) {
         status = qr_error(error, QUIRE_SYSTEM, "%s: %s", path, strerror(errno));
     } else if (!S_ISREG(info.st_mode)) {
-        status =
-            qr_error(error, QUIRE_BAD_FILE, "%s: is no regular file, expected a GGUF file", path);
+        status = qr_error(error, QUIRE_BAD_FILE, "%s: is not a regular file, expected a GGUF file",
+                          path);
     } else if (info.st_size > 0) {
         void *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (map == MAP_FAILED) {
@@ -193,7 +193,7 @@ static int join_tensors(struct qr_gguf *g, const char *path, struct quire_error 
         const struct quire_text *name = &tensors[i].name;
         if (compare_tensors(&tensors[i - 1], &tensors[i]) == 0)
             return qr_error(error, QUIRE_BAD_FILE,
-                            "%s: tensor '%.*s' stands in two parts, expected once", path,
+                            "%s: tensor '%.*s' is in two parts, expected once", path,
                             name->n < SHOWN_NAME_MAX ? (int)name->n : SHOWN_NAME_MAX, name->data);
     }
     return QUIRE_OK;

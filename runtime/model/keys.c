@@ -140,8 +140,7 @@ static int check_key(struct qr_keys *k, const struct quire_text *name, bool unsc
         return QUIRE_OK;
     for (size_t i = 0; i < sizeof(neutral) / sizeof(neutral[0]); i++)
         if (rest_is(rest, neutral[i].name)) return check_neutral(k, i);
-    return qr_error(k->error, QUIRE_UNSUPPORTED,
-                    "key '%.*s' asks for something that quire does not know",
+    return qr_error(k->error, QUIRE_UNSUPPORTED, "key '%.*s' is unknown to quire",
                     name->n < SHOWN_MAX ? (int)name->n : SHOWN_MAX, name->data);
 }
 
@@ -193,7 +192,7 @@ int qr_keys_number_or(struct qr_keys *k, const char *rest, double least, double 
     *value = otherwise;
     if (!qr_keys_find(k, rest)) return QUIRE_OK;
     if (!qr_gguf_f64(k->file, k->name, value))
-        return qr_error(k->error, QUIRE_BAD_FILE, "%s is no number", k->name);
+        return qr_error(k->error, QUIRE_BAD_FILE, "%s is not a number", k->name);
     if (!isfinite(*value) || *value < least || *value > most)
         return qr_error(k->error, QUIRE_BAD_FILE,
                         "%s is %g, expected a finite number from %g to %g", k->name, *value, least,

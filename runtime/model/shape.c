@@ -104,7 +104,7 @@ static int read_eps(struct qr_keys *k, struct qr_model_shape *s)
     double eps;
 
     if (!qr_gguf_f64(k->file, name, &eps))
-        return qr_error(k->error, QUIRE_BAD_FILE, "key %s is missing or no number", name);
+        return qr_error(k->error, QUIRE_BAD_FILE, "key %s is missing or not a number", name);
     if (!(eps > 0 && eps < 1))
         return qr_error(k->error, QUIRE_BAD_FILE, "%s is %g, expected more than 0 and less than 1",
                         name, eps);

@@ -459,7 +459,7 @@ static void opens_files(void **state)
     assert_int_equal(qr_gguf_open(&g, path, &allocator, &error), QUIRE_SYSTEM);
     assert_non_null(strstr(error.text, path));
     assert_int_equal(qr_gguf_open(&g, "/tmp", &allocator, &error), QUIRE_BAD_FILE);
-    assert_non_null(strstr(error.text, "is no regular file"));
+    assert_non_null(strstr(error.text, "is not a regular file"));
     gguf_writer_free(&w);
 }
 

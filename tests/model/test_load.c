@@ -166,7 +166,7 @@ static void rope_scaling_is_read(void **state)
                    "expected 'none', 'linear' or 'yarn'");
     write();
     gguf_writer_u32(&writer, "llama.rope.scaling.type", 1);
-    expect_refused(QUIRE_BAD_FILE, "llama.rope.scaling.type is no string", "");
+    expect_refused(QUIRE_BAD_FILE, "llama.rope.scaling.type is not a string", "");
     write();
     gguf_writer_f32(&writer, "llama.rope.scaling.factor", -2);
     expect_refused(QUIRE_BAD_FILE, "llama.rope.scaling.factor is -2", "from 0");

@@ -170,7 +170,7 @@ static void wrong_parts_are_named(void **state)
     part.begin--;
     part.end = good_part(2).end - 1;
     write_part(path_of(2, PARTS_N), &part);
-    expect_refused(path_of(0, PARTS_N), QUIRE_BAD_FILE, "stands in two parts", "expected once");
+    expect_refused(path_of(0, PARTS_N), QUIRE_BAD_FILE, "is in two parts", "expected once");
 
     assert_int_equal(unlink(path_of(2, PARTS_N)), 0);
     expect_refused(path_of(0, PARTS_N), QUIRE_SYSTEM, "m-00003-of-00003.gguf", "No such file");

@@ -60,8 +60,8 @@ static void every_refusal_is_told(void **state)
         "tensor blk.0.attn_q.weight is 64 x 65 x 1 x 1, expected 64 x 64",
         "tensor blk.1.ffn_norm.weight is missing",
         "rope_freqs.weight with rows of 8 is of type IQ2_XXS",
-        "tensor 'blk.0.ffn_gate_exps.weight' is none that quire knows",
-        "tensor 'blk.0.ffn_gate_inp.weight' is none that quire knows",
+        "tensor 'blk.0.ffn_gate_exps.weight' is unknown in this architecture",
+        "tensor 'blk.0.ffn_gate_inp.weight' is unknown in this architecture",
     };
     static const uint8_t zeros[4096];
     const uint64_t router[2] = {64, 8}, freqs = 8;

@@ -84,7 +84,7 @@ static void everything_unsupported_is_told(void **state)
         "key 'llama.attention.\xc3\xa9tat'",
         "llama.expert_count is 8",
         "tensor blk.0.attn_q.weight with rows of 256 is of type IQ2_XXS",
-        "tensor 'blk.0.ffn_gate_inp.weight' is none that quire knows",
+        "tensor 'blk.0.ffn_gate_inp.weight' is unknown in this architecture",
         "tokenizer: ",
         "tokenizer.chat_template: line 2: there is no filter 'shout'",
         "tokenizer.chat_template: line 2: there is no test 'polite'",
