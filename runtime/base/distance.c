@@ -81,8 +81,8 @@ static void play(struct game *game, uint32_t seat)
     }
 }
 
-/* A seat is the home of its thread, which stays there until all have come: as long as there is time
- * nobody has a second one. */
+/* A seat is the partition of its thread, which stays there until all have come: as long as there is
+ * time nobody has a second one. */
 static void take_seats(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     (void)thread;

@@ -12,9 +12,8 @@
 __attribute__((format(printf, 3, 4))) int qr_error(struct quire_error *error, int status,
                                                    const char *format, ...);
 /* The same, naming the field at fault. */
-__attribute__((format(printf, 4, 5))) int qr_error_field(struct quire_error *error, int status,
-                                                         const char *field, const char *format,
-                                                         ...);
+__attribute__((format(printf, 4, 5))) int
+qr_error_field(struct quire_error *error, int status, const char *field, const char *format, ...);
 /* Success: status QUIRE_OK, empty texts. */
 void qr_error_clear(struct quire_error *error);
 

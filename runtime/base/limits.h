@@ -4,39 +4,39 @@
 #define QR_BASE_LIMITS_H
 
 /* Model files.  A field of a header is believed only up to these. */
-#define QR_GGUF_KEYS_MAX 65536u        /* real files have 20 to 60 */
-#define QR_GGUF_TENSORS_MAX 65536u     /* 126 layers of 9 are 1,134 */
-#define QR_GGUF_PARTS_MAX 1024u        /* of 50 GB each; published models have up to 200 */
-#define QR_GGUF_NAME_MAX 256u          /* ggml's own limit is 64 */
-#define QR_GGUF_DIMS_MAX 4u            /* ggml's */
-#define QR_VOCAB_MAX (1u << 20)        /* largest published: 262,144 */
-#define QR_MERGES_MAX (4u * QR_VOCAB_MAX) /* largest published: 0.6 million, 262,144 tokens */
-#define QR_LAYERS_MAX 512u             /* largest published: 126 */
-#define QR_CONTEXT_MAX (1u << 20)      /* 1,048,576 tokens: 128 Ki pages of 8 */
+#define QR_GGUF_KEYS_MAX    65536u              /* real files have 20 to 60 */
+#define QR_GGUF_TENSORS_MAX 65536u              /* 126 layers of 9 are 1,134 */
+#define QR_GGUF_PARTS_MAX   1024u               /* of 50 GB each; published models have up to 200 */
+#define QR_GGUF_NAME_MAX    256u                /* ggml's own limit is 64 */
+#define QR_GGUF_DIMS_MAX    4u                  /* ggml's */
+#define QR_VOCAB_MAX        (1u << 20)          /* largest published: 262,144 */
+#define QR_MERGES_MAX       (4u * QR_VOCAB_MAX) /* largest published: 0.6 million, 262,144 tokens */
+#define QR_LAYERS_MAX       512u                /* largest published: 126 */
+#define QR_CONTEXT_MAX      (1u << 20)          /* 1,048,576 tokens: 128 Ki pages of 8 */
 
 /* Requests. */
 #define QR_STOP_STRINGS_MAX 16u
-#define QR_STOP_BYTES_MAX 1024u        /* one stop string; held-back text is at most this long */
-#define QR_STOP_IDS_MAX 64u
-#define QR_LOGIT_BIAS_MAX 300u         /* OpenAI's */
-#define QR_BIAS_MAX 100.0f             /* OpenAI's, of either sign */
-#define QR_PENALTY_MAX 2.0f            /* OpenAI's for presence and frequency, of either sign */
-#define QR_CACHE_SALT_MAX 1088u        /* a caller's 1,024 and its name; a hash is kept */
-#define QR_CHOICES_MAX 128u            /* OpenAI's n */
-#define QR_LOGPROBS_MAX 20u            /* OpenAI's */
-#define QR_RUNNING_LIMIT 4096u
-#define QR_WAITING_LIMIT (1u << 20)
+#define QR_STOP_BYTES_MAX   1024u /* one stop string; held-back text is at most this long */
+#define QR_STOP_IDS_MAX     64u
+#define QR_LOGIT_BIAS_MAX   300u   /* OpenAI's */
+#define QR_BIAS_MAX         100.0f /* OpenAI's, of either sign */
+#define QR_PENALTY_MAX      2.0f   /* OpenAI's for presence and frequency, of either sign */
+#define QR_CACHE_SALT_MAX   1088u  /* a caller's 1,024 and its name; a hash is kept */
+#define QR_CHOICES_MAX      128u   /* OpenAI's n */
+#define QR_LOGPROBS_MAX     20u    /* OpenAI's */
+#define QR_RUNNING_LIMIT    4096u
+#define QR_WAITING_LIMIT    (1u << 20)
 
 /* Chat templates: foreign code, run once a request.  Largest published: 30 KB, some 3,000 nodes, 20
  * levels; a message takes it some 100 steps and twice its bytes of memory. */
-#define QR_TEMPLATE_BYTES_MAX (256u << 10)
-#define QR_TEMPLATE_HEIGHT_MAX 250u    /* an expression's or a block's nesting in the source */
-#define QR_TEMPLATE_DEPTH_MAX 1000u    /* the same when it runs, calls included: Python's */
-#define QR_TEMPLATE_STEPS_MAX (1u << 24) /* about a second */
-#define QR_TEMPLATE_MEMORY_MAX ((size_t)64 << 20) /* and QR_TEMPLATE_MEMORY_TIMES the input */
+#define QR_TEMPLATE_BYTES_MAX    (256u << 10)
+#define QR_TEMPLATE_HEIGHT_MAX   250u       /* an expression's or a block's nesting in the source */
+#define QR_TEMPLATE_DEPTH_MAX    1000u      /* the same when it runs, calls included: Python's */
+#define QR_TEMPLATE_STEPS_MAX    (1u << 24) /* about a second */
+#define QR_TEMPLATE_MEMORY_MAX   ((size_t)64 << 20) /* and QR_TEMPLATE_MEMORY_TIMES the input */
 #define QR_TEMPLATE_MEMORY_TIMES 16u
-#define QR_TEMPLATE_OUTPUT_MAX ((size_t)64 << 20)
-#define QR_TEMPLATE_RANGE_MAX 100000   /* jinja2's sandbox's */
+#define QR_TEMPLATE_OUTPUT_MAX   ((size_t)64 << 20)
+#define QR_TEMPLATE_RANGE_MAX    100000 /* jinja2's sandbox's */
 
 /* Rows whose logits are held at once: 64 rows of 49,152 are 12.6 MB, about half of a last-level
  * cache slice group, and enough rows for the head to reach its full rate. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#define CGROUP_ROOT "/sys/fs/cgroup"
+#define CGROUP_ROOT     "/sys/fs/cgroup"
 #define CGROUP_PATH_MAX 1024
 
 /* The first line of a file under /proc or /sys, without its newline.  False: not readable. */

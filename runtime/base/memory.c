@@ -88,8 +88,8 @@ bool qr_region_create(struct qr_region *region, size_t bytes)
     if (!qr_add_size(bytes, QR_REGION_PIECE - 1, &bytes)) return false;
     bytes &= ~(QR_REGION_PIECE - 1);
     if (!qr_add_size(bytes, QR_REGION_PIECE, &all)) return false;
-    void *map = mmap(NULL, all, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *map =
+        mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED) return false;
     uintptr_t start = (uintptr_t)map;
     uintptr_t base = (start + QR_REGION_PIECE - 1) & ~(uintptr_t)(QR_REGION_PIECE - 1);

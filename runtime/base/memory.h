@@ -15,14 +15,14 @@
 /* A copy of `from` whose resize is never NULL (malloc where it was). */
 struct quire_allocator qr_allocator(struct quire_allocator from);
 
-void *qr_alloc(const struct quire_allocator *a, size_t bytes);                  /* NULL: none */
-void *qr_alloc_zero(const struct quire_allocator *a, size_t n, size_t bytes);   /* n * bytes */
+void *qr_alloc(const struct quire_allocator *a, size_t bytes);                /* NULL: none */
+void *qr_alloc_zero(const struct quire_allocator *a, size_t n, size_t bytes); /* n * bytes */
 void *qr_realloc(const struct quire_allocator *a, void *memory, size_t bytes);
-void  qr_free(const struct quire_allocator *a, void *memory);                   /* NULL allowed */
+void qr_free(const struct quire_allocator *a, void *memory); /* NULL allowed */
 
 /* 64-byte aligned, from the same allocator.  Freed by qr_free_aligned only. */
 void *qr_alloc_aligned(const struct quire_allocator *a, size_t bytes);
-void  qr_free_aligned(const struct quire_allocator *a, void *memory);
+void qr_free_aligned(const struct quire_allocator *a, void *memory);
 
 /* Products and sums that must not wrap.  False: they would. */
 bool qr_mul(size_t a, size_t b, size_t *product);
@@ -30,7 +30,7 @@ bool qr_add_size(size_t a, size_t b, size_t *sum);
 
 /* A page-aligned, zeroed region mapped from the system, huge pages advised. */
 struct qr_region {
-    void  *base;
+    void *base;
     size_t bytes;
 };
 bool qr_region_create(struct qr_region *region, size_t bytes);

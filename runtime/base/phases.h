@@ -20,7 +20,7 @@
 #define QR_PHASE_MAP(X)                                                                            \
     X(INBOX, "inbox, cancels")                                                                     \
     X(PLAN, "plan")                                                                                \
-    X(READY, "memory for new pages")                                                               \
+    X(PREFAULT, "memory for new pages")                                                            \
     X(EMBED, "embedding, first norm")                                                              \
     X(NORM, "norms, quantising")                                                                   \
     X(QKV, "q, k, v")                                                                              \

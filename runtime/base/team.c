@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The threads: who is at work, who waits and how, who sleeps.  Which pieces are whose is in
- * pieces.c. */
+/* The threads: working, waiting, sleeping.  dispatch.c hands out the items. */
 #include "runtime/base/team.h"
 
 #include <assert.h>
@@ -15,19 +14,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/base/core_sharing.h"
+#include "runtime/base/dispatch.h"
 #include "runtime/base/machine.h"
 #include "runtime/base/memory.h"
-#include "runtime/base/pieces.h"
-#include "runtime/base/turns.h"
 
 #define THREADS_MAX 1024u
-/* How long a helper spins after work before it sleeps.  Steps follow each other within some 10 us
- * under load, and waking a sleeper costs about 50. */
+/* How long a helper spins after work before it sleeps.  Under load steps follow each other within
+ * some 10 us, and waking a sleeper costs about 50. */
 #define SPIN_NS      100000
 #define SPINS_A_LOOK 64u
-/* How long a thread that is at work keeps its home to itself when another has nothing left to do:
- * one part in PATIENCE_SHARE of the time that the other was at work, within bounds.  More than
- * threads that began together end apart, much less than a process that has taken a core stays. */
+/* After how long an idle thread steals from a partition that its owner has begun: the idle thread's
+ * own working time divided by PATIENCE_SHARE, within bounds.  That is more than threads that began
+ * together drift apart, and much less than a process holds a core. */
 #define PATIENCE_SHARE  16u
 #define PATIENCE_MIN_NS 50000u
 #define PATIENCE_MAX_NS 250000u
@@ -37,21 +36,22 @@ struct helper {
     pthread_t thread;
     uint32_t index;
     uint64_t worked_ns; /* before it had nothing left to do */
-    struct qr_turns turns;
+    struct qr_core_sharing turns;
 };
 
 struct qr_team {
-    struct qr_pieces pieces;
-    alignas(64) _Atomic uint32_t sleepers; /* written by everyone, as the next: a line each */
-    /* Grows when homes are opened that may not be the opener's: what the others wait on. */
+    struct qr_dispatch items;
+    alignas(
+        64) _Atomic uint32_t sleepers; /* written by all threads, as the next: a cache line each */
+    /* Grows when partitions of other threads are opened.  Helpers wait on it. */
     alignas(64) _Atomic uint32_t generation;
     alignas(64) _Atomic bool stop;
     _Atomic(const uint8_t *) ahead;
-    _Atomic size_t ahead_stride;
-    _Atomic size_t ahead_bytes;
+    _Atomic size_t hint_stride;
+    _Atomic size_t hint_bytes;
     _Atomic uint64_t shared_until_ns; /* a thread's core is another process's too */
     uint32_t threads_n;
-    uint64_t *waited_ns; /* NULL: nobody asks */
+    uint64_t *waited_ns; /* NULL: not measured */
     struct quire_allocator allocator;
     struct helper helpers[]; /* [threads_n - 1] */
 };
@@ -78,23 +78,23 @@ static void publish(struct qr_team *team)
     if (atomic_load(&team->sleepers)) futex(&team->generation, FUTEX_WAKE, INT32_MAX);
 }
 
-/* Takes one range and does it.  False: nothing was free. */
+/* Takes items and does them.  False: nothing was free. */
 static bool take(struct qr_team *team, uint32_t thread, bool all)
 {
-    enum qr_taken taken = qr_pieces_take(&team->pieces, thread, all);
+    enum qr_taken taken = qr_dispatch_take(&team->items, thread, all);
 
     if (taken == QR_TAKEN_NEWS) publish(team);
     return taken != QR_TAKEN_NONE;
 }
 
-/* What this thread's home of the next run begins with, called for while there is nothing to do. */
-static void look_ahead(const struct qr_team *team, uint32_t thread)
+/* Prefetches what this thread reads first in the next run. */
+static void prefetch_hint(const struct qr_team *team, uint32_t thread)
 {
-    size_t bytes = atomic_load_explicit(&team->ahead_bytes, memory_order_acquire);
+    size_t bytes = atomic_load_explicit(&team->hint_bytes, memory_order_acquire);
     const uint8_t *at = atomic_load_explicit(&team->ahead, memory_order_acquire);
 
     if (!at) return;
-    at += thread * atomic_load_explicit(&team->ahead_stride, memory_order_acquire);
+    at += thread * atomic_load_explicit(&team->hint_stride, memory_order_acquire);
     for (size_t i = 0; i < bytes; i += 64)
         __builtin_prefetch(at + i, 0, 2);
 }
@@ -115,8 +115,8 @@ static uint64_t patience_ns(uint64_t worked_ns)
     return patience < PATIENCE_MAX_NS ? patience : PATIENCE_MAX_NS;
 }
 
-/* Spins, then sleeps, until the generation is another than seen.  When its patience is over it
- * takes what others have kept. */
+/* Spins, then sleeps, until the generation differs from `seen`.  When its patience is over it
+ * steals. */
 static uint32_t wait_for_news(struct helper *helper, uint32_t seen)
 {
     struct qr_team *team = helper->team;
@@ -141,19 +141,19 @@ static uint32_t wait_for_news(struct helper *helper, uint32_t seen)
     while ((now = atomic_load(&team->generation)) == seen)
         futex(&team->generation, FUTEX_WAIT, seen);
     atomic_fetch_sub(&team->sleepers, 1);
-    qr_turns_begin(&helper->turns, qr_clock_ns(), cpu_ns());
+    qr_core_sharing_begin(&helper->turns, qr_clock_ns(), cpu_ns());
     return now;
 }
 
-/* Between two stages, when it has nothing in hand. */
-static void take_turns(struct helper *helper)
+/* Between two stages, while it holds no item. */
+static void share_core(struct helper *helper)
 {
-    bool over = qr_turns_over(&helper->turns, qr_clock_ns(), cpu_ns);
+    bool over = qr_core_sharing_over(&helper->turns, qr_clock_ns(), cpu_ns);
 
     if (helper->turns.until_ns)
         atomic_store_explicit(&helper->team->shared_until_ns, helper->turns.until_ns,
                               memory_order_relaxed);
-    if (over) (void)nanosleep(&(struct timespec){.tv_nsec = QR_TURNS_AWAY_NS}, NULL);
+    if (over) (void)nanosleep(&(struct timespec){.tv_nsec = QR_SHARING_AWAY_NS}, NULL);
 }
 
 static void *helper_main(void *argument)
@@ -162,17 +162,17 @@ static void *helper_main(void *argument)
     struct qr_team *team = helper->team;
     uint32_t seen = 0, stage = 0;
 
-    qr_turns_begin(&helper->turns, qr_clock_ns(), cpu_ns());
+    qr_core_sharing_begin(&helper->turns, qr_clock_ns(), cpu_ns());
     for (;;) {
         seen = wait_for_news(helper, seen);
         if (atomic_load(&team->stop)) return NULL;
         uint64_t begin = qr_clock_ns();
         while (take(team, helper->index, false)) {
-            uint32_t now = qr_pieces_stage_of(&team->pieces, helper->index);
-            if (now != stage) take_turns(helper);
+            uint32_t now = qr_dispatch_stage_of(&team->items, helper->index);
+            if (now != stage) share_core(helper);
             stage = now;
         }
-        look_ahead(team, helper->index);
+        prefetch_hint(team, helper->index);
         helper->worked_ns = qr_clock_ns() - begin;
     }
 }
@@ -206,15 +206,16 @@ struct qr_team *qr_team_create(const struct quire_allocator *allocator, uint32_t
 {
     if (threads_n == 0) threads_n = qr_cores_available();
     if (threads_n > THREADS_MAX) threads_n = THREADS_MAX;
-    size_t homes_at = sizeof(struct qr_team) + (threads_n - 1) * sizeof(struct helper);
-    homes_at = (homes_at + 63) / 64 * 64;
-    size_t bytes = homes_at + threads_n * sizeof(struct qr_home);
+    size_t partitions_at = sizeof(struct qr_team) + (threads_n - 1) * sizeof(struct helper);
+    partitions_at = (partitions_at + 63) / 64 * 64;
+    size_t bytes = partitions_at + threads_n * sizeof(struct qr_partition);
     struct qr_team *team = qr_alloc_aligned(allocator, bytes);
     if (!team) return NULL;
     memset(team, 0, bytes);
     team->allocator = *allocator;
     team->threads_n = threads_n;
-    qr_pieces_init(&team->pieces, (struct qr_home *)((uint8_t *)team + homes_at), threads_n);
+    qr_dispatch_init(&team->items, (struct qr_partition *)((uint8_t *)team + partitions_at),
+                     threads_n);
     for (uint32_t i = 0; i + 1 < threads_n; i++) {
         team->helpers[i] = (struct helper){.team = team, .index = i + 1};
         if (start_helper(&team->helpers[i])) {
@@ -244,15 +245,15 @@ void qr_team_measure(struct qr_team *team, uint64_t *waited_ns)
     team->waited_ns = waited_ns;
 }
 
-/* Waits until all is over or there are pieces in the caller's own home again.  A helper that lost
- * its core needs ours if there is no other: after a while of spinning the caller yields; and when
- * its patience is over it takes what others have kept. */
+/* Waits until all stages are over or the caller's own partition has items again.  Spins, then
+ * yields: a helper that lost its core may need the caller's.  When its patience is over the caller
+ * steals. */
 static void wait_for_others(struct qr_team *team, uint64_t work_begin)
 {
     const uint64_t begin = qr_clock_ns(), patience = patience_ns(begin - work_begin);
     uint64_t worked = 0;
 
-    for (uint32_t spins = 1; !qr_pieces_over(&team->pieces) && !qr_pieces_left(&team->pieces, 0);
+    for (uint32_t spins = 1; !qr_dispatch_over(&team->items) && !qr_dispatch_left(&team->items, 0);
          spins++) {
         if (spins < 10000)
             pause_cpu();
@@ -268,20 +269,20 @@ static void wait_for_others(struct qr_team *team, uint64_t work_begin)
 
 static void run_alone(const struct qr_stage *stage)
 {
-    uint32_t range = stage->range ? stage->range : stage->pieces_n;
+    uint32_t grain = stage->grain ? stage->grain : stage->items_n;
 
-    for (uint32_t begin = 0; begin < stage->pieces_n;) {
-        uint32_t n = stage->pieces_n - begin < range ? stage->pieces_n - begin : range;
+    for (uint32_t begin = 0; begin < stage->items_n;) {
+        uint32_t n = stage->items_n - begin < grain ? stage->items_n - begin : grain;
         stage->fn(stage->work, begin, begin + n, 0);
         begin += n;
     }
 }
 
-void qr_team_ahead(struct qr_team *team, const void *data, size_t stride, size_t bytes)
+void qr_team_prefetch(struct qr_team *team, const void *data, size_t stride, size_t bytes)
 {
     atomic_store_explicit(&team->ahead, data, memory_order_relaxed);
-    atomic_store_explicit(&team->ahead_stride, stride, memory_order_relaxed);
-    atomic_store_explicit(&team->ahead_bytes, bytes, memory_order_relaxed);
+    atomic_store_explicit(&team->hint_stride, stride, memory_order_relaxed);
+    atomic_store_explicit(&team->hint_bytes, bytes, memory_order_relaxed);
 }
 
 bool qr_team_is_shared(const struct qr_team *team)
@@ -293,25 +294,26 @@ bool qr_team_is_shared(const struct qr_team *team)
  * the shortest look tells nothing. */
 static void look_at_caller(struct qr_team *team, uint64_t passed_ns, uint64_t had_ns)
 {
-    if (passed_ns < QR_TURNS_AGAIN_NS || had_ns + passed_ns / QR_TURNS_MISSING_SHARE >= passed_ns)
+    if (passed_ns < QR_SHARING_AGAIN_NS ||
+        had_ns + passed_ns / QR_SHARING_MISSING_SHARE >= passed_ns)
         return;
-    atomic_store_explicit(&team->shared_until_ns, qr_clock_ns() + QR_TURNS_NS,
+    atomic_store_explicit(&team->shared_until_ns, qr_clock_ns() + QR_SHARING_NS,
                           memory_order_relaxed);
 }
 
 static void run_together(struct qr_team *team, const struct qr_stage *stages, uint32_t stages_n)
 {
-    struct qr_pieces *pieces = &team->pieces;
+    struct qr_dispatch *items = &team->items;
 
     uint64_t begin = qr_clock_ns();
-    qr_pieces_begin(pieces, stages, stages_n, 0);
+    qr_dispatch_begin(items, stages, stages_n, 0);
     publish(team);
     for (;;) {
         while (take(team, 0, false)) {
         }
-        look_ahead(team, 0);
-        if (!qr_pieces_over(pieces)) wait_for_others(team, begin);
-        if (qr_pieces_over(pieces)) return;
+        prefetch_hint(team, 0);
+        if (!qr_dispatch_over(items)) wait_for_others(team, begin);
+        if (qr_dispatch_over(items)) return;
         begin = qr_clock_ns();
     }
 }
@@ -329,13 +331,12 @@ void qr_team_run_stages(struct qr_team *team, const struct qr_stage *stages, uin
     look_at_caller(team, qr_clock_ns() - begin_ns, cpu_ns() - had_ns);
 }
 
-void qr_team_run(struct qr_team *team, qr_team_fn *fn, void *work, uint32_t pieces_n,
-                 uint32_t range)
+void qr_team_run(struct qr_team *team, qr_team_fn *fn, void *work, uint32_t items_n, uint32_t grain)
 {
-    struct qr_stage stage = {.fn = fn, .work = work, .pieces_n = pieces_n, .range = range};
+    struct qr_stage stage = {.fn = fn, .work = work, .items_n = items_n, .grain = grain};
 
-    if (pieces_n == 0) return;
-    if (pieces_n == 1 || team->threads_n == 1)
+    if (items_n == 0) return;
+    if (items_n == 1 || team->threads_n == 1)
         run_alone(&stage);
     else
         run_together(team, &stage, 1);

@@ -5,7 +5,7 @@
  * engine thread's alone.  One turn of its loop (turn.c):
  *     the inbox is taken, cancelled requests end, one step goes through the model (step.c), what
  *     came of it becomes events (answer.c), figures and events are published; without a step some
- *     pages are made ready for the next ones (ready.h).
+ *     pages are prefaulted for the next ones (prefault.h).
  *
  * RUNNING, then STOPPING (the inbox is closed, what is live finishes or is cancelled), then STOPPED
  * (the thread has ended; events can still be taken).
@@ -31,7 +31,7 @@
 #include "runtime/engine/loop.h"
 #include "runtime/engine/model_handle.h"
 #include "runtime/engine/pace.h"
-#include "runtime/engine/ready.h"
+#include "runtime/engine/prefault.h"
 #include "runtime/engine/request.h"
 #include "runtime/engine/request_table.h"
 #include "runtime/engine/sampler.h"
@@ -107,7 +107,7 @@ struct quire_engine {
     struct qr_prefix_tree tree;
     void *tree_memory; /* NULL: there is none */
     struct qr_kv_store store;
-    struct qr_ready ready;
+    struct qr_prefault prefault;
     struct qr_scheduler *scheduler;
     struct qr_pass *pass;
     struct qr_sampler_scratch *scratch; /* [threads] */

@@ -181,7 +181,7 @@ static int take_pages(quire_engine *e, const struct quire_engine_settings *s,
     if (!e->pool_memory) return qr_error(error, QUIRE_NO_MEMORY, "no memory for the page pool");
     qr_page_pool_init(&e->pool, e->pool_memory, pages_n);
     qr_kv_store_init(&e->store, &kv, e->kv.base, pages_n);
-    qr_ready_init(&e->ready, &e->kv, page_bytes, pages_n, e->team);
+    qr_prefault_init(&e->prefault, &e->kv, page_bytes, pages_n, e->team);
     if (s->no_prefix_cache) return QUIRE_OK;
     const struct qr_prefix_limits of_tree = {
         .nodes_n = qr_scheduler_nodes_for(&e->limits, pages_n, s->page_tokens),

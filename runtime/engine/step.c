@@ -238,10 +238,10 @@ static void compute(quire_engine *e, const struct qr_step *step)
 {
     uint64_t begin = qr_clock_ns();
 
-    qr_phases_enter(&e->phases, QR_PHASE_READY);
-    qr_ready_make(&e->ready, e->pool.taken_n);
+    qr_phases_enter(&e->phases, QR_PHASE_PREFAULT);
+    qr_prefault_make(&e->prefault, e->pool.taken_n);
     qr_phases_enter(&e->phases, QR_PHASE_PLAN); /* of the pass: which rows are whose */
-    assert(qr_ready_n(&e->ready) >= e->pool.taken_n);
+    assert(qr_prefault_n(&e->prefault) >= e->pool.taken_n);
     qr_pass_forward(e->pass, step);
     for (uint32_t first = 0; first < step->outputs_n; first += QR_LOGITS_ROWS) {
         uint32_t left = step->outputs_n - first;

@@ -121,8 +121,8 @@ static void count(quire_engine *e)
     s->pages_cached = e->pool.cached_n;
     s->pages_held = qr_page_pool_held_n(&e->pool);
     s->pages_shared = e->pool.shared_n;
-    s->pages_ready = qr_ready_n(&e->ready);
-    s->pages_ready_wanted = qr_ready_wanted_n(&e->ready, e->pool.taken_n);
+    s->pages_ready = qr_prefault_n(&e->prefault);
+    s->pages_ready_wanted = qr_prefault_wanted_n(&e->prefault, e->pool.taken_n);
     s->steps = of_scheduler.steps;
     s->computed_tokens = of_scheduler.computed_tokens;
     s->preemptions = of_scheduler.preemptions;
@@ -181,7 +181,7 @@ enum qr_turn qr_engine_turn(void *context)
     }
     assert(!e->live);
     if (!e->closed)
-        return qr_ready_ahead(&e->ready, e->pool.taken_n) ? QR_TURN_AGAIN : QR_TURN_SLEEP;
+        return qr_prefault_ahead(&e->prefault, e->pool.taken_n) ? QR_TURN_AGAIN : QR_TURN_SLEEP;
     qr_completion_end(&e->completion);
     return QR_TURN_END;
 }

@@ -40,7 +40,7 @@ static uint32_t items_n(const struct qr_pass *p)
     return p->order_n * p->model->shape.kv_heads_n;
 }
 
-/* NULL: nothing, a home's stretch is longer than its tiles. */
+/* NULL: padding, the partition has fewer tiles than its stretch. */
 static const struct qr_tile *tile_of(const struct qr_pass *p, uint32_t item, uint32_t *head)
 {
     const uint32_t heads_n = p->model->shape.kv_heads_n;
@@ -388,7 +388,7 @@ static void attend_spread(struct attend_work *w, uint64_t cost)
     qr_pass_run(p, &(struct qr_work){.fn = attend_blocks,
                                      .work = w,
                                      .work_bytes = sizeof(*w),
-                                     .pieces_n = p->blocks[n],
+                                     .items_n = p->blocks[n],
                                      .cost = cost});
     for (uint32_t item = 0; item < n; item++) {
         const struct qr_tile *tile = tile_of(p, item, &head);
@@ -409,7 +409,7 @@ static void store(struct attend_work *w)
     qr_pass_run(p, &(struct qr_work){.fn = store_items,
                                      .work = w,
                                      .work_bytes = sizeof(*w),
-                                     .pieces_n = items_n(p),
+                                     .items_n = items_n(p),
                                      .cost = (uint64_t)p->rows_n * s->kv_heads_n * s->head_dim *
                                              STORE_COST});
 }
@@ -420,17 +420,17 @@ static void attend_all(struct attend_work *w, uint64_t cost)
     uint32_t chunk_items = p->shared.chunks_n * p->model->shape.kv_heads_n;
     uint32_t alone = alone_items(p);
     /* Where threads do not come out even, items go to whoever is free. */
-    uint32_t range = chunk_items ? 1 : (alone + 8 * p->threads_n - 1) / (8 * p->threads_n);
+    uint32_t grain = chunk_items ? 1 : (alone + 8 * p->threads_n - 1) / (8 * p->threads_n);
     bool kept = p->kept && chunk_items == 0;
 
     qr_pass_run(p, &(struct qr_work){.fn = attend_items,
                                      .work = w,
                                      .work_bytes = sizeof(*w),
-                                     .pieces_n = chunk_items + alone,
-                                     .range = kept ? 0 : range,
-                                     .meets = p->tiled || chunk_items > 0,
+                                     .items_n = chunk_items + alone,
+                                     .grain = kept ? QR_GRAIN_OWNER : grain,
+                                     .reads = p->tiled || chunk_items > 0 ? QR_READS_OTHER_ROWS
+                                                                          : QR_READS_OWN_ROWS,
                                      .cost = cost});
-    p->mixed = !kept;
 }
 
 bool qr_pass_narrow(struct qr_pass *p, uint32_t layer)

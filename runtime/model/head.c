@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The output head over the team, where some rows owe their best token only.
  *
- * A piece is a unit of the vocabulary, for all rows: its logits go into the thread's own cache, and
+ * An item is a unit of the vocabulary, for all rows: its logits go into the thread's own cache, and
  * from there each row takes what is asked of it.  A row whose best token is all that is wanted
  * folds them into the best that this thread has seen of it; any other has them copied to its place.
  * So one pass over the weights serves both, and a row's logits are the same bits in both. */
@@ -43,7 +43,7 @@ static void head_unit(const struct head_work *w, uint32_t unit, uint32_t thread)
     }
 }
 
-static void head_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+static void head_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     for (uint32_t unit = begin; unit < end; unit++)
         head_unit(work, unit, thread);
@@ -71,11 +71,11 @@ void qr_pass_head_best(struct qr_pass *p, const struct qr_inputs *in, uint32_t r
     for (uint32_t thread = 0; thread < p->threads_n; thread++)
         for (uint32_t row = 0; row < rows_n; row++)
             bests_of(p, thread)[row] = QR_BEST_NONE;
-    qr_pass_ahead(p, &head->ahead);
-    qr_pass_run(p, &(struct qr_work){.fn = head_pieces,
+    qr_pass_prefetch(p, &head->prefetch);
+    qr_pass_run(p, &(struct qr_work){.fn = head_items,
                                      .work = &w,
                                      .work_bytes = sizeof(w),
-                                     .pieces_n = (head->n + QR_HEAD_N - 1) / QR_HEAD_N,
+                                     .items_n = (head->n + QR_HEAD_N - 1) / QR_HEAD_N,
                                      .cost = (uint64_t)rows_n * head->n * head->k});
     for (uint32_t row = 0; row < rows_n; row++)
         if (rows[row].best_only) rows[row].best = best_of_all(p, row);

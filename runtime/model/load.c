@@ -104,13 +104,13 @@ static void chain(struct qr_model *m)
 {
     const uint32_t layers_n = m->shape.layers_n;
 
-    m->head.ahead = stream_of(&m->layers[0].q, &m->layers[0].v);
+    m->head.prefetch = stream_of(&m->layers[0].q, &m->layers[0].v);
     for (uint32_t i = 0; i < layers_n; i++) {
         struct qr_layer *layer = &m->layers[i];
-        layer->q.ahead = layer->k.ahead = layer->v.ahead = stream_of(&layer->o, &layer->o);
-        layer->o.ahead = stream_of(layer->gate.n ? &layer->gate : &layer->up, &layer->up);
-        layer->gate.ahead = layer->up.ahead = stream_of(&layer->down, &layer->down);
-        layer->down.ahead =
+        layer->q.prefetch = layer->k.prefetch = layer->v.prefetch = stream_of(&layer->o, &layer->o);
+        layer->o.prefetch = stream_of(layer->gate.n ? &layer->gate : &layer->up, &layer->up);
+        layer->gate.prefetch = layer->up.prefetch = stream_of(&layer->down, &layer->down);
+        layer->down.prefetch =
             i + 1 < layers_n ? stream_of(&layer[1].q, &layer[1].v) : stream_of(&m->head, &m->head);
     }
 }

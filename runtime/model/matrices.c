@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The layers' matrices over the team.
  *
- * A piece is (slab of rows, panel): panels run fastest, so that whoever takes a range of pieces
- * keeps one slab of activations in its cache.  Where a step's matrices are too large to stay in
- * the shared cache, all rows are one slab, and the kernel cuts it for the panels that it is given:
- * then the weights are read from memory once. */
+ * An item is (slab of rows, panel).  Panels run fastest, so a thread that takes a grain of items
+ * keeps one slab of activations in its cache.  Where a step's matrices are too large for the shared
+ * cache, all rows are one slab and the kernel cuts it, so that the weights are read from memory
+ * once. */
 #include <assert.h>
 #include <string.h>
 
@@ -21,11 +21,12 @@ struct part {
     uint32_t begin; /* its first panel among all parts' */
 };
 
-/* How rows are cut: homes_n homes of home_rows, each of them into a_home slabs of slab_rows. */
+/* How rows are cut: partitions_n partitions of partition_rows, each of them into slabs_each slabs
+ * of slab_rows. */
 struct slabs {
     uint32_t rows_n;
-    uint32_t homes_n, home_rows;
-    uint32_t a_home, slab_rows;
+    uint32_t partitions_n, partition_rows;
+    uint32_t slabs_each, slab_rows;
 };
 
 struct multiply_work {
@@ -38,18 +39,18 @@ struct multiply_work {
     bool add;
 };
 
-/* Each thread's rows (qr_pass.own_rows) are cut by themselves, so that pieces fall into homes as
- * rows do. */
+/* Each partition's rows are cut by themselves, so that items belong to partitions as rows do. */
 static struct slabs own_slabs(const struct qr_pass *p)
 {
     if (p->own_rows == 0)
-        return (struct slabs){.rows_n = p->rows_n, .homes_n = 1, .home_rows = p->rows_n};
-    return (struct slabs){.rows_n = p->rows_n, .homes_n = p->threads_n, .home_rows = p->own_rows};
+        return (struct slabs){.rows_n = p->rows_n, .partitions_n = 1, .partition_rows = p->rows_n};
+    return (struct slabs){
+        .rows_n = p->rows_n, .partitions_n = p->threads_n, .partition_rows = p->own_rows};
 }
 
 static uint32_t slabs_n(const struct slabs *slabs)
 {
-    return slabs->homes_n * slabs->a_home;
+    return slabs->partitions_n * slabs->slabs_each;
 }
 
 /* For matrices of so many bytes. */
@@ -59,18 +60,20 @@ static void cut_slabs(struct slabs *slabs, uint32_t k, size_t weights_bytes, boo
     uint32_t most = (uint32_t)(SLAB_BYTES / row_bytes / QR_TILE_ROWS * QR_TILE_ROWS);
 
     if (most == 0) most = QR_TILE_ROWS;
-    slabs->a_home = weights_bytes > RESIDENT_MAX ? 1 : (slabs->home_rows + most - 1) / most;
-    slabs->slab_rows = qr_whole_tiles((slabs->home_rows + slabs->a_home - 1) / slabs->a_home);
+    slabs->slabs_each =
+        weights_bytes > RESIDENT_MAX ? 1 : (slabs->partition_rows + most - 1) / most;
+    slabs->slab_rows =
+        qr_whole_tiles((slabs->partition_rows + slabs->slabs_each - 1) / slabs->slabs_each);
 }
 
-/* The rows of a slab.  False: none, the last home may not be full. */
+/* The rows of a slab.  False: none, the last partition may not be full. */
 static bool slab_rows(const struct slabs *slabs, uint32_t slab, uint32_t *begin, uint32_t *end)
 {
-    uint32_t home = slab / slabs->a_home * slabs->home_rows;
+    uint32_t partition = slab / slabs->slabs_each * slabs->partition_rows;
 
-    *begin = home + slab % slabs->a_home * slabs->slab_rows;
+    *begin = partition + slab % slabs->slabs_each * slabs->slab_rows;
     *end = *begin + slabs->slab_rows;
-    if (*end > home + slabs->home_rows) *end = home + slabs->home_rows;
+    if (*end > partition + slabs->partition_rows) *end = partition + slabs->partition_rows;
     if (*end > slabs->rows_n) *end = slabs->rows_n;
     return *begin < *end;
 }
@@ -93,7 +96,7 @@ static void multiply_panels(const struct multiply_work *w, uint32_t row_begin, u
     }
 }
 
-static void multiply_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+static void multiply_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     const struct multiply_work *w = work;
 
@@ -133,11 +136,11 @@ static void multiply(struct multiply_work *w)
         outputs_n += w->parts[i].weights->n;
     }
     cut_slabs(&w->slabs, k, bytes, any_float);
-    qr_pass_ahead(w->p, &w->parts[0].weights->ahead);
-    qr_pass_run(w->p, &(struct qr_work){.fn = multiply_pieces,
+    qr_pass_prefetch(w->p, &w->parts[0].weights->prefetch);
+    qr_pass_run(w->p, &(struct qr_work){.fn = multiply_items,
                                         .work = w,
                                         .work_bytes = sizeof(*w),
-                                        .pieces_n = slabs_n(&w->slabs) * w->panels_n,
+                                        .items_n = slabs_n(&w->slabs) * w->panels_n,
                                         .cost = w->slabs.rows_n * outputs_n * k});
 }
 
@@ -165,7 +168,7 @@ void qr_pass_multiply_add(struct qr_pass *p, const struct qr_weights *weights,
 
 void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n)
 {
-    struct slabs slabs = {.rows_n = rows_n, .homes_n = 1, .home_rows = rows_n};
+    struct slabs slabs = {.rows_n = rows_n, .partitions_n = 1, .partition_rows = rows_n};
     struct multiply_work w = {.p = p, .in = in, .slabs = slabs};
 
     qr_pass_enter(p, QR_PHASE_HEAD);
@@ -241,14 +244,14 @@ static void gate_unit(const struct gate_work *w, uint32_t unit, uint32_t row_beg
     }
 }
 
-static void gate_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+static void gate_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     const struct gate_work *w = work;
 
-    for (uint32_t piece = begin; piece < end; piece++) {
+    for (uint32_t item = begin; item < end; item++) {
         uint32_t row_begin, row_end;
-        if (slab_rows(&w->slabs, piece / w->units_n, &row_begin, &row_end))
-            gate_unit(w, piece % w->units_n, row_begin, row_end, thread);
+        if (slab_rows(&w->slabs, item / w->units_n, &row_begin, &row_end))
+            gate_unit(w, item % w->units_n, row_begin, row_end, thread);
     }
 }
 
@@ -262,11 +265,11 @@ static void gate_or_up(struct qr_pass *p, const struct qr_layer *layer, uint32_t
     qr_pass_enter(p, QR_PHASE_GATE_UP);
     w.units_n = (up->n + QR_GATE_N - 1) / QR_GATE_N;
     cut_slabs(&w.slabs, up->k, bytes, any_float);
-    qr_pass_ahead(p, &layer->up.ahead);
-    qr_pass_run(p, &(struct qr_work){.fn = gate_pieces,
+    qr_pass_prefetch(p, &layer->up.prefetch);
+    qr_pass_run(p, &(struct qr_work){.fn = gate_items,
                                      .work = &w,
                                      .work_bytes = sizeof(w),
-                                     .pieces_n = slabs_n(&w.slabs) * w.units_n,
+                                     .items_n = slabs_n(&w.slabs) * w.units_n,
                                      .cost = (2 - first) * (uint64_t)p->rows_n * up->n * up->k});
 }
 

@@ -8,7 +8,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/model/architecture.h"
 
-/* Waking the team and meeting again takes 0.2 to 0.5 us, in which one core does some ten thousand
+/* Waking the team and its barrier take 0.2 to 0.5 us, in which one core does some ten thousand
  * multiply-adds. */
 #define ALONE_COST_MAX 16384u
 #define CACHE_LINE     64u
@@ -29,6 +29,7 @@ struct qr_chain {
     struct qr_stage stages[QR_STAGES_MAX];
     uint32_t n;
     enum qr_phase entered; /* by the caller while they run */
+    bool stolen;           /* any thread may have done items of the last stage */
 };
 
 void qr_pass_enter(struct qr_pass *p, enum qr_phase phase)
@@ -55,9 +56,15 @@ static void run_now(struct qr_pass *p, const struct qr_work *work)
     void *shared = (void *)(uintptr_t)work->work;
 
     if (work->cost <= ALONE_COST_MAX)
-        work->fn(shared, 0, work->pieces_n, 0);
+        work->fn(shared, 0, work->items_n, 0);
     else
-        qr_team_run(p->team, work->fn, shared, work->pieces_n, work->range);
+        qr_team_run(p->team, work->fn, shared, work->items_n, work->grain);
+}
+
+/* A stage waits for all threads if it reads what another one may have written. */
+static bool needs_barrier(const struct qr_pass *p, const struct qr_work *work)
+{
+    return work->reads == QR_READS_OTHER_ROWS || p->chain->stolen || p->barriers;
 }
 
 void qr_pass_run(struct qr_pass *p, const struct qr_work *work)
@@ -69,7 +76,7 @@ void qr_pass_run(struct qr_pass *p, const struct qr_work *work)
         run_now(p, work);
         return;
     }
-    if (work->pieces_n == 0) return;
+    if (work->items_n == 0) return;
     if (chain->n == QR_STAGES_MAX) qr_pass_flush(p);
     struct link *link = &chain->links[chain->n];
     memcpy(link->work, work->work, work->work_bytes);
@@ -78,10 +85,10 @@ void qr_pass_run(struct qr_pass *p, const struct qr_work *work)
     link->phase = p->phase;
     chain->stages[chain->n++] = (struct qr_stage){.fn = run_link,
                                                   .work = link,
-                                                  .pieces_n = work->pieces_n,
-                                                  .range = work->range,
-                                                  .meets = work->meets || p->mixed || p->meets};
-    p->mixed = false;
+                                                  .items_n = work->items_n,
+                                                  .grain = work->grain,
+                                                  .barrier = needs_barrier(p, work)};
+    chain->stolen = work->grain != QR_GRAIN_OWNER;
 }
 
 void qr_pass_flush(struct qr_pass *p)
@@ -178,8 +185,8 @@ static void lay_out(struct qr_pass *p, struct layout *l)
     p->states = place_rows(l, rows_n, s->width);
     p->logits = place_rows(l, QR_LOGITS_ROWS, s->vocab_n);
     p->bests = place(l, (size_t)p->threads_n * QR_LOGITS_ROWS, sizeof(p->bests[0]));
-    p->origins = place(l, rows_n, sizeof(p->origins[0]));
-    p->stands = place(l, rows_n, sizeof(p->stands[0]));
+    p->step_rows = place(l, rows_n, sizeof(p->step_rows[0]));
+    p->pass_rows = place(l, rows_n, sizeof(p->pass_rows[0]));
     p->tiles = place(l, rows_n, sizeof(p->tiles[0]));
     p->order = place(l, 2 * rows_n, sizeof(p->order[0]));
     p->dealt = place(l, p->threads_n, sizeof(p->dealt[0]));
@@ -263,8 +270,8 @@ void qr_pass_forward(struct qr_pass *p, const struct qr_step *step)
     p->step = step;
     p->rows_n = step->rows_n;
     p->outputs_n = step->outputs_n;
-    p->meets = qr_team_is_shared(p->team);
-    p->mixed = false;
+    p->barriers = qr_team_is_shared(p->team);
+    p->chain->stolen = false;
     p->model->architecture->forward(p);
     qr_pass_flush(p);
     p->step = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* pass -- one engine's working memory, and the pieces of work that a layer is made of.
+/* pass -- one engine's working memory, and the stages that a layer is made of.
  *
- * Every function below runs one piece of work over the rows of a step, spread over the team (or on
+ * Every function below runs one stage over the rows of a step, spread over the team (or on
  * the caller alone where waking others costs more), and returns when it is done.  Each
  * architecture's file puts them in order.  None lets a row's result depend on the other rows, on
  * how many there are, or on who computes it.
@@ -39,7 +39,7 @@ struct qr_chunk {
 };
 
 struct qr_shared {
-    uint32_t *order;         /* [rows_max]: tiles, those alike side by side */
+    uint32_t *order;         /* [rows_max]: tiles, similar ones next to each other */
     struct qr_chunk *chunks; /* [rows_max / 2] */
     uint32_t chunks_n;
     uint32_t *alone; /* [2 * rows_max]: tiles that are in no chunk; all of qr_pass.order without */
@@ -47,7 +47,7 @@ struct qr_shared {
     uint8_t *partials; /* [threads_n][qr_pass_chunk_rows()][partial_bytes] */
 };
 
-/* What a thread's home holds while tiles are dealt out. */
+/* What a partition holds while tiles are assigned. */
 struct qr_dealt {
     uint32_t rows_n;
     uint32_t tiles_n;
@@ -74,8 +74,8 @@ struct qr_pass {
     struct qr_rows states;   /* [rows_max][width]: the last forward's outputs, normed */
     struct qr_rows logits;   /* [QR_LOGITS_ROWS][vocab_n] */
     struct qr_scored *bests; /* [threads_n][QR_LOGITS_ROWS]: of what each thread saw of a row */
-    uint32_t *origins;       /* [rows_max]: which of the step's rows stands at a row here */
-    uint32_t *stands;        /* [rows_max]: where a row of the step stands */
+    uint32_t *step_rows;     /* [rows_max]: the step row at a pass row */
+    uint32_t *pass_rows;     /* [rows_max]: the pass row of a step row */
     struct qr_tile *tiles;   /* [rows_max] */
     uint32_t *order;         /* [2 * rows_max]: tiles in the order of work; or QR_NO_TILE */
     struct qr_dealt *dealt;  /* [threads_n] */
@@ -86,20 +86,19 @@ struct qr_pass {
     uint8_t *scratch; /* [threads_n][scratch_bytes] */
     size_t scratch_bytes;
 
-    struct qr_chain *chain;   /* stages that wait to be run: pass.c */
-    struct qr_phases *phases; /* NULL: nobody asks */
-    enum qr_phase phase;      /* of what is put in order now */
+    struct qr_chain *chain;   /* stages that were collected and not yet run */
+    struct qr_phases *phases; /* NULL: not profiled */
+    enum qr_phase phase;      /* of the stages that are added now */
     const struct qr_step *step;
     uint32_t rows_n;   /* of the step; in its last layer those that are asked for */
-    uint32_t own_rows; /* of each thread's home, whole tiles of activations; 0: rows are no one's */
+    uint32_t own_rows; /* of each partition, whole tiles; 0: threads own no rows */
     uint32_t tiles_n;
     uint32_t order_n;
     uint64_t keys; /* that all rows see, each row's counted */
-    bool tiled;  /* some sequence has more than one tile */
+    bool tiled;    /* some sequence has more than one tile */
     bool kept;   /* each thread's tiles are an equal stretch of order, filled up with QR_NO_TILE */
     bool spread; /* few long sequences: by blocks */
-    bool meets;  /* every stage does: a thread has lost a part of its core */
-    bool mixed;  /* the last stage's pieces were not of each thread's own rows */
+    bool barriers; /* before every stage: another process uses a thread's core too */
     uint32_t outputs_n;
 };
 
@@ -126,35 +125,43 @@ static inline void *qr_pass_scratch(const struct qr_pass *p, uint32_t thread)
 /* What follows belongs to this phase. */
 void qr_pass_enter(struct qr_pass *p, enum qr_phase phase);
 
-/* One stage of work over the step's rows.  `work` is copied. */
+/* Which rows a stage reads that the stages before it wrote. */
+enum qr_reads {
+    QR_READS_OWN_ROWS,  /* those of its own items: the same thread wrote them */
+    QR_READS_OTHER_ROWS /* also rows of other threads' items: keys of one sequence, rows of a chunk
+                         */
+};
+
+/* One stage over the step's rows.  `work` is copied.  The runner derives the barrier before a stage
+ * from what it reads and from who may have written it (grain). */
 struct qr_work {
     qr_team_fn *fn;
     const void *work;
     size_t work_bytes; /* at most QR_WORK_BYTES */
-    uint32_t pieces_n;
-    uint32_t range;
-    bool meets;    /* where threads have rows of their own: needs what other rows' stages made */
-    uint64_t cost; /* in multiply-adds, roughly: the team is woken where it is worth that */
+    uint32_t items_n;
+    uint32_t grain; /* as qr_stage's */
+    enum qr_reads reads;
+    uint64_t cost; /* roughly, in multiply-adds: the team is woken only if it is worth that */
 };
 #define QR_WORK_BYTES 256u
 
-/* Where threads have rows of their own the stage waits for others and is run with them, each thread
- * going from stage to stage by itself; otherwise it has run when this returns. */
+/* Where threads own rows, the runner collects the stage and runs it later, together with others, so
+ * that each thread goes from stage to stage by itself.  Otherwise it runs at once. */
 void qr_pass_run(struct qr_pass *p, const struct qr_work *work);
-/* What waits has been run when this returns: before the pass's fields or rows are touched by the
- * caller. */
+/* Runs the collected stages: before the caller touches the pass's fields or rows. */
 void qr_pass_flush(struct qr_pass *p);
 
-/* Of the matrices that come next, what each thread calls for while it waits: as much as memory
- * gives in the time that threads wait for one another, far less than a second-level cache. */
-#define QR_AHEAD_BYTES ((size_t)16 << 10)
+/* What each thread prefetches of the next matrices while it waits: as much as memory delivers in
+ * that time, far less than a second-level cache. */
+#define QR_PREFETCH_HINT_BYTES ((size_t)16 << 10)
 
-static inline void qr_pass_ahead(struct qr_pass *p, const struct qr_stream *ahead)
+static inline void qr_pass_prefetch(struct qr_pass *p, const struct qr_stream *ahead)
 {
-    size_t home = ahead->bytes / p->threads_n / 64 * 64;
+    size_t partition = ahead->bytes / p->threads_n / 64 * 64;
 
-    if (p->own_rows) return; /* nobody waits */
-    qr_team_ahead(p->team, ahead->data, home, home < QR_AHEAD_BYTES ? home : QR_AHEAD_BYTES);
+    if (p->own_rows) return; /* threads do not wait */
+    qr_team_prefetch(p->team, ahead->data, partition,
+                     partition < QR_PREFETCH_HINT_BYTES ? partition : QR_PREFETCH_HINT_BYTES);
 }
 
 /* ---- rows.c ---- */
@@ -201,8 +208,9 @@ static inline uint32_t qr_whole_tiles(uint32_t rows_n)
     return (rows_n + QR_TILE_ROWS - 1) / QR_TILE_ROWS * QR_TILE_ROWS;
 }
 
-/* Rows to be shared out to threads in equal pieces: with homes, the last one may not be full. */
-static inline uint32_t qr_pass_homes_rows(const struct qr_pass *p)
+/* Rows to be shared out to threads in equal items: with partitions, the last one may not be full.
+ */
+static inline uint32_t qr_pass_partition_rows(const struct qr_pass *p)
 {
     return p->own_rows ? p->own_rows * p->threads_n : p->rows_n;
 }
@@ -216,7 +224,7 @@ void qr_pass_arrange(struct qr_pass *p);
  * it has, and all that is stored. */
 bool qr_pass_narrow(struct qr_pass *p, uint32_t layer);
 /* attended = attention, in the forms wanted.  store: rotates queries and keys and puts keys and
- * values into the pages first, in the same piece of work where the tiles allow it. */
+ * values into the pages first, in the same stage where the tiles allow it. */
 void qr_pass_attend(struct qr_pass *p, uint32_t layer, bool store, unsigned wants);
 /* Finds the rows that go over blocks together, of the tiles that are one row. */
 void qr_pass_share(struct qr_pass *p);

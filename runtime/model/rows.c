@@ -5,7 +5,7 @@
 
 #include "runtime/model/architecture.h"
 
-/* Rows in a piece: a whole tile of activations where there are many, so that two threads do not
+/* Rows in an item: a whole tile of activations where there are many, so that two threads do not
  * write the same cache lines; fewer where there would be nothing to share out. */
 #define PIECE_ROWS     16u
 #define PIECE_ROWS_FEW 4u
@@ -18,11 +18,11 @@ struct norm_work {
     struct qr_pass *p;
     const struct qr_norm *norm;
     unsigned wants;
-    uint32_t piece_rows;
+    uint32_t item_rows;
     bool embed;
 };
 
-static uint32_t piece_rows(uint32_t rows_n)
+static uint32_t item_rows(uint32_t rows_n)
 {
     return rows_n >= MANY_ROWS ? PIECE_ROWS : PIECE_ROWS_FEW;
 }
@@ -30,7 +30,7 @@ static uint32_t piece_rows(uint32_t rows_n)
 static void embed_row(const struct qr_pass *p, uint32_t row, uint32_t position, float *scratch)
 {
     const struct qr_model *m = p->model;
-    int32_t token = p->step->tokens[p->origins[row]];
+    int32_t token = p->step->tokens[p->step_rows[row]];
 
     assert(token >= 0 && (uint32_t)token < m->shape.vocab_n);
     qr_dequantize(m->embedding_type, m->embedding + (size_t)token * m->embedding_row_bytes,
@@ -93,7 +93,7 @@ static void norm_row(const struct norm_work *w, uint32_t row, uint32_t thread)
     float *out = qr_pass_scratch(p, thread);
 
     if (w->embed) {
-        uint32_t position = position_of(p->step, p->origins[row]);
+        uint32_t position = position_of(p->step, p->step_rows[row]);
         embed_row(p, row, position, out);
         angle_row(p, row, position);
     }
@@ -103,13 +103,13 @@ static void norm_row(const struct norm_work *w, uint32_t row, uint32_t thread)
         m->kernels->gemm.quantize(&in->acts, row, row + 1, 0, out, 0, m->shape.width);
 }
 
-static void norm_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+static void norm_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     const struct norm_work *w = work;
-    uint32_t stop = end * w->piece_rows;
+    uint32_t stop = end * w->item_rows;
 
     if (stop > w->p->rows_n) stop = w->p->rows_n;
-    for (uint32_t row = begin * w->piece_rows; row < stop; row++)
+    for (uint32_t row = begin * w->item_rows; row < stop; row++)
         norm_row(w, row, thread);
 }
 
@@ -118,12 +118,12 @@ static void run_norm(struct qr_pass *p, const struct qr_norm *norm, unsigned wan
     struct norm_work w = {.p = p, .norm = norm, .wants = wants, .embed = embed};
 
     qr_pass_enter(p, embed ? QR_PHASE_EMBED : QR_PHASE_NORM);
-    w.piece_rows = piece_rows(p->rows_n);
+    w.item_rows = item_rows(p->rows_n);
     qr_pass_run(
-        p, &(struct qr_work){.fn = norm_pieces,
+        p, &(struct qr_work){.fn = norm_items,
                              .work = &w,
                              .work_bytes = sizeof(w),
-                             .pieces_n = (qr_pass_homes_rows(p) + w.piece_rows - 1) / w.piece_rows,
+                             .items_n = (qr_pass_partition_rows(p) + w.item_rows - 1) / w.item_rows,
                              .cost = (uint64_t)p->rows_n * p->model->shape.width * NORM_COST});
 }
 
@@ -144,21 +144,22 @@ void qr_pass_finish(struct qr_pass *p, const struct qr_norm *norm)
     qr_pass_flush(p);
     qr_pass_enter(p, QR_PHASE_NORM);
     for (uint32_t i = 0; i < p->outputs_n; i++)
-        norm_floats(m, norm, qr_row(&p->x, p->stands[p->step->outputs[i]]), qr_row(&p->states, i));
+        norm_floats(m, norm, qr_row(&p->x, p->pass_rows[p->step->outputs[i]]),
+                    qr_row(&p->states, i));
 }
 
 struct quantize_work {
     struct qr_pass *p;
     struct qr_inputs *in;
     uint32_t rows_n;
-    uint32_t piece_rows;
+    uint32_t item_rows;
 };
 
-static void quantize_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+static void quantize_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     const struct quantize_work *w = work;
-    uint32_t row = begin * w->piece_rows;
-    uint32_t stop = end * w->piece_rows;
+    uint32_t row = begin * w->item_rows;
+    uint32_t stop = end * w->item_rows;
 
     (void)thread;
     if (stop > w->rows_n) stop = w->rows_n;
@@ -171,14 +172,14 @@ static void quantize_pieces(void *work, uint32_t begin, uint32_t end, uint32_t t
 void qr_pass_quantize(struct qr_pass *p, struct qr_inputs *in, uint32_t rows_n)
 {
     struct quantize_work w = {.p = p, .in = in, .rows_n = rows_n};
-    uint32_t shared_n = p->own_rows ? qr_pass_homes_rows(p) : rows_n;
+    uint32_t shared_n = p->own_rows ? qr_pass_partition_rows(p) : rows_n;
 
     assert(p->own_rows == 0 || rows_n == p->rows_n);
     qr_pass_enter(p, QR_PHASE_NORM);
-    w.piece_rows = piece_rows(rows_n);
-    qr_pass_run(p, &(struct qr_work){.fn = quantize_pieces,
+    w.item_rows = item_rows(rows_n);
+    qr_pass_run(p, &(struct qr_work){.fn = quantize_items,
                                      .work = &w,
                                      .work_bytes = sizeof(w),
-                                     .pieces_n = (shared_n + w.piece_rows - 1) / w.piece_rows,
+                                     .items_n = (shared_n + w.item_rows - 1) / w.item_rows,
                                      .cost = (uint64_t)rows_n * in->acts.k * QUANTIZE_COST});
 }

@@ -1,32 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/* Which rows are whose, where they stand, and the tiles that attend together.
+/* Which thread owns which rows, the order of rows in a pass, and the query tiles that attend
+ * together.
  *
- * From OWN_ROWS_MIN rows a thread on each thread has rows of its own, a home of whole tiles of
- * activations, and does all of a layer's work on them: what it writes in one piece of work it reads
- * in the next, and no line goes from core to core.  Cores that share no cache pay for each that
- * does: reading what another has written takes three times as long as between cores that share
- * one, writing what another has read four times (runtime/base/README.md).
+ * From OWN_ROWS_MIN rows a thread on, each thread owns rows, a partition of whole tiles of
+ * activations, and does all of a layer's work on them.  It reads in one stage what it wrote in the
+ * one before, so no cache line moves between cores.  Cores that share no cache pay for each line
+ * that does (docs/notes/runtime-base.md).
  *
- * A row's matrices cost the same wherever it stands, its attention grows with the keys that it
- * sees.  So tiles of sequences are dealt out, each to the thread with the fewest keys so far, from
- * a sequence's last tile to its first; a tile that finds less room in a home than it has rows is
- * cut.  Rows then stand in their buffers by homes and not in the step's order: `origins` and
- * `stands` say which is where.  No row's bits depend on that. */
+ * A row's matrices cost the same everywhere; its attention grows with the keys that it sees.  So
+ * query tiles go, from a sequence's last to its first, to the thread with the fewest keys so far.
+ * A tile that does not fit into the partition is cut.
+ *
+ *     step rows   a0 a1 a2 a3 | b0 b1 b2      as the scheduler ordered them
+ *     pass rows   a2 a3 b0 .. | a0 a1 b1 b2   by partition; step_rows and pass_rows map both ways
+ *
+ * No row's bits depend on the order. */
 #include <assert.h>
 #include <string.h>
 
 #include "runtime/model/pass.h"
 
 #define OWN_ROWS_MIN 16u /* with fewer a panel is fetched for too little work */
-/* Rows by which threads' own may exceed the mean, one in so many: more would be waited for. */
+/* The largest partition may exceed the mean by one row in so many. */
 #define OWN_ROWS_UNEVEN 8u
-#define KEYS_UNEVEN     8u /* the same of the keys that they see */
+#define KEYS_UNEVEN     8u /* the same for the keys that they see */
 
 static uint32_t own_rows(const struct qr_pass *p)
 {
     if (p->threads_n == 1 || p->rows_n < OWN_ROWS_MIN * p->threads_n) return 0;
-    uint32_t home = qr_whole_tiles((p->rows_n + p->threads_n - 1) / p->threads_n);
-    return home * p->threads_n - p->rows_n <= p->rows_n / OWN_ROWS_UNEVEN ? home : 0;
+    uint32_t partition = qr_whole_tiles((p->rows_n + p->threads_n - 1) / p->threads_n);
+    return partition * p->threads_n - p->rows_n <= p->rows_n / OWN_ROWS_UNEVEN ? partition : 0;
 }
 
 /* Keys that a sequence's rows see from `position` on, all of them together. */
@@ -39,30 +42,30 @@ static uint64_t keys_of(const struct qr_pass *p, uint32_t position, uint32_t row
     return (uint64_t)rows_n * seen;
 }
 
-/* Rows [begin, begin + n) of a sequence as a tile whose first row stands at `row`. */
+/* Rows [begin, begin + n) of a sequence as a query tile whose first pass row is `row`. */
 static uint32_t add_tile(struct qr_pass *p, uint32_t seq, uint32_t begin, uint32_t n, uint32_t row)
 {
     const struct qr_step_seq *s = &p->step->seqs[seq];
 
     for (uint32_t i = 0; i < n; i++) {
-        p->origins[row + i] = s->row + begin + i;
-        p->stands[s->row + begin + i] = row + i;
+        p->step_rows[row + i] = s->row + begin + i;
+        p->pass_rows[s->row + begin + i] = row + i;
     }
     p->tiles[p->tiles_n] = (struct qr_tile){
         .seq = seq, .row = row, .out_row = row, .rows_n = n, .position = s->position + begin};
     return p->tiles_n++;
 }
 
-/* The order of work of tiles in the order of the step: without homes to keep, from each stretch's
- * last to its first, since the last ones see the most keys and short pieces at the end even out the
- * load. */
+/* The order of work of tiles in the order of the step: without partitions to keep, from each
+ * stretch's last to its first, since the last ones see the most keys and short items at the end
+ * even out the load. */
 static void order_tiles(struct qr_pass *p)
 {
     p->order_n = p->tiles_n;
     for (uint32_t i = 0; i < p->tiles_n; i++) {
-        uint32_t home = qr_team_home_of(p->threads_n, i, p->tiles_n);
-        uint32_t begin = qr_team_home_begin(p->threads_n, home, p->tiles_n);
-        uint32_t end = qr_team_home_end(p->threads_n, home, p->tiles_n);
+        uint32_t partition = qr_partition_of(p->threads_n, i, p->tiles_n);
+        uint32_t begin = qr_partition_begin(p->threads_n, partition, p->tiles_n);
+        uint32_t end = qr_partition_end(p->threads_n, partition, p->tiles_n);
         p->order[i] = p->tiled ? begin + end - 1 - i : i;
     }
 }
@@ -84,22 +87,23 @@ static void cut(struct qr_pass *p)
 /* ---- dealing ----------------------------------------------------------------------------------
  */
 
-static uint32_t room_of(const struct qr_pass *p, uint32_t home)
+static uint32_t room_of(const struct qr_pass *p, uint32_t partition)
 {
-    uint32_t begin = home * p->own_rows;
+    uint32_t begin = partition * p->own_rows;
     uint32_t end = begin + p->own_rows < p->rows_n ? begin + p->own_rows : p->rows_n;
 
-    return end - begin - p->dealt[home].rows_n;
+    return end - begin - p->dealt[partition].rows_n;
 }
 
-/* Of the homes that have room the one with the fewest keys. */
+/* Of the partitions that have room the one with the fewest keys. */
 static uint32_t poorest(const struct qr_pass *p)
 {
     uint32_t least = p->threads_n;
 
-    for (uint32_t home = 0; home < p->threads_n; home++) {
-        if (room_of(p, home) == 0) continue;
-        if (least == p->threads_n || p->dealt[home].keys < p->dealt[least].keys) least = home;
+    for (uint32_t partition = 0; partition < p->threads_n; partition++) {
+        if (room_of(p, partition) == 0) continue;
+        if (least == p->threads_n || p->dealt[partition].keys < p->dealt[least].keys)
+            least = partition;
     }
     assert(least < p->threads_n);
     return least;
@@ -109,13 +113,13 @@ static uint32_t poorest(const struct qr_pass *p)
 static void deal_rows(struct qr_pass *p, uint32_t seq, uint32_t begin, uint32_t end)
 {
     while (begin < end) {
-        uint32_t home = poorest(p);
-        struct qr_dealt *to = &p->dealt[home];
-        uint32_t n = room_of(p, home) < end - begin ? room_of(p, home) : end - begin;
+        uint32_t partition = poorest(p);
+        struct qr_dealt *to = &p->dealt[partition];
+        uint32_t n = room_of(p, partition) < end - begin ? room_of(p, partition) : end - begin;
         p->tiled |= n < end - begin; /* its rows see keys that another thread puts */
         uint32_t position = p->step->seqs[seq].position + end - n;
-        p->order[home * p->own_rows + to->tiles_n++] =
-            add_tile(p, seq, end - n, n, home * p->own_rows + to->rows_n);
+        p->order[partition * p->own_rows + to->tiles_n++] =
+            add_tile(p, seq, end - n, n, partition * p->own_rows + to->rows_n);
         to->rows_n += n;
         to->keys += keys_of(p, position, n);
         end -= n;
@@ -127,24 +131,24 @@ static bool is_even(const struct qr_pass *p)
 {
     uint64_t most = 0, all = 0;
 
-    for (uint32_t home = 0; home < p->threads_n; home++) {
-        all += p->dealt[home].keys;
-        if (p->dealt[home].keys > most) most = p->dealt[home].keys;
+    for (uint32_t partition = 0; partition < p->threads_n; partition++) {
+        all += p->dealt[partition].keys;
+        if (p->dealt[partition].keys > most) most = p->dealt[partition].keys;
     }
     return most * p->threads_n - all <= all / KEYS_UNEVEN;
 }
 
-/* Homes become stretches of equal length, as the team shares out pieces. */
+/* Partitions become stretches of equal length, as the team divides items. */
 static void close_up(struct qr_pass *p)
 {
     uint32_t most = 0;
 
-    for (uint32_t home = 0; home < p->threads_n; home++)
-        if (p->dealt[home].tiles_n > most) most = p->dealt[home].tiles_n;
-    for (uint32_t home = 0; home < p->threads_n; home++) {
-        uint32_t n = p->dealt[home].tiles_n;
-        uint32_t *to = p->order + (size_t)home * most;
-        memmove(to, p->order + (size_t)home * p->own_rows, n * sizeof(*to));
+    for (uint32_t partition = 0; partition < p->threads_n; partition++)
+        if (p->dealt[partition].tiles_n > most) most = p->dealt[partition].tiles_n;
+    for (uint32_t partition = 0; partition < p->threads_n; partition++) {
+        uint32_t n = p->dealt[partition].tiles_n;
+        uint32_t *to = p->order + (size_t)partition * most;
+        memmove(to, p->order + (size_t)partition * p->own_rows, n * sizeof(*to));
         for (uint32_t i = n; i < most; i++)
             to[i] = QR_NO_TILE;
     }
@@ -211,13 +215,13 @@ void qr_pass_select(struct qr_pass *p)
             seq++;
         p->tiles[p->tiles_n++] =
             (struct qr_tile){.seq = seq,
-                             .row = p->stands[row],
+                             .row = p->pass_rows[row],
                              .out_row = i,
                              .rows_n = 1,
                              .position = step->seqs[seq].position + (row - step->seqs[seq].row)};
-        memcpy(qr_row(&p->states, i), qr_row(&p->x, p->stands[row]),
+        memcpy(qr_row(&p->states, i), qr_row(&p->x, p->pass_rows[row]),
                p->model->shape.width * sizeof(float));
-        p->stands[row] = i;
+        p->pass_rows[row] = i;
     }
     struct qr_rows x = p->x;
     p->x = p->states;

@@ -41,8 +41,8 @@ struct qr_weights {
     qr_gemm_fn *gemm;             /* of a quantised matrix */
     qr_gemm_float_fn *gemm_float; /* of a float matrix */
     qr_add_fn *add;
-    const float *bias;      /* [n], added to each row once; NULL: none */
-    struct qr_stream ahead; /* what a step reads after this: the next matrices in order of use */
+    const float *bias;         /* [n], added to each row once; NULL: none */
+    struct qr_stream prefetch; /* what a step reads after this: the next matrices in order of use */
 };
 
 /* From a tensor whose shape is [k, n].  False: its type is not supported.  The matrix gets its

@@ -30,19 +30,21 @@ struct chain {
         _Atomic uint32_t done[PIECES_MAX];
         _Atomic uint32_t all;
     } works[QR_STAGES_MAX];
-    _Atomic uint32_t early; /* pieces that began before what they need was done */
+    _Atomic uint32_t early; /* items that began before what they need was done */
 };
 
-/* Whether what a piece of a stage needs is done: all of the stage before, or that stage's home. */
-static bool may_begin(struct chain *c, uint32_t stage, uint32_t piece)
+/* Whether what an item of a stage needs is done: all of the stage before, or that stage's
+ * partition.
+ */
+static bool may_begin(struct chain *c, uint32_t stage, uint32_t item)
 {
     if (stage == 0) return true;
     const struct piecework *before = &c->works[stage - 1];
-    const uint32_t before_n = c->stages[stage - 1].pieces_n;
-    if (c->stages[stage].meets) return atomic_load(&before->all) == before_n;
-    uint32_t home = qr_team_home_of(c->threads_n, piece, c->stages[stage].pieces_n);
-    for (uint32_t i = qr_team_home_begin(c->threads_n, home, before_n);
-         i < qr_team_home_end(c->threads_n, home, before_n); i++)
+    const uint32_t before_n = c->stages[stage - 1].items_n;
+    if (c->stages[stage].barrier) return atomic_load(&before->all) == before_n;
+    uint32_t partition = qr_partition_of(c->threads_n, item, c->stages[stage].items_n);
+    for (uint32_t i = qr_partition_begin(c->threads_n, partition, before_n);
+         i < qr_partition_end(c->threads_n, partition, before_n); i++)
         if (atomic_load(&before->done[i]) != 1) return false;
     return true;
 }
@@ -74,17 +76,17 @@ static void make_chain(struct chain *c, uint32_t threads_n, uint32_t seed)
         c->works[i].stage = i;
         c->stages[i] = (struct qr_stage){.fn = note,
                                          .work = &c->works[i],
-                                         .pieces_n = next_random(&seed) % (PIECES_MAX + 1),
-                                         .range = next_random(&seed) % 3,
-                                         .meets = next_random(&seed) % 4 == 0};
-        if (next_random(&seed) % 3 == 0) c->stages[i].pieces_n %= 3; /* some homes have none */
+                                         .items_n = next_random(&seed) % (PIECES_MAX + 1),
+                                         .grain = next_random(&seed) % 3,
+                                         .barrier = next_random(&seed) % 4 == 0};
+        if (next_random(&seed) % 3 == 0) c->stages[i].items_n %= 3; /* some partitions have none */
     }
 }
 
-/* Goal: every piece of every stage is done once, and none before what it needs: the whole stage
- * before where stages meet, its own home of that elsewhere.
- * Method: 2,000 chains of 1 to 64 stages, one in 50 of up to QR_STAGES_MAX, of 0 to 40 pieces, one
- * behind the other, with 1 to 5 threads; each piece looks for what it needs. */
+/* Goal: every item of every stage is done once, and none before what it needs: the whole stage
+ * before where stages meet, its own partition of that elsewhere.
+ * Method: 2,000 chains of 1 to 64 stages, one in 50 of up to QR_STAGES_MAX, of 0 to 40 items, one
+ * behind the other, with 1 to 5 threads; each item looks for what it needs. */
 static void stages_follow_in_order(void **state)
 {
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
@@ -99,9 +101,9 @@ static void stages_follow_in_order(void **state)
             qr_team_run_stages(team, c.stages, c.stages_n);
             assert_int_equal(atomic_load(&c.early), 0);
             for (uint32_t stage = 0; stage < c.stages_n; stage++)
-                for (uint32_t piece = 0; piece < PIECES_MAX; piece++)
-                    assert_int_equal(atomic_load(&c.works[stage].done[piece]),
-                                     piece < c.stages[stage].pieces_n ? 1 : 0);
+                for (uint32_t item = 0; item < PIECES_MAX; item++)
+                    assert_int_equal(atomic_load(&c.works[stage].done[item]),
+                                     item < c.stages[stage].items_n ? 1 : 0);
         }
         qr_team_destroy(team);
     }
@@ -109,10 +111,10 @@ static void stages_follow_in_order(void **state)
 
 /* The same work in each of n stages. */
 static void repeat(struct qr_stage *stages, uint32_t n, qr_team_fn *fn, void *work,
-                   uint32_t pieces_n)
+                   uint32_t items_n)
 {
     for (uint32_t i = 0; i < n; i++)
-        stages[i] = (struct qr_stage){.fn = fn, .work = work, .pieces_n = pieces_n};
+        stages[i] = (struct qr_stage){.fn = fn, .work = work, .items_n = items_n};
 }
 
 /* ---- not waiting ------------------------------------------------------------------------------
@@ -122,9 +124,9 @@ static void repeat(struct qr_stage *stages, uint32_t n, qr_team_fn *fn, void *wo
 #define STAGES 3u
 
 struct ahead {
-    uint32_t owner;            /* the thread that stops in its first range */
+    uint32_t owner;            /* the thread that stops in its first grain */
     _Atomic bool stopped;      /* it has */
-    _Atomic uint32_t others_n; /* pieces of the other's homes that are done, in all stages */
+    _Atomic uint32_t others_n; /* items of the other's partitions that are done, in all stages */
     _Atomic bool all_in_time;  /* before the owner went on */
 };
 
@@ -145,9 +147,9 @@ static void stop_first(void *work, uint32_t begin, uint32_t end, uint32_t thread
     atomic_store(&h->all_in_time, atomic_load(&h->others_n) == STAGES * HOME);
 }
 
-/* Goal: where stages do not meet, a thread goes through all its homes while another is still in its
- * first, whichever of the two calls.
- * Method: one thread stops in its first range until the other has done its home of every stage. */
+/* Goal: where stages do not meet, a thread goes through all its partitions while another is still
+ * in its first, whichever of the two calls. Method: one thread stops in its first grain until the
+ * other has done its partition of every stage. */
 static void threads_do_not_wait_for_each_other(void **state)
 {
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
@@ -171,12 +173,12 @@ static void threads_do_not_wait_for_each_other(void **state)
     qr_team_destroy(team);
 }
 
-/* Goal: who has nothing left to do helps a home on through its stages, though the thread that
+/* Goal: who has nothing left to do helps a partition on through its stages, though the thread that
  * began it does not come back in between.
- * Method: a helper that sleeps in the one range that it takes, until all else is done. */
+ * Method: a helper that sleeps in the one grain that it takes, until all else is done. */
 struct left {
     _Atomic bool stopped;
-    _Atomic uint32_t caller_n; /* pieces that the caller has done */
+    _Atomic uint32_t caller_n; /* items that the caller has done */
     uint32_t in_hand;
     bool all_else;
 };
@@ -194,7 +196,8 @@ static void leave(void *work, uint32_t begin, uint32_t end, uint32_t thread)
     }
     if (atomic_exchange(&l->stopped, true)) return;
     l->in_hand = end - begin;
-    /* its home of the first stage waits for what is in hand; the rest of that and the caller's */
+    /* its partition of the first stage waits for what is in hand; the rest of that and the caller's
+     */
     const uint32_t others = STAGES * HOME + HOME - l->in_hand;
     while (atomic_load(&l->caller_n) < others && qr_clock_ns() - start < WAIT_MAX_NS) {
     }
@@ -202,7 +205,7 @@ static void leave(void *work, uint32_t begin, uint32_t end, uint32_t thread)
     (void)nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
 }
 
-static void a_home_that_was_left_is_helped(void **state)
+static void a_partition_that_was_left_is_helped(void **state)
 {
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
     struct qr_team *team = qr_team_create(&a, 2);
@@ -222,26 +225,26 @@ static void a_home_that_was_left_is_helped(void **state)
     qr_team_destroy(team);
 }
 
-/* Goal: a thread that has gone to sleep at a meeting comes to the stage behind it.
- * Method: one piece that takes far longer than helpers spin, done by the caller, then many that
+/* Goal: a thread that has gone to sleep at a barrier comes to the stage behind it.
+ * Method: one item that takes far longer than helpers spin, done by the caller, then many that
  * sleep. */
-struct meeting {
-    _Atomic uint32_t first_by; /* the thread that did the one piece */
+struct barrier {
+    _Atomic uint32_t first_by; /* the thread that did the one item */
     _Atomic uint32_t threads;  /* of the others, a bit each */
 };
 
 static void long_piece(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
-    struct meeting *m = work;
+    struct barrier *m = work;
 
     assert_int_equal(end - begin, 1);
     atomic_store(&m->first_by, thread);
     (void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 }
 
-static void short_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+static void short_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
-    struct meeting *m = work;
+    struct barrier *m = work;
 
     (void)begin;
     (void)end;
@@ -258,10 +261,10 @@ static void sleepers_come_to_the_next_stage(void **state)
     (void)state;
     assert_non_null(team);
     for (int i = 0; i < 50 && !seen; i++) {
-        struct meeting m = {.threads = 0};
+        struct barrier m = {.threads = 0};
         struct qr_stage stages[2] = {
-            {.fn = long_piece, .work = &m, .pieces_n = 1},
-            {.fn = short_pieces, .work = &m, .pieces_n = 40, .range = 1, .meets = true}};
+            {.fn = long_piece, .work = &m, .items_n = 1},
+            {.fn = short_items, .work = &m, .items_n = 40, .grain = 1, .barrier = true}};
         (void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
         qr_team_run_stages(team, stages, 2);
         if (atomic_load(&m.first_by) != 0) continue;
@@ -327,7 +330,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stages_follow_in_order),
         cmocka_unit_test(threads_do_not_wait_for_each_other),
-        cmocka_unit_test(a_home_that_was_left_is_helped),
+        cmocka_unit_test(a_partition_that_was_left_is_helped),
         cmocka_unit_test(sleepers_come_to_the_next_stage),
         cmocka_unit_test(lost_cores_are_told),
     };

@@ -36,17 +36,17 @@ static void count(void *work, uint32_t begin, uint32_t end, uint32_t thread)
     if (c->pause_us) (void)nanosleep(&(struct timespec){.tv_nsec = (long)c->pause_us * 1000}, NULL);
 }
 
-static void assert_each_once(struct counts *c, uint32_t pieces_n)
+static void assert_each_once(struct counts *c, uint32_t items_n)
 {
     for (uint32_t i = 0; i < PIECES_MAX; i++)
-        assert_int_equal(atomic_load(&c->done[i]), i < pieces_n ? 1 : 0);
+        assert_int_equal(atomic_load(&c->done[i]), i < items_n ? 1 : 0);
 }
 
-/* Goal: every piece is done exactly once, whatever the number of threads and pieces.
- * Method: runs of 0 to 4,096 pieces with 1 to 8 threads, each piece counted. */
+/* Goal: every item is done exactly once, whatever the number of threads and items.
+ * Method: runs of 0 to 4,096 items with 1 to 8 threads, each item counted. */
 static void each_piece_is_done_once(void **state)
 {
-    static const uint32_t pieces[] = {0, 1, 2, 3, 7, 64, 1000, PIECES_MAX};
+    static const uint32_t items[] = {0, 1, 2, 3, 7, 64, 1000, PIECES_MAX};
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
     static struct counts c;
 
@@ -55,18 +55,18 @@ static void each_piece_is_done_once(void **state)
         struct qr_team *team = qr_team_create(&a, threads);
         assert_non_null(team);
         assert_int_equal(qr_team_threads(team), threads);
-        for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
             memset(&c, 0, sizeof(c));
-            qr_team_run(team, count, &c, pieces[i], 0);
-            assert_each_once(&c, pieces[i]);
+            qr_team_run(team, count, &c, items[i], 0);
+            assert_each_once(&c, items[i]);
         }
         qr_team_destroy(team);
     }
 }
 
-/* Goal: no range is longer than asked for, with one thread too.
- * Method: the longest range seen is recorded. */
-static void ranges_keep_their_bound(void **state)
+/* Goal: no grain is longer than asked for, with one thread too.
+ * Method: the longest grain seen is recorded. */
+static void grains_keep_their_bound(void **state)
 {
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
     static struct counts c;
@@ -84,7 +84,7 @@ static void ranges_keep_their_bound(void **state)
 
 /* Goal: runs that follow each other at once do not mix: a helper that comes late to one run takes
  * nothing of it by the next run's fields.
- * Method: 20,000 short runs, each adding its own number to a sum that only its own pieces know. */
+ * Method: 20,000 short runs, each adding its own number to a sum that only its own items know. */
 struct sum {
     uint64_t add;
     _Atomic uint64_t total;
@@ -107,15 +107,15 @@ static void runs_do_not_mix(void **state)
     assert_non_null(team);
     for (uint32_t run = 1; run <= 20000; run++) {
         struct sum s = {.add = run};
-        uint32_t pieces_n = 2 + run % 13;
-        qr_team_run(team, add_up, &s, pieces_n, 1 + run % 3);
-        assert_int_equal(atomic_load(&s.total), (uint64_t)run * pieces_n);
+        uint32_t items_n = 2 + run % 13;
+        qr_team_run(team, add_up, &s, items_n, 1 + run % 3);
+        assert_int_equal(atomic_load(&s.total), (uint64_t)run * items_n);
     }
     qr_team_destroy(team);
 }
 
 /* Goal: helpers that have gone to sleep take part again.
- * Method: after a pause far above the spin, pieces that sleep are shared by both threads. */
+ * Method: after a pause far above the spin, items that sleep are shared by both threads. */
 static void sleepers_wake(void **state)
 {
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
@@ -135,8 +135,8 @@ static void sleepers_wake(void **state)
     qr_team_destroy(team);
 }
 
-/* Goal: a thread begins with the stretch of neighbouring pieces that is its own, from its front on.
- * Method: pieces that sleep, so that all threads are in time; the first piece that each one took.
+/* Goal: a thread begins with the stretch of neighbouring items that is its own, from its front on.
+ * Method: items that sleep, so that all threads are in time; the first item that each one took.
  */
 struct firsts {
     _Atomic uint32_t first[4]; /* UINT32_MAX: none yet */
@@ -152,7 +152,7 @@ static void note_first(void *work, uint32_t begin, uint32_t end, uint32_t thread
     (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
 }
 
-static void threads_begin_at_home(void **state)
+static void threads_begin_in_their_partition(void **state)
 {
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
     struct qr_team *team = qr_team_create(&a, 4);
@@ -174,34 +174,34 @@ static void threads_begin_at_home(void **state)
     qr_team_destroy(team);
 }
 
-/* Goal: every piece is in the home that ends behind it.
- * Method: all pieces of runs of 1 to 100, with 1 to 8 threads. */
-static void homes_are_told(void **state)
+/* Goal: every item is in the partition that ends behind it.
+ * Method: all items of runs of 1 to 100, with 1 to 8 threads. */
+static void partitions_are_told(void **state)
 {
     (void)state;
     for (uint32_t threads = 1; threads <= 8; threads++) {
-        for (uint32_t pieces_n = 1; pieces_n <= 100; pieces_n++) {
-            for (uint32_t i = 0, home = 0; i < pieces_n; i++) {
-                while (qr_team_home_end(threads, home, pieces_n) <= i)
-                    home++;
-                assert_int_equal(qr_team_home_of(threads, i, pieces_n), home);
+        for (uint32_t items_n = 1; items_n <= 100; items_n++) {
+            for (uint32_t i = 0, partition = 0; i < items_n; i++) {
+                while (qr_partition_end(threads, partition, items_n) <= i)
+                    partition++;
+                assert_int_equal(qr_partition_of(threads, i, items_n), partition);
             }
-            assert_int_equal(qr_team_home_end(threads, threads - 1, pieces_n), pieces_n);
+            assert_int_equal(qr_partition_end(threads, threads - 1, items_n), items_n);
         }
     }
 }
 
-/* Goal: where homes are kept, a thread that has begun its own is left to it; but not for ever.
- * Method: one thread, of each end, stops in its first range until the other has done its home
+/* Goal: where partitions are kept, a thread that has begun its own is left to it; but not for ever.
+ * Method: one thread, of each end, stops in its first grain until the other has done its partition
  * (and a little longer, in which that one would help), or until it has done all else. */
 #define HOME 32u
 
 struct kept {
     uint32_t owner; /* the thread that stops */
     bool for_all;
-    uint32_t in_hand;           /* pieces of the range in which it stopped */
-    _Atomic uint32_t others_n;  /* pieces that the other has done */
-    _Atomic uint32_t foreign_n; /* of the owner's home */
+    uint32_t in_hand;           /* items of the grain in which it stopped */
+    _Atomic uint32_t others_n;  /* items that the other has done */
+    _Atomic uint32_t foreign_n; /* of the owner's partition */
     _Atomic bool stopped;
 };
 
@@ -213,7 +213,7 @@ static void stop_once(void *work, uint32_t begin, uint32_t end, uint32_t thread)
     const uint64_t start = qr_clock_ns();
     uint64_t others_end = 0;
 
-    if (thread != k->owner) { /* which lets the owner come to its home */
+    if (thread != k->owner) { /* which lets the owner come to its partition */
         while (!atomic_load(&k->stopped) && qr_clock_ns() - start < STOP_MAX_NS) {
         }
         if (begin / HOME == k->owner) atomic_fetch_add(&k->foreign_n, end - begin);
@@ -229,7 +229,7 @@ static void stop_once(void *work, uint32_t begin, uint32_t end, uint32_t thread)
     }
 }
 
-static void begun_homes_are_kept(void **state)
+static void begun_partitions_are_not_stolen_from(void **state)
 {
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
     struct qr_team *team = qr_team_create(&a, 2);
@@ -287,7 +287,7 @@ static void waiting_is_counted(void **state)
 
     (void)state;
     assert_non_null(team);
-    qr_team_ahead(team, (const void *)(uintptr_t)64, 1 << 20, 4096);
+    qr_team_prefetch(team, (const void *)(uintptr_t)64, 1 << 20, 4096);
     for (int i = 0; i < 20 && waited_ns == 0; i++) { /* a helper that comes late finds nothing */
         qr_team_measure(team, &waited_ns);
         qr_team_run(team, wait_in_second, NULL, 2, 0);
@@ -308,7 +308,7 @@ static void note_mask(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 
     (void)begin;
     (void)end;
-    if (thread == 0) /* the caller leaves the other piece to the helper */
+    if (thread == 0) /* the caller leaves the other item to the helper */
         (void)nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
     (void)pthread_sigmask(SIG_BLOCK, NULL, &masks[thread]);
 }
@@ -336,11 +336,16 @@ static void helpers_take_no_signals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_piece_is_done_once), cmocka_unit_test(ranges_keep_their_bound),
-        cmocka_unit_test(runs_do_not_mix),         cmocka_unit_test(sleepers_wake),
-        cmocka_unit_test(threads_begin_at_home),   cmocka_unit_test(homes_are_told),
-        cmocka_unit_test(begun_homes_are_kept),    cmocka_unit_test(stopped_threads_are_helped),
-        cmocka_unit_test(waiting_is_counted),      cmocka_unit_test(helpers_take_no_signals),
+        cmocka_unit_test(each_piece_is_done_once),
+        cmocka_unit_test(grains_keep_their_bound),
+        cmocka_unit_test(runs_do_not_mix),
+        cmocka_unit_test(sleepers_wake),
+        cmocka_unit_test(threads_begin_in_their_partition),
+        cmocka_unit_test(partitions_are_told),
+        cmocka_unit_test(begun_partitions_are_not_stolen_from),
+        cmocka_unit_test(stopped_threads_are_helped),
+        cmocka_unit_test(waiting_is_counted),
+        cmocka_unit_test(helpers_take_no_signals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

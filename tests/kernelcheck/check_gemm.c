@@ -219,8 +219,8 @@ static void bench_shape(struct kc_bench *b, enum qr_type type, uint32_t n, uint3
     bench_name(name, type);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bench_work w = {copies, rows[i] >= 64 ? 1 : copies_n, rows[i], fn, out, stride};
-        uint32_t pieces_n = w.copies_n * first.m.panels_n;
-        double seconds = kc_time(b, run_gemm, &w, pieces_n, BENCH_RANGE) / w.copies_n;
+        uint32_t items_n = w.copies_n * first.m.panels_n;
+        double seconds = kc_time(b, run_gemm, &w, items_n, BENCH_RANGE) / w.copies_n;
         snprintf(shape, sizeof shape, "M %u, N %u, K %u", rows[i], n, k);
         if (rows[i] == 1)
             kc_result(b, name, shape, seconds, (double)bytes, KC_READ);

@@ -39,8 +39,8 @@ struct kc_suite {
     void (*bench)(struct kc_bench *b); /* NULL: not timed */
 };
 
-/* Seconds of one run of fn over pieces [0, pieces_n) on the team: the best of several, warm. */
-double kc_time(struct kc_bench *b, qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range);
+/* Seconds of one run of fn over pieces [0, items_n) on the team: the best of several, warm. */
+double kc_time(struct kc_bench *b, qr_team_fn *fn, void *work, uint32_t items_n, uint32_t grain);
 
 /* Bytes a second of the best streaming read of data (bytes: a multiple of 1 MiB) by the whole team,
  * now: the rate of a virtual machine's memory may change by two within seconds, so a figure that

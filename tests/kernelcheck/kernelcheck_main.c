@@ -105,17 +105,17 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-double kc_time(struct kc_bench *b, qr_team_fn *fn, void *work, uint32_t pieces_n, uint32_t range)
+double kc_time(struct kc_bench *b, qr_team_fn *fn, void *work, uint32_t items_n, uint32_t grain)
 {
     double start = now();
-    qr_team_run(b->team, fn, work, pieces_n, range);
+    qr_team_run(b->team, fn, work, items_n, grain);
     double once = now() - start, best = once;
     uint32_t inner = once > 0.004 ? 1 : (uint32_t)(0.004 / (once + 1e-7)) + 1;
     double until = now() + 0.12;
     for (uint32_t i = 0; i < 5 || now() < until; i++) {
         start = now();
         for (uint32_t j = 0; j < inner; j++)
-            qr_team_run(b->team, fn, work, pieces_n, range);
+            qr_team_run(b->team, fn, work, items_n, grain);
         double seconds = (now() - start) / inner;
         if (seconds < best) best = seconds;
     }

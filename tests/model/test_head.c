@@ -108,8 +108,8 @@ static void expect_bests(const struct rig_settings *settings)
 static void the_best_is_argmax_of_the_logits(void **state)
 {
     static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"};
-    static const enum qr_type types[] = {QR_TYPE_F32, QR_TYPE_F16, QR_TYPE_BF16, QR_TYPE_Q8_0,
-                                         QR_TYPE_Q4_1, QR_TYPE_Q4_K};
+    static const enum qr_type types[] = {QR_TYPE_F32,  QR_TYPE_F16,  QR_TYPE_BF16,
+                                         QR_TYPE_Q8_0, QR_TYPE_Q4_1, QR_TYPE_Q4_K};
     static const uint32_t vocabs[] = {50, 300, 1024};
     unsigned flags;
 

@@ -34,15 +34,16 @@ static void tile(struct rig *r, struct shape *s)
     qr_pass_tile(r->pass);
 }
 
-/* Every row of the step stands at one place, in one tile, at its position; tiles end with homes;
- * the order of work has each once, in the stretch of the thread whose home it is in. */
+/* Every row of the step stands at one place, in one tile, at its position; tiles end with
+ * partitions; the order of work has each once, in the stretch of the thread whose partition it is
+ * in. */
 static void expect_whole(const struct qr_pass *p, const struct shape *s)
 {
     uint32_t seen[ROWS_MAX] = {0}, ordered[ROWS_MAX] = {0}, tiles[SEQS_MAX] = {0}, in_order = 0;
     bool several = false;
 
     for (uint32_t row = 0; row < p->rows_n; row++)
-        assert_int_equal(p->origins[p->stands[row]], row);
+        assert_int_equal(p->step_rows[p->pass_rows[row]], row);
     for (uint32_t i = 0; i < p->tiles_n; i++) {
         const struct qr_tile *t = &p->tiles[i];
         const struct qr_step_seq *seq = &s->seqs[t->seq];
@@ -52,7 +53,7 @@ static void expect_whole(const struct qr_pass *p, const struct shape *s)
         if (p->own_rows)
             assert_int_equal(t->row / p->own_rows, (t->row + t->rows_n - 1) / p->own_rows);
         for (uint32_t j = 0; j < t->rows_n; j++) {
-            uint32_t row = p->origins[t->row + j];
+            uint32_t row = p->step_rows[t->row + j];
             seen[row]++;
             assert_in_range(row, seq->row, seq->row + seq->rows_n - 1);
             assert_int_equal(seq->position + (row - seq->row), t->position + j);
@@ -73,20 +74,20 @@ static void expect_whole(const struct qr_pass *p, const struct shape *s)
     if (p->own_rows) assert_int_equal(p->order_n % p->threads_n, 0);
 }
 
-static uint64_t keys_of_home(const struct qr_pass *p, uint32_t home)
+static uint64_t keys_of_partition(const struct qr_pass *p, uint32_t partition)
 {
     uint64_t keys = 0;
 
     for (uint32_t i = 0; i < p->tiles_n; i++)
-        if (p->tiles[i].row / p->own_rows == home)
+        if (p->tiles[i].row / p->own_rows == partition)
             keys += (uint64_t)p->tiles[i].rows_n * (p->tiles[i].position + p->tiles[i].rows_n);
     return keys;
 }
 
 static void expect_even_keys(const struct qr_pass *p, uint64_t apart_max)
 {
-    for (uint32_t home = 1; home < p->threads_n; home++) {
-        uint64_t a = keys_of_home(p, 0), b = keys_of_home(p, home);
+    for (uint32_t partition = 1; partition < p->threads_n; partition++) {
+        uint64_t a = keys_of_partition(p, 0), b = keys_of_partition(p, partition);
         assert_true((a > b ? a - b : b - a) <= apart_max);
     }
 }
@@ -194,16 +195,16 @@ static void rows_kept_stand_in_their_order(void **state)
     tile(&r, &s);
     assert_int_equal(r.pass->own_rows, 128);
     for (uint32_t row = 0; row < 256; row++)
-        qr_row(&r.pass->x, r.pass->stands[row])[0] = (float)row;
+        qr_row(&r.pass->x, r.pass->pass_rows[row])[0] = (float)row;
     qr_pass_select(r.pass);
     assert_int_equal(r.pass->rows_n, 4);
     assert_int_equal(r.pass->tiles_n, 4);
     for (uint32_t i = 0; i < 4; i++) {
         assert_true(qr_row(&r.pass->x, i)[0] == (float)outputs[i]);
-        assert_int_equal(r.pass->stands[outputs[i]], i);
+        assert_int_equal(r.pass->pass_rows[outputs[i]], i);
         assert_int_equal(r.pass->tiles[i].out_row, i);
         assert_int_equal(r.pass->tiles[i].position, 100 + outputs[i]);
-        assert_int_equal(r.pass->origins[r.pass->tiles[i].row], outputs[i]);
+        assert_int_equal(r.pass->step_rows[r.pass->tiles[i].row], outputs[i]);
     }
     r.pass->step = NULL;
     rig_close(&r);

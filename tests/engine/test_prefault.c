@@ -13,7 +13,7 @@ static const int32_t prompt[] = {1, 5, 9, 20, 33, 7};
 struct fixture {
     struct qr_team *team;
     struct qr_region region;
-    struct qr_ready ready;
+    struct qr_prefault prefault;
 };
 
 static int setup(void **state)
@@ -24,7 +24,7 @@ static int setup(void **state)
     if (!f || !qr_region_create(&f->region, (size_t)PAGES * PAGE_BYTES)) return -1;
     f->team = qr_team_create(&allocator, 2);
     if (!f->team) return -1;
-    qr_ready_init(&f->ready, &f->region, PAGE_BYTES, PAGES, f->team);
+    qr_prefault_init(&f->prefault, &f->region, PAGE_BYTES, PAGES, f->team);
     *state = f;
     return 0;
 }
@@ -77,42 +77,43 @@ static void taken_pages_are_there(void **state)
     struct fixture *f = *state;
 
     if (!fills()) skip();
-    qr_ready_make(&f->ready, 0);
+    qr_prefault_make(&f->prefault, 0);
     assert_int_equal(there(&f->region), 0);
     for (uint32_t taken_n = 1; taken_n <= PAGES; taken_n += taken_n < 10 ? 1 : 30) {
-        qr_ready_make(&f->ready, taken_n);
+        qr_prefault_make(&f->prefault, taken_n);
         assert_in_range(there(&f->region), (size_t)taken_n * PAGE_BYTES,
                         (size_t)taken_n * PAGE_BYTES + 2 * QR_REGION_PIECE);
-        assert_in_range(qr_ready_n(&f->ready), taken_n, PAGES);
+        assert_in_range(qr_prefault_n(&f->prefault), taken_n, PAGES);
     }
-    qr_ready_make(&f->ready, PAGES);
+    qr_prefault_make(&f->prefault, PAGES);
     assert_int_equal(there(&f->region), f->region.bytes);
-    assert_int_equal(qr_ready_n(&f->ready), PAGES);
+    assert_int_equal(qr_prefault_n(&f->prefault), PAGES);
 }
 
 /* Goal: nothing ahead of an engine that has taken nothing; then as many again as it took, at least
- * QR_READY_AHEAD_MIN, never past the end, no more than a piece a thread at once; and then it ends.
- * Method: calls until one says that all is there. */
+ * QR_PREFAULT_AHEAD_MIN, never past the end, no more than a piece a thread at once; and then it
+ * ends. Method: calls until one says that all is there. */
 static void as_many_again_are_ahead(void **state)
 {
     static const uint32_t taken[] = {1, 20, 40, 60, 100};
     struct fixture *f = *state;
 
     if (!fills()) skip();
-    assert_false(qr_ready_ahead(&f->ready, 0));
+    assert_false(qr_prefault_ahead(&f->prefault, 0));
     assert_int_equal(there(&f->region), 0);
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
         size_t used = (size_t)taken[i] * PAGE_BYTES;
-        size_t ahead = used > QR_READY_AHEAD_MIN ? used : QR_READY_AHEAD_MIN;
+        size_t ahead = used > QR_PREFAULT_AHEAD_MIN ? used : QR_PREFAULT_AHEAD_MIN;
         size_t wanted = used + ahead < f->region.bytes ? used + ahead : f->region.bytes;
-        for (size_t before = there(&f->region); qr_ready_ahead(&f->ready, taken[i]);) {
+        for (size_t before = there(&f->region); qr_prefault_ahead(&f->prefault, taken[i]);) {
             assert_in_range(there(&f->region), before + 1, before + 2 * QR_REGION_PIECE);
             before = there(&f->region);
         }
         assert_in_range(there(&f->region), wanted, wanted + QR_REGION_PIECE - 1);
-        assert_in_range(qr_ready_n(&f->ready), qr_ready_wanted_n(&f->ready, taken[i]), PAGES);
+        assert_in_range(qr_prefault_n(&f->prefault), qr_prefault_wanted_n(&f->prefault, taken[i]),
+                        PAGES);
     }
-    assert_int_equal(qr_ready_wanted_n(&f->ready, 60), PAGES);
+    assert_int_equal(qr_prefault_wanted_n(&f->prefault, 60), PAGES);
 }
 
 /* Goal: what is made ready ahead is bounded, however much was taken.
@@ -122,15 +123,16 @@ static void what_is_ahead_is_bounded(void **state)
     const size_t page_bytes = (size_t)1 << 20;
     struct fixture *f = *state;
     struct qr_region region;
-    struct qr_ready ready;
+    struct qr_prefault prefault;
 
     assert_true(qr_region_create(&region, 8192 * page_bytes));
-    qr_ready_init(&ready, &region, page_bytes, 8192, f->team);
-    assert_int_equal(qr_ready_wanted_n(&ready, 1), 1 + QR_READY_AHEAD_MIN / page_bytes);
-    assert_int_equal(qr_ready_wanted_n(&ready, 1000), 2000);
-    assert_int_equal(qr_ready_wanted_n(&ready, 1024), 2048);
-    assert_int_equal(qr_ready_wanted_n(&ready, 5000), 5000 + QR_READY_AHEAD_MAX / page_bytes);
-    assert_int_equal(qr_ready_wanted_n(&ready, 8000), 8192);
+    qr_prefault_init(&prefault, &region, page_bytes, 8192, f->team);
+    assert_int_equal(qr_prefault_wanted_n(&prefault, 1), 1 + QR_PREFAULT_AHEAD_MIN / page_bytes);
+    assert_int_equal(qr_prefault_wanted_n(&prefault, 1000), 2000);
+    assert_int_equal(qr_prefault_wanted_n(&prefault, 1024), 2048);
+    assert_int_equal(qr_prefault_wanted_n(&prefault, 5000),
+                     5000 + QR_PREFAULT_AHEAD_MAX / page_bytes);
+    assert_int_equal(qr_prefault_wanted_n(&prefault, 8000), 8192);
     qr_region_destroy(&region);
 }
 
@@ -143,7 +145,7 @@ static void what_is_written_stays(void **state)
 
     for (size_t i = 0; i < 5 * (size_t)PAGE_BYTES; i += 997)
         bytes[i] = (unsigned char)(i % 251);
-    qr_ready_make(&f->ready, 5);
+    qr_prefault_make(&f->prefault, 5);
     for (size_t i = 0; i < 5 * (size_t)PAGE_BYTES; i += 997)
         assert_int_equal(bytes[i], i % 251);
 }
@@ -181,8 +183,8 @@ static void an_engine_holds_ready_pages(void **state)
     }
     struct quire_stats end = stats_of(engine);
     assert_in_range(end.pages_ready_wanted, 1, end.pages_ready);
-    assert_in_range(end.pages_ready * end.page_bytes, QR_READY_AHEAD_MIN,
-                    QR_READY_AHEAD_MIN + 4 * QR_REGION_PIECE);
+    assert_in_range(end.pages_ready * end.page_bytes, QR_PREFAULT_AHEAD_MIN,
+                    QR_PREFAULT_AHEAD_MIN + 4 * QR_REGION_PIECE);
     assert_true(end.pages_ready < end.pages_all);
     nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     uint64_t turns = atomic_load(&engine->turns);

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "runtime/base/turns.h"
+#include "runtime/base/core_sharing.h"
 
 /* A thread that asks every 100 us, and of each 100 us gets `share` percent. */
 #define STEP_NS UINT64_C(100000)
@@ -22,7 +22,7 @@ static uint64_t had(void)
 }
 
 struct life {
-    struct qr_turns turns;
+    struct qr_core_sharing turns;
     uint64_t now_ns;
     uint64_t away_n, away_ns, work_ns, work_max_ns;
 };
@@ -32,7 +32,7 @@ static void life_begin(struct life *l)
     *l = (struct life){.now_ns = 5000000000};
     had_ns = 1000000;
     asked_n = 0;
-    qr_turns_begin(&l->turns, l->now_ns, had_ns);
+    qr_core_sharing_begin(&l->turns, l->now_ns, had_ns);
 }
 
 static void life_go_on(struct life *l, uint64_t ns, uint64_t share)
@@ -41,11 +41,11 @@ static void life_go_on(struct life *l, uint64_t ns, uint64_t share)
         l->now_ns += STEP_NS;
         l->work_ns += STEP_NS;
         had_ns += STEP_NS * share / 100;
-        if (!qr_turns_over(&l->turns, l->now_ns, had)) continue;
+        if (!qr_core_sharing_over(&l->turns, l->now_ns, had)) continue;
         if (l->away_n++ && l->work_ns > l->work_max_ns) l->work_max_ns = l->work_ns;
         l->work_ns = 0;
-        l->now_ns += QR_TURNS_AWAY_NS;
-        l->away_ns += QR_TURNS_AWAY_NS;
+        l->now_ns += QR_SHARING_AWAY_NS;
+        l->away_ns += QR_SHARING_AWAY_NS;
     }
 }
 
@@ -61,7 +61,7 @@ static void who_is_alone_stays(void **state)
     life_go_on(&l, 1000000000, 100);
     life_go_on(&l, 1000000000, 70);
     assert_int_equal(l.away_n, 0);
-    assert_in_range(asked_n, 1, 2000000000 / QR_TURNS_LOOK_NS);
+    assert_in_range(asked_n, 1, 2000000000 / QR_SHARING_LOOK_NS);
 }
 
 /* Goal: one whose core somebody else had for a moment stays too, also when it has taken turns once.
@@ -72,10 +72,10 @@ static void who_is_held_up_for_a_moment_stays(void **state)
     for (int taken = 0; taken < 2; taken++) {
         struct life l;
         life_begin(&l);
-        if (taken) life_go_on(&l, 2 * QR_TURNS_LOOK_NS, 50);
-        life_go_on(&l, 2 * QR_TURNS_NS, 100);
+        if (taken) life_go_on(&l, 2 * QR_SHARING_LOOK_NS, 50);
+        life_go_on(&l, 2 * QR_SHARING_NS, 100);
         uint64_t away_n = l.away_n;
-        for (uint64_t before = STEP_NS; before < 2 * QR_TURNS_LOOK_NS; before += STEP_NS) {
+        for (uint64_t before = STEP_NS; before < 2 * QR_SHARING_LOOK_NS; before += STEP_NS) {
             life_go_on(&l, before, 100);
             life_go_on(&l, 4000000, 0);
             life_go_on(&l, 100000000 - 4000000 - before, 100);
@@ -94,16 +94,16 @@ static void who_shares_takes_turns(void **state)
 
     (void)state;
     life_begin(&l);
-    life_go_on(&l, 2 * QR_TURNS_LOOK_NS, 50);
+    life_go_on(&l, 2 * QR_SHARING_LOOK_NS, 50);
     assert_true(l.away_n >= 1);
-    life_go_on(&l, QR_TURNS_NS / 2, 100);
-    assert_in_range(l.work_max_ns, 1, QR_TURNS_WORK_NS + STEP_NS);
-    assert_in_range(l.away_ns * 100 / (QR_TURNS_NS / 2 + 2 * QR_TURNS_LOOK_NS), 40, 65);
-    life_go_on(&l, QR_TURNS_NS, 100); /* what is away now is not missing then */
+    life_go_on(&l, QR_SHARING_NS / 2, 100);
+    assert_in_range(l.work_max_ns, 1, QR_SHARING_WORK_NS + STEP_NS);
+    assert_in_range(l.away_ns * 100 / (QR_SHARING_NS / 2 + 2 * QR_SHARING_LOOK_NS), 40, 65);
+    life_go_on(&l, QR_SHARING_NS, 100); /* what is away now is not missing then */
     uint64_t away_n = l.away_n;
-    life_go_on(&l, 10 * QR_TURNS_NS, 100);
+    life_go_on(&l, 10 * QR_SHARING_NS, 100);
     assert_int_equal(l.away_n, away_n);
-    life_go_on(&l, 2 * QR_TURNS_LOOK_NS, 50);
+    life_go_on(&l, 2 * QR_SHARING_LOOK_NS, 50);
     assert_true(l.away_n > away_n);
 }
 
@@ -116,11 +116,11 @@ static void who_still_shares_goes_on(void **state)
 
     (void)state;
     life_begin(&l);
-    life_go_on(&l, 2 * QR_TURNS_LOOK_NS, 50);
+    life_go_on(&l, 2 * QR_SHARING_LOOK_NS, 50);
     while (l.turns.until_ns)
         life_go_on(&l, STEP_NS, 100);
     uint64_t away_n = l.away_n;
-    life_go_on(&l, QR_TURNS_AGAIN_NS + QR_TURNS_WORK_NS + 2 * STEP_NS, 50);
+    life_go_on(&l, QR_SHARING_AGAIN_NS + QR_SHARING_WORK_NS + 2 * STEP_NS, 50);
     assert_int_equal(l.away_n, away_n + 1);
 }
 
@@ -133,15 +133,15 @@ static void sleep_ends_what_was_seen(void **state)
     for (int after = 0; after < 2; after++) {
         struct life l;
         life_begin(&l);
-        life_go_on(&l, 2 * QR_TURNS_LOOK_NS, 50);
+        life_go_on(&l, 2 * QR_SHARING_LOOK_NS, 50);
         while (!after && l.turns.until_ns)
             life_go_on(&l, STEP_NS, 100);
         uint64_t away_n = l.away_n;
         l.now_ns += 2000000000;
-        qr_turns_begin(&l.turns, l.now_ns, had_ns);
+        qr_core_sharing_begin(&l.turns, l.now_ns, had_ns);
         life_go_on(&l, STEP_NS, 100);
         life_go_on(&l, 4000000, 0);
-        life_go_on(&l, QR_TURNS_NS, 100);
+        life_go_on(&l, QR_SHARING_NS, 100);
         assert_int_equal(l.away_n, away_n);
     }
 }
@@ -155,9 +155,9 @@ static void sleep_is_not_missing(void **state)
     (void)state;
     life_begin(&l);
     for (int i = 0; i < 100; i++) {
-        life_go_on(&l, QR_TURNS_LOOK_NS / 2, 100);
-        l.now_ns += QR_TURNS_LOOK_NS;
-        qr_turns_begin(&l.turns, l.now_ns, had_ns);
+        life_go_on(&l, QR_SHARING_LOOK_NS / 2, 100);
+        l.now_ns += QR_SHARING_LOOK_NS;
+        qr_core_sharing_begin(&l.turns, l.now_ns, had_ns);
     }
     assert_int_equal(l.away_n, 0);
 }
