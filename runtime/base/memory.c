@@ -49,7 +49,7 @@ void qr_free(const struct quire_allocator *a, void *memory)
     if (memory) (void)a->resize(a->context, memory, 0);
 }
 
-/* The address that the allocator gave stands right in front of the aligned one. */
+/* The allocator's address is stored right before the aligned one. */
 void *qr_alloc_aligned(const struct quire_allocator *a, size_t bytes)
 {
     size_t all;

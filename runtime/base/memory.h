@@ -37,8 +37,8 @@ bool qr_region_create(struct qr_region *region, size_t bytes);
 /* The system gives memory to a region in pieces of so many bytes, if it can: x86's and most ARMs'
  * huge page.  A region is whole ones. */
 #define QR_REGION_PIECE ((size_t)2 << 20)
-/* Memory for [begin, end), whole pieces, is there when this returns, as if all of it had been
- * written; what stands in it does not change.  A wish: a system that does not know it (Linux before
+/* Gives [begin, end), whole pieces, its memory, as if all of it had been written.  The contents do
+ * not change.  This is a request: a system that does not support it (Linux before
  * 5.14) does nothing, and the first write does it.  A system that has no memory does what it does
  * when it is written. */
 void qr_region_fill(const struct qr_region *region, size_t begin, size_t end);

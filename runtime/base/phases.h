@@ -44,7 +44,7 @@ enum qr_phase {
 
 struct qr_phase_time {
     uint64_t ns;
-    uint64_t wait_ns; /* of it: for other threads */
+    uint64_t wait_ns; /* part of ns: for other threads */
 };
 
 struct qr_phases {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* refusals -- every reason why a file is not served, for whoever wants more than the first.
+/* refusals -- every reason why a file is not served.
  *
- * A check refuses by its status and a sentence in `last`.  Whoever makes several checks hands each
- * status to qr_refused and goes on where that allows it: a caller with a `tell` gets to know all of
- * them.  Without one the first ends the work.
+ * A check refuses by its status and a sentence in `last`.  A caller that makes several checks
+ * passes each status to qr_refused and goes on where that allows it: a caller with a `tell` gets to
+ * know all of them.  Without one the first ends the work.
  *
  * Thread: one.   Memory: the caller's. */
 #ifndef QR_BASE_REFUSALS_H
@@ -12,7 +12,7 @@
 #include "runtime/quire.h"
 
 struct qr_refusals {
-    struct quire_error *first; /* becomes the first refusal; NULL: nobody wants to know */
+    struct quire_error *first;                         /* becomes the first refusal; may be NULL */
     void (*tell)(void *context, const char *sentence); /* NULL: the first is enough */
     void *context;
     struct quire_error last; /* where checks write */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* warnings -- sentences about a file that is served all the same: what was odd about it, and what
- * quire does instead.  The lower folders do not log; whoever opened the file hands these on.
+ * quire does instead.  The lower folders do not log; the caller that opened the file reports these.
  *
  * Thread: one.   Memory: the struct's own. */
 #ifndef QR_BASE_WARNINGS_H
@@ -17,7 +17,7 @@ struct qr_warnings {
     uint32_t n;
 };
 
-/* Adds a sentence: one printable line, cut to fit.  warnings may be NULL: nobody wants to know.
+/* Adds a sentence: one printable line, cut to fit.  warnings may be NULL.
  * What is said already, or does not fit any more, is dropped. */
 __attribute__((format(printf, 2, 3))) void qr_warn(struct qr_warnings *warnings, const char *format,
                                                    ...);

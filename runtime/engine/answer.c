@@ -30,7 +30,7 @@ static void add_node(quire_engine *e, struct qr_request *r, struct qr_event_node
     e->fresh = r;
 }
 
-/* Ends a request: from here on nobody finds it by its id. */
+/* Ends a request and removes its id. */
 static void end(quire_engine *e, struct qr_request *r, struct quire_event *event)
 {
     assert(!r->ended);
@@ -55,7 +55,7 @@ static void end(quire_engine *e, struct qr_request *r, struct quire_event *event
     if (r->ranking) qr_ranking_end(e, r);
 }
 
-/* An event with copies of its top and text behind it.  False: no memory. */
+/* An event followed by copies of its top and text.  False: no memory. */
 static bool add_event(quire_engine *e, struct qr_request *r, const struct quire_event *event)
 {
     size_t top_bytes = event->top_n * sizeof *event->top;
@@ -195,14 +195,14 @@ void qr_answer_token(quire_engine *e, struct qr_request *r, const struct qr_choi
     if (r->constraint.grammar && !stops)
         held = qr_constraint_accept(&r->constraint, (uint32_t)choice->token);
 
-    /* A token that ends the text is no part of it. */
+    /* A token that ends the text is not part of the text. */
     const struct qr_tokenizer *tokenizer = r->detokenizer.tokenizer;
     if (!stops && tokenizer && (uint32_t)choice->token < qr_tokenizer_vocab_n(tokenizer)) {
         size_t n = qr_detokenizer_push(&r->detokenizer, choice->token, e->text);
         matched = pass_stops(r, e->text, n, armed, &event.text);
     }
     if (!add_event(e, r, &event)) {
-        r->generated_n--; /* nobody will see it */
+        r->generated_n--; /* its event does not exist */
         qr_answer_error(e, r, QUIRE_NO_MEMORY);
         return;
     }

@@ -45,7 +45,7 @@ static void push_ready(struct qr_completion *c, struct qr_request *r)
 static void free_taken(struct qr_completion *c)
 {
     if (c->taken_whole)
-        qr_request_destroy(c->taken_whole, &c->allocator); /* the node is a part of it */
+        qr_request_destroy(c->taken_whole, &c->allocator); /* the node is inside it */
     else
         qr_free(&c->allocator, c->taken);
     c->taken = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* completion -- events on their way from the engine thread to the caller.
  *
- * A request with events to be taken stands in one queue, once; its events wait in its own list.
+ * A request with events to be taken is in one queue, once; its events wait in its own list.
  * The taker gets one event of the first request, which then goes to the end if it has more: so no
  * request can keep others waiting.  The engine never waits for the taker.
  *
@@ -38,7 +38,7 @@ void qr_completion_deinit(struct qr_completion *c);
 
 /* Moves the fresh events of every request in the list (by fresh_next) into the queue. */
 void qr_completion_publish(struct qr_completion *c, struct qr_request *list);
-/* Nothing more will come: whoever waits need not. */
+/* No more events will come: wakes all waiting threads. */
 void qr_completion_end(struct qr_completion *c);
 
 /* False: nothing there.  *ended (may be NULL): and nothing will be. */

@@ -64,7 +64,7 @@ int quire_wait(quire_engine *e, struct quire_event *event, int timeout_ms)
 
 void quire_stats(const quire_engine *engine, struct quire_stats *out)
 {
-    quire_engine *e = (quire_engine *)engine; /* the copy is behind a lock */
+    quire_engine *e = (quire_engine *)engine; /* the copy is under a lock */
     struct quire_stats stats;
 
     if (!e) return;
@@ -77,7 +77,7 @@ void quire_stats(const quire_engine *engine, struct quire_stats *out)
 
 size_t quire_profile(const quire_engine *engine, struct quire_phase *out, size_t capacity)
 {
-    quire_engine *e = (quire_engine *)engine; /* the copy is behind a lock */
+    quire_engine *e = (quire_engine *)engine; /* the copy is under a lock */
     struct qr_phase_time times[QR_PHASES_N];
 
     if (!e || !e->phases.on) return 0;

@@ -67,8 +67,8 @@ struct qr_step_arrays {
 struct qr_engine_times {
     uint64_t steps;
     uint64_t turns_ns;  /* turns that made a step, whole */
-    uint64_t model_ns;  /* of it: memory for pages, forward and logits */
-    uint64_t sample_ns; /* of it: sampling */
+    uint64_t model_ns;  /* part of turns_ns: memory for pages, forward and logits */
+    uint64_t sample_ns; /* part of turns_ns: sampling */
 };
 
 struct quire_engine {
@@ -78,8 +78,8 @@ struct quire_engine {
     struct qr_scheduler_limits limits; /* waiting_max: the scheduler's, see start.c */
     uint32_t waiting_max;              /* the caller's */
     uint64_t secret;                   /* seeds of requests that bring none */
-    uint64_t salt_key[2];              /* so that nobody finds two salts, or names, of one hash */
-    bool pages_bind;                   /* context_max is what the pages hold */
+    uint64_t salt_key[2]; /* so that a client cannot find two salts, or names, of one hash */
+    bool pages_bind;      /* context_max is what the pages hold */
 
     /* Any thread. */
     struct qr_inbox inbox;
@@ -118,7 +118,7 @@ struct quire_engine {
     uint32_t seqs_max;
     struct qr_request *live;    /* list */
     struct qr_request *fresh;   /* requests with events of this turn */
-    struct qr_request *dropped; /* choices that nobody gets, freed at its end */
+    struct qr_request *dropped; /* choices that are not returned; freed at the turn's end */
     uint64_t now_ns;
     bool closed; /* the inbox is */
     struct qr_engine_times times;
@@ -137,7 +137,7 @@ void qr_answer_prompt(quire_engine *e, struct qr_request *r, const struct qr_cho
                       uint32_t index);
 void qr_answer_token(quire_engine *e, struct qr_request *r, const struct qr_choice *choice);
 void qr_answer_finish(quire_engine *e, struct qr_request *r, enum quire_finish finish);
-/* The request's grammar lets nothing follow: the end of it, or an error. */
+/* The request's grammar allows nothing more: ends the request, or an error. */
 void qr_answer_held(quire_engine *e, struct qr_request *r, enum qr_constraint_state state);
 void qr_answer_error(quire_engine *e, struct qr_request *r, enum quire_status status);
 

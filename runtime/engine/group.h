@@ -29,7 +29,7 @@ struct qr_ranking {
 /* A choice has ended before the prompt was computed: it leaves its chain, or hands it on.  Who
  * walks the chain from it still finds the rest. */
 void qr_group_leave(struct qr_request *r);
-/* The prompt is computed: nobody is attached any more. */
+/* The prompt is computed: no request is attached any more. */
 void qr_group_part(struct qr_request *leader);
 
 /* False: no memory. */

@@ -25,7 +25,7 @@ struct qr_loop;
 /* NULL: no memory or no descriptors. */
 struct qr_loop *qr_loop_create(const struct quire_allocator *allocator, qr_turn_fn *turn,
                                void *context);
-/* Only when nobody runs it any more.  NULL is allowed. */
+/* After its thread has ended.  NULL is allowed. */
 void qr_loop_destroy(struct qr_loop *loop);
 
 /* Returns after the turn that said QR_TURN_END. */

@@ -18,7 +18,7 @@ bool qr_penalties_any(const struct qr_penalties *p)
     return p->bias_n || repeats(p) || counts_generated(p);
 }
 
-/* A token's penalties; count says where it stands. */
+/* A token's penalties; count: how often it was generated, and whether it is in the prompt. */
 static float penalized(const struct qr_penalties *p, float x, uint32_t count)
 {
     uint32_t generated_n = count & ~OF_PROMPT;
@@ -47,7 +47,7 @@ void qr_penalize(const struct qr_penalties *p, const struct qr_known *known, flo
         counts[known->tokens[i]]++;
     for (uint32_t i = first; i < known->tokens_n; i++) {
         int32_t token = known->tokens[i];
-        if (!counts[token]) continue; /* it stands further in front too */
+        if (!counts[token]) continue; /* it occurred earlier too */
         row[token] = penalized(p, row[token], counts[token]);
         counts[token] = 0;
     }

@@ -7,7 +7,7 @@
  *                       (Keskar et al. 2019);
  *   frequency_penalty   of generated tokens: x - p * how often each was generated;
  *   presence_penalty    of generated tokens: x - p.
- * So a row depends on the request and its known tokens alone, whatever was computed again.
+ * So a row depends on the request and its known tokens alone, even after a preemption.
  *
  * Thread: any, each with its own counts.   Memory: the caller's.
  * Cost: O(biases + known tokens) a row where penalties are on, nothing where none is. */

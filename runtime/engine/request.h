@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* request -- one request's memory and what is known of it.  One with n choices is n of these, with
+/* request -- one request's memory and state.  One with n choices is n of these, with
  * one id.
  *
  * Made by quire_submit in one allocation with copies of all that the caller's struct points to;
@@ -8,7 +8,8 @@
  *
  * Thread: each part says whose it is.
  * Memory: the engine's allocator.  The ids, prompt and generated in one array that the scheduler
- * reads too, start inside and are moved when they have to grow; the events grow beside it. */
+ * reads too, start inside and are moved when they have to grow; the events have allocations of
+ * their own. */
 #ifndef QR_ENGINE_REQUEST_H
 #define QR_ENGINE_REQUEST_H
 
@@ -24,7 +25,7 @@
 #include "runtime/text/tokenizer.h"
 #include "scheduler/scheduler.h"
 
-/* An event that waits to be taken: its top and text stand behind it in the same allocation. */
+/* An event that waits to be taken; its top and text follow in the same allocation. */
 struct qr_event_node {
     struct qr_event_node *next;
     struct quire_event event;
@@ -59,12 +60,12 @@ struct qr_request {
     struct qr_request *leader;   /* the one that computes it; NULL: it is that itself, or alone */
     struct qr_ranking *ranking;  /* NULL: all choices are given out */
     double logprob_sum;          /* ranked: of the generated tokens */
-    bool logprobs_hidden;        /* nobody asked for them but the ranking */
+    bool logprobs_hidden;        /* only the ranking needs them */
     qr_seq_id seq;
     bool admitted;
     bool ended;
     uint32_t prompt_events; /* PROMPT events made so far */
-    const int32_t *prompt;  /* [prompt_n], and behind it in the same array: */
+    const int32_t *prompt;  /* [prompt_n], followed in the same array by: */
     int32_t *generated;     /* [generated_max] */
     uint32_t generated_n;
     uint32_t generated_max;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* request_table -- finds a request that has not ended by its id, so that it can be cancelled.
  *
- * Whoever holds the lock knows that a request in the table stays: the engine thread takes it out
+ * While a thread holds the lock, a request in the table stays: the engine thread takes it out
  * before it makes the terminal event.  Nothing is ever allocated after init.
  *
  * Thread: any; the lock is held for a walk along one chain.

@@ -119,7 +119,7 @@ static void swap(struct qr_scored *best, float *weights, uint32_t a, uint32_t b)
 }
 
 /* Puts the middle one of three into best[end - 1], all before it in descending order in front, and
- * returns where it stands then. */
+ * returns its place. */
 static uint32_t partition(struct qr_scored *best, float *weights, uint32_t begin, uint32_t end)
 {
     uint32_t middle = begin + (end - begin) / 2, last = end - 1, at = begin;

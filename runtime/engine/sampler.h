@@ -68,7 +68,7 @@ struct qr_sampler_scratch {
 /* 64 random bits for (key, counter). */
 uint64_t qr_draw(uint64_t key, uint64_t counter);
 
-/* The token behind those that are known, from its row of vocab_n logits. */
+/* The token after the known ones, from its row of vocab_n logits. */
 void qr_sample(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
                const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
                const struct qr_known *known, const struct qr_banned *banned, uint32_t banned_n,

@@ -14,7 +14,7 @@
 /* A step's rows where the caller leaves them open.  A row costs the same from 64 rows on, so a
  * longer step gains no speed: it only keeps running requests waiting for their next token while a
  * prompt is computed.  256 rows read the weights once for what takes some 30 times as long to
- * compute.  With more sequences than that, prefill still gets 64 rows beside them. */
+ * compute.  With more sequences than that, prefill still gets 64 rows. */
 #define STEP_TOKENS_MIN  256u
 #define STEP_PREFILL_MIN 64u
 #define STEP_TOKENS_MAX  (1u << 16)
@@ -128,7 +128,7 @@ static void size_steps(quire_engine *e, const struct quire_engine_settings *s)
     if (s->target_itl_ms) step = s->running_max + STEP_TARGET_MIN;
     qr_pace_init(&e->pace, (double)s->target_itl_ms * 1e-3);
     e->limits.running_max = s->running_max;
-    /* Preempted sequences wait too, beside the requests that quire_submit lets in. */
+    /* Preempted sequences wait too, in addition to the requests that quire_submit accepts. */
     e->limits.waiting_max = s->waiting_max + s->running_max;
     e->limits.step_tokens = s->step_tokens ? s->step_tokens : step;
     e->limits.prefill_chunk = s->prefill_chunk;

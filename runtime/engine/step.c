@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* step -- one step of continuous batching: the scheduler's plan becomes rows, the model's outputs
- * become tokens, and what came of it goes back to the scheduler. */
+ * become tokens, and the results go back to the scheduler. */
 #include <assert.h>
 #include <string.h>
 

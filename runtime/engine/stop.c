@@ -75,7 +75,7 @@ int qr_stop_push(struct qr_stop *stop, const char *text, size_t text_n, bool arm
         stop->held[stop->end++] = text[t];
         for (uint32_t i = 0; i < stop->strings_n; i++) {
             if (!follow(stop, i, text[t]) || !armed) continue;
-            stop->begin = stop->end; /* the match and what follows it are nobody's text */
+            stop->begin = stop->end; /* the match and what follows it are not part of the text */
             *certain = (struct quire_text){stop->held, stop->end - stop->strings[i].n};
             return (int)i;
         }

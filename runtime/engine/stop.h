@@ -2,7 +2,7 @@
 /* stop -- finds stop strings in text that comes in pieces, and holds back what may become one.
  *
  * Every string is followed through the text by its own Knuth-Morris-Pratt automaton, so a piece
- * costs its bytes times the strings, whatever they look like.  A match ends the text at its first
+ * costs its bytes times the number of strings.  A match ends the text at its first
  * byte.  Of several, the one that ends first counts; of those that end at the same byte, the first
  * in the request's list.  So the result does not depend on how the text was cut into tokens.
  *

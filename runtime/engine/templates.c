@@ -9,7 +9,7 @@
 #include "runtime/engine/model_handle.h"
 #include "runtime/template/missing.h"
 
-/* Copies the text of the token whose id stands under `key`, if there is one. */
+/* Copies the text of the token with the id in `key`, if there is one. */
 static void name_token(quire_model *model, const char *key, const char *name)
 {
     const struct qr_gguf_key *tokens = qr_gguf_find(&model->file, "tokenizer.ggml.tokens");

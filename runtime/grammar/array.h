@@ -33,7 +33,7 @@ void qr_array_free(struct qr_budget *budget, void *array);
      (budget)->bytes_left += (owner)->array##_capacity * sizeof *(owner)->array,                   \
      (owner)->array = NULL, (owner)->array##_capacity = 0)
 
-/* True when array (a pointer with array##_capacity beside it) can hold n elements. */
+/* True when array (a pointer, with its capacity in array##_capacity) can hold n elements. */
 #define QR_RESERVE(budget, owner, array, n)                                                        \
     ((owner)->array = qr_array_reserve(budget, (owner)->array, &(owner)->array##_capacity, n,      \
                                        sizeof *(owner)->array),                                    \

@@ -3,8 +3,8 @@
  *
  *     vocabulary (a model's)  <-  grammar (compiled once)  <-  constraint (one for each sequence)
  *
- * A grammar's lexer grows as texts are matched, so whoever asks or moves a constraint holds the
- * grammar's lock meanwhile: masks of one grammar are made one after the other, those of different
+ * A grammar's lexer grows as texts are matched, so each call on a constraint holds the grammar's
+ * lock: masks of one grammar are made one after the other, those of different
  * grammars at once.
  *
  * Thread: any; a constraint belongs to one at a time.

@@ -267,7 +267,7 @@ static qr_rx combine(struct qr_rx_pool *pool, struct operands *o, enum kind kind
         if (o->all[i] == unit || (kept && o->all[kept - 1] == o->all[i])) continue;
         o->all[kept++] = o->all[i];
     }
-    if (kind == OR) { /* the empty text beside something that matches it already */
+    if (kind == OR) { /* drop the empty text if an operand matches it already */
         bool nullable = false;
         for (size_t i = 0; i < kept; i++)
             nullable = nullable || (o->all[i] != QR_RX_EMPTY && at(pool, o->all[i])->nullable);

@@ -46,7 +46,7 @@ struct qr_rules {
 uint32_t qr_rules_nonterminal(struct qr_rules *r);
 /* One more rule: nonterminal -> symbols.  One with QR_SYMBOL_NONE in it is left out. */
 void qr_rules_add(struct qr_rules *r, uint32_t nonterminal, const qr_symbol *symbols, size_t n);
-/* A symbol for a regular expression: a lexeme; a choice of it and nothing where it may be empty;
+/* A symbol for a regular expression: a lexeme; a choice of it and nothing if it may be empty;
  * QR_SYMBOL_NONE where it matches nothing. */
 qr_symbol qr_rules_regex(struct qr_rules *r, qr_rx rx);
 /* A symbol for min to max times `item`, with `separator` (or QR_SYMBOL_NONE) between them. */

@@ -274,7 +274,7 @@ int qr_schema_compile(struct qr_rules *rules, const char *text, size_t n,
         goto done;
     }
     if (!s.budget->failed && !qr_rules_end(rules, QR_SYMBOL_NUMBER(start)) && !s.budget->failed) {
-        qr_error_field(error, QUIRE_UNSUPPORTED, "schema", "no value meets the schema");
+        qr_error_field(error, QUIRE_UNSUPPORTED, "schema", "no value satisfies the schema");
         status = QUIRE_UNSUPPORTED;
         goto done;
     }

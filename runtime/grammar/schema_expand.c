@@ -119,7 +119,7 @@ const json_t *qr_schema_resolve(struct qr_schema *s, const json_t *schema, const
 
 struct part {
     struct qr_demands done, todo;
-    bool empty; /* no value can meet it */
+    bool empty; /* no value satisfies it */
 };
 
 struct parts {
@@ -163,7 +163,7 @@ static void branch_list(struct qr_schema *s, struct parts *p, size_t of, const j
     p->all[of].empty = true;
 }
 
-/* Refuses oneOf unless no value meets two of its branches and what else is demanded. */
+/* Refuses oneOf unless no value satisfies two of its branches and the other demands. */
 static void check_apart(struct qr_schema *s, const struct part *part, const json_t *schema,
                         const json_t *list)
 {

@@ -219,7 +219,8 @@ static void read_bound(struct qr_schema *s, const json_t *schema, struct bounds 
     const json_t *value = json_object_get(schema, keyword);
     struct decimal d;
 
-    if (!value || json_is_boolean(value)) return; /* draft 4's exclusive flags: read beside it */
+    if (!value || json_is_boolean(value))
+        return; /* draft 4's exclusive flags are read with the bound */
     if (!to_decimal(value, &d))
         qr_schema_refuse(s, schema, keyword, "expected a number of a size that can be written");
     else

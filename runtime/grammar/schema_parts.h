@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* schema_parts -- what the files of the JSON Schema compiler share.
  *
- * A conjunction is a set of demands that a value has to meet together.  A demand is a schema as a
+ * A conjunction is a set of demands that a value must satisfy together.  A demand is a schema as a
  * whole, its keywords alone, or what is left of one that was taken apart:
  *
  *     {allOf: [A, B], type: object}   ->  keywords of itself, A, B
@@ -28,7 +28,7 @@ enum qr_demand_kind {
     QR_DEMAND_TYPES,        /* bits: of QR_TYPE_* */
     QR_DEMAND_REQUIRED,     /* a: a string: an object has this property */
     QR_DEMAND_FORBIDDEN,    /* a: a string: an object has not */
-    QR_DEMAND_PROPERTY_NOT, /* a: a string, b: a schema that its value must not meet */
+    QR_DEMAND_PROPERTY_NOT, /* a: a string, b: a schema that its value must not satisfy */
     QR_DEMAND_NOT_VALUE,    /* a: a value that it is not */
     QR_DEMAND_NOT_KEYWORD,  /* a: a schema, b: the name of its keyword that must not hold */
     /* within an expansion only: */
@@ -97,7 +97,7 @@ static inline struct qr_demand qr_demand_schema(const json_t *schema)
 /* A JSON string of the text; the same one for the same text. */
 const json_t *qr_schema_name(struct qr_schema *s, const char *text);
 /* The schema whose keywords a demand is about; NULL: the demand is another one, or they do not
- * count beside a reference. */
+ * count next to a reference. */
 static inline const json_t *qr_demand_keywords(const struct qr_schema *s, const struct qr_demand *d)
 {
     if (d->kind != QR_DEMAND_KEYWORDS) return NULL;
@@ -135,7 +135,7 @@ struct qr_alternatives {
 };
 /* Takes combinators and references apart.  Alternatives that are seen to be empty are left out. */
 void qr_schema_expand(struct qr_schema *s, const struct qr_demands *d, struct qr_alternatives *out);
-/* Whether it is certain that no value meets them. */
+/* Whether certainly no value satisfies them. */
 bool qr_schema_never(struct qr_schema *s, const struct qr_demands *d, uint32_t depth);
 /* Whether a keyword demands something that a compiler has to hold. */
 bool qr_schema_is_annotation(const char *keyword);
@@ -145,11 +145,11 @@ const json_t *qr_schema_resolve(struct qr_schema *s, const json_t *schema, const
 
 /* ---- schema_value.c: one conjunction of keywords ---- */
 
-/* Rules for the nonterminal: any value that meets the demands. */
+/* Rules for the nonterminal: any value that satisfies the demands. */
 void qr_schema_value(struct qr_schema *s, uint32_t nonterminal, const struct qr_demands *d);
-/* Whether it is certain that no value meets demands that are taken apart. */
+/* Whether certainly no value satisfies demands that are taken apart. */
 bool qr_schema_is_empty(struct qr_schema *s, const struct qr_demands *d, uint32_t depth);
-/* Whether a value meets demands. */
+/* Whether a value satisfies demands. */
 bool qr_schema_accepts(struct qr_schema *s, const struct qr_demands *d, const json_t *value,
                        uint32_t depth);
 /* The allowed values that an enum or const of the demands lists; false: none of them has one. */
@@ -161,7 +161,7 @@ qr_symbol qr_schema_literal(struct qr_schema *s, const json_t *value);
 
 /* ---- schema_string.c ---- */
 
-/* The inside of a string in JSON that meets the demands on strings. */
+/* The inside of a JSON string that satisfies the demands on strings. */
 qr_rx qr_schema_text(struct qr_schema *s, const struct qr_demands *d);
 qr_rx qr_schema_quoted(struct qr_schema *s, qr_rx text);
 /* A text as json.dumps writes it inside its quotes. */

@@ -181,7 +181,7 @@ static bool accepts_one(struct qr_schema *s, const struct qr_demands *d, const j
 
     if (!(types & type_of(value)) || !listing_allows(s, d, value)) return false;
     switch (type_of(value)) {
-    case QR_TYPE_STRING_BIT: { /* does the one way to write it meet the demands? */
+    case QR_TYPE_STRING_BIT: { /* is its canonical text allowed? */
         qr_rx one =
             qr_schema_quoted_literal(s, json_string_value(value), json_string_length(value));
         qr_rx rx = qr_schema_quoted(s, qr_schema_text(s, d));
@@ -409,7 +409,7 @@ void qr_schema_value(struct qr_schema *s, uint32_t nonterminal, const struct qr_
     }
 }
 
-/* ---- what no value meets -------------------------------------------------------------------- */
+/* ---- empty conjunctions -------------------------------------------------------------------- */
 
 bool qr_schema_is_empty(struct qr_schema *s, const struct qr_demands *d, uint32_t depth)
 {

@@ -215,7 +215,8 @@ static void walk_band(const struct qr_trie_band *band, struct qr_matcher *m, uin
         if (to == QR_LEX_DEAD) {
             i = node->end;
         } else if (band->chars_max && qr_lexer_reach(lexer, to) >= band->chars_max) {
-            allow_part(band, node, bits); /* the rest is easy, and no more of it than goes on */
+            allow_part(band, node,
+                       bits); /* all tokens below are easy characters, and the reach covers them */
             i = node->end;
         } else if (lexer->states[to].accepts_n == 0 && depth + 1 < FAST_DEPTH) {
             states[depth] = to;

@@ -3,7 +3,7 @@
  * layers.
  *
  * Each is one file that defines a struct qr_architecture, and a line in architecture.c.  All else
- * is shared: hyperparameters have the same names behind the architecture's own (keys.h), a layer is
+ * is shared: hyperparameters have the same names after the architecture's own (keys.h), a layer is
  * made of the same parts, and these have the same shapes.
  *
  * Thread: any.   Memory: constants. */
@@ -28,7 +28,7 @@ enum qr_positions {
 
 enum qr_bias { QR_BIAS_NONE, QR_BIAS_MAY, QR_BIAS_MUST };
 
-/* blk.N.<name>.weight holds the parts from first to last, their outputs one behind the other. */
+/* blk.N.<name>.weight holds the parts from first to last, their outputs in order. */
 struct qr_tensor_name {
     const char *name;
     enum qr_part first, last;

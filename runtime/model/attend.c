@@ -419,7 +419,7 @@ static void attend_all(struct attend_work *w, uint64_t cost)
     struct qr_pass *p = w->p;
     uint32_t chunk_items = p->shared.chunks_n * p->model->shape.kv_heads_n;
     uint32_t alone = alone_items(p);
-    /* Where threads do not come out even, items go to whoever is free. */
+    /* Where partitions are uneven, any free thread takes items. */
     uint32_t grain = chunk_items ? 1 : (alone + 8 * p->threads_n - 1) / (8 * p->threads_n);
     bool kept = p->kept && chunk_items == 0;
 

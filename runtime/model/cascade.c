@@ -2,7 +2,7 @@
 /* Which decoding rows go over which blocks together ("cascade").
  *
  * Sequences that begin alike have the same pages there.  Their rows are sorted by these, so that
- * those with the most in common stand side by side, and cut into chunks: a chunk's rows see the
+ * those with the most in common next to each other, and cut into chunks: a chunk's rows see the
  * first blocks of its first row together, each as many as it shares with that one.  An item is
  * (chunk, KV head): it goes over the shared blocks, and then on with each row by itself.
  *
@@ -43,7 +43,7 @@ static uint32_t common_blocks(const struct qr_pass *p, uint32_t a, uint32_t b)
     return common_pages(p, &p->tiles[a], &p->tiles[b]) * p->kv->shape.page_tokens / QR_KV_BLOCK;
 }
 
-/* By pages; a row whose whole blocks end comes behind those that go on, so that a chunk's first row
+/* By pages; a row whose whole blocks end comes after those that go on, so that a chunk's first row
  * has as many as any. */
 static bool comes_before(const struct qr_pass *p, uint32_t a, uint32_t b)
 {
@@ -56,7 +56,7 @@ static bool comes_before(const struct qr_pass *p, uint32_t a, uint32_t b)
     return pages_of(p, x)[n] < pages_of(p, y)[n];
 }
 
-/* The rows that could share, sorted: each is put behind those that do not come after it. */
+/* The rows that could share, sorted: each is inserted after those that come before it. */
 static uint32_t sort_rows(struct qr_pass *p)
 {
     uint32_t n = 0;
@@ -97,7 +97,7 @@ static uint32_t chunk_rows(const struct qr_pass *p, uint32_t rows_n)
 }
 
 /* How many rows from the one at `first` of the order on are a chunk.  A row that has more in common
- * with the one behind it begins another. */
+ * with the next one begins another. */
 static uint32_t chunk_end(struct qr_pass *p, uint32_t first, uint32_t rows_n, uint32_t most)
 {
     const uint32_t *order = p->shared.order;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Every tensor is found by its name, held against the shape that the hyperparameters say, and used
- * once; a tensor that nobody asked for is refused, since a bias left out is a wrong answer.  What
+ * once; a tensor that no layer asked for is refused, since a bias left out is a wrong answer.  What
  * refuses one does not keep the others from being looked at, see refusals.h. */
 #include <assert.h>
 #include <inttypes.h>
@@ -60,7 +60,7 @@ static int refuse_type(struct qr_loader *l, const char *name, const struct qr_gg
                     name, t->dims[0], type_name(t->type, room, sizeof(room)), expected);
 }
 
-/* Whatever has a form that the kernels take. */
+/* A matrix of any type that the kernels support. */
 static int refuse_weights(struct qr_loader *l, const char *name, const struct qr_gguf_tensor *t)
 {
     char expected[256] = "";

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Finding keys and tensors by name, and what a value means.  All data has been measured by
- * gguf.c; it is little-endian and stands at any address. */
+ * gguf.c; it is little-endian and at any address. */
 #include <assert.h>
 #include <string.h>
 
 #include "runtime/model/gguf.h"
 
-/* Where name would stand among the sorted names, compared without its end. */
+/* The place of name among the sorted names, compared without its end. */
 static int compare_name(const char *name, size_t name_n, const struct quire_text *other)
 {
     size_t n = name_n < other->n ? name_n : other->n;

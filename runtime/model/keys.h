@@ -2,7 +2,7 @@
 /* keys -- hyperparameters by their names in a file, which all begin with the architecture's:
  * "llama.block_count" is "block_count" here.
  *
- * Every key under the architecture's name stands in one of two tables: read by somebody, or
+ * Every key under the architecture's name is in one of two tables: read, or
  * allowed only with the value that changes nothing.  Any other is refused by its name: a file may
  * ask for what is not done, but it is never ignored.  Names: the GGUF specification, and what
  * llama.cpp's converters write.

@@ -90,7 +90,7 @@ struct qr_pass {
     struct qr_phases *phases; /* NULL: not profiled */
     enum qr_phase phase;      /* of the stages that are added now */
     const struct qr_step *step;
-    uint32_t rows_n;   /* of the step; in its last layer those that are asked for */
+    uint32_t rows_n;   /* of the step; in its last layer only those with outputs */
     uint32_t own_rows; /* of each partition, whole tiles; 0: threads own no rows */
     uint32_t tiles_n;
     uint32_t order_n;
@@ -219,7 +219,7 @@ static inline uint32_t qr_pass_partition_rows(const struct qr_pass *p)
 
 /* How the step's tiles attend: called when there are new ones. */
 void qr_pass_arrange(struct qr_pass *p);
-/* Of the last layer, rows that nobody asks for owe their keys and values only.  Where they are at
+/* In the last layer, rows without requested logits need only K and V.  Where they are at
  * least half: rotates, puts keys and values into the pages, and keeps only the other rows.  True:
  * it has, and all that is stored. */
 bool qr_pass_narrow(struct qr_pass *p, uint32_t layer);

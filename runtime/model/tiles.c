@@ -168,7 +168,7 @@ static void deal(struct qr_pass *p)
     p->kept = is_even(p);
 }
 
-/* ---- a step's, and those that its last layer keeps --------------------------------------------
+/* ---- of a step, and of its last layer --------------------------------------------
  */
 
 /* When there are new tiles. */
@@ -197,7 +197,7 @@ void qr_pass_tile(struct qr_pass *p)
     arrange(p);
 }
 
-/* The rows kept stand first from here on, in the order in which they were asked for.  Nobody needs
+/* The kept rows come first from here on, in the order of the outputs.  No later stage needs
  * states before the pass has ended, so they are moved there, and the two change names. */
 void qr_pass_select(struct qr_pass *p)
 {

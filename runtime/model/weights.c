@@ -33,7 +33,7 @@ void qr_weights_pack(const struct qr_weights *w, uint8_t *memory, uint32_t begin
         qr_matrix_pack(&w->packed, memory, w->tensor->data, begin, end);
 }
 
-/* Behind the product, so that a bias costs no pass of its own. */
+/* After the product, so that a bias costs no pass of its own. */
 static void add_bias(const struct qr_weights *w, uint32_t panel_begin, uint32_t panel_end,
                      uint32_t rows_n, float *out, size_t out_stride)
 {

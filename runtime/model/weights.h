@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* weights -- a matrix of whatever type, and a loaded model's whole set of them.
+/* weights -- a matrix of any type, and all matrices of a loaded model.
  *
- * A quantised matrix is packed into panels of 16 outputs and meets activations quantised to int8
- * (kernels/gemm.h).  A float matrix is packed into panels of 32 outputs, in its own type, and meets
- * float activations (kernels/gemm_float.h).  Everything above asks for panels and hands in both
- * kinds of activations that it was told are wanted.
+ * A quantised matrix is packed into panels of 16 outputs and multiplied with activations quantised
+ * to int8 (kernels/gemm.h).  A float matrix is packed into panels of 32 outputs, in its own type,
+ * and multiplied with float activations (kernels/gemm_float.h).  Everything above asks for panels
+ * and hands in both kinds of activations that it was told are wanted.
  *
  * Thread: any, constant once loaded.   Memory: the model's region. */
 #ifndef QR_MODEL_WEIGHTS_H
@@ -25,7 +25,7 @@ struct qr_inputs {
     size_t stride;
 };
 
-/* Matrices that are worked on together stand one behind the other. */
+/* Matrices that are computed together follow each other in memory. */
 struct qr_stream {
     const uint8_t *data;
     size_t bytes;
