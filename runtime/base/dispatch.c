@@ -19,8 +19,7 @@ bool qr_dispatch_left(const struct qr_dispatch *p, uint32_t partition)
     return LEFT(atomic_load_explicit(&p->partitions[partition].ticket, memory_order_relaxed)) > 0;
 }
 
-/* ---- from stage to stage ----------------------------------------------------------------------
- */
+/* ---- from stage to stage -------------------------------------------------------------------- */
 
 static uint32_t items_of(const struct qr_dispatch *p, uint32_t partition, uint32_t stage,
                          uint32_t *end)
@@ -112,8 +111,7 @@ void qr_dispatch_begin(struct qr_dispatch *p, const struct qr_stage *stages, uin
     (void)arrive(p, p->threads_n, thread);
 }
 
-/* ---- taking -----------------------------------------------------------------------------------
- */
+/* ---- taking --------------------------------------------------------------------------------- */
 
 /* Does n items of a partition and, if they were its last, moves it to the next stage. */
 static enum qr_taken do_grain(struct qr_dispatch *p, uint32_t partition, uint32_t stage,

@@ -82,8 +82,7 @@ int qr_model_open_templates(quire_model *model, const char *given, struct quire_
     return status;
 }
 
-/* ---- what of them is not supported ------------------------------------------------------------
- */
+/* ---- what of them is not supported ---------------------------------------------------------- */
 
 struct named {
     const char *key;

@@ -95,8 +95,7 @@ static const struct qr_tile *alone_of(const struct qr_pass *p, uint32_t item, ui
     return tile == QR_NO_TILE ? NULL : &p->tiles[tile];
 }
 
-/* ---- an item's parts --------------------------------------------------------------------------
- */
+/* ---- an item's parts ------------------------------------------------------------------------ */
 
 static struct qr_kv_view view_of(const struct qr_pass *p, uint32_t layer, uint32_t head,
                                  const struct qr_tile *tile)
@@ -167,8 +166,7 @@ static void quantize_item(const struct attend_work *w, const struct qr_tile *til
         in->floats + tile->out_row * in->stride + (size_t)head * n, in->stride, n);
 }
 
-/* ---- passes -----------------------------------------------------------------------------------
- */
+/* ---- passes --------------------------------------------------------------------------------- */
 
 static void store_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {

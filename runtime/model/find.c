@@ -14,8 +14,7 @@
 #define NAME_MAX_BYTES 64u
 #define SHOWN_MAX      64
 
-/* ---- finding tensors --------------------------------------------------------------------------
- */
+/* ---- finding tensors ------------------------------------------------------------------------ */
 
 static const char *type_name(uint32_t type, char *room, size_t room_n)
 {
@@ -113,8 +112,7 @@ static void list_vector(struct qr_loader *l, const struct qr_gguf_tensor *t, uin
         (struct qr_loader_vector){.tensor = t, .to = to, .skip = skip, .n = n};
 }
 
-/* ---- layers -----------------------------------------------------------------------------------
- */
+/* ---- layers --------------------------------------------------------------------------------- */
 
 /* A part's shape: the same in every architecture. */
 struct sizes {
@@ -240,8 +238,7 @@ static int find_layer(struct qr_loader *l, uint32_t i)
     return status;
 }
 
-/* ---- what is not a layer's --------------------------------------------------------------------
- */
+/* ---- what is not a layer's ------------------------------------------------------------------ */
 
 static int find_positions(struct qr_loader *l)
 {

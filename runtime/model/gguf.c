@@ -47,8 +47,7 @@ __attribute__((format(printf, 3, 4))) static int bad(const struct cursor *c, siz
     return qr_error(c->error, QUIRE_BAD_FILE, "%s: byte %zu: %s", c->where, at, text);
 }
 
-/* ---- the cursor: every read is checked here and nowhere else ----------------------------------
- */
+/* ---- the cursor: every read is checked here and nowhere else -------------------------------- */
 
 static size_t left(const struct cursor *c)
 {
@@ -122,8 +121,7 @@ static size_t offset_of(const struct qr_gguf *g, const void *address)
     return (size_t)((const uint8_t *)address - g->bytes);
 }
 
-/* ---- keys -------------------------------------------------------------------------------------
- */
+/* ---- keys ----------------------------------------------------------------------------------- */
 
 static int take_strings(struct cursor *c, uint64_t count)
 {
@@ -267,8 +265,7 @@ static int read_alignment(const struct cursor *c)
     return QUIRE_OK;
 }
 
-/* ---- tensors ----------------------------------------------------------------------------------
- */
+/* ---- tensors -------------------------------------------------------------------------------- */
 
 /* Until the data's first byte is known, data_n holds the offset in it. */
 static int take_tensor(struct cursor *c, struct qr_gguf_tensor *t)
@@ -371,8 +368,7 @@ static int take_tensors(struct cursor *c)
     return QUIRE_OK;
 }
 
-/* ---- the whole file ---------------------------------------------------------------------------
- */
+/* ---- the whole file ------------------------------------------------------------------------- */
 
 static int take_version(struct cursor *c)
 {

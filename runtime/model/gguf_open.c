@@ -69,8 +69,7 @@ static int open_one(struct qr_gguf *g, const char *path, const struct quire_allo
     return QUIRE_OK;
 }
 
-/* ---- parts ------------------------------------------------------------------------------------
- */
+/* ---- parts ---------------------------------------------------------------------------------- */
 
 static void suffix_of(char suffix[SUFFIX_ROOM], uint32_t no, uint32_t count)
 {
@@ -199,8 +198,7 @@ static int join_tensors(struct qr_gguf *g, const char *path, struct quire_error 
     return QUIRE_OK;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 int qr_gguf_open(struct qr_gguf *g, const char *path, const struct quire_allocator *allocator,
                  struct quire_error *error)

@@ -68,8 +68,7 @@ static const struct {
     {"rope.scaling.yarn_attn_factor", "a second attention factor of YaRN", {-1, 1}},
 };
 
-/* ---- names ------------------------------------------------------------------------------------
- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 const char *qr_keys_name(struct qr_keys *k, const char *rest)
 {
@@ -84,8 +83,7 @@ const struct qr_gguf_key *qr_keys_find(struct qr_keys *k, const char *rest)
     return qr_gguf_find(k->file, qr_keys_name(k, rest));
 }
 
-/* ---- refusals ---------------------------------------------------------------------------------
- */
+/* ---- refusals ------------------------------------------------------------------------------- */
 
 static unsigned who(const struct qr_architecture *a)
 {
@@ -157,8 +155,7 @@ int qr_keys_check(struct qr_keys *k)
     return QUIRE_OK;
 }
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values --------------------------------------------------------------------------------- */
 
 int qr_keys_count(struct qr_keys *k, const char *rest, uint32_t least, uint32_t most,
                   uint32_t *value)

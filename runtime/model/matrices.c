@@ -176,9 +176,7 @@ void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n
     multiply(&w);
 }
 
-/* ---- gate and up, or up alone
- * ------------------------------------------------------------------------------
- */
+/* ---- gate and up, or up alone --------------------------------------------------------------- */
 
 struct gate_work {
     struct qr_pass *p;

@@ -13,8 +13,7 @@
 #define ALONE_COST_MAX 16384u
 #define CACHE_LINE     64u
 
-/* ---- stages -----------------------------------------------------------------------------------
- */
+/* ---- stages --------------------------------------------------------------------------------- */
 
 /* One that waits, with what it works on. */
 struct link {
@@ -102,8 +101,7 @@ void qr_pass_flush(struct qr_pass *p)
     chain->n = 0;
 }
 
-/* ---- one region, laid out twice: to measure it, then to fill in addresses ---------------------
- */
+/* ---- one region, laid out twice: to measure it, then to fill in addresses ------------------- */
 
 struct layout {
     uint8_t *base; /* NULL: measuring */
@@ -243,8 +241,7 @@ void qr_pass_destroy(struct qr_pass *p)
     qr_free(&allocator, p);
 }
 
-/* ---- a step -----------------------------------------------------------------------------------
- */
+/* ---- a step --------------------------------------------------------------------------------- */
 
 static void check_step(const struct qr_pass *p, const struct qr_step *step)
 {

@@ -84,8 +84,7 @@ static void cut(struct qr_pass *p)
     order_tiles(p);
 }
 
-/* ---- dealing ----------------------------------------------------------------------------------
- */
+/* ---- dealing -------------------------------------------------------------------------------- */
 
 static uint32_t room_of(const struct qr_pass *p, uint32_t partition)
 {
@@ -168,8 +167,7 @@ static void deal(struct qr_pass *p)
     p->kept = is_even(p);
 }
 
-/* ---- of a step, and of its last layer --------------------------------------------
- */
+/* ---- of a step, and of its last layer ------------------------------------------------------- */
 
 /* When there are new tiles. */
 static void arrange(struct qr_pass *p)

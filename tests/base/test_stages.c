@@ -18,8 +18,7 @@
 #define PIECES_MAX  40u
 #define WAIT_MAX_NS UINT64_C(10000000000) /* where nobody comes: a test that fails, not hangs */
 
-/* ---- order ------------------------------------------------------------------------------------
- */
+/* ---- order ---------------------------------------------------------------------------------- */
 
 struct chain {
     uint32_t threads_n, stages_n;
@@ -117,8 +116,7 @@ static void repeat(struct qr_stage *stages, uint32_t n, qr_team_fn *fn, void *wo
         stages[i] = (struct qr_stage){.fn = fn, .work = work, .items_n = items_n};
 }
 
-/* ---- not waiting ------------------------------------------------------------------------------
- */
+/* ---- not waiting ---------------------------------------------------------------------------- */
 
 #define HOME   8u
 #define STAGES 3u

@@ -34,8 +34,7 @@ static void draw(int32_t *ids, uint32_t n, unsigned seed, uint32_t vocab_n)
         ids[i] = (int32_t)((uint32_t)rand_r(&seed) % vocab_n);
 }
 
-/* ---- exactness --------------------------------------------------------------------------------
- */
+/* ---- exactness ------------------------------------------------------------------------------ */
 
 /* Goal: a prompt that leaves a cached one after any token reuses exactly what came before it: by
  * usage, by the rows computed, by the figures, and the answer is that of an engine without a cache.
@@ -229,8 +228,7 @@ static void a_shared_prefix_is_computed_once(void **state)
     quire_model_close(model);
 }
 
-/* ---- bits -------------------------------------------------------------------------------------
- */
+/* ---- bits ----------------------------------------------------------------------------------- */
 
 struct given {
     int32_t prompts[CROWD][LONGEST];

@@ -124,8 +124,7 @@ static void what_is_left_out_is_seen(void **state)
         assert_true(worst_without(cases[i].name, cases[i].lost) > 0.02);
 }
 
-/* ---- files that are not in the tree -----------------------------------------------------------
- */
+/* ---- files that are not in the tree --------------------------------------------------------- */
 
 static void check_file(const char *folder, const char *name)
 {

@@ -222,8 +222,7 @@ static void same_bits_at_each_level(void **state)
     }
 }
 
-/* ---- which rows share -------------------------------------------------------------------------
- */
+/* ---- which rows share ----------------------------------------------------------------------- */
 
 /* A pass of which only the tiles count; each row of `texts` is a sequence's first pages. */
 struct fake {

@@ -210,8 +210,7 @@ static void rows_kept_stand_in_their_order(void **state)
     rig_close(&r);
 }
 
-/* ---- the same bits ----------------------------------------------------------------------------
- */
+/* ---- the same bits -------------------------------------------------------------------------- */
 
 #define RAGGED      9u
 #define RAGGED_ROWS 12u /* a sequence's first step; then 3 more */
