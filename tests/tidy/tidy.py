@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The house's rules that a compiler does not see.
+"""Checks the rules of the tree that a compiler does not see.
 
 usage: tidy.py SOURCE BUILD
 
@@ -9,13 +9,16 @@ Rules:
   direction  a file includes only what its layer may see (ARCHITECTURE.md, "Who may include whom")
   builds     an include against the direction does not compile: tried with each layer's own include
              folders, for every pair of layers
-  homes      one library has one home (cblas, jemalloc, PCRE2, utf8proc, libuv, jansson, http_parser)
+  libraries  a packaged library is included from few folders only (PCRE2, libuv, jansson, ...)
   spdx       every source begins with its licence line
   width      no line of C over 100 columns
-  done       nothing is left undone by its own words
+  done       no TODO or FIXME
+  sections   a section rule fits one line
   portable   no build flag for this machine only, none that switches assertions off
-  readme     every folder has a README; docs/fields.md names every request field that the server
-             reads, docs/metrics.md every metric that it writes
+  layers     CMakeLists.txt links each layer to the layers that MAY lists; ARCHITECTURE.md names them
+  readme     every folder has a README of at most 1,800 words
+  fields     docs/fields.md names every field of a request, docs/metrics.md every metric
+  links      relative links in .md files point at files that exist
 """
 import pathlib
 import re
@@ -25,7 +28,7 @@ import sys
 SOURCE = pathlib.Path(sys.argv[1]).resolve()
 BUILD = pathlib.Path(sys.argv[2]).resolve()
 
-# Layer: folders it may include besides its own.
+# Layer: folders it may include besides its own.  check_layers compares CMakeLists.txt with this.
 MAY = {
     "kernels": [],
     "cache": ["kernels"],
@@ -46,7 +49,7 @@ MAY = {
 # inspect reads the GGUF parser, and through it the tensor types.
 EXTRA = {"tools/quire/inspect.c": ["runtime/model/gguf.h", "runtime/base", "kernels/types.h"]}
 
-HOMES = {
+LIBRARIES = {
     r"<cblas\.h>": ["tests/"],
     r"<jemalloc/": ["runtime/server/"],
     r"<pcre2\.h>": ["runtime/text/"],
@@ -57,13 +60,37 @@ HOMES = {
     r"<http_parser\.h>": ["runtime/server/", "tools/client/", "tests/"],
 }
 
-LAYER_TARGETS = {
-    "kernels": "qr_kernels", "cache": "qr_cache", "scheduler": "qr_scheduler",
-    "runtime/base": "qr_base", "runtime/text": "qr_text", "runtime/template": "qr_template",
-    "runtime/grammar": "qr_grammar",
-    "runtime/model": "qr_model",
-    "runtime/engine": "qr_engine", "runtime/server": "qr_server",
-}
+WORDS_MAX = 1800
+
+
+def cmake_layers():
+    """Folder: (target, folders that it links, transitively), as CMakeLists.txt has them."""
+    text = (SOURCE / "CMakeLists.txt").read_text()
+    calls = re.findall(r"quire_layer\((qr_\w+) (\S+)([^)]*)\)", text)
+    folder_of = {target: folder for target, folder, _ in calls}
+    folder_of["quire_header"] = "runtime/quire.h"
+    links = {}
+    for target, _, rest in calls:
+        words = rest.replace("PRIVATE_LINKS", "LINKS-").split()
+        links[target] = []
+        if "LINKS" in words:
+            for word in words[words.index("LINKS") + 1:]:
+                if word == "LINKS-":
+                    break
+                links[target].append(word)
+
+    def reach(target):
+        found = set()
+        for link in links.get(target, []):
+            found |= {folder_of[link]} | reach(link)
+        return found
+
+    return {folder: (target, reach(target)) for target, folder, _ in calls}
+
+
+LAYERS = cmake_layers()
+LAYER_TARGETS = {folder: target for folder, (target, _) in LAYERS.items()
+                 if not folder.startswith("tools/")}
 
 breaches = []
 checked = 0
@@ -104,18 +131,20 @@ def check_file(name):
         if name.endswith((".c", ".h")):
             if len(line) > 100:
                 breach(name, number, f"{len(line)} columns")
+            if re.match(r"/\* -{4,} ", line) and "*/" not in line:
+                breach(name, number, "a section rule that does not fit one line")
             found = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
             if found and layer:
                 wanted = found.group(1)
                 allowed = MAY[layer] + [layer] + EXTRA.get(name, [])
                 if not any(wanted == a or wanted.startswith(a + "/") for a in allowed):
                     breach(name, number, f"{layer} may not include {wanted}")
-            for pattern, homes in HOMES.items():
+            for pattern, folders in LIBRARIES.items():
                 if re.search(r"#\s*include\s+" + pattern, line) and not name.startswith(
-                        tuple(homes)):
-                    breach(name, number, f"{line.strip()} is at home in {', '.join(homes)}")
+                        tuple(folders)):
+                    breach(name, number, f"{line.strip()} belongs in {', '.join(folders)}")
         if name != "tests/tidy/tidy.py" and re.search(r"\b(TODO|FIXME|XXX|HACK)\b", line):
-            breach(name, number, "left undone by its own words")
+            breach(name, number, "a TODO or FIXME")
 
 
 def check_build_files():
@@ -124,7 +153,7 @@ def check_build_files():
         checked += 1
         for number, line in enumerate((SOURCE / name).read_text().splitlines(), 1):
             if re.search(r"march=native|mtune=native|NDEBUG", line):
-                breach(name, number, "a flag for this machine only, or one that ends assertions")
+                breach(name, number, "a flag for this machine only, or one that switches assertions off")
     checked += 1
     if "-DNDEBUG" in (BUILD / "compile_commands.json").read_text():
         breach("CMakeLists.txt", 0, "this build has no assertions")
@@ -140,6 +169,10 @@ def check_readmes():
         checked += 1
         if not (SOURCE / folder / "README.md").is_file():
             breach(folder, 0, "no README.md")
+            continue
+        words = len((SOURCE / folder / "README.md").read_text().split())
+        if words > WORDS_MAX:
+            breach(f"{folder}/README.md", 0, f"{words} words, at most {WORDS_MAX}")
 
 
 def check_fields():
@@ -168,19 +201,37 @@ def check_metrics():
         breach("docs/metrics.md", 0, f"names quire_{name}, which the server does not write")
 
 
-def include_dirs(layer, seen=None):
-    seen = set() if seen is None else seen
-    seen.add(layer)
-    links = {"cache": ["kernels"], "scheduler": ["cache"], "runtime/text": ["runtime/base"],
-             "runtime/template": ["runtime/base"], "runtime/grammar": ["runtime/base"],
-             "runtime/model": ["runtime/base", "cache"],
-             "runtime/engine": ["runtime/text", "runtime/template", "runtime/grammar", "runtime/model",
-                                "scheduler"],
-             "runtime/server": ["runtime/base"]}
-    for link in links.get(layer, []):
-        if link not in seen:
-            include_dirs(link, seen)
-    return seen
+def check_layers():
+    """MAY, CMakeLists.txt and ARCHITECTURE.md have the same layers."""
+    global checked
+    architecture = (SOURCE / "ARCHITECTURE.md").read_text()
+    if set(MAY) != set(LAYERS):
+        breach("CMakeLists.txt", 0, f"its layers differ from tidy.py's: {set(MAY) ^ set(LAYERS)}")
+    for folder, (_, links) in LAYERS.items():
+        checked += 1
+        allowed = set(MAY.get(folder, []))
+        # quire.h comes with a link to tools/client.  A file in EXTRA needs more than its layer.
+        more = links if any(n.startswith(folder + "/") for n in EXTRA) else {"runtime/quire.h"}
+        if not allowed <= links or not links <= allowed | more:
+            breach("CMakeLists.txt", 0, f"{folder} links {sorted(links)}, "
+                   f"and tidy.py allows {sorted(allowed)}")
+        if f"`{folder.rsplit('/', 1)[-1]}`" not in architecture:
+            breach("ARCHITECTURE.md", 0, f"does not name the layer {folder}")
+
+
+def check_links():
+    """Relative links in .md files, without their #fragment."""
+    global checked
+    for name in sources(".md"):
+        if name.startswith("tests/data/"):
+            continue
+        for number, line in enumerate((SOURCE / name).read_text().splitlines(), 1):
+            for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", line):
+                if re.match(r"\w+:", target):
+                    continue
+                checked += 1
+                if not ((SOURCE / name).parent / target).exists():
+                    breach(name, number, f"{target} does not exist")
 
 
 def check_builds():
@@ -204,7 +255,7 @@ def check_builds():
             result = subprocess.run(
                 ["cc", "-std=c17", "-D_GNU_SOURCE", "-fsyntax-only", "-x", "c", *flags, "-"],
                 input=f'#include "{header}"\n', capture_output=True, text=True, cwd="/")
-            may = other in include_dirs(layer)
+            may = other in LAYERS[layer][1]
             if may and result.returncode:
                 breach("CMakeLists.txt", 0, f"{layer} should see {header} and does not:\n"
                        + result.stderr)
@@ -219,6 +270,8 @@ check_build_files()
 check_readmes()
 check_fields()
 check_metrics()
+check_layers()
+check_links()
 check_builds()
 for b in breaches:
     print(b)
