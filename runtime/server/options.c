@@ -256,8 +256,9 @@ static const struct flag *find(const char *name, size_t name_n)
     return NULL;
 }
 
-enum qr_options_result qr_server_options_parse(int argc, char *const *argv,
-                                               struct qr_options *options, char *why, size_t why_n)
+enum qr_server_options_result qr_server_options_parse(int argc, char *const *argv,
+                                                      struct qr_options *options, char *why,
+                                                      size_t why_n)
 {
     *options = (struct qr_options){
         .page_tokens = 32,
@@ -270,36 +271,36 @@ enum qr_options_result qr_server_options_parse(int argc, char *const *argv,
     };
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i];
-        if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) return QR_OPTIONS_HELP;
-        if (strcmp(arg, "--version") == 0) return QR_OPTIONS_VERSION;
+        if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) return QR_SERVER_OPTIONS_HELP;
+        if (strcmp(arg, "--version") == 0) return QR_SERVER_OPTIONS_VERSION;
         if (strncmp(arg, "--", 2) != 0) {
             (void)snprintf(why, why_n, "\"%s\" is not a flag", arg);
-            return QR_OPTIONS_WRONG;
+            return QR_SERVER_OPTIONS_WRONG;
         }
         const char *name = arg + 2, *equals = strchr(name, '=');
         size_t name_n = equals ? (size_t)(equals - name) : strlen(name);
         const struct flag *flag = find(name, name_n);
         if (!flag) {
             (void)snprintf(why, why_n, "there is no flag --%.*s", (int)name_n, name);
-            return QR_OPTIONS_WRONG;
+            return QR_SERVER_OPTIONS_WRONG;
         }
         if (flag->kind == LATER) {
             (void)snprintf(why, why_n, "--%s is not supported yet", flag->name);
-            return QR_OPTIONS_WRONG;
+            return QR_SERVER_OPTIONS_WRONG;
         }
         const bool takes_none = flag->kind == SWITCH;
         if (takes_none && equals) {
             (void)snprintf(why, why_n, "--%s takes no value", flag->name);
-            return QR_OPTIONS_WRONG;
+            return QR_SERVER_OPTIONS_WRONG;
         }
         const char *value = equals ? equals + 1 : !takes_none && i + 1 < argc ? argv[++i] : NULL;
         if (!value && !takes_none) {
             (void)snprintf(why, why_n, "--%s needs a value", flag->name);
-            return QR_OPTIONS_WRONG;
+            return QR_SERVER_OPTIONS_WRONG;
         }
-        if (!set(options, flag, value, why, why_n)) return QR_OPTIONS_WRONG;
+        if (!set(options, flag, value, why, why_n)) return QR_SERVER_OPTIONS_WRONG;
     }
-    return check(options, why, why_n) ? QR_OPTIONS_RUN : QR_OPTIONS_WRONG;
+    return check(options, why, why_n) ? QR_SERVER_OPTIONS_RUN : QR_SERVER_OPTIONS_WRONG;
 }
 
 void qr_server_options_help(FILE *out)

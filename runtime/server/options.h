@@ -46,11 +46,17 @@ struct qr_options {
     enum qr_log_level log_level;
 };
 
-enum qr_options_result { QR_OPTIONS_RUN, QR_OPTIONS_HELP, QR_OPTIONS_VERSION, QR_OPTIONS_WRONG };
+enum qr_server_options_result {
+    QR_SERVER_OPTIONS_RUN,
+    QR_SERVER_OPTIONS_HELP,
+    QR_SERVER_OPTIONS_VERSION,
+    QR_SERVER_OPTIONS_WRONG
+};
 
 /* WRONG: `why` says in a sentence what. */
-enum qr_options_result qr_server_options_parse(int argc, char *const *argv,
-                                               struct qr_options *options, char *why, size_t why_n);
+enum qr_server_options_result qr_server_options_parse(int argc, char *const *argv,
+                                                      struct qr_options *options, char *why,
+                                                      size_t why_n);
 void qr_server_options_help(FILE *out);
 
 /* "512M", "4G", "4GiB", "65536": bytes.  False: not a size. */

@@ -314,12 +314,12 @@ int main(int argc, char **argv)
     char why[512];
     p->path.lock_fd = -1;
     switch (qr_server_options_parse(argc, argv, &p->options, why, sizeof why)) {
-    case QR_OPTIONS_HELP: qr_server_options_help(stdout); return 0;
-    case QR_OPTIONS_VERSION: (void)printf("quired %s\n", quire_version()); return 0;
-    case QR_OPTIONS_WRONG:
+    case QR_SERVER_OPTIONS_HELP: qr_server_options_help(stdout); return 0;
+    case QR_SERVER_OPTIONS_VERSION: (void)printf("quired %s\n", quire_version()); return 0;
+    case QR_SERVER_OPTIONS_WRONG:
         (void)fprintf(stderr, "quired: %s\nquired --help lists the flags\n", why);
         return EXIT_USAGE;
-    case QR_OPTIONS_RUN: break;
+    case QR_SERVER_OPTIONS_RUN: break;
     }
     p->log = (struct qr_log){
         .level = p->options.log_level, .json = p->options.log_json, .fd = STDERR_FILENO};

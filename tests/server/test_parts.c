@@ -204,8 +204,8 @@ static void a_scope_names_the_caller(void **state)
     assert_int_equal(made.n, 15 + QR_SALT_MAX);
 }
 
-static enum qr_options_result options_of(struct qr_options *o, char *why, const char *a,
-                                         const char *b, const char *c)
+static enum qr_server_options_result options_of(struct qr_options *o, char *why, const char *a,
+                                                const char *b, const char *c)
 {
     char *argv[] = {(char *)"quired", (char *)"--model", (char *)"m.gguf",
                     (char *)a,        (char *)b,         (char *)c};
@@ -220,43 +220,44 @@ static void flags_are_read(void **state)
     (void)state;
     struct qr_options o;
     char why[256];
-    assert_int_equal(options_of(&o, why, NULL, NULL, NULL), QR_OPTIONS_RUN);
+    assert_int_equal(options_of(&o, why, NULL, NULL, NULL), QR_SERVER_OPTIONS_RUN);
     assert_string_equal(o.model, "m.gguf");
     assert_int_equal(o.page_tokens, 32);
     assert_int_equal(o.drain_ms, 30000);
     assert_int_equal(o.log_level, QR_LOG_INFO);
     assert_int_equal(options_of(&o, why, "--kv-memory=512M", "--page-tokens", "64"),
-                     QR_OPTIONS_RUN);
+                     QR_SERVER_OPTIONS_RUN);
     assert_true(o.kv_memory_bytes == 512ull << 20);
     assert_int_equal(o.page_tokens, 64);
     assert_int_equal(
         options_of(&o, why, "--kv-type=bf16", "--log-format=json", "--log-level=debug"),
-        QR_OPTIONS_RUN);
+        QR_SERVER_OPTIONS_RUN);
     assert_int_equal(o.kv_type, QUIRE_KV_BF16);
     assert_true(o.log_json);
     assert_int_equal(o.log_level, QR_LOG_DEBUG);
     assert_int_equal(options_of(&o, why, "--drain-timeout=0.25", "--allow-uid=5", "--allow-uid=6"),
-                     QR_OPTIONS_RUN);
+                     QR_SERVER_OPTIONS_RUN);
     assert_int_equal(o.drain_ms, 250);
     assert_int_equal(o.allow_uids_n, 2);
     assert_int_equal(o.allow_uids[1], 6);
     assert_int_equal(o.no_prefix_cache, 0);
-    assert_int_equal(options_of(&o, why, "--no-prefix-cache", "--threads", "3"), QR_OPTIONS_RUN);
+    assert_int_equal(options_of(&o, why, "--no-prefix-cache", "--threads", "3"),
+                     QR_SERVER_OPTIONS_RUN);
     assert_int_equal(o.no_prefix_cache, 1);
     assert_int_equal(o.threads, 3);
     assert_int_equal(o.sliding_window, 0);
-    assert_int_equal(options_of(&o, why, "--sliding-window", "64", NULL), QR_OPTIONS_RUN);
+    assert_int_equal(options_of(&o, why, "--sliding-window", "64", NULL), QR_SERVER_OPTIONS_RUN);
     assert_int_equal(o.sliding_window, 64);
-    assert_int_equal(options_of(&o, why, "--sliding-window=0", NULL, NULL), QR_OPTIONS_RUN);
+    assert_int_equal(options_of(&o, why, "--sliding-window=0", NULL, NULL), QR_SERVER_OPTIONS_RUN);
     assert_true(o.sliding_window == QUIRE_WINDOW_NONE);
     assert_int_equal(o.cache_scope, QR_SCOPE_GLOBAL);
-    assert_int_equal(options_of(&o, why, "--cache-scope=uid", NULL, NULL), QR_OPTIONS_RUN);
+    assert_int_equal(options_of(&o, why, "--cache-scope=uid", NULL, NULL), QR_SERVER_OPTIONS_RUN);
     assert_int_equal(o.cache_scope, QR_SCOPE_UID);
     assert_int_equal(options_of(&o, why, "--cache-scope=key", "--api-key-file=k", "--listen=:1"),
-                     QR_OPTIONS_RUN);
+                     QR_SERVER_OPTIONS_RUN);
     assert_int_equal(o.cache_scope, QR_SCOPE_KEY);
-    assert_int_equal(options_of(&o, why, "--help", NULL, NULL), QR_OPTIONS_HELP);
-    assert_int_equal(options_of(&o, why, "--version", NULL, NULL), QR_OPTIONS_VERSION);
+    assert_int_equal(options_of(&o, why, "--help", NULL, NULL), QR_SERVER_OPTIONS_HELP);
+    assert_int_equal(options_of(&o, why, "--version", NULL, NULL), QR_SERVER_OPTIONS_VERSION);
 }
 
 /* Goal: a wrong flag is refused with an error that names it.
@@ -293,15 +294,16 @@ static void wrong_flags_are_named(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct qr_options o;
         char why[256] = "";
-        assert_int_equal(options_of(&o, why, bad[i].flag, NULL, NULL), QR_OPTIONS_WRONG);
+        assert_int_equal(options_of(&o, why, bad[i].flag, NULL, NULL), QR_SERVER_OPTIONS_WRONG);
         if (!strstr(why, bad[i].words)) fail_msg("%s: \"%s\"", bad[i].flag, why);
     }
     struct qr_options o;
     char why[256], *argv[] = {(char *)"quired"};
-    assert_int_equal(qr_server_options_parse(1, argv, &o, why, sizeof why), QR_OPTIONS_WRONG);
+    assert_int_equal(qr_server_options_parse(1, argv, &o, why, sizeof why),
+                     QR_SERVER_OPTIONS_WRONG);
     assert_non_null(strstr(why, "--model"));
     assert_int_equal(options_of(&o, why, "--cache-scope=uid", "--listen=127.0.0.1:0", NULL),
-                     QR_OPTIONS_WRONG);
+                     QR_SERVER_OPTIONS_WRONG);
     assert_non_null(strstr(why, "--cache-scope uid does not go with --listen"));
 }
 

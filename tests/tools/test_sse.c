@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/client/chunk.h"
+#include "tools/client/delta.h"
 #include "tools/client/sse.h"
 
 struct seen {
@@ -86,10 +86,10 @@ static void endless_events_are_refused(void **state)
     qr_sse_deinit(&sse);
 }
 
-static struct qr_chunk read_chunk(const char *json)
+static struct qr_delta read_chunk(const char *json)
 {
-    struct qr_chunk chunk;
-    assert_true(qr_chunk_read(&chunk, json, strlen(json)));
+    struct qr_delta chunk;
+    assert_true(qr_delta_read(&chunk, json, strlen(json)));
     return chunk;
 }
 
@@ -112,12 +112,12 @@ static void chunks_with_tokens_are_told_apart(void **state)
         {"{\"choices\":[]}", "", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct qr_chunk chunk = read_chunk(cases[i].json);
+        struct qr_delta chunk = read_chunk(cases[i].json);
         assert_int_equal(chunk.has_token, cases[i].token);
         assert_string_equal(chunk.text, cases[i].text);
         assert_false(chunk.done);
         assert_null(chunk.error);
-        qr_chunk_release(&chunk);
+        qr_delta_release(&chunk);
     }
 }
 
@@ -126,27 +126,27 @@ static void chunks_with_tokens_are_told_apart(void **state)
 static void everything_else_in_a_chunk_is_read(void **state)
 {
     (void)state;
-    struct qr_chunk c = read_chunk("{\"choices\":[],\"usage\":{\"prompt_tokens\":5,"
+    struct qr_delta c = read_chunk("{\"choices\":[],\"usage\":{\"prompt_tokens\":5,"
                                    "\"completion_tokens\":6,\"prompt_tokens_details\":"
                                    "{\"cached_tokens\":4}}}");
     assert_true(c.has_usage);
     assert_int_equal(c.prompt_n, 5);
     assert_int_equal(c.completion_n, 6);
     assert_int_equal(c.cached_n, 4);
-    qr_chunk_release(&c);
+    qr_delta_release(&c);
     c = read_chunk("{\"choices\":[{\"text\":\"a\\u0000b\",\"token_ids\":[7,8]}],\"usage\":null}");
     assert_false(c.has_usage);
     assert_int_equal(c.text_n, 3);
     assert_int_equal(json_array_size(c.token_ids), 2);
-    qr_chunk_release(&c);
+    qr_delta_release(&c);
     c = read_chunk("{\"error\":{\"message\":\"no\"}}");
     assert_string_equal(c.error, "no");
-    qr_chunk_release(&c);
+    qr_delta_release(&c);
     c = read_chunk("[DONE] ");
     assert_true(c.done);
-    qr_chunk_release(&c);
-    assert_false(qr_chunk_read(&c, "{", 1));
-    assert_false(qr_chunk_read(&c, "[]", 2));
+    qr_delta_release(&c);
+    assert_false(qr_delta_read(&c, "{", 1));
+    assert_false(qr_delta_read(&c, "[]", 2));
 }
 
 int main(void)

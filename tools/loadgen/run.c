@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/client/chunk.h"
+#include "tools/client/delta.h"
 #include "tools/client/numbers.h"
 #include "tools/client/sse.h"
 #include "tools/client/terminal.h"
@@ -107,7 +107,7 @@ static bool add_ids(struct active *a, const json_t *ids)
     return true;
 }
 
-static void count_token(struct active *a, const struct qr_chunk *chunk)
+static void count_token(struct active *a, const struct qr_delta *chunk)
 {
     struct qr_record *r = a->record;
     double now_s = qr_clock_s();
@@ -129,9 +129,9 @@ static void count_token(struct active *a, const struct qr_chunk *chunk)
 static void on_event(void *user, const char *data, size_t n)
 {
     struct active *a = user;
-    struct qr_chunk chunk;
+    struct qr_delta chunk;
     if (a->bad || a->done) return;
-    if (!qr_chunk_read(&chunk, data, n)) {
+    if (!qr_delta_read(&chunk, data, n)) {
         fault(a, "the server sent an event that is no JSON");
         return;
     }
@@ -143,7 +143,7 @@ static void on_event(void *user, const char *data, size_t n)
         a->record->input_n = chunk.prompt_n;
         a->record->output_n = chunk.completion_n;
     }
-    qr_chunk_release(&chunk);
+    qr_delta_release(&chunk);
 }
 
 static void on_body(void *user, int status, const char *bytes, size_t n)

@@ -19,10 +19,10 @@ void qr_answer_watch_interrupts(void)
     sigaction(SIGINT, &action, NULL);
 }
 
-void qr_sampling_options(struct qr_option *table, struct qr_sampling *s, uint32_t max_tokens,
-                         const char *max_tokens_help)
+void qr_cli_sampling_options(struct qr_option *table, struct qr_cli_sampling *s,
+                             uint32_t max_tokens, const char *max_tokens_help)
 {
-    *s = (struct qr_sampling){
+    *s = (struct qr_cli_sampling){
         .max_tokens = max_tokens, .temperature = 1, .top_p = 1, .repetition = 1};
     const struct qr_option options[QR_SAMPLING_OPTIONS_N] = {
         {QR_OPTION_HEADING, NULL, NULL, NULL, "How tokens are chosen:", 0, 0, NULL},

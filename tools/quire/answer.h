@@ -12,8 +12,8 @@
 
 #include "tools/quire/source.h"
 
-/* How tokens are chosen.  Defaults are the API's: qr_sampling_options sets them. */
-struct qr_sampling {
+/* How tokens are chosen.  Defaults are the API's: qr_cli_sampling_options sets them. */
+struct qr_cli_sampling {
     uint32_t max_tokens; /* UINT32_MAX: the rest of the context */
     uint32_t min_tokens;
     double temperature, top_p, min_p;
@@ -24,10 +24,10 @@ struct qr_sampling {
 };
 
 #define QR_SAMPLING_OPTIONS_N 13
-void qr_sampling_options(struct qr_option *table, struct qr_sampling *s, uint32_t max_tokens,
-                         const char *max_tokens_help);
+void qr_cli_sampling_options(struct qr_option *table, struct qr_cli_sampling *s,
+                             uint32_t max_tokens, const char *max_tokens_help);
 
-struct qr_turn {
+struct qr_chat_turn {
     const char *role;
     char *content;
 };
@@ -38,9 +38,9 @@ struct qr_ask {
     size_t ids_n;
     const char *text;
     size_t text_n;
-    const struct qr_turn *turns;
+    const struct qr_chat_turn *turns;
     size_t turns_n;
-    const struct qr_sampling *sampling;
+    const struct qr_cli_sampling *sampling;
     bool wants_ids; /* of a server: ids are not sent without being asked for */
     void (*piece)(void *user, const char *text, size_t n); /* text as it comes; may be NULL */
     void *user;

@@ -30,7 +30,7 @@ static bool tokenize_turns(quire_model *model, const struct qr_ask *ask, int32_t
     struct quire_message *messages = calloc(ask->turns_n, sizeof *messages);
     if (!messages) return qr_failed(why, "out of memory");
     for (size_t i = 0; i < ask->turns_n; i++) {
-        const struct qr_turn *t = &ask->turns[i];
+        const struct qr_chat_turn *t = &ask->turns[i];
         messages[i].role = (struct quire_text){t->role, strlen(t->role)};
         messages[i].content = (struct quire_text){t->content, strlen(t->content)};
     }
@@ -71,7 +71,7 @@ static uint32_t room_left(quire_engine *engine, size_t prompt_n)
 static bool submit(const struct qr_source *source, const struct qr_ask *ask, const int32_t *ids,
                    size_t ids_n, quire_id *id, struct qr_failure *why)
 {
-    const struct qr_sampling *s = ask->sampling;
+    const struct qr_cli_sampling *s = ask->sampling;
     struct quire_request request;
     struct quire_error error = {0};
     struct quire_text stops[QR_OPTION_ITEMS_MAX];

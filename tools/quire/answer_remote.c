@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/client/chunk.h"
+#include "tools/client/delta.h"
 #include "tools/client/sse.h"
 #include "tools/client/terminal.h"
 #include "tools/quire/answer.h"
@@ -30,7 +30,7 @@ static void set(json_t *object, const char *key, json_t *value)
 
 static json_t *body_of(const struct qr_ask *ask)
 {
-    const struct qr_sampling *s = ask->sampling;
+    const struct qr_cli_sampling *s = ask->sampling;
     json_t *body = json_object();
     if (ask->turns) {
         json_t *messages = json_array();
@@ -77,9 +77,9 @@ static void on_event(void *user, const char *data, size_t n)
 {
     struct stream *s = user;
     struct qr_answer *a = s->answer;
-    struct qr_chunk chunk;
+    struct qr_delta chunk;
     if (s->bad || s->done) return;
-    if (!qr_chunk_read(&chunk, data, n)) {
+    if (!qr_delta_read(&chunk, data, n)) {
         s->bad = !qr_failed(s->why, "the server sent an event that is no JSON");
         return;
     }
@@ -101,7 +101,7 @@ static void on_event(void *user, const char *data, size_t n)
         a->completion_n = chunk.completion_n;
         a->cached_n = chunk.cached_n;
     }
-    qr_chunk_release(&chunk);
+    qr_delta_release(&chunk);
 }
 
 static void on_body(void *user, int status, const char *bytes, size_t n)

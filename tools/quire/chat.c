@@ -16,10 +16,10 @@ static const char usage[] =
 
 struct chat {
     struct qr_source_options where;
-    struct qr_sampling sampling;
+    struct qr_cli_sampling sampling;
     const char *system;
     bool quiet;
-    struct qr_turn *turns;
+    struct qr_chat_turn *turns;
     size_t turns_n, turns_room;
 };
 
@@ -34,7 +34,7 @@ static size_t table(struct qr_option *o, struct chat *c)
     };
     size_t n = sizeof own / sizeof *own;
     memcpy(o, own, sizeof own);
-    qr_sampling_options(o + n, &c->sampling, UINT32_MAX, "default: the rest of the context");
+    qr_cli_sampling_options(o + n, &c->sampling, UINT32_MAX, "default: the rest of the context");
     n += QR_SAMPLING_OPTIONS_N;
     return n + qr_source_options(o + n, &c->where, true);
 }
@@ -43,14 +43,14 @@ static bool add_turn(struct chat *c, const char *role, const char *content)
 {
     if (c->turns_n == c->turns_room) {
         size_t room = c->turns_room ? c->turns_room * 2 : 16;
-        struct qr_turn *grown = realloc(c->turns, room * sizeof *grown);
+        struct qr_chat_turn *grown = realloc(c->turns, room * sizeof *grown);
         if (!grown) return false;
         c->turns = grown;
         c->turns_room = room;
     }
     char *copy = strdup(content);
     if (!copy) return false;
-    c->turns[c->turns_n++] = (struct qr_turn){role, copy};
+    c->turns[c->turns_n++] = (struct qr_chat_turn){role, copy};
     return true;
 }
 

@@ -17,7 +17,7 @@ static const char usage[] =
 
 struct generate {
     struct qr_source_options where;
-    struct qr_sampling sampling;
+    struct qr_cli_sampling sampling;
     const char *ids_text;
     bool show_ids, json, quiet;
     int32_t *ids;
@@ -38,7 +38,7 @@ static size_t table(struct qr_option *o, struct generate *g)
     };
     size_t n = sizeof own / sizeof *own;
     memcpy(o, own, sizeof own);
-    qr_sampling_options(o + n, &g->sampling, 128, "default 128");
+    qr_cli_sampling_options(o + n, &g->sampling, 128, "default 128");
     n += QR_SAMPLING_OPTIONS_N;
     return n + qr_source_options(o + n, &g->where, true);
 }

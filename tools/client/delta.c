@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tools/client/chunk.h"
+#include "tools/client/delta.h"
 
 #include <string.h>
 
@@ -9,9 +9,9 @@ static uint32_t count(const json_t *object, const char *key)
     return v > 0 && v <= UINT32_MAX ? (uint32_t)v : 0;
 }
 
-bool qr_chunk_read(struct qr_chunk *chunk, const char *data, size_t data_n)
+bool qr_delta_read(struct qr_delta *chunk, const char *data, size_t data_n)
 {
-    *chunk = (struct qr_chunk){.text = ""};
+    *chunk = (struct qr_delta){.text = ""};
     while (data_n && (data[data_n - 1] == ' ' || data[data_n - 1] == '\r'))
         data_n--;
     if (data_n == 6 && !memcmp(data, "[DONE]", 6)) {
@@ -20,7 +20,7 @@ bool qr_chunk_read(struct qr_chunk *chunk, const char *data, size_t data_n)
     }
     chunk->json = json_loadb(data, data_n, JSON_ALLOW_NUL, NULL);
     if (!json_is_object(chunk->json)) {
-        qr_chunk_release(chunk);
+        qr_delta_release(chunk);
         return false;
     }
     const json_t *error = json_object_get(chunk->json, "error");
@@ -54,8 +54,8 @@ bool qr_chunk_read(struct qr_chunk *chunk, const char *data, size_t data_n)
     return true;
 }
 
-void qr_chunk_release(struct qr_chunk *chunk)
+void qr_delta_release(struct qr_delta *chunk)
 {
     json_decref(chunk->json);
-    *chunk = (struct qr_chunk){.text = ""};
+    *chunk = (struct qr_delta){.text = ""};
 }

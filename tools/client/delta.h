@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* chunk -- one event of a streamed completion or chat completion, in OpenAI's shape.
+/* delta -- one event of a streamed completion or chat completion, in OpenAI's shape.
  *
  * A chat stream begins with a chunk that only announces the role: it has a choice but no token.
  * Thread: any.   Memory: the chunk owns its JSON; what it points to is good until release. */
-#ifndef QR_CLIENT_CHUNK_H
-#define QR_CLIENT_CHUNK_H
+#ifndef QR_CLIENT_DELTA_H
+#define QR_CLIENT_DELTA_H
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct qr_chunk {
+struct qr_delta {
     json_t *json;
     bool done;        /* "[DONE]": the stream's end */
     bool has_token;   /* a choice with text, or with its end */
@@ -25,7 +25,7 @@ struct qr_chunk {
 };
 
 /* False: data is no JSON object (nothing to release). */
-bool qr_chunk_read(struct qr_chunk *chunk, const char *data, size_t data_n);
-void qr_chunk_release(struct qr_chunk *chunk);
+bool qr_delta_read(struct qr_delta *chunk, const char *data, size_t data_n);
+void qr_delta_release(struct qr_delta *chunk);
 
 #endif
