@@ -14,6 +14,7 @@ Rules:
   width      no line of C over 100 columns
   done       no TODO or FIXME
   sections   a section rule fits one line
+  tags       a struct, enum or union tag that begins with qr_ is defined once
   portable   no build flag for this machine only, none that switches assertions off
   layers     CMakeLists.txt links each layer to the layers that MAY lists; ARCHITECTURE.md names them
   readme     every folder has a README of at most 1,800 words
@@ -219,6 +220,23 @@ def check_layers():
             breach("ARCHITECTURE.md", 0, f"does not name the layer {folder}")
 
 
+def check_tags():
+    """A qr_ tag is defined once in the library and tools.  Bare tags are their file's own."""
+    global checked
+    where = {}
+    for name in sources(".c", ".h"):
+        if name.startswith("tests/"):
+            continue
+        text = (SOURCE / name).read_text()
+        for tag in re.findall(r"^(?:typedef )?(?:struct|enum|union) (\w+) \{", text, re.M):
+            if tag.startswith(("qr_", "quire_")):
+                where.setdefault(tag, []).append(name)
+    for tag, names in where.items():
+        checked += 1
+        if len(names) > 1:
+            breach(names[1], 0, f"{tag} is defined in {names[0]} too")
+
+
 def check_links():
     """Relative links in .md files, without their #fragment."""
     global checked
@@ -271,6 +289,7 @@ check_readmes()
 check_fields()
 check_metrics()
 check_layers()
+check_tags()
 check_links()
 check_builds()
 for b in breaches:
