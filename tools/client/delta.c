@@ -9,53 +9,53 @@ static uint32_t count(const json_t *object, const char *key)
     return v > 0 && v <= UINT32_MAX ? (uint32_t)v : 0;
 }
 
-bool qr_delta_read(struct qr_delta *chunk, const char *data, size_t data_n)
+bool qr_delta_read(struct qr_delta *out, const char *data, size_t data_n)
 {
-    *chunk = (struct qr_delta){.text = ""};
+    *out = (struct qr_delta){.text = ""};
     while (data_n && (data[data_n - 1] == ' ' || data[data_n - 1] == '\r'))
         data_n--;
     if (data_n == 6 && !memcmp(data, "[DONE]", 6)) {
-        chunk->done = true;
+        out->done = true;
         return true;
     }
-    chunk->json = json_loadb(data, data_n, JSON_ALLOW_NUL, NULL);
-    if (!json_is_object(chunk->json)) {
-        qr_delta_release(chunk);
+    out->json = json_loadb(data, data_n, JSON_ALLOW_NUL, NULL);
+    if (!json_is_object(out->json)) {
+        qr_delta_release(out);
         return false;
     }
-    const json_t *error = json_object_get(chunk->json, "error");
+    const json_t *error = json_object_get(out->json, "error");
     if (error && !json_is_null(error)) {
         const char *text = json_string_value(json_object_get(error, "message"));
         if (!text) text = json_string_value(error);
-        chunk->error = text ? text : "an error without a message";
+        out->error = text ? text : "an error without a message";
     }
-    const json_t *choice = json_array_get(json_object_get(chunk->json, "choices"), 0);
+    const json_t *choice = json_array_get(json_object_get(out->json, "choices"), 0);
     if (choice) {
         const json_t *delta = json_object_get(choice, "delta");
         const json_t *text = json_object_get(choice, "text");
         if (delta) text = json_object_get(delta, "content");
         if (json_is_string(text)) {
-            chunk->text = json_string_value(text);
-            chunk->text_n = json_string_length(text);
+            out->text = json_string_value(text);
+            out->text_n = json_string_length(text);
         }
-        chunk->finish = json_string_value(json_object_get(choice, "finish_reason"));
+        out->finish = json_string_value(json_object_get(choice, "finish_reason"));
         const json_t *ids = json_object_get(choice, "token_ids");
-        if (json_is_array(ids)) chunk->token_ids = ids;
-        bool announces = delta && json_object_get(delta, "role") && chunk->text_n == 0;
-        chunk->has_token = !announces || chunk->finish;
+        if (json_is_array(ids)) out->token_ids = ids;
+        bool announces = delta && json_object_get(delta, "role") && out->text_n == 0;
+        out->has_token = !announces || out->finish;
     }
-    const json_t *usage = json_object_get(chunk->json, "usage");
+    const json_t *usage = json_object_get(out->json, "usage");
     if (json_is_object(usage)) {
-        chunk->has_usage = true;
-        chunk->prompt_n = count(usage, "prompt_tokens");
-        chunk->completion_n = count(usage, "completion_tokens");
-        chunk->cached_n = count(json_object_get(usage, "prompt_tokens_details"), "cached_tokens");
+        out->has_usage = true;
+        out->prompt_n = count(usage, "prompt_tokens");
+        out->completion_n = count(usage, "completion_tokens");
+        out->cached_n = count(json_object_get(usage, "prompt_tokens_details"), "cached_tokens");
     }
     return true;
 }
 
-void qr_delta_release(struct qr_delta *chunk)
+void qr_delta_release(struct qr_delta *out)
 {
-    json_decref(chunk->json);
-    *chunk = (struct qr_delta){.text = ""};
+    json_decref(out->json);
+    *out = (struct qr_delta){.text = ""};
 }

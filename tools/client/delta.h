@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* delta -- one event of a streamed completion or chat completion, in OpenAI's shape.
  *
- * A chat stream begins with a chunk that only announces the role: it has a choice but no token.
- * Thread: any.   Memory: the chunk owns its JSON; what it points to is good until release. */
+ * A chat stream begins with an event that only announces the role: it has a choice but no token.
+ * Thread: any.   Memory: the delta owns its JSON; its pointers are valid until release. */
 #ifndef QR_CLIENT_DELTA_H
 #define QR_CLIENT_DELTA_H
 
@@ -24,8 +24,8 @@ struct qr_delta {
     const char *error; /* the sentence of an error in mid-stream, NULL: none */
 };
 
-/* False: data is no JSON object (nothing to release). */
-bool qr_delta_read(struct qr_delta *chunk, const char *data, size_t data_n);
-void qr_delta_release(struct qr_delta *chunk);
+/* False: data is not a JSON object, and there is nothing to release. */
+bool qr_delta_read(struct qr_delta *out, const char *data, size_t data_n);
+void qr_delta_release(struct qr_delta *out);
 
 #endif
