@@ -4,7 +4,8 @@
 
     ./tools/quickstart 2>&1 | python3 docs/terminal.py "./tools/quickstart" > docs/quickstart.svg
 
-The text is the program's own; home and temporary folders are shortened, long lines folded."""
+The text is the program's own.  Home and temporary folders are shortened; long lines are folded at
+spaces."""
 import html
 import os
 import re
@@ -20,7 +21,10 @@ def lines_of(text):
     text = re.sub(r"/tmp/tmp\.\w+/", "/tmp/", text)
     for line in text.split("\n"):
         line = line.rsplit("\r", 1)[-1].rstrip()
-        yield from textwrap.wrap(line, COLUMNS, drop_whitespace=False) or [""]
+        if len(line) > COLUMNS:  # columns of text need not line up in a line that is too long
+            line = re.sub(r"(?<=\S) {3,}", "  ", line)
+        yield from textwrap.wrap(line, COLUMNS, break_on_hyphens=False,
+                                 subsequent_indent="    ") or [""]
 
 
 def main():
