@@ -26,10 +26,10 @@ double residuals_change(enum qr_type type, const uint8_t *row, const double *x, 
 
     if (type != QR_TYPE_Q4_1 && type != QR_TYPE_Q5_1) return 0;
     for (uint32_t at = 0; at < k; at += 32, row += block_bytes) {
-        double rest = (double)residual(type, row), sum = 0;
+        double minimum = (double)residual(type, row), sum = 0;
         for (uint32_t j = at; j < at + 32; j++)
             sum += x[j];
-        change += round_bf16(rest) * round_bf16(sum) - rest * sum;
+        change += round_bf16(minimum) * round_bf16(sum) - minimum * sum;
     }
     return change;
 }
