@@ -19,7 +19,7 @@ Rules:
   layers     CMakeLists.txt links each layer to the layers that MAY lists; ARCHITECTURE.md names them
   readme     every folder has a README of at most 1,800 words
   fields     docs/fields.md names every field of a request, docs/metrics.md every metric
-  links      relative links in .md files point at files that exist
+  links      relative links in .md files point at files that exist; docs/notes/README.md lists the notes
 """
 import pathlib
 import re
@@ -252,6 +252,17 @@ def check_links():
                     breach(name, number, f"{target} does not exist")
 
 
+def check_notes():
+    """docs/notes/README.md lists every note."""
+    global checked
+    index = (SOURCE / "docs/notes/README.md").read_text()
+    for name in sources(".md"):
+        if name.startswith("docs/notes/") and not name.endswith("/README.md"):
+            checked += 1
+            if f"({name.rsplit('/', 1)[1]})" not in index:
+                breach("docs/notes/README.md", 0, f"does not list {name}")
+
+
 def check_builds():
     """Every header of every layer, from every other layer: compiles if and only if allowed."""
     global checked
@@ -291,6 +302,7 @@ check_metrics()
 check_layers()
 check_tags()
 check_links()
+check_notes()
 check_builds()
 for b in breaches:
     print(b)
