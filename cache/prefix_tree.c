@@ -159,7 +159,7 @@ static void check_node(const struct qr_prefix_tree *tree, qr_node_id id)
 }
 
 /* A cached page is colder than the one above it, and none goes after the others because it is
- * sought: so the coldest is a leaf. */
+ * protected: so the coldest is a leaf. */
 static void check_order(const struct qr_prefix_tree *tree)
 {
     const struct qr_page_list *cached = &tree->pool->cached[0];
@@ -231,13 +231,13 @@ static void evict_page(struct qr_prefix_tree *tree, qr_page_id page)
     qr_sibling_mark(tree->siblings, id, false);
 }
 
-/* Whether pages had to be evicted for it: the coldest sought ones, until one was a leaf. */
+/* Whether pages had to be evicted for it: the coldest protected ones, until one was a leaf. */
 static bool make_node_free(struct qr_prefix_tree *tree)
 {
     bool evicts = false;
 
     while (tree->live_n == tree->limits.nodes_n) {
-        qr_page_id page = qr_page_pool_coldest_sought(tree->pool);
+        qr_page_id page = qr_page_pool_coldest_protected(tree->pool);
         assert(page != QR_PAGE_NONE); /* limits.nodes_n is enough for those that run */
         evict_page(tree, page);
         evicts = true;
@@ -378,7 +378,7 @@ void qr_prefix_tree_adopt(struct qr_prefix_tree *tree, struct qr_page_table *tab
 {
     qr_page_table_adopt(table, tree->pool, pages, tree->limits.page_tokens, tokens_n);
     for (uint32_t i = table->first; tree->limits.window != 0 && i < table->pages_n; i++)
-        qr_page_pool_seek(tree->pool, table->pages[i]);
+        qr_page_pool_protect(tree->pool, table->pages[i]);
 }
 
 uint32_t qr_prefix_tree_add(struct qr_prefix_tree *tree, struct qr_prefix_salt salt,
@@ -399,25 +399,25 @@ uint32_t qr_prefix_tree_add(struct qr_prefix_tree *tree, struct qr_prefix_salt s
     return from;
 }
 
-/* The pages that a sequence of so many tokens lets go are sought: those from `first` on, by which
- * its text is found again. */
-static void seek_held(struct qr_prefix_tree *tree, const struct qr_page_table *table,
-                      uint32_t first)
+/* The pages that a sequence of so many tokens lets go are protected: those from `first` on, by
+ * which its text is found again. */
+static void protect_held(struct qr_prefix_tree *tree, const struct qr_page_table *table,
+                         uint32_t first)
 {
     for (uint32_t i = first > table->first ? first : table->first; i < table->pages_n; i++)
         if (qr_page_pool_kept(tree->pool, table->pages[i]))
-            qr_page_pool_seek(tree->pool, table->pages[i]);
+            qr_page_pool_protect(tree->pool, table->pages[i]);
 }
 
 /* The pages above a node become the warmest, the first of the text the most; those from `first` on
- * are sought.  depth: pages above it. */
+ * are protected.  depth: pages above it. */
 static void warm_above(struct qr_prefix_tree *tree, qr_node_id id, uint32_t depth, uint32_t first)
 {
     for (id = tree->nodes[id].parent; id != NONE; id = tree->nodes[id].parent) {
         qr_page_id page = tree->nodes[id].page;
         depth--;
         if (page == QR_PAGE_NONE) continue;
-        if (depth >= first) qr_page_pool_seek(tree->pool, page);
+        if (depth >= first) qr_page_pool_protect(tree->pool, page);
         qr_page_pool_share(tree->pool, page);
         qr_page_pool_drop(tree->pool, page);
     }
@@ -435,7 +435,7 @@ void qr_prefix_tree_end(struct qr_prefix_tree *tree, struct qr_prefix_salt salt,
             tokens + (size_t)full_n * tree->limits.page_tokens, rest_n, table->pages[full_n]);
     /* Of a text that comes again all but the last token is taken. */
     first = table->length > 0 ? qr_prefix_tree_first(tree, table->length - 1) : 0;
-    if (tree->limits.window != 0) seek_held(tree, table, first);
+    if (tree->limits.window != 0) protect_held(tree, table, first);
     qr_page_table_clear(table, tree->pool);
     if (below != NONE) warm_above(tree, below, holes_n, first);
 }

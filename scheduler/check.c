@@ -89,7 +89,7 @@ static void check_waiting(const struct qr_scheduler *s, qr_seq_id id)
 
     assert(seq->state == QR_SEQ_WAITING);
     assert(seq->slot == QR_SLOT_NONE && seq->promised_n == 0 && s->sources[id].kept_n == 0);
-    assert(seq->priority == qr_share_priority(&s->shares, seq->share));
+    assert(seq->priority == qr_fair_queue_priority(&s->shares, seq->share));
 }
 
 /* The list is whole, and each in it comes after the one before; *last, a sequence or none, is
@@ -122,11 +122,11 @@ static void check_queue(const struct qr_scheduler *s, uint32_t *attached_n)
 {
     uint32_t fresh_n = 0;
 
-    qr_shares_check(&s->shares);
+    qr_fair_queue_check(&s->shares);
     for (uint32_t i = 0; i < s->shares.used_n; i++) {
-        const struct qr_share *share = &s->shares.shares[i];
+        const struct qr_fair_node *share = &s->shares.shares[i];
         const struct qr_seq *last = NULL;
-        if (i == QR_SHARE_ROOT || share->waiting.n == 0) continue;
+        if (i == QR_FAIR_NODE_ROOT || share->waiting.n == 0) continue;
         check_list(s, &share->waiting, &last, attached_n);
         fresh_n += share->waiting.n;
         for (qr_seq_id id = share->waiting.head; id != QR_SEQ_NONE; id = s->seqs[id].next)
@@ -173,7 +173,7 @@ void qr_scheduler_check(const struct qr_scheduler *s)
     assert(attached_n == s->attached_n);
     assert(s->running.n + s->promised_slots_n <= s->limits.running_max);
     assert(s->running.n + qr_scheduler_waiting_n(s) + s->attached_n + s->free_seqs_n == s->seqs_n);
-    assert(s->shares.shares[QR_SHARE_ROOT].live_n + s->free_seqs_n == s->seqs_n);
+    assert(s->shares.shares[QR_FAIR_NODE_ROOT].live_n + s->free_seqs_n == s->seqs_n);
     assert(s->running.n + s->free_slots_n == s->limits.running_max);
     for (uint32_t i = 0; i < s->free_seqs_n; i++)
         assert(s->seqs[s->free_seqs[i]].state == QR_SEQ_FREE);

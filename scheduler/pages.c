@@ -8,7 +8,7 @@
 
 #include "scheduler/scheduler_internal.h"
 
-void qr_seq_keep_pages(struct qr_scheduler *s, qr_seq_id id)
+void qr_seq_publish_pages(struct qr_scheduler *s, qr_seq_id id)
 {
     struct qr_seq_source *source = &s->sources[id];
     struct qr_page_table *table = qr_seq_table(s, &s->seqs[id]);
@@ -60,7 +60,7 @@ uint32_t qr_seq_leaving_n(const struct qr_scheduler *s, const struct qr_seq *seq
     return end > first ? end - first : 0;
 }
 
-void qr_seq_leave_pages(struct qr_scheduler *s, qr_seq_id id)
+void qr_seq_drop_left_pages(struct qr_scheduler *s, qr_seq_id id)
 {
     struct qr_page_table *table = qr_seq_table(s, &s->seqs[id]);
 
@@ -187,7 +187,7 @@ void qr_seq_end(struct qr_scheduler *s, qr_seq_id id)
         qr_seq_stop(s, id);
     else
         qr_queue_remove(s, id);
-    qr_shares_leave(&s->shares, s->seqs[id].share);
+    qr_fair_queue_leave(&s->shares, s->seqs[id].share);
     s->seqs[id].state = QR_SEQ_FREE;
     s->free_seqs[s->free_seqs_n++] = id;
 }

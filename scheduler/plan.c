@@ -140,8 +140,8 @@ static void count_item(struct qr_scheduler *s, const struct qr_plan_item *item)
 
     qr_page_table_advance(qr_seq_table(s, seq), s->page_tokens, item->tokens_n);
     s->held_tokens += item->tokens_n;
-    qr_seq_keep_pages(s, item->seq);
-    qr_seq_leave_pages(s, item->seq);
+    qr_seq_publish_pages(s, item->seq);
+    qr_seq_drop_left_pages(s, item->seq);
     s->stats.computed_tokens += item->tokens_n;
     if (item->position < seq->computed_max)
         s->stats.recomputed_tokens += least(end, seq->computed_max) - item->position;

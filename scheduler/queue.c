@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The queue.  Those that were preempted stand in a list of their own, in order: they were admitted
  * once, and of one priority they come before those that never were.  These wait with their users
- * (shares.h), and are in order only as far as somebody asks: who is next. */
+ * (fair_queue.h), and are in order only as far as somebody asks: who is next. */
 #include <assert.h>
 
 #include "scheduler/scheduler_internal.h"
 
-/* What a token costs, as in the paper that shares.h names: an output token about twice an input
+/* What a token costs, as in the paper that fair_queue.h names: an output token about twice an input
  * token.  Each is charged once: input when first admitted, without what the tree has of it, output
  * when it is there.  What a preemption makes us compute again is not the client's doing. */
 #define INPUT_COST  1u
@@ -31,7 +31,7 @@ void qr_queue_push(struct qr_scheduler *s, qr_seq_id id)
     assert(s->seqs[id].state == QR_SEQ_WAITING && s->seqs[id].preemptions_n == 0);
     qr_seq_list_push_tail(s, list, id);
     s->fresh_n++;
-    if (list->n == 1) qr_shares_enter(&s->shares, s->seqs[id].share);
+    if (list->n == 1) qr_fair_queue_enter(&s->shares, s->seqs[id].share);
 }
 
 void qr_queue_return(struct qr_scheduler *s, qr_seq_id id)
@@ -48,7 +48,7 @@ void qr_queue_remove(struct qr_scheduler *s, qr_seq_id id)
     qr_seq_list_remove(s, list, id);
     if (list == &s->returning) return;
     s->fresh_n--;
-    if (list->n == 0) qr_shares_exit(&s->shares, s->seqs[id].share);
+    if (list->n == 0) qr_fair_queue_exit(&s->shares, s->seqs[id].share);
 }
 
 void qr_queue_replace(struct qr_scheduler *s, qr_seq_id id, qr_seq_id by)
@@ -59,10 +59,11 @@ void qr_queue_replace(struct qr_scheduler *s, qr_seq_id id, qr_seq_id by)
 qr_seq_id qr_queue_next(struct qr_scheduler *s)
 {
     qr_seq_id id = s->returning.head;
-    uint32_t user = s->fresh_n > 0 ? qr_shares_next(&s->shares) : QR_SHARE_NONE;
+    uint32_t user = s->fresh_n > 0 ? qr_fair_queue_next(&s->shares) : QR_FAIR_NODE_NONE;
 
-    if (user == QR_SHARE_NONE) return id;
-    if (id != QR_SEQ_NONE && s->seqs[id].priority <= qr_share_priority(&s->shares, user)) return id;
+    if (user == QR_FAIR_NODE_NONE) return id;
+    if (id != QR_SEQ_NONE && s->seqs[id].priority <= qr_fair_queue_priority(&s->shares, user))
+        return id;
     return s->shares.shares[user].waiting.head;
 }
 
@@ -70,7 +71,8 @@ void qr_queue_place(struct qr_scheduler *s, qr_seq_id id, uint32_t computed_n)
 {
     struct qr_seq *seq = &s->seqs[id];
 
-    qr_shares_charge(&s->shares, seq->share, (uint64_t)INPUT_COST * (seq->known_n - computed_n));
+    qr_fair_queue_charge(&s->shares, seq->share,
+                         (uint64_t)INPUT_COST * (seq->known_n - computed_n));
     seq->order = s->admissions_n++;
 }
 
@@ -79,7 +81,7 @@ void qr_queue_take(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
     struct qr_seq *seq = &s->seqs[id];
 
     if (seq->preemptions_n == 0) {
-        qr_shares_take(&s->shares, seq->share);
+        qr_fair_queue_take(&s->shares, seq->share);
         qr_queue_place(s, id, matched_n);
         /* Those attached run right behind it. */
         for (qr_seq_id each = s->sources[id].attached; each != QR_SEQ_NONE;
@@ -91,5 +93,5 @@ void qr_queue_take(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
 
 void qr_queue_charge_output(struct qr_scheduler *s, qr_seq_id id)
 {
-    qr_shares_charge(&s->shares, s->seqs[id].share, OUTPUT_COST);
+    qr_fair_queue_charge(&s->shares, s->seqs[id].share, OUTPUT_COST);
 }

@@ -42,8 +42,8 @@ static struct layout lay_out(const struct qr_scheduler_limits *limits, uint32_t 
     l.seqs = place(&l.bytes, l.seqs_n, sizeof(struct qr_seq), alignof(struct qr_seq));
     l.sources =
         place(&l.bytes, l.seqs_n, sizeof(struct qr_seq_source), alignof(struct qr_seq_source));
-    l.shares =
-        place(&l.bytes, qr_shares_for(l.seqs_n), sizeof(struct qr_share), alignof(struct qr_share));
+    l.shares = place(&l.bytes, qr_fair_queue_nodes_for(l.seqs_n), sizeof(struct qr_fair_node),
+                     alignof(struct qr_fair_node));
     l.tables =
         place(&l.bytes, running_n, sizeof(struct qr_page_table), alignof(struct qr_page_table));
     l.items = place(&l.bytes, running_n, sizeof(struct qr_plan_item), alignof(struct qr_plan_item));
@@ -52,7 +52,7 @@ static struct layout lay_out(const struct qr_scheduler_limits *limits, uint32_t 
     l.pages = place(&l.bytes, running_n * l.table_pages, sizeof(qr_page_id), alignof(qr_page_id));
     l.readers = place(&l.bytes, pages_n, sizeof(uint32_t), alignof(uint32_t));
     l.buckets =
-        place(&l.bytes, qr_share_buckets_for(l.seqs_n), sizeof(uint32_t), alignof(uint32_t));
+        place(&l.bytes, qr_fair_queue_buckets_for(l.seqs_n), sizeof(uint32_t), alignof(uint32_t));
     return l;
 }
 
@@ -144,8 +144,8 @@ struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_l
     s->limits.prefill_chunk = chunk_of(limits);
     s->window_pages = (uint32_t)window_pages(limits, s->page_tokens);
     s->plan.items = s->items;
-    qr_shares_init(&s->shares, (struct qr_share *)(void *)(base + l.shares),
-                   (uint32_t *)(void *)(base + l.buckets), l.seqs_n);
+    qr_fair_queue_init(&s->shares, (struct qr_fair_node *)(void *)(base + l.shares),
+                       (uint32_t *)(void *)(base + l.buckets), l.seqs_n);
 
     memset(s->seqs, 0, s->seqs_n * sizeof s->seqs[0]);
     for (uint32_t i = 0; i < s->seqs_n; i++)
@@ -197,7 +197,7 @@ qr_seq_id qr_seq_new(struct qr_scheduler *s, const struct qr_submission *submiss
         .known_n = submission->prompt_n,
         .tokens_max = submission->tokens_max,
         .priority = submission->priority,
-        .share = qr_shares_join(&s->shares, submission),
+        .share = qr_fair_queue_join(&s->shares, submission),
         .order = s->arrivals_n++,
     };
     s->sources[id] = (struct qr_seq_source){

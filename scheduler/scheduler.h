@@ -6,7 +6,7 @@
  *     plan    what to compute: running sequences with one token left to compute first, then
  *             prefill in chunks, each in order of priority, then of admission, under the token
  *             budget; waiting sequences are admitted while slots, pages and budget allow, by
- *             priority, then fair share (shares.h), then arrival;
+ *             priority, then fair share (fair_queue.h), then arrival;
  *     (the engine computes)
  *     commit  what came of it: for each planned sequence that reached its last known token, either
  *             one more token or its end.

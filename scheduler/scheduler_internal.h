@@ -4,7 +4,7 @@
  *     scheduler.c   memory, submit, cancel, figures
  *     lists.c       the lists that sequences stand in
  *     queue.c       those that wait, and who of them is next
- *     shares.c      whose turn it is: priorities, clients, their users
+ *     fair_queue.c      whose turn it is: priorities, clients, their users
  *     pages.c       a sequence's pages: promised, taken, given back; preemption
  *     admit.c       admission: what the tree has, whom to wait for, what it takes
  *     fork.c        sequences that begin with another's pages
@@ -15,8 +15,8 @@
 #ifndef QR_SCHEDULER_INTERNAL_H
 #define QR_SCHEDULER_INTERNAL_H
 
+#include "scheduler/fair_queue.h"
 #include "scheduler/scheduler.h"
-#include "scheduler/shares.h"
 
 #define QR_SLOT_NONE UINT32_MAX
 
@@ -68,7 +68,7 @@ struct qr_scheduler {
     /* By priority, then by order of first admission; all that run before all that return. */
     struct qr_seq_list running;
     struct qr_seq_list returning; /* preempted */
-    struct qr_shares shares;      /* the others that wait stand there, with their users: */
+    struct qr_fair_queue shares;  /* the others that wait stand there, with their users: */
     uint32_t fresh_n;
     uint64_t arrivals_n, admissions_n;
     uint32_t window_pages; /* the most that a sequence with a window holds at once; without: all */
@@ -171,9 +171,9 @@ uint32_t qr_scheduler_renew_promises(struct qr_scheduler *s);
  * nobody is promised.  False: there are none; nothing changed. */
 QR_MUST_CHECK bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n);
 /* The running sequence's pages that have become full enter the tree. */
-void qr_seq_keep_pages(struct qr_scheduler *s, qr_seq_id id);
+void qr_seq_publish_pages(struct qr_scheduler *s, qr_seq_id id);
 /* The running sequence lets go the pages that no token to come sees, if it has a window. */
-void qr_seq_leave_pages(struct qr_scheduler *s, qr_seq_id id);
+void qr_seq_drop_left_pages(struct qr_scheduler *s, qr_seq_id id);
 /* Counts the pages that a running sequence has come to hold without computing them. */
 void qr_seq_count_held(struct qr_scheduler *s, qr_seq_id id);
 /* Of the lowest priority that runs, the latest admitted waits again. */

@@ -363,7 +363,7 @@ static void pages_behind_every_window_go_first(void **state)
 
 /* Goal: of a text whose length puts the window's begin at a page's edge, the page before is kept
  * too: the same text again is found but for its last token, which reads it.
- * Method: texts of each length up to 5 pages; all that nobody sought is evicted. */
+ * Method: texts of each length up to 5 pages; all that nobody protected is evicted. */
 static void all_but_the_last_token_is_found_again(void **state)
 {
     (void)state;
@@ -386,7 +386,7 @@ static void all_but_the_last_token_is_found_again(void **state)
 /* Goal: the pages that a text was found by go after those that nobody asked for.
  * Method: a long text; a second one that goes on from its middle, token 80, and reads from token 49
  * on; all others evicted.  Both 79 tokens and 80 read pages 3 and 4. */
-static void found_pages_are_sought(void **state)
+static void found_pages_are_protected(void **state)
 {
     struct tree_fixture f;
     struct tree_seq a, b;
@@ -504,7 +504,7 @@ static void coldest_text_goes_when_nodes_run_out(void **state)
     tree_close(&f);
 }
 
-/* Goal: pages that nobody sought do not go for a node, which they would not free.
+/* Goal: pages that nobody protected do not go for a node, which they would not free.
  * Method: a text that has kept its last pages only, and one that has all of its; nodes run out in a
  * third, pages do not. */
 static void pages_that_free_no_node_stay(void **state)
@@ -578,7 +578,7 @@ int main(void)
         cmocka_unit_test(hit_needs_no_more_than_its_window),
         cmocka_unit_test(pages_behind_every_window_go_first),
         cmocka_unit_test(all_but_the_last_token_is_found_again),
-        cmocka_unit_test(found_pages_are_sought),
+        cmocka_unit_test(found_pages_are_protected),
         cmocka_unit_test(page_comes_again_for_its_node),
         cmocka_unit_test(nearest_page_stands_in),
         cmocka_unit_test(coldest_text_goes_when_nodes_run_out),

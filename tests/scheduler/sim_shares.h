@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* sim_shares -- whose turn it is, said a second time and as plainly as can be: arrays, and a look
- * at all of them for every question.  What scheduler/shares.h promises is that it gives the same
- * answers. */
+ * at all of them for every question.  What scheduler/fair_queue.h promises is that it gives the
+ * same answers. */
 #ifndef QR_TESTS_SCHEDULER_SIM_SHARES_H
 #define QR_TESTS_SCHEDULER_SIM_SHARES_H
 

@@ -349,7 +349,7 @@ static void nobody_is_admitted_in_a_step_that_preempts(void **state)
 static void recomputed_tokens_are_not_charged(void **state)
 {
     const struct kind x = {0, 1, 0, 16, 32, NULL}, y = {0, 2, 0, 15, 33, NULL};
-    const struct qr_share *shares;
+    const struct qr_fair_node *shares;
     qr_seq_id a, b;
     struct fixture f;
 

@@ -6,25 +6,25 @@
 
 #include <cmocka.h>
 
-#include "scheduler/shares.h"
+#include "scheduler/fair_queue.h"
 #include "sim_shares.h"
 
 #define SEQS_MAX 80u
 
 /* A table for so many requests, in memory of exactly that length. */
 struct table {
-    struct qr_shares shares;
-    struct qr_share *memory;
+    struct qr_fair_queue shares;
+    struct qr_fair_node *memory;
     uint32_t *buckets;
 };
 
 static void table_open(struct table *t, uint32_t seqs_n)
 {
-    t->memory = malloc(qr_shares_for(seqs_n) * sizeof t->memory[0]);
-    t->buckets = malloc(qr_share_buckets_for(seqs_n) * sizeof t->buckets[0]);
+    t->memory = malloc(qr_fair_queue_nodes_for(seqs_n) * sizeof t->memory[0]);
+    t->buckets = malloc(qr_fair_queue_buckets_for(seqs_n) * sizeof t->buckets[0]);
     assert_true(t->memory != NULL && t->buckets != NULL);
-    qr_shares_init(&t->shares, t->memory, t->buckets, seqs_n);
-    qr_shares_check(&t->shares);
+    qr_fair_queue_init(&t->shares, t->memory, t->buckets, seqs_n);
+    qr_fair_queue_check(&t->shares);
 }
 
 static void table_close(struct table *t)
@@ -38,7 +38,7 @@ static uint32_t join(struct table *t, int32_t priority, uint64_t client, uint64_
     const struct qr_submission submission = {
         .priority = priority, .client = {{client, 0}}, .user = {{user, 0}}};
 
-    return qr_shares_join(&t->shares, &submission);
+    return qr_fair_queue_join(&t->shares, &submission);
 }
 
 /* One more of the user's requests waits, or one fewer. */
@@ -46,8 +46,8 @@ static void count(struct table *t, uint32_t user, int change)
 {
     struct qr_seq_list *waiting = &t->shares.shares[user].waiting;
 
-    if (change > 0 && waiting->n++ == 0) qr_shares_enter(&t->shares, user);
-    if (change < 0 && --waiting->n == 0) qr_shares_exit(&t->shares, user);
+    if (change > 0 && waiting->n++ == 0) qr_fair_queue_enter(&t->shares, user);
+    if (change < 0 && --waiting->n == 0) qr_fair_queue_exit(&t->shares, user);
 }
 
 static uint64_t client_counter(const struct table *t, uint32_t user)
@@ -61,11 +61,11 @@ static void come_and_go(struct table *t, uint64_t client, uint64_t cost)
     uint32_t user = join(t, 0, client, 0);
 
     count(t, user, 1);
-    qr_shares_take(&t->shares, user);
+    qr_fair_queue_take(&t->shares, user);
     count(t, user, -1);
-    qr_shares_charge(&t->shares, user, cost);
-    qr_shares_leave(&t->shares, user);
-    qr_shares_check(&t->shares);
+    qr_fair_queue_charge(&t->shares, user, cost);
+    qr_fair_queue_leave(&t->shares, user);
+    qr_fair_queue_check(&t->shares);
 }
 
 /* Goal: a table that is full forgets who has been away the longest, and nobody else: its counter
@@ -83,14 +83,14 @@ static void full_table_forgets_the_longest_idle(void **state)
     come_and_go(&t, 2, 200);
     a = join(&t, 0, 1, 0);
     assert_int_equal(client_counter(&t, a), 100);
-    qr_shares_leave(&t.shares, a); /* 2 is now the longest idle */
-    come_and_go(&t, 3, 0);         /* takes the last room and that of 2's user */
-    come_and_go(&t, 4, 0);         /* takes 2's own */
+    qr_fair_queue_leave(&t.shares, a); /* 2 is now the longest idle */
+    come_and_go(&t, 3, 0);             /* takes the last room and that of 2's user */
+    come_and_go(&t, 4, 0);             /* takes 2's own */
     a = join(&t, 0, 1, 0);
     assert_int_equal(client_counter(&t, a), 100);
     b = join(&t, 0, 2, 0);
     assert_int_equal(client_counter(&t, b), 0);
-    qr_shares_check(&t.shares);
+    qr_fair_queue_check(&t.shares);
     table_close(&t);
 }
 
@@ -109,16 +109,17 @@ static void who_is_in_use_always_finds_room(void **state)
             users[i] = join(&t, (int32_t)i - 40 + 100 * round, i, i);
             count(&t, users[i], 1);
         }
-        qr_shares_check(&t.shares);
+        qr_fair_queue_check(&t.shares);
         for (uint32_t i = 0; i < SEQS_MAX; i++) {
-            assert_int_equal(qr_shares_next(&t.shares), users[i]);
-            assert_int_equal(qr_share_priority(&t.shares, users[i]), (int32_t)i - 40 + 100 * round);
-            qr_shares_take(&t.shares, users[i]);
+            assert_int_equal(qr_fair_queue_next(&t.shares), users[i]);
+            assert_int_equal(qr_fair_queue_priority(&t.shares, users[i]),
+                             (int32_t)i - 40 + 100 * round);
+            qr_fair_queue_take(&t.shares, users[i]);
             count(&t, users[i], -1);
-            qr_shares_leave(&t.shares, users[i]);
+            qr_fair_queue_leave(&t.shares, users[i]);
         }
-        assert_int_equal(qr_shares_next(&t.shares), QR_SHARE_NONE);
-        qr_shares_check(&t.shares);
+        assert_int_equal(qr_fair_queue_next(&t.shares), QR_FAIR_NODE_NONE);
+        qr_fair_queue_check(&t.shares);
     }
     table_close(&t);
 }
@@ -135,12 +136,12 @@ static void who_comes_back_is_lifted(void **state)
     table_open(&t, 2);
     a = join(&t, 0, 1, 0);
     count(&t, a, 1);
-    qr_shares_charge(&t.shares, a, 100);
+    qr_fair_queue_charge(&t.shares, a, 100);
     b = join(&t, 0, 2, 0);
     count(&t, b, 1);
     assert_int_equal(client_counter(&t, b), 100);
-    qr_shares_charge(&t.shares, b, 50);
-    qr_shares_take(&t.shares, b);
+    qr_fair_queue_charge(&t.shares, b, 50);
+    qr_fair_queue_take(&t.shares, b);
     count(&t, b, -1);
     count(&t, b, 1); /* ahead of the least, and stays so */
     assert_int_equal(client_counter(&t, b), 150);
@@ -149,14 +150,14 @@ static void who_comes_back_is_lifted(void **state)
     count(&t, a, 1); /* nobody waits: b was taken last */
     assert_int_equal(client_counter(&t, a), 150);
     count(&t, a, -1);
-    qr_shares_leave(&t.shares, b);
-    qr_shares_charge(&t.shares, a, 1000);
+    qr_fair_queue_leave(&t.shares, b);
+    qr_fair_queue_charge(&t.shares, a, 1000);
     b = join(&t, 0, 3, 0);
-    qr_shares_leave(&t.shares, b);
+    qr_fair_queue_leave(&t.shares, b);
     b = join(&t, 0, 4, 0); /* takes the place of 2, who was taken last */
     count(&t, b, 1);
     assert_int_equal(client_counter(&t, b), 150);
-    qr_shares_check(&t.shares);
+    qr_fair_queue_check(&t.shares);
     table_close(&t);
 }
 
@@ -189,32 +190,32 @@ static void same_answers_as_a_plain_table(void **state)
             sim_shares_wait(&plain, seqs[i].plain);
             seqs[i].live = seqs[i].waits = true;
         } else if (what < 4 && !seqs[i].waits) {
-            qr_shares_charge(&t.shares, seqs[i].user, cost);
+            qr_fair_queue_charge(&t.shares, seqs[i].user, cost);
             sim_shares_charge(&plain, seqs[i].plain, cost);
         } else if (what < 6) { /* ends, or is cancelled */
             if (seqs[i].waits) {
                 count(&t, seqs[i].user, -1);
                 sim_shares_unwait(&plain, seqs[i].plain);
             }
-            qr_shares_leave(&t.shares, seqs[i].user);
+            qr_fair_queue_leave(&t.shares, seqs[i].user);
             sim_shares_leave(&plain, seqs[i].plain);
             seqs[i].live = seqs[i].waits = false;
         }
-        uint32_t next = qr_shares_next(&t.shares), expected = sim_shares_next(&plain);
-        assert_int_equal(next == QR_SHARE_NONE, expected == SIM_SHARE_NONE);
+        uint32_t next = qr_fair_queue_next(&t.shares), expected = sim_shares_next(&plain);
+        assert_int_equal(next == QR_FAIR_NODE_NONE, expected == SIM_SHARE_NONE);
         for (uint32_t k = 0; k < SEQS_MAX; k++) {
-            if (next == QR_SHARE_NONE || !seqs[k].waits || seqs[k].user != next) continue;
+            if (next == QR_FAIR_NODE_NONE || !seqs[k].waits || seqs[k].user != next) continue;
             assert_int_equal(seqs[k].plain, expected);
             if (what != 7) break;
-            qr_shares_take(&t.shares, next);
+            qr_fair_queue_take(&t.shares, next);
             count(&t, next, -1);
-            qr_shares_charge(&t.shares, next, cost);
+            qr_fair_queue_charge(&t.shares, next, cost);
             sim_shares_take(&plain, expected);
             sim_shares_charge(&plain, expected, cost);
             seqs[k].waits = false;
             break;
         }
-        if (round % 16 == 0) qr_shares_check(&t.shares);
+        if (round % 16 == 0) qr_fair_queue_check(&t.shares);
     }
     table_close(&t);
 }
