@@ -84,8 +84,8 @@ struct block {
     uint32_t m_n;           /* 0: nothing, 1: m[0] for all, 2 */
     /* The same of this block and the next, added before both: of the even blocks of types that have
      * it rounded to bf16. */
-    float rest[2][QR_PANEL_N];
-    bool rests;
+    float residual[2][QR_PANEL_N];
+    bool has_residuals;
 };
 
 typedef void decode_fn(struct block *out, const uint8_t *group, uint32_t b);
@@ -148,11 +148,11 @@ static void decode_q4_0(struct block *out, const uint8_t *group, uint32_t b)
     decode_f16(out->d, group + QR_Q4_0_D(b));
 }
 
-static void decode_rests(struct block *out, const uint8_t *src, uint32_t b)
+static void decode_residuals(struct block *out, const uint8_t *src, uint32_t b)
 {
     for (uint32_t i = 0; i < 2 * QR_PANEL_N; i++)
-        out->rest[i % 2][i / 2] = qr_bf16_to_f32((uint16_t)(src[2 * i] | src[2 * i + 1] << 8));
-    out->rests = b % 2 == 0;
+        out->residual[i % 2][i / 2] = qr_bf16_to_f32((uint16_t)(src[2 * i] | src[2 * i + 1] << 8));
+    out->has_residuals = b % 2 == 0;
 }
 
 static void decode_q4_1(struct block *out, const uint8_t *group, uint32_t b)
@@ -160,7 +160,7 @@ static void decode_q4_1(struct block *out, const uint8_t *group, uint32_t b)
     no_scales(out);
     decode_nibbles(out, group + QR_NIBBLE_BLOCK * b, 8);
     decode_f16(out->d, group + QR_Q4_1_D(b));
-    decode_rests(out, group + QR_Q4_1_REST, b);
+    decode_residuals(out, group + QR_Q4_1_RESIDUAL, b);
 }
 
 static void decode_q5_0(struct block *out, const uint8_t *group, uint32_t b)
@@ -177,7 +177,7 @@ static void decode_q5_1(struct block *out, const uint8_t *group, uint32_t b)
     decode_nibbles(out, group + QR_Q5_BLOCK * b, 16);
     decode_plane(out, group + QR_Q5_BLOCK * b + QR_NIBBLE_BLOCK, 16);
     decode_f16(out->d, group + QR_Q5_1_D(b));
-    decode_rests(out, group + QR_Q5_1_REST, b);
+    decode_residuals(out, group + QR_Q5_1_RESIDUAL, b);
 }
 
 static void decode_iq4_nl(struct block *out, const uint8_t *group, uint32_t b)
@@ -291,9 +291,9 @@ static void add_block(float acc[QR_PANEL_N], const struct block *w, const struct
 {
     for (uint32_t c = 0; c < QR_PANEL_N; c++) {
         int32_t isum[2] = {0, 0};
-        if (w->rests) { /* as vdpbf16ps has it, the second product first */
-            acc[c] = fmaf(w->rest[1][c], qr_bf16_to_f32(a->pair_s[1]), acc[c]);
-            acc[c] = fmaf(w->rest[0][c], qr_bf16_to_f32(a->pair_s[0]), acc[c]);
+        if (w->has_residuals) { /* as vdpbf16ps has it, the second product first */
+            acc[c] = fmaf(w->residual[1][c], qr_bf16_to_f32(a->pair_s[1]), acc[c]);
+            acc[c] = fmaf(w->residual[0][c], qr_bf16_to_f32(a->pair_s[0]), acc[c]);
         }
         for (uint32_t k = 0; k < 16; k++) {
             isum[0] += w->q[c][k] * a->q[k];
@@ -329,7 +329,7 @@ static void gemm_scalar(decode_fn *decode, const struct qr_matrix *m, uint32_t p
             float acc[QR_TILE_ROWS][QR_PANEL_N] = {0};
             uint32_t rows_n = row_end - row < QR_TILE_ROWS ? row_end - row : QR_TILE_ROWS;
             for (uint32_t b = 0; b < m->k / QR_ACT_BLOCK; b++) {
-                struct block w = {.halves = false, .rests = false};
+                struct block w = {.halves = false, .has_residuals = false};
                 decode(&w,
                        m->data + panel * m->panel_stride +
                            (size_t)(b / layout.blocks_n) * layout.group_bytes,

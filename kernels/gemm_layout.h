@@ -15,9 +15,10 @@
  *   plane, 64 bytes: byte 4 c + j is column c: the uppermost bit of k = 4 t + j in bit t (t 0..7).
  *
  *   Q4_0, 2 blocks a group: 2 nibble blocks (q), f16 d[2][16].             w = d (q - 8)
- *   Q4_1, 2 blocks: 2 nibble blocks, f16 d[2][16], bf16 rest[16][2].       w = d (q - 8) + rest
+ *   Q4_1, 2 blocks: 2 nibble blocks, f16 d[2][16], bf16 residual[16][2].
+ *                                                                     w = d (q - 8) + residual
  *   Q5_0, 2 blocks: 2 times (nibble block, plane), f16 d[2][16].           w = d (q - 16)
- *   Q5_1, 2 blocks: as Q5_0, then bf16 rest[16][2].                        w = d (q - 16) + rest
+ *   Q5_1, 2 blocks: as Q5_0, then bf16 residual[16][2].               w = d (q - 16) + residual
  *   IQ4_NL, 2 blocks: as Q4_0.                                             w = d value[q]
  *   Q8_0, 2 blocks: 2 byte blocks (q + 128), f16 d[2][16].                 w = d q
  *   Q2_K, 8 blocks: 8 pairs blocks, uint8 both[8][2][16] (of k 0-15 and 16-31: scale in the low
@@ -33,12 +34,12 @@
  *                                                                          w = d scale value[q]
  * A group that k ends in the middle of is as long as any; what lies past k is zero.
  *
- * rest[column][block] is what the file's minimum is beyond the offset, m + 8 d or m + 16 d, rounded
- * to bf16, as is the sum of activations that it meets (pair_s): so one dot of two bf16 brings in
- * the minima of two blocks.  In a block of weights about zero a rest is a step or two, in one of
- * both signs at most 8 (16) of them, and what rounding takes, 2^-9 of it, is little beside the half
- * step that a quant is off; a block of one sign is as exact as weights of bf16.  K-quants keep
- * their minima (README).
+ * residual[column][block] is what the file's minimum is beyond the offset, m + 8 d or m + 16 d,
+ * rounded to bf16, as is the sum of activations that it meets (pair_s): so one dot of two bf16
+ * brings in the minima of two blocks.  In a block of weights about zero a residual is a step or
+ * two, in one of both signs at most 8 (16) of them, and what rounding takes, 2^-9 of it, is little
+ * beside the half step that a quant is off; a block of one sign is as exact as weights of bf16.
+ * K-quants keep their minima (README).
  *
  * Activations: block b of row r in tile t is a struct qr_act_row at
  * data + t * tile_bytes + b * QR_ACT_BLOCK_BYTES + r * 64.  The stride of a block has one line more
@@ -66,13 +67,13 @@
 #define QR_Q4_0_D(b)       (512u + 32u * (b))
 #define QR_Q4_1_GROUP      640u
 #define QR_Q4_1_D(b)       (512u + 32u * (b))
-#define QR_Q4_1_REST       576u
+#define QR_Q4_1_RESIDUAL   576u
 #define QR_Q5_BLOCK        (QR_NIBBLE_BLOCK + QR_PLANE) /* of Q5_0, Q5_1, Q5_K */
 #define QR_Q5_0_GROUP      704u
 #define QR_Q5_0_D(b)       (640u + 32u * (b))
 #define QR_Q5_1_GROUP      768u
 #define QR_Q5_1_D(b)       (640u + 32u * (b))
-#define QR_Q5_1_REST       704u
+#define QR_Q5_1_RESIDUAL   704u
 #define QR_IQ4_NL_GROUP    QR_Q4_0_GROUP
 #define QR_IQ4_NL_D(b)     QR_Q4_0_D(b)
 #define QR_Q8_0_GROUP      1088u
@@ -121,7 +122,7 @@ struct qr_act_row {
                             exact, meets what Q2_K's first minimum is more than its second */
     int32_t unit_8;      /* the bits of `unit`, and start_8: where a sum starts that counts in it */
     uint16_t pair_s[2];  /* of an even block: s of this one and of the next (0, where k ends before
-                            it), in bf16: meet two blocks' rests; of an odd one nothing */
+                            it), in bf16: meet two blocks' residuals; of an odd one nothing */
 };
 static_assert(sizeof(struct qr_act_row) == 64, "a row's block is a cache line");
 

@@ -68,20 +68,22 @@ static void pack_q4_0(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src
 }
 
 /* Column c's minimum of block b as what it is beyond -offset steps; src: f16 d, f16 m. */
-static void put_rest(uint8_t *rests, uint32_t b, uint32_t c, const uint8_t *src, float offset)
+static void put_residual(uint8_t *residuals, uint32_t b, uint32_t c, const uint8_t *src,
+                         float offset)
 {
-    uint16_t d, m, rest;
+    uint16_t d, m, residual;
     memcpy(&d, src, 2);
     memcpy(&m, src + 2, 2);
-    rest = qr_f32_to_bf16(qr_f16_to_f32(m) + offset * qr_f16_to_f32(d)); /* the product is exact */
-    memcpy(rests + 4 * c + 2 * b, &rest, 2);
+    residual =
+        qr_f32_to_bf16(qr_f16_to_f32(m) + offset * qr_f16_to_f32(d)); /* the product is exact */
+    memcpy(residuals + 4 * c + 2 * b, &residual, 2);
 }
 
 static void pack_q4_1(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
 {
     put_nibbles(group + QR_NIBBLE_BLOCK * b, c, src + 4);
     memcpy(group + QR_Q4_1_D(b) + 2 * c, src, 2);
-    put_rest(group + QR_Q4_1_REST, b, c, src, 8.0f);
+    put_residual(group + QR_Q4_1_RESIDUAL, b, c, src, 8.0f);
 }
 
 static void pack_q5_0(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
@@ -100,7 +102,7 @@ static void pack_q5_1(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src
     put_low_nibbles(block, c, q);
     put_plane(block + QR_NIBBLE_BLOCK, c, q, 4);
     memcpy(group + QR_Q5_1_D(b) + 2 * c, src, 2);
-    put_rest(group + QR_Q5_1_REST, b, c, src, 16.0f);
+    put_residual(group + QR_Q5_1_RESIDUAL, b, c, src, 16.0f);
 }
 
 static void pack_q8_0(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Of the types whose blocks are 32 values those that have rests. */
+/* Of the types whose blocks are 32 values those that have residuals. */
 #define BF16_DOTS 1
 #include "kernels/x86/gemm_vnni.h"
 

@@ -363,11 +363,11 @@ INLINE __m256 first_of(__m256i pairs)
     return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
 }
 
-/* The rests of two blocks times each row's sums of them, before the blocks. */
-INLINE void add_rests(float (*acc)[QR_PANEL_N], uint32_t rows_n, const uint8_t *rests,
-                      const struct qr_act_row *a)
+/* The residuals of two blocks times each row's sums of them, before the blocks. */
+INLINE void add_residuals(float (*acc)[QR_PANEL_N], uint32_t rows_n, const uint8_t *residuals,
+                          const struct qr_act_row *a)
 {
-    const __m256i pairs[2] = {load(rests), load(rests + 32)};
+    const __m256i pairs[2] = {load(residuals), load(residuals + 32)};
     for (uint32_t r = 0; r < rows_n; r++) {
         int32_t both;
         memcpy(&both, a[r].pair_s, sizeof both);
@@ -427,7 +427,8 @@ INLINE void gemm_tile(enum qr_type type, const struct tile *tile)
         uint32_t b = i % group_blocks;
         const uint8_t *ahead = group + PREFETCH_BYTES + (size_t)b * block_bytes;
         prefetch_block(ahead, block_bytes);
-        if (rests_at(type) && b % 2 == 0) add_rests(acc, rows_n, group + rests_at(type), a);
+        if (residuals_at(type) && b % 2 == 0)
+            add_residuals(acc, rows_n, group + residuals_at(type), a);
         for (uint32_t h = 0; h < 2; h++) {
             uint32_t r = 0;
             for (; r + 4 <= rows_n; r += 4)

@@ -114,13 +114,14 @@ INLINE uint32_t group_bytes_of(enum qr_type type)
     }
 }
 
-/* Where the rests of a group's two blocks stand, which are added before both; 0: the type has none.
+/* Where the residuals of a group's two blocks stand, which are added before both; 0: the type has
+ * none.
  */
-INLINE uint32_t rests_at(enum qr_type type)
+INLINE uint32_t residuals_at(enum qr_type type)
 {
     switch (type) {
-    case QR_TYPE_Q4_1: return QR_Q4_1_REST;
-    case QR_TYPE_Q5_1: return QR_Q5_1_REST;
+    case QR_TYPE_Q4_1: return QR_Q4_1_RESIDUAL;
+    case QR_TYPE_Q5_1: return QR_Q5_1_RESIDUAL;
     default: return 0;
     }
 }

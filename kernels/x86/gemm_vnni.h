@@ -3,8 +3,8 @@
  *
  * A block of 32 k is unpacked once into eight vectors of unsigned bytes (gemm_vnni_blocks.h), which
  * all rows of the tile meet.  The types' functions are made in files by families, GEMM for each,
- * so that a compiler works on two at a time.  In a file that says BF16_DOTS the rests of two blocks
- * are one instruction, and the functions have that level's name.
+ * so that a compiler works on two at a time.  In a file that says BF16_DOTS the residuals of two
+ * blocks are one instruction, and the functions have that level's name.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_GEMM_VNNI_H
@@ -89,30 +89,30 @@ INLINE __m512 first_of(__m512i pairs)
     return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
 }
 
-/* acc + 16 columns' rests of two blocks times a row's sums of them. */
-INLINE __m512 add_rests_of(__m512 acc, __m512i rests, const struct qr_act_row *a)
+/* acc + 16 columns' residuals of two blocks times a row's sums of them. */
+INLINE __m512 add_residuals_of(__m512 acc, __m512i residuals, const struct qr_act_row *a)
 {
 #ifdef BF16_DOTS
     /* in one instruction, as in add_dots */
-    __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(rests), "m"(a->pair_s));
+    __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(residuals), "m"(a->pair_s));
     return acc;
 #else
     int32_t both;
     memcpy(&both, a->pair_s, sizeof both);
     const __m512i sums = _mm512_set1_epi32(both);
-    acc = _mm512_fmadd_ps(second_of(rests), second_of(sums), acc);
-    return _mm512_fmadd_ps(first_of(rests), first_of(sums), acc);
+    acc = _mm512_fmadd_ps(second_of(residuals), second_of(sums), acc);
+    return _mm512_fmadd_ps(first_of(residuals), first_of(sums), acc);
 #endif
 }
 
 /* For all rows at once, before the blocks' dots: among them these take longer (README). */
-INLINE void add_rests(__m512 *acc, enum qr_type type, uint32_t rows_n, const uint8_t *group,
-                      const struct qr_act_row *a)
+INLINE void add_residuals(__m512 *acc, enum qr_type type, uint32_t rows_n, const uint8_t *group,
+                          const struct qr_act_row *a)
 {
-    const __m512i rests = _mm512_load_si512(group + rests_at(type));
+    const __m512i residuals = _mm512_load_si512(group + residuals_at(type));
     UNROLL
     for (uint32_t r = 0; r < QR_TILE_ROWS && r < rows_n; r++)
-        acc[r] = add_rests_of(acc[r], rests, a + r);
+        acc[r] = add_residuals_of(acc[r], residuals, a + r);
 }
 
 /* A variable for each row, not an array: clang does not unroll a loop over rows inside one over k.
@@ -218,7 +218,7 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
             struct block w;
             struct products products;
             prefetch_block(ahead, block_bytes);
-            if (rests_at(type) && b % 2 == 0) add_rests(acc, type, rows_n, group, a);
+            if (residuals_at(type) && b % 2 == 0) add_residuals(acc, type, rows_n, group, a);
             load_block(&w, type, rows_n, group, b);
             if (tabled) multiply_scales(products.d[0], w.d[0]);
             if (tabled && two_scales) multiply_scales(products.d[1], w.d[1]);

@@ -167,9 +167,9 @@ static void every_level_equals_scalar(void **state)
     }
 }
 
-/* Goal: where bf16 dots are what scalar repeats, they serve the types that have rests, and no
+/* Goal: where bf16 dots are what scalar repeats, they serve the types that have residuals, and no
  * other. Method: the tables of both levels. */
-static void bf16_dots_serve_rests(void **state)
+static void bf16_dots_serve_residuals(void **state)
 {
     struct qr_gemm_kernels vnni, bf16;
     (void)state;
@@ -178,8 +178,9 @@ static void bf16_dots_serve_rests(void **state)
         skip();
     }
     for (size_t i = 0; i < TYPES_N; i++) {
-        bool has_rests = types[i] == QR_TYPE_Q4_1 || types[i] == QR_TYPE_Q5_1;
-        assert_int_equal(qr_gemm_for(&bf16, types[i]) != qr_gemm_for(&vnni, types[i]), has_rests);
+        bool has_residuals = types[i] == QR_TYPE_Q4_1 || types[i] == QR_TYPE_Q5_1;
+        assert_int_equal(qr_gemm_for(&bf16, types[i]) != qr_gemm_for(&vnni, types[i]),
+                         has_residuals);
     }
 }
 
@@ -268,7 +269,7 @@ static void slabs_leave_no_seam(void **state)
 }
 
 /* Goal: only the matrix's own columns are written; add adds once, after the sum.
- * Method: a wide stride, its rest filled with a mark; add onto known numbers. */
+ * Method: a wide stride, its unused columns filled with a mark; add onto known numbers. */
 static void writes_its_columns_and_adds_once(void **state)
 {
     (void)state;
@@ -346,7 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(product_is_the_dequantized_product),
         cmocka_unit_test(every_level_equals_scalar),
-        cmocka_unit_test(bf16_dots_serve_rests),
+        cmocka_unit_test(bf16_dots_serve_residuals),
         cmocka_unit_test(a_row_alone_has_the_same_bits),
         cmocka_unit_test(parts_make_the_whole),
         cmocka_unit_test(slabs_leave_no_seam),
