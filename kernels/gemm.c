@@ -45,11 +45,11 @@ static void quantize_block(struct qr_act_row *a, const float *x)
         sums[j / 16] += a->q[j];
     }
     a->d = scale.d;
-    a->unit = scale.unit;
+    a->magic = scale.magic;
     a->s = a->d * (float)(sums[0] + sums[1]);
     a->start_8 = -8 * (sums[0] + sums[1]);
-    memcpy(&a->unit_8, &a->unit, sizeof a->unit_8);
-    a->unit_8 += a->start_8;
+    memcpy(&a->magic_8, &a->magic, sizeof a->magic_8);
+    a->magic_8 += a->start_8;
     a->start_32[0] = -32 * sums[0];
     a->start_32[1] = -32 * sums[1];
 }

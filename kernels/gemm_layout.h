@@ -114,13 +114,13 @@ struct qr_gemm_layout qr_gemm_layout(enum qr_type type);
 struct qr_act_row {
     int8_t q[32];
     float d;             /* x is about d * q; three significant bits, (1 + j / 4) * 2^e */
-    float unit;          /* (1.5 * 2^23 + 64 j) * 2^e: see qr_act_scale */
+    float magic;         /* (1.5 * 2^23 + 64 j) * 2^e: see qr_act_scale */
     float s;             /* d * (the sum of q), exact: meets K-quants' minima */
     int32_t start_8;     /* -8 * (the sum of q): where a sum over unsigned weights starts, so that
                             their offset is gone at its end; doubled for 16, times 16 for 128 */
     int32_t start_32[2]; /* -32 * the sums of q[0..16) and q[16..32); d times the former, which is
                             exact, meets what Q2_K's first minimum is more than its second */
-    int32_t unit_8;      /* the bits of `unit`, and start_8: where a sum starts that counts in it */
+    int32_t magic_8;     /* the bits of `magic`, and start_8: where a sum starts at magic */
     uint16_t pair_s[2];  /* of an even block: s of this one and of the next (0, where k ends before
                             it), in bf16: meet two blocks' residuals; of an odd one nothing */
 };
@@ -135,34 +135,34 @@ static_assert(sizeof(struct qr_act_row) == 64, "a row's block is a cache line");
 
 /* A block's scale: amax / 127 rounded up to three significant bits, d = (1 + j / 4) * 2^e.  What
  * that buys where many rows meet a block of weights:
- *   - an integer added to the bits of `unit` and `unit` taken off again as a float is the integer
+ *   - an integer added to the bits of `magic` and `magic` taken off again as a float is the integer
  *     times 2^e, exactly (up to 2^22 less 2^8): a conversion and a product in one addition;
  *   - a column's weight scale times 1 + j / 4 is the same for all rows, and there are four of them:
- *     made once, found at byte 64 j, which are the lowest bits of `unit`.
+ *     made once, found at byte 64 j, which are the lowest bits of `magic`.
  * Both are exact, so nothing of it shows in any bit: what stands in gemm.h is d. */
 struct qr_act_scale {
-    float d, inverse, unit;
+    float d, inverse, magic;
 };
-#define QR_ACT_SCALES   4u          /* values of j */
-#define QR_ACT_UNIT_ONE 0x4b400000u /* 1.5 * 2^23: its last bit is 1 */
+#define QR_ACT_SCALES    4u          /* values of j */
+#define QR_ACT_MAGIC_ONE 0x4b400000u /* 1.5 * 2^23: its last bit is 1 */
 
 static inline struct qr_act_scale qr_act_scale(float amax)
 {
     static const float inverses[QR_ACT_SCALES] = {1.0f, 1.0f / 1.25f, 1.0f / 1.5f, 1.0f / 1.75f};
-    struct qr_act_scale s = {.unit = 0x1.8p23f};
+    struct qr_act_scale s = {.magic = 0x1.8p23f};
     float least = amax * (1.0f / 127.0f);
-    uint32_t bits, e, unit, inverse;
+    uint32_t bits, e, magic, inverse;
 
     if (!(amax >= QR_ACT_AMAX_MIN && amax <= QR_ACT_AMAX_MAX)) return s;
     memcpy(&bits, &least, sizeof bits);
     bits = (bits + 0x1fffffu) & ~0x1fffffu;
     e = (bits & 0x7f800000u) - 0x3f800000u; /* where a float has it */
-    unit = QR_ACT_UNIT_ONE + e + (bits >> 21 & 3) * 64;
+    magic = QR_ACT_MAGIC_ONE + e + (bits >> 21 & 3) * 64;
     memcpy(&inverse, &inverses[bits >> 21 & 3], sizeof inverse);
     inverse -= e;
     memcpy(&s.d, &bits, sizeof s.d);
     memcpy(&s.inverse, &inverse, sizeof s.inverse);
-    memcpy(&s.unit, &unit, sizeof s.unit);
+    memcpy(&s.magic, &magic, sizeof s.magic);
     return s;
 }
 

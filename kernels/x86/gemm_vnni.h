@@ -25,16 +25,16 @@ INLINE __m512i add_dots(__m512i sum, __m512i weights, const struct qr_act_row *a
     return sum;
 }
 
-/* sum * 2^e, where it counts in a->unit.  clang would load that of all rows before their dots, and
+/* sum * 2^e, where it starts at a->magic.  clang would load that of all rows before their dots, and
  * have too few registers for the sums; gcc takes it from memory as it is. */
-INLINE __m512 less_unit(__m512i sum, const struct qr_act_row *a)
+INLINE __m512 minus_magic(__m512i sum, const struct qr_act_row *a)
 {
 #ifdef __clang__
     __m512 value;
-    __asm__("vsubps %2%{1to16%}, %1, %0" : "=v"(value) : "v"(sum), "m"(a->unit));
+    __asm__("vsubps %2%{1to16%}, %1, %0" : "=v"(value) : "v"(sum), "m"(a->magic));
     return value;
 #else
-    return _mm512_sub_ps(_mm512_castsi512_ps(sum), _mm512_set1_ps(a->unit));
+    return _mm512_sub_ps(_mm512_castsi512_ps(sum), _mm512_set1_ps(a->magic));
 #endif
 }
 
@@ -43,16 +43,16 @@ INLINE __m512 of_quarter(const float products[QR_ACT_SCALES][QR_PANEL_N],
                          const struct qr_act_row *a)
 {
     uint32_t at;
-    memcpy(&at, &a->unit, sizeof at);
+    memcpy(&at, &a->magic, sizeof at);
     return _mm512_load_ps((const float *)((const char *)products + (at & 0xff)));
 }
 
 /* A sum of products, scaled: half h's where the halves have scales of their own.  p: those times
- * any activation's, and the sum began with a->unit; NULL: it did not. */
+ * any activation's, and the sum began with a->magic; NULL: it did not. */
 INLINE __m512 add_scaled(const struct block *w, const struct products *p, uint32_t h,
                          const struct qr_act_row *a, __m512i sum, __m512 acc)
 {
-    if (p) return _mm512_fmadd_ps(of_quarter(p->d[h], a), less_unit(sum, a), acc);
+    if (p) return _mm512_fmadd_ps(of_quarter(p->d[h], a), minus_magic(sum, a), acc);
     return _mm512_fmadd_ps(_mm512_mul_ps(w->d[h], _mm512_set1_ps(a->d)), _mm512_cvtepi32_ps(sum),
                            acc);
 }
@@ -63,9 +63,9 @@ INLINE __m512 take_two_minima(const struct block *w, const struct products *p,
 {
     const __m512i start = _mm512_set1_epi32(a->start_32[0]);
     acc = _mm512_fnmadd_ps(w->m[1], _mm512_set1_ps(a->s), acc);
-    if (p) /* as a sum that counts in a->unit */
+    if (p) /* as a sum that starts at a->magic */
         return _mm512_fmadd_ps(of_quarter(p->m, a),
-                               less_unit(_mm512_add_epi32(start, bits_of_unit(a)), a), acc);
+                               minus_magic(_mm512_add_epi32(start, magic_bits(a)), a), acc);
     return _mm512_fmadd_ps(w->m[0], _mm512_mul_ps(_mm512_cvtepi32_ps(start), _mm512_set1_ps(a->d)),
                            acc);
 }

@@ -319,9 +319,9 @@ INLINE void multiply_scales(float out[QR_ACT_SCALES][QR_PANEL_N], __m512 d)
     _mm512_store_ps(out[3], _mm512_mul_ps(d, _mm512_set1_ps(1.75f)));
 }
 
-INLINE __m512i bits_of_unit(const struct qr_act_row *a)
+INLINE __m512i magic_bits(const struct qr_act_row *a)
 {
-    return _mm512_castps_si512(_mm512_set1_ps(a->unit));
+    return _mm512_castps_si512(_mm512_set1_ps(a->magic));
 }
 
 /* What takes the weights' unsigned offset off a sum. */
@@ -342,13 +342,13 @@ INLINE __m512i offset_of(enum qr_type type, const struct qr_act_row *a)
     }
 }
 
-/* Where the integer sum starts.  tabled: it counts in a->unit. */
+/* Where the integer sum starts.  tabled: it starts at a->magic. */
 INLINE __m512i start_of(enum qr_type type, bool tabled, const struct qr_act_row *a)
 {
     if (!tabled) return offset_of(type, a);
-    /* one number in memory: `unit` takes no register from here to the end of the dots */
-    if (type == QR_TYPE_Q4_0 || type == QR_TYPE_Q4_1) return _mm512_set1_epi32(a->unit_8);
-    return _mm512_add_epi32(bits_of_unit(a), offset_of(type, a));
+    /* one number in memory: `magic` takes no register from here to the end of the dots */
+    if (type == QR_TYPE_Q4_0 || type == QR_TYPE_Q4_1) return _mm512_set1_epi32(a->magic_8);
+    return _mm512_add_epi32(magic_bits(a), offset_of(type, a));
 }
 
 /* The same for a half's sum. */
@@ -358,7 +358,7 @@ INLINE __m512i half_start_of(enum qr_type type, bool tabled, const struct qr_act
     __m512i start = _mm512_set1_epi32(a->start_32[half]);
     if (type == QR_TYPE_Q2_K) return _mm512_setzero_si512();
     if (type == QR_TYPE_Q3_K) return _mm512_srai_epi32(start, 3);
-    return tabled ? _mm512_add_epi32(start, bits_of_unit(a)) : start;
+    return tabled ? _mm512_add_epi32(start, magic_bits(a)) : start;
 }
 
 #endif

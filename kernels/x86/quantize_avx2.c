@@ -12,7 +12,7 @@
 
 /* qr_act_scale of four blocks. */
 struct scales {
-    __m128 d, inverse, unit;
+    __m128 d, inverse, magic;
     __m128i usable; /* all ones or none */
 };
 
@@ -33,7 +33,7 @@ INLINE struct scales scales_of(__m128 amax)
     return (struct scales){
         .d = _mm_castsi128_ps(_mm_and_si128(usable, bits)),
         .inverse = _mm_castsi128_ps(_mm_and_si128(usable, inverse)),
-        .unit = _mm_castsi128_ps(_mm_add_epi32(offset, _mm_set1_epi32((int)QR_ACT_UNIT_ONE))),
+        .magic = _mm_castsi128_ps(_mm_add_epi32(offset, _mm_set1_epi32((int)QR_ACT_MAGIC_ONE))),
         .usable = usable,
     };
 }
@@ -116,10 +116,10 @@ INLINE void store_numbers(const struct places *p, uint32_t blocks_n, const struc
     __m128i total = _mm_add_epi32(sums[0], sums[1]);
     __m128 all_s = _mm_mul_ps(_mm_cvtepi32_ps(total), s->d);
     __m128i start_8 = minus_times(total, 3);
-    __m128i unit_8 = _mm_add_epi32(_mm_castps_si128(s->unit), start_8);
-    __m128 first[LANES] = {s->d, s->unit, all_s, _mm_castsi128_ps(start_8)};
+    __m128i magic_8 = _mm_add_epi32(_mm_castps_si128(s->magic), start_8);
+    __m128 first[LANES] = {s->d, s->magic, all_s, _mm_castsi128_ps(start_8)};
     __m128 second[LANES] = {_mm_castsi128_ps(minus_times(sums[0], 5)),
-                            _mm_castsi128_ps(minus_times(sums[1], 5)), _mm_castsi128_ps(unit_8),
+                            _mm_castsi128_ps(minus_times(sums[1], 5)), _mm_castsi128_ps(magic_8),
                             _mm_setzero_ps()};
     _MM_TRANSPOSE4_PS(first[0], first[1], first[2], first[3]);
     _MM_TRANSPOSE4_PS(second[0], second[1], second[2], second[3]);
@@ -128,7 +128,7 @@ INLINE void store_numbers(const struct places *p, uint32_t blocks_n, const struc
         struct qr_act_row *a = (struct qr_act_row *)(p->to + b * p->stride);
         _mm_store_ps(&a->d, first[b]);
         /* not pair_s, which is partly another block's */
-        a->unit_8 = _mm_extract_ps(second[b], 2);
+        a->magic_8 = _mm_extract_ps(second[b], 2);
         _mm_storel_pi((__m64 *)(void *)a->start_32, second[b]);
     }
     store_pair_s(p, blocks_n, all_s);

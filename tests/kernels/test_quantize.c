@@ -67,7 +67,7 @@ static uint32_t bits_of(float x)
 }
 
 /* Goal: a block's scale is the least one of three significant bits that brings its greatest value
- * to 127 or less, and is what `unit` says: a power of two, and in its lowest bits which quarter.
+ * to 127 or less, and is what `magic` says: a power of two, and in its lowest bits which quarter.
  * Method: amax from the least to the greatest that is served, a quarter of a percent apart. */
 static void scales_have_three_bits(void **state)
 {
@@ -77,8 +77,8 @@ static void scales_have_three_bits(void **state)
         uint32_t quarter = bits_of(s.d) >> 21 & 3;
         float power = s.d / (1.0f + 0.25f * (float)quarter);
         assert_true((bits_of(s.d) & 0x1fffff) == 0 && frexpf(power, &(int){0}) == 0.5f);
-        assert_true(s.unit == (0x1.8p23f + 64.0f * (float)quarter) * power);
-        assert_true((bits_of(s.unit) & 0xff) == 64 * quarter);
+        assert_true(s.magic == (0x1.8p23f + 64.0f * (float)quarter) * power);
+        assert_true((bits_of(s.magic) & 0xff) == 64 * quarter);
         assert_true(fabsf(s.inverse * s.d - 1.0f) < 1e-6f);
         assert_true(amax <= s.d * 127.0001f);
         assert_true(amax > s.d *
@@ -87,20 +87,21 @@ static void scales_have_three_bits(void **state)
     }
 }
 
-/* Goal: what stands outside is a block of zeros, and does no harm in the arithmetic of units. */
+/* Goal: what stands outside is a block of zeros, and does no harm in the sums that start at magic.
+ */
 static void scales_outside_are_zero(void **state)
 {
     static const float outside[] = {0.0f, 0x1p-61f, 1e-45f, 0x1p101f, INFINITY, NAN};
     (void)state;
     for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
         struct qr_act_scale s = qr_act_scale(outside[i]);
-        assert_true(s.d == 0.0f && s.inverse == 0.0f && s.unit == 0x1.8p23f);
+        assert_true(s.d == 0.0f && s.inverse == 0.0f && s.magic == 0x1.8p23f);
     }
 }
 
-/* Goal: an integer added to a unit's bits is that many units, exactly.
+/* Goal: an integer added to the bits of magic, less magic as a float, is the integer, exactly.
  * Method: the greatest sums that a block of 8-bit weights can have, at every quarter. */
-static void units_count_exactly(void **state)
+static void sums_on_magic_are_exact(void **state)
 {
     static const int32_t sums[] = {0, 1, -1, 32 * 255 * 127, -32 * 128 * 127, 1040385, -520191};
     (void)state;
@@ -108,10 +109,10 @@ static void units_count_exactly(void **state)
         struct qr_act_scale s = qr_act_scale(amax);
         float power = s.d / (1.0f + 0.25f * (float)(bits_of(s.d) >> 21 & 3));
         for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++) {
-            uint32_t bits = bits_of(s.unit) + (uint32_t)sums[i];
+            uint32_t bits = bits_of(s.magic) + (uint32_t)sums[i];
             float sum;
             memcpy(&sum, &bits, sizeof sum);
-            assert_true(sum - s.unit == (float)sums[i] * power);
+            assert_true(sum - s.magic == (float)sums[i] * power);
         }
     }
 }
@@ -142,11 +143,11 @@ static void fields_say_what_they_are(void **state)
                     amax = fmaxf(amax, fabsf(x[b * 32 + i]));
                 }
                 assert_true(most >= 101 && most <= 127);
-                assert_true(a->d == qr_act_scale(amax).d && a->unit == qr_act_scale(amax).unit);
+                assert_true(a->d == qr_act_scale(amax).d && a->magic == qr_act_scale(amax).magic);
                 assert_true(a->s == a->d * (float)(sums[0] + sums[1]));
                 assert_int_equal(*qr_act_pair_s(&f->acts, row, b), qr_f32_to_bf16(a->s));
                 assert_int_equal(a->start_8, -8 * (sums[0] + sums[1]));
-                assert_int_equal(a->unit_8, (int32_t)bits_of(a->unit) + a->start_8);
+                assert_int_equal(a->magic_8, (int32_t)bits_of(a->magic) + a->start_8);
                 assert_int_equal(a->start_32[0], -32 * sums[0]);
                 assert_int_equal(a->start_32[1], -32 * sums[1]);
             }
@@ -190,8 +191,8 @@ static void blocks_outside_are_zero(void **state)
     struct fixture *f = *state;
     struct qr_act_row zero;
     memset(&zero, 0, sizeof zero);
-    zero.unit = 0x1.8p23f;
-    zero.unit_8 = (int32_t)QR_ACT_UNIT_ONE;
+    zero.magic = 0x1.8p23f;
+    zero.magic_8 = (int32_t)QR_ACT_MAGIC_ONE;
     for (size_t l = 0; l < 3; l++) {
         qr_quantize_fn *quantize = kernel_of(levels[l]);
         if (!quantize) continue;
@@ -305,7 +306,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scales_have_three_bits),
         cmocka_unit_test(scales_outside_are_zero),
-        cmocka_unit_test(units_count_exactly),
+        cmocka_unit_test(sums_on_magic_are_exact),
         cmocka_unit_test_setup_teardown(fields_say_what_they_are, setup, teardown),
         cmocka_unit_test_setup_teardown(halves_round_to_even, setup, teardown),
         cmocka_unit_test_setup_teardown(blocks_outside_are_zero, setup, teardown),
