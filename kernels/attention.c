@@ -131,14 +131,14 @@ static void value_add(const struct qr_kv_view *kv, uint32_t t, float e, float *o
         o[d] = fmaf(e, kv_load(kv->type, v, (size_t)lane * kv->head_dim + d), o[d]);
 }
 
-/* The query against the keys [begin, end) of one block: state.m, state.l and o[]. */
-static void block_scalar(const struct qr_attention_scratch *s, const struct qr_kv_view *kv,
-                         uint32_t begin, uint32_t end, struct qr_attention_state state)
+/* The query against the keys [begin, end) of one span: state.m, state.l and o[]. */
+static void span_scalar(const struct qr_attention_scratch *s, const struct qr_kv_view *kv,
+                        uint32_t begin, uint32_t end, struct qr_attention_state state)
 {
-    float p[QR_KV_BLOCK];
+    float p[QR_KV_SPAN];
     float lanes[QR_KV_PANEL] = {0};
     float max = -INFINITY;
-    uint32_t first = begin / QR_KV_BLOCK * QR_KV_BLOCK;
+    uint32_t first = begin / QR_KV_SPAN * QR_KV_SPAN;
 
     for (uint32_t t = begin; t < end; t++) {
         float score = score_of(s, kv, t);
@@ -161,25 +161,25 @@ static void block_scalar(const struct qr_attention_scratch *s, const struct qr_k
     *state.l = lanes[0];
 }
 
-/* Block b of a row into the row's sum so far; the first one is the sum so far. */
-static void merge_scalar(struct qr_attention_state sum, struct qr_attention_state block, bool first,
+/* Span b of a row into the row's sum so far; the first one is the sum so far. */
+static void merge_scalar(struct qr_attention_state sum, struct qr_attention_state span, bool first,
                          uint32_t head_dim)
 {
     float m, keep, take;
 
     if (first) {
-        *sum.m = *block.m;
-        *sum.l = *block.l;
-        memcpy(sum.o, block.o, head_dim * sizeof(float));
+        *sum.m = *span.m;
+        *sum.l = *span.l;
+        memcpy(sum.o, span.o, head_dim * sizeof(float));
         return;
     }
-    m = *block.m > *sum.m ? *block.m : *sum.m;
+    m = *span.m > *sum.m ? *span.m : *sum.m;
     keep = qr_exp2(*sum.m - m);
-    take = qr_exp2(*block.m - m);
+    take = qr_exp2(*span.m - m);
     *sum.m = m;
-    *sum.l = fmaf(*block.l, take, *sum.l * keep);
+    *sum.l = fmaf(*span.l, take, *sum.l * keep);
     for (uint32_t d = 0; d < head_dim; d++)
-        sum.o[d] = fmaf(block.o[d], take, sum.o[d] * keep);
+        sum.o[d] = fmaf(span.o[d], take, sum.o[d] * keep);
 }
 
 static void finish_scalar(float *out, struct qr_attention_state sum, uint32_t head_dim)
@@ -194,14 +194,14 @@ static QR_ATTEND_FN(attend_scalar)
 {
     struct qr_attention_scratch *s = a->scratch;
     struct qr_attention_state sum = {&s->m[0], &s->l[0], s->o};
-    struct qr_attention_state block = {&s->m[1], &s->l[1], s->o + QR_HEAD_DIM_MAX};
+    struct qr_attention_state span = {&s->m[1], &s->l[1], s->o + QR_HEAD_DIM_MAX};
 
     qr_attention_check(kv, a);
     for (uint32_t r = 0; r < a->rows_n; r++) {
         uint32_t end = a->position + r + 1;
         uint32_t begin = qr_attention_begin(a->window, end);
 
-        uint32_t first = a->summed_n ? a->summed_n : begin / QR_KV_BLOCK;
+        uint32_t first = a->summed_n ? a->summed_n : begin / QR_KV_SPAN;
 
         for (uint32_t h = 0; h < a->group_n; h++) {
             query_take(s, kv, a->q + r * a->q_stride + h * kv->head_dim);
@@ -209,12 +209,12 @@ static QR_ATTEND_FN(attend_scalar)
                 merge_scalar(
                     sum, qr_attention_partial((void *)a->partial, 0, h, a->group_n, kv->head_dim),
                     true, kv->head_dim);
-            for (uint32_t b = first; b * QR_KV_BLOCK < end; b++) {
-                uint32_t from = b * QR_KV_BLOCK > begin ? b * QR_KV_BLOCK : begin;
-                uint32_t to = (b + 1) * QR_KV_BLOCK < end ? (b + 1) * QR_KV_BLOCK : end;
+            for (uint32_t b = first; b * QR_KV_SPAN < end; b++) {
+                uint32_t from = b * QR_KV_SPAN > begin ? b * QR_KV_SPAN : begin;
+                uint32_t to = (b + 1) * QR_KV_SPAN < end ? (b + 1) * QR_KV_SPAN : end;
 
-                block_scalar(s, kv, from, to, block);
-                merge_scalar(sum, block, !a->summed_n && b == first, kv->head_dim);
+                span_scalar(s, kv, from, to, span);
+                merge_scalar(sum, span, !a->summed_n && b == first, kv->head_dim);
             }
             finish_scalar(a->out + r * a->out_stride + h * kv->head_dim, sum, kv->head_dim);
         }
@@ -224,38 +224,38 @@ static QR_ATTEND_FN(attend_scalar)
 static QR_ATTEND_SHARED_FN(attend_shared_scalar)
 {
     struct qr_attention_scratch *s = a->scratch;
-    struct qr_attention_state block = {&s->m[1], &s->l[1], s->o + QR_HEAD_DIM_MAX};
+    struct qr_attention_state span = {&s->m[1], &s->l[1], s->o + QR_HEAD_DIM_MAX};
 
-    qr_attention_shared_check(kv, a, block_begin, block_end);
+    qr_attention_shared_check(kv, a, span_begin, span_end);
     for (uint32_t r = 0; r < a->rows_n; r++) {
         for (uint32_t h = 0; h < a->group_n; h++) {
             query_take(s, kv, a->q[r] + (size_t)h * kv->head_dim);
-            for (uint32_t b = block_begin; b < block_end; b++) {
-                block_scalar(s, kv, b * QR_KV_BLOCK, (b + 1) * QR_KV_BLOCK, block);
+            for (uint32_t b = span_begin; b < span_end; b++) {
+                span_scalar(s, kv, b * QR_KV_SPAN, (b + 1) * QR_KV_SPAN, span);
                 merge_scalar(qr_attention_partial(a->partials[r], 0, h, a->group_n, kv->head_dim),
-                             block, b == 0, kv->head_dim);
+                             span, b == 0, kv->head_dim);
             }
         }
     }
 }
 
-static QR_ATTEND_BLOCKS_FN(attend_blocks_scalar)
+static QR_ATTEND_SPANS_FN(attend_spans_scalar)
 {
     struct qr_attention_scratch *s = a->scratch;
     uint32_t end = a->position + 1;
     uint32_t begin = qr_attention_begin(a->window, end);
 
     qr_attention_check(kv, a);
-    assert(a->rows_n == 1 && block_end <= a->position / QR_KV_BLOCK + 1);
+    assert(a->rows_n == 1 && span_end <= a->position / QR_KV_SPAN + 1);
     for (uint32_t h = 0; h < a->group_n; h++) {
         query_take(s, kv, a->q + (size_t)h * kv->head_dim);
-        for (uint32_t b = block_begin; b < block_end; b++) {
-            uint32_t from = b * QR_KV_BLOCK > begin ? b * QR_KV_BLOCK : begin;
-            uint32_t to = (b + 1) * QR_KV_BLOCK < end ? (b + 1) * QR_KV_BLOCK : end;
+        for (uint32_t b = span_begin; b < span_end; b++) {
+            uint32_t from = b * QR_KV_SPAN > begin ? b * QR_KV_SPAN : begin;
+            uint32_t to = (b + 1) * QR_KV_SPAN < end ? (b + 1) * QR_KV_SPAN : end;
 
             if (from < to)
-                block_scalar(s, kv, from, to,
-                             qr_attention_partial(partial, b, h, a->group_n, kv->head_dim));
+                span_scalar(s, kv, from, to,
+                            qr_attention_partial(partial, b, h, a->group_n, kv->head_dim));
         }
     }
 }
@@ -264,12 +264,12 @@ static QR_ATTEND_MERGE_FN(attend_merge_scalar)
 {
     struct qr_attention_scratch *s = a->scratch;
     struct qr_attention_state sum = {&s->m[0], &s->l[0], s->o};
-    uint32_t first = qr_attention_begin(a->window, a->position + 1) / QR_KV_BLOCK;
+    uint32_t first = qr_attention_begin(a->window, a->position + 1) / QR_KV_SPAN;
 
     qr_attention_check(kv, a);
-    assert(a->rows_n == 1 && blocks_n == a->position / QR_KV_BLOCK + 1);
+    assert(a->rows_n == 1 && spans_n == a->position / QR_KV_SPAN + 1);
     for (uint32_t h = 0; h < a->group_n; h++) {
-        for (uint32_t b = first; b < blocks_n; b++)
+        for (uint32_t b = first; b < spans_n; b++)
             merge_scalar(sum, qr_attention_partial((void *)partial, b, h, a->group_n, kv->head_dim),
                          b == first, kv->head_dim);
         finish_scalar(a->out + h * kv->head_dim, sum, kv->head_dim);
@@ -293,7 +293,7 @@ uint32_t qr_attention_first(const struct qr_kv_view *kv, uint32_t position, uint
                             uint32_t summed_n, const uint8_t **panels, uint32_t panels_n)
 {
     const uint32_t end = position + 1;
-    const uint32_t begin = summed_n ? summed_n * QR_KV_BLOCK : qr_attention_begin(window, end);
+    const uint32_t begin = summed_n ? summed_n * QR_KV_SPAN : qr_attention_begin(window, end);
 
     return qr_attention_panels(kv, begin, end, panels, panels_n);
 }
@@ -307,7 +307,7 @@ void qr_attention_init(struct qr_attention_kernels *k, unsigned cpu_flags)
     k->put = put_scalar;
     k->attend = attend_scalar;
     k->attend_shared = attend_shared_scalar;
-    k->attend_blocks = attend_blocks_scalar;
+    k->attend_spans = attend_spans_scalar;
     k->attend_merge = attend_merge_scalar;
 #if defined(__x86_64__)
     attention_init_x86(k, cpu_flags);

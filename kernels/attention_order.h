@@ -15,7 +15,7 @@
 
 /* A row of scores: 64 bytes past a power of two, so that the rows of a tile fall into different
  * sets of the first-level cache. */
-#define QR_ATTENTION_SCORES (QR_KV_BLOCK + 16u)
+#define QR_ATTENTION_SCORES (QR_KV_SPAN + 16u)
 
 /* The most queries of any level's tile. */
 #define QR_ATTENTION_TILE 6u
@@ -24,14 +24,14 @@ struct qr_attention_scratch {
     float q[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX];   /* scaled queries */
     int8_t q8[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* and quantised, for q8 */
     float q_scale[QR_ATTENTION_QUERIES];
-    int32_t q_start[QR_ATTENTION_QUERIES];                 /* takes the keys' 128 off their sum */
-    float p[QR_ATTENTION_TILE * QR_ATTENTION_SCORES];      /* scores, then weights, of a tile */
-    float o[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX];       /* the sum so far */
-    float o_block[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* the block's */
+    int32_t q_start[QR_ATTENTION_QUERIES];                /* takes the keys' 128 off their sum */
+    float p[QR_ATTENTION_TILE * QR_ATTENTION_SCORES];     /* scores, then weights, of a tile */
+    float o[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX];      /* the sum so far */
+    float o_span[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* the span's */
     float m[QR_ATTENTION_QUERIES];
     float l[QR_ATTENTION_QUERIES];
-    float m_block[QR_ATTENTION_QUERIES];
-    float l_block[QR_ATTENTION_QUERIES];
+    float m_span[QR_ATTENTION_QUERIES];
+    float l_span[QR_ATTENTION_QUERIES];
 };
 
 /* A tile's queries in the scratch, [queries][head_dim]; the last three for int8 pages. */
@@ -49,7 +49,7 @@ struct qr_attention_state {
     float *o;
 };
 
-/* Partial results: block b's at b times qr_attention_partial_bytes: m[group_n], l[group_n],
+/* Partial results: span b's at b times qr_attention_partial_bytes: m[group_n], l[group_n],
  * o[group_n][head_dim]. */
 static inline struct qr_attention_state qr_attention_partial(void *partial, uint32_t b, uint32_t h,
                                                              uint32_t group_n, uint32_t head_dim)
@@ -90,15 +90,15 @@ static inline uint32_t qr_kv_panels(const struct qr_kv_view *kv, uint32_t at, ui
 }
 
 /* The panels of the keys [begin, end), at most panels_n, in the order in which they are read: each
- * block's keys, then its values. */
+ * span's keys, then its values. */
 static inline uint32_t qr_attention_panels(const struct qr_kv_view *kv, uint32_t begin,
                                            uint32_t end, const uint8_t **panels, uint32_t panels_n)
 {
-    const uint32_t block_panels = QR_KV_BLOCK / QR_KV_PANEL;
+    const uint32_t span_panels = QR_KV_SPAN / QR_KV_PANEL;
     uint32_t at = begin / QR_KV_PANEL, last = (end + QR_KV_PANEL - 1) / QR_KV_PANEL, n = 0;
 
     while (at < last && n < panels_n) {
-        uint32_t stop = (at / block_panels + 1) * block_panels;
+        uint32_t stop = (at / span_panels + 1) * span_panels;
         if (stop > last) stop = last;
         n = qr_kv_panels(kv, at, stop, 0, panels, n, panels_n);
         n = qr_kv_panels(kv, at, stop, kv->v_offset, panels, n, panels_n);
@@ -131,16 +131,16 @@ static inline void qr_attention_check(const struct qr_kv_view *kv,
     assert(a->rows_n > 0 && a->rows_n <= QR_ATTENTION_ROWS_MAX);
     assert(a->group_n > 0 && a->group_n <= QR_GROUP_MAX);
     assert(a->summed_n == 0 || (a->rows_n == 1 && a->window == 0 && a->partial &&
-                                a->summed_n <= a->position / QR_KV_BLOCK));
+                                a->summed_n <= a->position / QR_KV_SPAN));
 }
 
 static inline void qr_attention_shared_check(const struct qr_kv_view *kv,
                                              const struct qr_attention_shared *a,
-                                             uint32_t block_begin, uint32_t block_end)
+                                             uint32_t span_begin, uint32_t span_end)
 {
     qr_kv_view_check(kv);
     assert(a->rows_n > 0 && a->group_n > 0 && a->rows_n <= QR_ATTENTION_QUERIES / a->group_n);
-    assert(block_begin < block_end);
+    assert(span_begin < span_end);
 }
 
 #endif

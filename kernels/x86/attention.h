@@ -12,23 +12,23 @@
 QR_KV_PUT_FN(qr_kv_put_avx2);
 QR_ATTEND_FN(qr_attend_avx2);
 QR_ATTEND_SHARED_FN(qr_attend_shared_avx2);
-QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx2);
+QR_ATTEND_SPANS_FN(qr_attend_spans_avx2);
 QR_ATTEND_MERGE_FN(qr_attend_merge_avx2);
 
 /* int8 pages only. */
 QR_KV_PUT_FN(qr_kv_put_q8_avx2);
 QR_ATTEND_FN(qr_attend_q8_avx2);
 QR_ATTEND_SHARED_FN(qr_attend_shared_q8_avx2);
-QR_ATTEND_BLOCKS_FN(qr_attend_blocks_q8_avx2);
+QR_ATTEND_SPANS_FN(qr_attend_spans_q8_avx2);
 
 QR_ATTEND_FN(qr_attend_avx512);
 QR_ATTEND_SHARED_FN(qr_attend_shared_avx512);
-QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx512);
+QR_ATTEND_SPANS_FN(qr_attend_spans_avx512);
 QR_ATTEND_MERGE_FN(qr_attend_merge_avx512);
 
 QR_ATTEND_FN(qr_attend_avx512vnni);
 QR_ATTEND_SHARED_FN(qr_attend_shared_avx512vnni);
-QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx512vnni);
+QR_ATTEND_SPANS_FN(qr_attend_spans_avx512vnni);
 
 static inline void attention_init_x86(struct qr_attention_kernels *k, unsigned flags)
 {
@@ -36,19 +36,19 @@ static inline void attention_init_x86(struct qr_attention_kernels *k, unsigned f
     k->put = qr_kv_put_avx2;
     k->attend = qr_attend_avx2;
     k->attend_shared = qr_attend_shared_avx2;
-    k->attend_blocks = qr_attend_blocks_avx2;
+    k->attend_spans = qr_attend_spans_avx2;
     k->attend_merge = qr_attend_merge_avx2;
 
     if (!(flags & QR_CPU_AVX512)) return;
     k->attend = qr_attend_avx512;
     k->attend_shared = qr_attend_shared_avx512;
-    k->attend_blocks = qr_attend_blocks_avx512;
+    k->attend_spans = qr_attend_spans_avx512;
     k->attend_merge = qr_attend_merge_avx512;
 
     if (!(flags & QR_CPU_AVX512VNNI)) return;
     k->attend = qr_attend_avx512vnni;
     k->attend_shared = qr_attend_shared_avx512vnni;
-    k->attend_blocks = qr_attend_blocks_avx512vnni;
+    k->attend_spans = qr_attend_spans_avx512vnni;
 }
 
 #endif

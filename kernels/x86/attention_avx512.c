@@ -69,20 +69,20 @@ QR_ATTEND_FN(qr_attend_avx512)
 QR_ATTEND_SHARED_FN(qr_attend_shared_avx512)
 {
     if (kv->type == QR_KV_Q8)
-        qr_attend_shared_avx2(kv, a, block_begin, block_end);
+        qr_attend_shared_avx2(kv, a, span_begin, span_end);
     else
-        attend_shared(kv, a, block_begin, block_end);
+        attend_shared(kv, a, span_begin, span_end);
 }
 
-QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx512)
+QR_ATTEND_SPANS_FN(qr_attend_spans_avx512)
 {
     if (kv->type == QR_KV_Q8)
-        qr_attend_blocks_avx2(kv, a, block_begin, block_end, partial);
+        qr_attend_spans_avx2(kv, a, span_begin, span_end, partial);
     else
-        attend_blocks(kv, a, block_begin, block_end, partial);
+        attend_spans(kv, a, span_begin, span_end, partial);
 }
 
 QR_ATTEND_MERGE_FN(qr_attend_merge_avx512)
 {
-    attend_merge(kv, a, blocks_n, partial);
+    attend_merge(kv, a, spans_n, partial);
 }

@@ -88,15 +88,15 @@ QR_ATTEND_FN(qr_attend_avx512vnni)
 QR_ATTEND_SHARED_FN(qr_attend_shared_avx512vnni)
 {
     if (kv->type == QR_KV_Q8)
-        attend_shared(kv, a, block_begin, block_end);
+        attend_shared(kv, a, span_begin, span_end);
     else
-        qr_attend_shared_avx512(kv, a, block_begin, block_end);
+        qr_attend_shared_avx512(kv, a, span_begin, span_end);
 }
 
-QR_ATTEND_BLOCKS_FN(qr_attend_blocks_avx512vnni)
+QR_ATTEND_SPANS_FN(qr_attend_spans_avx512vnni)
 {
     if (kv->type == QR_KV_Q8)
-        attend_blocks(kv, a, block_begin, block_end, partial);
+        attend_spans(kv, a, span_begin, span_end, partial);
     else
-        qr_attend_blocks_avx512(kv, a, block_begin, block_end, partial);
+        qr_attend_spans_avx512(kv, a, span_begin, span_end, partial);
 }

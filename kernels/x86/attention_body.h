@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* x86/attention_body -- the walk over blocks, panels and tiles that the vector variants share.
+/* x86/attention_body -- the walk over spans, panels and tiles that the vector variants share.
  *
  * Included once by each x86/attention_<level>.c, after what depends on the level:
  *     TILE_QUERIES, TILE_PANELS, TILE_COLUMNS    the most that a tile takes
  *     TILE_Q8          1: for int8 pages; then query_quantize() too, a scaled query to its quants
  *     scores_of()      scores of qn queries against pn panels of keys: 1, 2 or 4
- *     row_max()        the greatest of a query's scores in a block
+ *     row_max()        the greatest of a query's scores in a span
  *     weigh_row()      those scores to weights, and their sum; int8 values' scales, at scales_at in
  *                      each panel, go into the weights
  *     values_of()      weighted values of qn queries in columns_n columns (8, 16, 32 or 64)
@@ -13,13 +13,13 @@
  *                      where these columns' sums are
  * qn, pn, columns_n and the type are constants in each call.
  *
- * A query is one head of one row.  Up to QR_ATTENTION_QUERIES go over a block together, tile by
- * tile: a tile's scores against all keys of the block, its weights, its values.  Scores stand in
+ * A query is one head of one row.  Up to QR_ATTENTION_QUERIES go over a span together, tile by
+ * tile: a tile's scores against all keys of the span, its weights, its values.  Scores stand in
  * the same lines for all tiles and do not go out to the second-level cache; sums of values are in
- * registers for a whole block.  Keys and values come from memory once, with the first tile, and
+ * registers for a whole span.  Keys and values come from memory once, with the first tile, and
  * from the second-level cache for the others.  While the first tile works on a panel, the one
- * QR_ATTENTION_AHEAD behind it in the order of use is prefetched into the second-level cache: keys
- * of the block, its values, the next block, and in the end what the caller says is read next.  So a
+ * QR_PREFETCH_PANELS behind it in the order of use is prefetched into the second-level cache: keys
+ * of the span, its values, the next span, and in the end what the caller says is read next.  So a
  * thread asks for lines without a pause: a core has places for some twenty at once, and memory that
  * stands in pieces of a few KB keeps it waiting for these, not for bytes.  (Panels that later tiles
  * alone see, at the diagonal, were just written.)
@@ -30,7 +30,7 @@
  *
  * Thread: any.   Memory: the caller's scratch. */
 
-#define BLOCK_PANELS (QR_KV_BLOCK / QR_KV_PANEL)
+#define SPAN_PANELS (QR_KV_SPAN / QR_KV_PANEL)
 
 #include "kernels/x86/attention_tiles.h"
 
@@ -44,24 +44,24 @@ static void scale_row(float *out, const float *q, uint32_t n, float scale)
         out[i] = q[i] * scale;
 }
 
-static void merge_row(struct qr_attention_state sum, struct qr_attention_state block, bool first,
+static void merge_row(struct qr_attention_state sum, struct qr_attention_state span, bool first,
                       uint32_t head_dim)
 {
     float m, keep, take;
 
     if (first) {
-        *sum.m = *block.m;
-        *sum.l = *block.l;
-        memcpy(sum.o, block.o, head_dim * sizeof(float));
+        *sum.m = *span.m;
+        *sum.l = *span.l;
+        memcpy(sum.o, span.o, head_dim * sizeof(float));
         return;
     }
-    m = *block.m > *sum.m ? *block.m : *sum.m;
+    m = *span.m > *sum.m ? *span.m : *sum.m;
     keep = qr_exp2(*sum.m - m);
-    take = qr_exp2(*block.m - m);
+    take = qr_exp2(*span.m - m);
     *sum.m = m;
-    *sum.l = fmaf(*block.l, take, *sum.l * keep);
+    *sum.l = fmaf(*span.l, take, *sum.l * keep);
     for (uint32_t d = 0; d < head_dim; d++)
-        sum.o[d] = fmaf(block.o[d], take, sum.o[d] * keep);
+        sum.o[d] = fmaf(span.o[d], take, sum.o[d] * keep);
 }
 
 static void finish_row(float *out, struct qr_attention_state sum, uint32_t head_dim)
@@ -72,14 +72,14 @@ static void finish_row(float *out, struct qr_attention_state sum, uint32_t head_
         out[d] = sum.o[d] * share;
 }
 
-/* ---- blocks ---------------------------------------------------------------------------- */
+/* ---- spans ---------------------------------------------------------------------------- */
 
-/* Rows that go over the blocks together: of one sequence, or of several that see whole blocks which
+/* Rows that go over the spans together: of one sequence, or of several that see whole spans which
  * they share. */
 struct pass {
     const struct qr_kv_view *kv;
     struct qr_attention_scratch *s;
-    uint32_t position; /* of the first row; rows of several sequences: the blocks' last key */
+    uint32_t position; /* of the first row; rows of several sequences: the spans' last key */
     uint32_t rows_n;
     uint32_t end; /* behind the last key that any row sees here */
     uint32_t group_n;
@@ -89,15 +89,15 @@ struct pass {
     uint32_t tile_n; /* queries in a tile, at most TILE_QUERIES */
 };
 
-/* One block's panels that any row of the pass sees, as they are read. */
-struct block {
+/* One span's panels that any row of the pass sees, as they are read. */
+struct span {
     uint32_t index;
-    uint32_t begin; /* panels of the block */
+    uint32_t begin; /* panels of the span */
     uint32_t end;
-    const uint8_t *keys[BLOCK_PANELS]; /* by place in the block */
+    const uint8_t *keys[SPAN_PANELS]; /* by place in the span */
     /* keys, values, and what is read next */
-    const uint8_t *order[2 * BLOCK_PANELS + QR_ATTENTION_AHEAD];
-    /* the keys that each query sees, as places in the block; none: equal */
+    const uint8_t *order[2 * SPAN_PANELS + QR_PREFETCH_PANELS];
+    /* the keys that each query sees, as places in the span; none: equal */
     uint16_t query_begin[QR_ATTENTION_QUERIES];
     uint16_t query_end[QR_ATTENTION_QUERIES];
 };
@@ -132,53 +132,53 @@ static uint32_t row_begin(const struct pass *s, uint32_t end)
     return qr_attention_begin(s->window, end);
 }
 
-/* key as a place in block b: 0 before it, QR_KV_BLOCK past it. */
-static uint32_t in_block(uint32_t key, uint32_t b)
+/* key as a place in span b: 0 before it, QR_KV_SPAN past it. */
+static uint32_t in_span(uint32_t key, uint32_t b)
 {
-    if (key <= b * QR_KV_BLOCK) return 0;
-    return key - b * QR_KV_BLOCK < QR_KV_BLOCK ? key - b * QR_KV_BLOCK : QR_KV_BLOCK;
+    if (key <= b * QR_KV_SPAN) return 0;
+    return key - b * QR_KV_SPAN < QR_KV_SPAN ? key - b * QR_KV_SPAN : QR_KV_SPAN;
 }
 
-/* What is read after the block's n panels of keys and of values. */
-static void block_next(struct block *b, const struct pass *s, uint32_t n)
+/* What is read after the span's n panels of keys and of values. */
+static void span_next(struct span *b, const struct pass *s, uint32_t n)
 {
     const uint8_t **next = b->order + 2 * n;
     uint32_t known =
-        qr_attention_panels(s->kv, (b->index + 1) * QR_KV_BLOCK, s->end, next, QR_ATTENTION_AHEAD);
+        qr_attention_panels(s->kv, (b->index + 1) * QR_KV_SPAN, s->end, next, QR_PREFETCH_PANELS);
 
-    for (uint32_t i = 0; known + i < QR_ATTENTION_AHEAD; i++)
+    for (uint32_t i = 0; known + i < QR_PREFETCH_PANELS; i++)
         next[known + i] = s->next ? s->next[i] : next[-1];
 }
 
-static void block_find(struct block *b, const struct pass *s, uint32_t index)
+static void span_find(struct span *b, const struct pass *s, uint32_t index)
 {
     uint32_t last_end = s->position + s->rows_n;
     uint32_t n, q = 0;
 
     for (uint32_t end = s->position + 1; end <= last_end; end++) {
         for (uint32_t h = 0; h < s->group_n; h++, q++) {
-            b->query_begin[q] = (uint16_t)in_block(row_begin(s, end), index);
-            b->query_end[q] = (uint16_t)in_block(end, index);
+            b->query_begin[q] = (uint16_t)in_span(row_begin(s, end), index);
+            b->query_end[q] = (uint16_t)in_span(end, index);
         }
     }
     b->index = index;
     b->begin = b->query_begin[0] / QR_KV_PANEL;
     b->end = (b->query_end[q - 1] + QR_KV_PANEL - 1) / QR_KV_PANEL;
-    n = qr_attention_panels(s->kv, (index * BLOCK_PANELS + b->begin) * QR_KV_PANEL,
-                            (index * BLOCK_PANELS + b->end) * QR_KV_PANEL, b->order,
-                            2 * BLOCK_PANELS) /
+    n = qr_attention_panels(s->kv, (index * SPAN_PANELS + b->begin) * QR_KV_PANEL,
+                            (index * SPAN_PANELS + b->end) * QR_KV_PANEL, b->order,
+                            2 * SPAN_PANELS) /
         2;
     memcpy(b->keys + b->begin, b->order, n * sizeof b->keys[0]);
-    block_next(b, s, n);
+    span_next(b, s, n);
 }
 
 /* Where the panel at place `at` stands in the order of use. */
-static const uint8_t *const *keys_at(const struct block *b, uint32_t at)
+static const uint8_t *const *keys_at(const struct span *b, uint32_t at)
 {
     return b->order + (at - b->begin);
 }
 
-static const uint8_t *const *values_at(const struct block *b, uint32_t at)
+static const uint8_t *const *values_at(const struct span *b, uint32_t at)
 {
     return b->order + (b->end - b->begin) + (at - b->begin);
 }
@@ -199,13 +199,13 @@ struct queries {
     uint32_t n;
 };
 
-/* The panels of the block that any of them sees. */
-static uint32_t tile_begin(const struct block *b, struct queries t)
+/* The panels of the span that any of them sees. */
+static uint32_t tile_begin(const struct span *b, struct queries t)
 {
     return b->query_begin[t.first] / QR_KV_PANEL;
 }
 
-static uint32_t tile_end(const struct block *b, struct queries t)
+static uint32_t tile_end(const struct span *b, struct queries t)
 {
     return (b->query_end[t.first + t.n - 1] + QR_KV_PANEL - 1) / QR_KV_PANEL;
 }
@@ -217,53 +217,53 @@ static float *tile_scores_at(const struct pass *s, struct queries t, uint32_t q)
 }
 
 /* called: not the first tile, which calls for panels. */
-static void tile_scores(const struct pass *s, const struct block *b, struct queries t, bool called)
+static void tile_scores(const struct pass *s, const struct span *b, struct queries t, bool called)
 {
     const struct qr_attention_queries queries = queries_of(s, t.first);
     const uint32_t begin = tile_begin(b, t), end = tile_end(b, t);
     const uint8_t *const *keys = keys_at(b, begin);
 
     if (begin < end)
-        scores_tile(s->kv->type, t.n, end - begin, keys, called ? keys : keys + QR_ATTENTION_AHEAD,
+        scores_tile(s->kv->type, t.n, end - begin, keys, called ? keys : keys + QR_PREFETCH_PANELS,
                     &queries, s->kv->head_dim, s->s->p + begin * QR_KV_PANEL);
 }
 
 /* Scores to weights.  All maxima come first: a row's takes the time of a dozen instructions, one
  * after the other, which the next row's do not wait for. */
-static void tile_softmax(const struct pass *s, const struct block *b, struct queries t)
+static void tile_softmax(const struct pass *s, const struct span *b, struct queries t)
 {
     const size_t scales_at = s->kv->v_offset + qr_q8_scales_at(s->kv->head_dim);
 
     for (uint32_t q = t.first; q < t.first + t.n; q++)
         if (b->query_begin[q] < b->query_end[q])
-            s->s->m_block[q] = row_max(tile_scores_at(s, t, q), b->query_begin[q], b->query_end[q]);
+            s->s->m_span[q] = row_max(tile_scores_at(s, t, q), b->query_begin[q], b->query_end[q]);
     for (uint32_t q = t.first; q < t.first + t.n; q++)
         if (b->query_begin[q] < b->query_end[q])
-            s->s->l_block[q] = weigh_row(TILE_Q8, tile_scores_at(s, t, q), b->query_begin[q],
-                                         b->query_end[q], b->keys, scales_at, s->s->m_block[q]);
+            s->s->l_span[q] = weigh_row(TILE_Q8, tile_scores_at(s, t, q), b->query_begin[q],
+                                        b->query_end[q], b->keys, scales_at, s->s->m_span[q]);
 }
 
-/* Values of the keys [begin, end), places in the block, for queries t, whose weights are at p. */
-static inline void keys_values(const struct pass *s, const struct block *b, struct queries t,
+/* Values of the keys [begin, end), places in the span, for queries t, whose weights are at p. */
+static inline void keys_values(const struct pass *s, const struct span *b, struct queries t,
                                const float *p, uint32_t begin, uint32_t end, bool called)
 {
     const uint32_t at = begin / QR_KV_PANEL, from = at * QR_KV_PANEL;
     const uint8_t *const *values = values_at(b, at);
 
     if (begin < end)
-        values_tile(s->kv->type, t.n, values, called ? values : values + QR_ATTENTION_AHEAD,
+        values_tile(s->kv->type, t.n, values, called ? values : values + QR_PREFETCH_PANELS,
                     begin - from, end - from, p + from, s->kv->head_dim,
-                    s->s->o_block + t.first * s->kv->head_dim);
+                    s->s->o_span + t.first * s->kv->head_dim);
 }
 
 /* What all of a tile's rows see is added for all of them together, in its place between the keys
  * before and behind that, added for each query alone. */
-static void tile_values(const struct pass *s, const struct block *b, struct queries t, bool called)
+static void tile_values(const struct pass *s, const struct span *b, struct queries t, bool called)
 {
     uint32_t begin = b->query_begin[t.first + t.n - 1];
     uint32_t end = b->query_end[t.first];
 
-    memset(s->s->o_block + t.first * s->kv->head_dim, 0, t.n * s->kv->head_dim * sizeof(float));
+    memset(s->s->o_span + t.first * s->kv->head_dim, 0, t.n * s->kv->head_dim * sizeof(float));
     if (begin > end) begin = end;
     for (uint32_t q = t.first; q < t.first + t.n; q++)
         keys_values(s, b, (struct queries){q, 1}, tile_scores_at(s, t, q), b->query_begin[q], begin,
@@ -274,9 +274,9 @@ static void tile_values(const struct pass *s, const struct block *b, struct quer
                     b->query_begin[q] > end ? b->query_begin[q] : end, b->query_end[q], true);
 }
 
-static void block_run(const struct pass *s, struct block *b, uint32_t index)
+static void span_run(const struct pass *s, struct span *b, uint32_t index)
 {
-    block_find(b, s, index);
+    span_find(b, s, index);
     for (uint32_t q = 0; q < s->queries_n; q += s->tile_n) {
         struct queries t = {q, s->queries_n - q < s->tile_n ? s->queries_n - q : s->tile_n};
         tile_scores(s, b, t, q > 0);
@@ -287,10 +287,10 @@ static void block_run(const struct pass *s, struct block *b, uint32_t index)
 
 /* ---- passes ---------------------------------------------------------------------------- */
 
-static struct qr_attention_state block_state(const struct pass *s, uint32_t q)
+static struct qr_attention_state span_state(const struct pass *s, uint32_t q)
 {
-    return (struct qr_attention_state){&s->s->m_block[q], &s->s->l_block[q],
-                                       s->s->o_block + q * s->kv->head_dim};
+    return (struct qr_attention_state){&s->s->m_span[q], &s->s->l_span[q],
+                                       s->s->o_span + q * s->kv->head_dim};
 }
 
 static struct qr_attention_state sum_state(const struct pass *s, uint32_t q)
@@ -326,7 +326,7 @@ static void pass_store(const struct pass *s, uint32_t r, void *partial)
                   sum_state(s, r * s->group_n + h), true, s->kv->head_dim);
 }
 
-/* The results' lines, for writing: wanted at the end, fetched while the last block is worked on. */
+/* The results' lines, for writing: wanted at the end, fetched while the last span is worked on. */
 static void pass_prefetch(const struct pass *s, const float *out, size_t out_stride)
 {
     for (uint32_t r = 0; r < s->rows_n; r++)
@@ -334,15 +334,15 @@ static void pass_prefetch(const struct pass *s, const float *out, size_t out_str
             __builtin_prefetch(out + r * out_stride + i, 1, 2);
 }
 
-/* Block `index` onto the sums of those that see some of it. */
-static void pass_block(const struct pass *s, struct block *b, uint32_t index, bool summed)
+/* Span `index` onto the sums of those that see some of it. */
+static void pass_span(const struct pass *s, struct span *b, uint32_t index, bool summed)
 {
-    block_run(s, b, index);
+    span_run(s, b, index);
     for (uint32_t q = 0; q < s->queries_n; q++) {
-        uint32_t first = row_begin(s, s->position + q / s->group_n + 1) / QR_KV_BLOCK;
+        uint32_t first = row_begin(s, s->position + q / s->group_n + 1) / QR_KV_SPAN;
 
         if (b->query_begin[q] < b->query_end[q])
-            merge_row(sum_state(s, q), block_state(s, q), !summed && index == first,
+            merge_row(sum_state(s, q), span_state(s, q), !summed && index == first,
                       s->kv->head_dim);
     }
 }
@@ -350,13 +350,13 @@ static void pass_block(const struct pass *s, struct block *b, uint32_t index, bo
 static void pass_run(const struct pass *s, uint32_t summed_n, float *out, size_t out_stride)
 {
     const uint32_t head_dim = s->kv->head_dim;
-    const uint32_t blocks_end = (s->end - 1) / QR_KV_BLOCK + 1;
-    struct block b;
+    const uint32_t spans_end = (s->end - 1) / QR_KV_SPAN + 1;
+    struct span b;
 
-    for (uint32_t i = summed_n ? summed_n : row_begin(s, s->position + 1) / QR_KV_BLOCK;
-         i < blocks_end; i++) {
-        if (i + 1 == blocks_end && s->rows_n > 1) pass_prefetch(s, out, out_stride);
-        pass_block(s, &b, i, summed_n > 0);
+    for (uint32_t i = summed_n ? summed_n : row_begin(s, s->position + 1) / QR_KV_SPAN;
+         i < spans_end; i++) {
+        if (i + 1 == spans_end && s->rows_n > 1) pass_prefetch(s, out, out_stride);
+        pass_span(s, &b, i, summed_n > 0);
     }
     for (uint32_t r = 0; r < s->rows_n; r++)
         for (uint32_t h = 0; h < s->group_n; h++)
@@ -383,9 +383,9 @@ static void attend(const struct qr_kv_view *kv, const struct qr_attention_rows *
 }
 
 static void attend_shared(const struct qr_kv_view *kv, const struct qr_attention_shared *a,
-                          uint32_t block_begin, uint32_t block_end)
+                          uint32_t span_begin, uint32_t span_end)
 {
-    const uint32_t end = block_end * QR_KV_BLOCK;
+    const uint32_t end = span_end * QR_KV_SPAN;
     const struct pass s = {.kv = kv,
                            .s = a->scratch,
                            .position = end - 1,
@@ -395,48 +395,48 @@ static void attend_shared(const struct qr_kv_view *kv, const struct qr_attention
                            .next = a->next,
                            .queries_n = a->rows_n * a->group_n,
                            .tile_n = tile_queries(a->rows_n * a->group_n)};
-    struct block b;
+    struct span b;
 
-    qr_attention_shared_check(kv, a, block_begin, block_end);
+    qr_attention_shared_check(kv, a, span_begin, span_end);
     for (uint32_t r = 0; r < s.rows_n; r++) {
         pass_take(&s, r, a->q[r]);
-        if (block_begin > 0) pass_load(&s, r, a->partials[r]);
+        if (span_begin > 0) pass_load(&s, r, a->partials[r]);
     }
-    for (uint32_t i = block_begin; i < block_end; i++)
-        pass_block(&s, &b, i, block_begin > 0);
+    for (uint32_t i = span_begin; i < span_end; i++)
+        pass_span(&s, &b, i, span_begin > 0);
     for (uint32_t r = 0; r < s.rows_n; r++)
         pass_store(&s, r, a->partials[r]);
 }
 
-static void attend_blocks(const struct qr_kv_view *kv, const struct qr_attention_rows *a,
-                          uint32_t block_begin, uint32_t block_end, void *partial)
+static void attend_spans(const struct qr_kv_view *kv, const struct qr_attention_rows *a,
+                         uint32_t span_begin, uint32_t span_end, void *partial)
 {
     struct pass s = pass_make(kv, a, 0, 1);
-    uint32_t first = row_begin(&s, a->position + 1) / QR_KV_BLOCK;
-    struct block b;
+    uint32_t first = row_begin(&s, a->position + 1) / QR_KV_SPAN;
+    struct span b;
 
     qr_attention_check(kv, a);
-    assert(a->rows_n == 1 && block_end <= a->position / QR_KV_BLOCK + 1);
+    assert(a->rows_n == 1 && span_end <= a->position / QR_KV_SPAN + 1);
     pass_take(&s, 0, a->q);
-    for (uint32_t i = block_begin > first ? block_begin : first; i < block_end; i++) {
-        block_run(&s, &b, i);
+    for (uint32_t i = span_begin > first ? span_begin : first; i < span_end; i++) {
+        span_run(&s, &b, i);
         for (uint32_t q = 0; q < s.queries_n; q++)
             merge_row(qr_attention_partial(partial, i, q, s.group_n, kv->head_dim),
-                      block_state(&s, q), true, kv->head_dim);
+                      span_state(&s, q), true, kv->head_dim);
     }
 }
 
 #if !TILE_Q8 /* partial results are alike for all types */
 static void attend_merge(const struct qr_kv_view *kv, const struct qr_attention_rows *a,
-                         uint32_t blocks_n, const void *partial)
+                         uint32_t spans_n, const void *partial)
 {
     struct pass s = pass_make(kv, a, 0, 1);
-    uint32_t first = row_begin(&s, a->position + 1) / QR_KV_BLOCK;
+    uint32_t first = row_begin(&s, a->position + 1) / QR_KV_SPAN;
 
     qr_attention_check(kv, a);
-    assert(a->rows_n == 1 && blocks_n == a->position / QR_KV_BLOCK + 1);
+    assert(a->rows_n == 1 && spans_n == a->position / QR_KV_SPAN + 1);
     for (uint32_t q = 0; q < s.queries_n; q++) {
-        for (uint32_t b = first; b < blocks_n; b++)
+        for (uint32_t b = first; b < spans_n; b++)
             merge_row(sum_state(&s, q),
                       qr_attention_partial((void *)partial, b, q, s.group_n, kv->head_dim),
                       b == first, kv->head_dim);

@@ -97,7 +97,7 @@ INLINE float row_max(const float *p, uint32_t begin, uint32_t end)
     return _mm512_reduce_max_ps(max);
 }
 
-/* Scaled: the values' scales stand at scales_at in each of the block's panels. */
+/* Scaled: the values' scales stand at scales_at in each of the span's panels. */
 INLINE float weigh_row(const bool scaled, float *p, uint32_t begin, uint32_t end,
                        const uint8_t *const *panels, size_t scales_at, float m)
 {

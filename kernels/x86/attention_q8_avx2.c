@@ -88,12 +88,12 @@ QR_ATTEND_FN(qr_attend_q8_avx2)
 
 QR_ATTEND_SHARED_FN(qr_attend_shared_q8_avx2)
 {
-    attend_shared(kv, a, block_begin, block_end);
+    attend_shared(kv, a, span_begin, span_end);
 }
 
-QR_ATTEND_BLOCKS_FN(qr_attend_blocks_q8_avx2)
+QR_ATTEND_SPANS_FN(qr_attend_spans_q8_avx2)
 {
-    attend_blocks(kv, a, block_begin, block_end, partial);
+    attend_spans(kv, a, span_begin, span_end, partial);
 }
 
 QR_KV_PUT_FN(qr_kv_put_q8_avx2)

@@ -17,8 +17,8 @@
 
 #include "runtime/model/pass.h"
 
-#define SPREAD_CONTEXT_MIN (2 * QR_KV_BLOCK) /* under two blocks there is nothing to spread */
-#define ITEMS_A_THREAD     2u                /* fewer than these: spread */
+#define SPREAD_CONTEXT_MIN (2 * QR_KV_SPAN) /* under two blocks there is nothing to spread */
+#define ITEMS_A_THREAD     2u               /* fewer than these: spread */
 /* What putting a value costs, in the multiply-adds that qr_pass_run counts. */
 #define STORE_COST 16u
 #define CACHE_LINE 64u
@@ -181,9 +181,9 @@ static void store_items(void *work, uint32_t begin, uint32_t end, uint32_t threa
 }
 
 /* The last of n panels again, to the end of the list.  False: there is none. */
-static bool fill_up(const uint8_t *panels[QR_ATTENTION_AHEAD], uint32_t n)
+static bool fill_up(const uint8_t *panels[QR_PREFETCH_PANELS], uint32_t n)
 {
-    for (uint32_t i = n; i > 0 && i < QR_ATTENTION_AHEAD; i++)
+    for (uint32_t i = n; i > 0 && i < QR_PREFETCH_PANELS; i++)
         panels[i] = panels[i - 1];
     return n > 0;
 }
@@ -192,19 +192,19 @@ static bool fill_up(const uint8_t *panels[QR_ATTENTION_AHEAD], uint32_t n)
  * attend.  Most likely they are this thread's too; a hint costs little where they are not.  False:
  * no more items. */
 static bool panels_of(const struct attend_work *w, uint32_t item,
-                      const uint8_t *panels[QR_ATTENTION_AHEAD])
+                      const uint8_t *panels[QR_PREFETCH_PANELS])
 {
     const uint32_t window = w->p->model->shape.sliding_window;
     uint32_t n = 0;
     uint32_t head;
 
-    for (; item < alone_items(w->p) && n < QR_ATTENTION_AHEAD; item++) {
+    for (; item < alone_items(w->p) && n < QR_PREFETCH_PANELS; item++) {
         const struct qr_tile *tile = alone_of(w->p, item, &head);
         if (!tile) break;
         struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
         if (w->store) panels[n++] = qr_attention_written(&view, tile->position);
         n += qr_attention_first(&view, tile->position, window, 0, panels + n,
-                                QR_ATTENTION_AHEAD - n);
+                                QR_PREFETCH_PANELS - n);
     }
     return fill_up(panels, n);
 }
@@ -226,7 +226,7 @@ static void call_for_value(const struct attend_work *w, uint32_t item)
 
 static void attend_alone(const struct attend_work *w, uint32_t item, uint32_t thread)
 {
-    const uint8_t *next[QR_ATTENTION_AHEAD];
+    const uint8_t *next[QR_PREFETCH_PANELS];
     uint32_t head;
     const struct qr_tile *tile = alone_of(w->p, item, &head);
     if (!tile) return;
@@ -244,15 +244,15 @@ static void attend_alone(const struct attend_work *w, uint32_t item, uint32_t th
 
 /* The panels that a chunk's rows from `row` on read by themselves. */
 static bool panels_of_rows(const struct attend_work *w, const struct qr_chunk *chunk, uint32_t head,
-                           uint32_t row, const uint8_t *panels[QR_ATTENTION_AHEAD])
+                           uint32_t row, const uint8_t *panels[QR_PREFETCH_PANELS])
 {
     uint32_t n = 0;
 
-    for (; row < chunk->rows_n && n < QR_ATTENTION_AHEAD; row++) {
+    for (; row < chunk->rows_n && n < QR_PREFETCH_PANELS; row++) {
         const struct qr_tile *tile = &w->p->tiles[w->p->shared.order[chunk->first + row]];
         struct qr_kv_view view = view_of(w->p, w->layer, head, tile);
         n += qr_attention_first(&view, tile->position, 0, tile->summed_n, panels + n,
-                                QR_ATTENTION_AHEAD - n);
+                                QR_PREFETCH_PANELS - n);
     }
     return fill_up(panels, n);
 }
@@ -266,7 +266,7 @@ static void attend_shared(const struct attend_work *w, const struct qr_chunk *ch
     const uint32_t *order = p->shared.order + chunk->first;
     const float *q[QR_ATTENTION_QUERIES];
     void *partials[QR_ATTENTION_QUERIES];
-    const uint8_t *next[QR_ATTENTION_AHEAD];
+    const uint8_t *next[QR_PREFETCH_PANELS];
     struct qr_attention_shared a = {.q = q,
                                     .partials = partials,
                                     .rows_n = chunk->rows_n,
@@ -294,7 +294,7 @@ static void attend_chunk(const struct attend_work *w, const struct qr_chunk *chu
                          uint32_t thread)
 {
     const struct qr_pass *p = w->p;
-    const uint8_t *next[QR_ATTENTION_AHEAD];
+    const uint8_t *next[QR_PREFETCH_PANELS];
 
     attend_shared(w, chunk, head, thread);
     for (uint32_t i = 0; i < chunk->rows_n; i++) {
@@ -326,7 +326,7 @@ static void attend_items(void *work, uint32_t begin, uint32_t end, uint32_t thre
 
 static uint32_t blocks_of(uint32_t position)
 {
-    return position / QR_KV_BLOCK + 1;
+    return position / QR_KV_SPAN + 1;
 }
 
 /* The first block that holds a key which the row at `position` sees. */
@@ -334,7 +334,7 @@ static uint32_t first_block(const struct qr_pass *p, uint32_t position)
 {
     const uint32_t window = p->model->shape.sliding_window;
 
-    return window && position >= window ? (position + 1 - window) / QR_KV_BLOCK : 0;
+    return window && position >= window ? (position + 1 - window) / QR_KV_SPAN : 0;
 }
 
 static uint32_t blocks_max(const struct qr_pass *p)
@@ -363,9 +363,9 @@ static void attend_blocks(void *work, uint32_t begin, uint32_t end, uint32_t thr
         struct qr_kv_view view = view_of(p, w->layer, head, tile);
         struct qr_attention_rows rows = rows_of(p, tile, head, thread);
         uint32_t first = first_block(p, tile->position);
-        p->model->kernels->attention.attend_blocks(&view, &rows, first + begin - p->blocks[item],
-                                                   first + stop - p->blocks[item],
-                                                   partials_of(p, item));
+        p->model->kernels->attention.attend_spans(&view, &rows, first + begin - p->blocks[item],
+                                                  first + stop - p->blocks[item],
+                                                  partials_of(p, item));
         begin = stop;
     }
 }

@@ -17,7 +17,7 @@
 
 static uint32_t whole_blocks(const struct qr_tile *tile)
 {
-    return tile->position / QR_KV_BLOCK;
+    return tile->position / QR_KV_SPAN;
 }
 
 static const qr_page_id *pages_of(const struct qr_pass *p, const struct qr_tile *tile)
@@ -31,7 +31,7 @@ static uint32_t common_pages(const struct qr_pass *p, const struct qr_tile *a,
 {
     const qr_page_id *x = pages_of(p, a), *y = pages_of(p, b);
     uint32_t blocks_n = whole_blocks(a) < whole_blocks(b) ? whole_blocks(a) : whole_blocks(b);
-    uint32_t n = 0, most = blocks_n * (QR_KV_BLOCK / p->kv->shape.page_tokens);
+    uint32_t n = 0, most = blocks_n * (QR_KV_SPAN / p->kv->shape.page_tokens);
 
     while (n < most && x[n] == y[n])
         n++;
@@ -40,7 +40,7 @@ static uint32_t common_pages(const struct qr_pass *p, const struct qr_tile *a,
 
 static uint32_t common_blocks(const struct qr_pass *p, uint32_t a, uint32_t b)
 {
-    return common_pages(p, &p->tiles[a], &p->tiles[b]) * p->kv->shape.page_tokens / QR_KV_BLOCK;
+    return common_pages(p, &p->tiles[a], &p->tiles[b]) * p->kv->shape.page_tokens / QR_KV_SPAN;
 }
 
 /* By pages; a row whose whole blocks end comes after those that go on, so that a chunk's first row
@@ -48,7 +48,7 @@ static uint32_t common_blocks(const struct qr_pass *p, uint32_t a, uint32_t b)
 static bool comes_before(const struct qr_pass *p, uint32_t a, uint32_t b)
 {
     const struct qr_tile *x = &p->tiles[a], *y = &p->tiles[b];
-    const uint32_t block_pages = QR_KV_BLOCK / p->kv->shape.page_tokens;
+    const uint32_t block_pages = QR_KV_SPAN / p->kv->shape.page_tokens;
     uint32_t n = common_pages(p, x, y);
 
     if (n == whole_blocks(x) * block_pages || n == whole_blocks(y) * block_pages)

@@ -31,24 +31,24 @@ static bool fill(struct kv_pages *pages, const struct qr_kernels *k, struct kv_p
     return memcmp(pages->view.base, other->view.base, bytes) == 0;
 }
 
-static void by_blocks(const struct qr_kernels *k, const struct qr_kv_view *view,
-                      const struct qr_attention_rows *a)
+static void by_spans(const struct qr_kernels *k, const struct qr_kv_view *view,
+                     const struct qr_attention_rows *a)
 {
-    uint32_t blocks_n = a->position / QR_KV_BLOCK + 1;
-    void *partial = kc_memory(blocks_n * qr_attention_partial_bytes(a->group_n, view->head_dim));
+    uint32_t spans_n = a->position / QR_KV_SPAN + 1;
+    void *partial = kc_memory(spans_n * qr_attention_partial_bytes(a->group_n, view->head_dim));
 
-    for (uint32_t b = blocks_n; b-- > 0;)
-        k->attention.attend_blocks(view, a, b, b + 1, partial);
-    k->attention.attend_merge(view, a, blocks_n, partial);
+    for (uint32_t b = spans_n; b-- > 0;)
+        k->attention.attend_spans(view, a, b, b + 1, partial);
+    k->attention.attend_merge(view, a, spans_n, partial);
     kc_memory_free(partial);
 }
 
-/* rows_n sequences whose pages are the same, each at the position: all blocks before the last one
+/* rows_n sequences whose pages are the same, each at the position: all spans before the last one
  * together, in two calls where there are several, then each row from there on. */
-static void by_shared_blocks(const struct qr_kernels *k, const struct qr_kv_view *view,
-                             const struct qr_attention_rows *a, uint32_t rows_n)
+static void by_shared_spans(const struct qr_kernels *k, const struct qr_kv_view *view,
+                            const struct qr_attention_rows *a, uint32_t rows_n)
 {
-    const uint32_t blocks_n = a->position / QR_KV_BLOCK;
+    const uint32_t spans_n = a->position / QR_KV_SPAN;
     const size_t bytes = qr_attention_partial_bytes(a->group_n, view->head_dim);
     uint8_t *partial = kc_memory(rows_n * bytes);
     const float *q[QR_ATTENTION_ROWS_MAX];
@@ -64,14 +64,14 @@ static void by_shared_blocks(const struct qr_kernels *k, const struct qr_kv_view
         partials[r] = partial + r * bytes;
     }
     k->attention.attend_shared(view, &shared, 0, 1);
-    if (blocks_n > 1) k->attention.attend_shared(view, &shared, 1, blocks_n);
+    if (spans_n > 1) k->attention.attend_shared(view, &shared, 1, spans_n);
     for (uint32_t r = 0; r < rows_n; r++) {
         struct qr_attention_rows row = *a;
 
         row.q = q[r];
         row.out = a->out + r * a->out_stride;
         row.rows_n = 1;
-        row.summed_n = blocks_n;
+        row.summed_n = spans_n;
         row.partial = partials[r];
         k->attention.attend(view, &row);
     }
@@ -95,7 +95,7 @@ static bool check_shape(const struct shape *s, const struct qr_kernels *k,
                         const struct qr_kernels *scalar, uint64_t seed, char *message, size_t size)
 {
     /* hints change nothing, wherever they point */
-    static const uint8_t *const anywhere[QR_ATTENTION_AHEAD] = {NULL, (const uint8_t *)4096};
+    static const uint8_t *const anywhere[QR_PREFETCH_PANELS] = {NULL, (const uint8_t *)4096};
     uint32_t tokens_n = s->position + s->rows_n;
     size_t row = (size_t)s->group_n * s->head_dim;
     struct kv_pages got_kv, want_kv;
@@ -133,13 +133,13 @@ static bool check_shape(const struct shape *s, const struct qr_kernels *k,
     if (ok && s->rows_n == 1) {
         memset(got, 0, row * sizeof *got);
         a.out = got;
-        by_blocks(k, &got_kv.view, &a);
+        by_spans(k, &got_kv.view, &a);
         ok = kc_equal_bits(got, want, 1, row, row, what, message, size);
     }
-    if (ok && s->window == 0 && s->position >= QR_KV_BLOCK &&
+    if (ok && s->window == 0 && s->position >= QR_KV_SPAN &&
         s->rows_n * s->group_n <= QR_ATTENTION_QUERIES) {
         a.out = got;
-        by_shared_blocks(k, &got_kv.view, &a, s->rows_n);
+        by_shared_spans(k, &got_kv.view, &a, s->rows_n);
         a.out = want;
         each_alone(scalar, &want_kv.view, &a, s->rows_n);
         ok = kc_equal_bits(got, want, s->rows_n, row, row, what, message, size);
@@ -361,7 +361,7 @@ static void run_together(void *work, uint32_t begin, uint32_t end, uint32_t thre
             q[r] = w->q + query_at(s, i / s->heads_n * PREFIX_ROWS + r, i % s->heads_n);
             partials[r] = partial + r * partial_bytes;
         }
-        w->kernels->attention.attend_shared(&view, &a, 0, s->tokens_n / QR_KV_BLOCK);
+        w->kernels->attention.attend_shared(&view, &a, 0, s->tokens_n / QR_KV_SPAN);
     }
 }
 

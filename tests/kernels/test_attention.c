@@ -426,10 +426,10 @@ static void pages_before_the_window_may_be_gone(void **state)
     }
 }
 
-/* Goal: a long sequence's blocks can be computed apart and in any order.
- * Method: at several lengths, with a window and without, each block by itself from the last to the
+/* Goal: a long sequence's spans can be computed apart and in any order.
+ * Method: at several lengths, with a window and without, each span by itself from the last to the
  * first, then all but the first at once, against the whole. */
-static void blocks_apart_equal_the_whole(void **state)
+static void spans_apart_equal_the_whole(void **state)
 {
     static const uint32_t positions[] = {0, 255, 256, 700, 1023, 1299};
     struct qr_attention_kernels k;
@@ -447,19 +447,19 @@ static void blocks_apart_equal_the_whole(void **state)
         out = memory(1300 * row_floats(&s) * sizeof *out);
         partial = memory(6 * qr_attention_partial_bytes(3, 32));
         for (size_t j = 0; j < 6; j++) {
-            uint32_t blocks_n = positions[j] / QR_KV_BLOCK + 1;
+            uint32_t spans_n = positions[j] / QR_KV_SPAN + 1;
             struct qr_attention_rows a = rows_at(&s, positions[j], 1, out);
             float whole[96];
 
             k.attend(&s.pages.view, &a);
             memcpy(whole, a.out, sizeof whole);
-            for (uint32_t b = blocks_n; b-- > 0;)
-                k.attend_blocks(&s.pages.view, &a, b, b + 1, partial);
+            for (uint32_t b = spans_n; b-- > 0;)
+                k.attend_spans(&s.pages.view, &a, b, b + 1, partial);
             memset(a.out, 0, sizeof whole);
-            k.attend_merge(&s.pages.view, &a, blocks_n, partial);
+            k.attend_merge(&s.pages.view, &a, spans_n, partial);
             assert_memory_equal(a.out, whole, sizeof whole);
-            k.attend_blocks(&s.pages.view, &a, 1, blocks_n, partial);
-            k.attend_merge(&s.pages.view, &a, blocks_n, partial);
+            k.attend_spans(&s.pages.view, &a, 1, spans_n, partial);
+            k.attend_merge(&s.pages.view, &a, spans_n, partial);
             assert_memory_equal(a.out, whole, sizeof whole);
         }
         free(partial);
@@ -468,11 +468,11 @@ static void blocks_apart_equal_the_whole(void **state)
     }
 }
 
-/* Goal: rows of several sequences over blocks that they share have the bits of each by itself.
- * Method: seven rows whose pages are the same and that see the first three blocks whole; all over
- * the first block together, five over the other two, and then each alone from where it stands;
+/* Goal: rows of several sequences over spans that they share have the bits of each by itself.
+ * Method: seven rows whose pages are the same and that see the first three spans whole; all over
+ * the first span together, five over the other two, and then each alone from where it stands;
  * every level and type, groups that fill no tile, one and several. */
-static void rows_over_shared_blocks_equal_each_alone(void **state)
+static void rows_over_shared_spans_equal_each_alone(void **state)
 {
     static const uint32_t positions[] = {768, 769, 1000, 1279, 1023, 300, 257};
     static const uint32_t groups[] = {3, 1, 8};
@@ -631,14 +631,14 @@ static void q8_queries_that_are_not_finite_give_nan(void **state)
     }
 }
 
-/* Goal: what is said to be read first is what attend reads: a block's keys, its values, then the
- * next block, from the first panel that the window reaches.
- * Method: pages in a known order; a row without a window, one whose window begins in a block's
- * middle and one whose first block is summed already; short lists are the long one's beginning. */
+/* Goal: what is said to be read first is what attend reads: a span's keys, its values, then the
+ * next span, from the first panel that the window reaches.
+ * Method: pages in a known order; a row without a window, one whose window begins in a span's
+ * middle and one whose first span is summed already; short lists are the long one's beginning. */
 static void panels_are_listed_in_the_order_of_use(void **state)
 {
     struct qr_attention_kernels k;
-    const uint8_t *all[64], *some[QR_ATTENTION_AHEAD];
+    const uint8_t *all[64], *some[QR_PREFETCH_PANELS];
     const struct {
         uint32_t position, window, summed_n, first, panels_n;
     } rows[] = {{0, 0, 0, 0, 1},    {299, 0, 0, 0, 19},   {255, 0, 0, 0, 16},
@@ -653,16 +653,16 @@ static void panels_are_listed_in_the_order_of_use(void **state)
         assert_int_equal(
             qr_attention_first(view, rows[i].position, rows[i].window, rows[i].summed_n, all, 64),
             2 * rows[i].panels_n);
-        for (uint32_t block = rows[i].first / 16; block <= (last - 1) / 16; block++) {
-            uint32_t from = block * 16 > rows[i].first ? block * 16 : rows[i].first;
-            uint32_t stop = block * 16 + 16 < last ? block * 16 + 16 : last;
+        for (uint32_t span = rows[i].first / 16; span <= (last - 1) / 16; span++) {
+            uint32_t from = span * 16 > rows[i].first ? span * 16 : rows[i].first;
+            uint32_t stop = span * 16 + 16 < last ? span * 16 + 16 : last;
             for (uint32_t p = from; p < stop; p++)
                 assert_ptr_equal(all[n++], qr_attention_written(view, p * QR_KV_PANEL));
             for (uint32_t p = from; p < stop; p++)
                 assert_ptr_equal(all[n++],
                                  qr_attention_written(view, p * QR_KV_PANEL + 15) + view->v_offset);
         }
-        for (uint32_t most = 1; most <= QR_ATTENTION_AHEAD; most++) {
+        for (uint32_t most = 1; most <= QR_PREFETCH_PANELS; most++) {
             uint32_t want = most < n ? most : n;
             assert_int_equal(qr_attention_first(view, rows[i].position, rows[i].window,
                                                 rows[i].summed_n, some, most),
@@ -721,8 +721,8 @@ int main(void)
         cmocka_unit_test(a_head_is_the_same_alone),
         cmocka_unit_test(what_is_not_seen_is_harmless),
         cmocka_unit_test(pages_before_the_window_may_be_gone),
-        cmocka_unit_test(blocks_apart_equal_the_whole),
-        cmocka_unit_test(rows_over_shared_blocks_equal_each_alone),
+        cmocka_unit_test(spans_apart_equal_the_whole),
+        cmocka_unit_test(rows_over_shared_spans_equal_each_alone),
         cmocka_unit_test(panels_are_listed_in_the_order_of_use),
         cmocka_unit_test(values_are_where_they_are_said_to_be),
         cmocka_unit_test(storing_rounds_to_nearest_even),

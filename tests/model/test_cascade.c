@@ -24,7 +24,7 @@ static const struct {
 
 static uint32_t whole_blocks(uint32_t seq)
 {
-    uint32_t n = seqs[seq].position / QR_KV_BLOCK;
+    uint32_t n = seqs[seq].position / QR_KV_SPAN;
 
     return n < BLOCKS ? n : BLOCKS;
 }
@@ -41,7 +41,7 @@ static uint32_t common(uint32_t a, uint32_t b)
 
 static int32_t token_at(uint32_t seq, uint32_t position, uint32_t vocab_n)
 {
-    uint32_t text = 1, block = position / QR_KV_BLOCK;
+    uint32_t text = 1, block = position / QR_KV_SPAN;
 
     if (block >= whole_blocks(seq)) return among_token(1000 + seq, position, vocab_n);
     for (uint32_t b = 0; b <= block; b++)
@@ -52,7 +52,7 @@ static int32_t token_at(uint32_t seq, uint32_t position, uint32_t vocab_n)
 /* Each sequence's pages for what it has in common with one before it are that one's. */
 static void share_pages(struct rig *r)
 {
-    uint32_t block_pages = QR_KV_BLOCK / r->settings.page_tokens;
+    uint32_t block_pages = QR_KV_SPAN / r->settings.page_tokens;
 
     for (uint32_t i = 0; i < SEQS; i++)
         for (uint32_t j = 0; j < i; j++)
@@ -68,8 +68,8 @@ static void fill(struct rig *r)
     for (uint32_t seq = 0; seq < SEQS; seq++) {
         uint32_t done = 0;
         for (uint32_t j = 0; j < seq; j++)
-            if (rig_pages(r, seq)[0] == rig_pages(r, j)[0] && common(seq, j) * QR_KV_BLOCK > done)
-                done = common(seq, j) * QR_KV_BLOCK;
+            if (rig_pages(r, seq)[0] == rig_pages(r, j)[0] && common(seq, j) * QR_KV_SPAN > done)
+                done = common(seq, j) * QR_KV_SPAN;
         for (uint32_t n; done < seqs[seq].position; done += n) {
             n = seqs[seq].position - done < CHUNK ? seqs[seq].position - done : CHUNK;
             for (uint32_t i = 0; i < n; i++)
