@@ -161,35 +161,6 @@ static void span_scalar(const struct qr_attention_scratch *s, const struct qr_kv
     *state.l = lanes[0];
 }
 
-/* Span b of a row into the row's sum so far; the first one is the sum so far. */
-static void merge_scalar(struct qr_attention_state sum, struct qr_attention_state span, bool first,
-                         uint32_t head_dim)
-{
-    float m, keep, take;
-
-    if (first) {
-        *sum.m = *span.m;
-        *sum.l = *span.l;
-        memcpy(sum.o, span.o, head_dim * sizeof(float));
-        return;
-    }
-    m = *span.m > *sum.m ? *span.m : *sum.m;
-    keep = qr_exp2(*sum.m - m);
-    take = qr_exp2(*span.m - m);
-    *sum.m = m;
-    *sum.l = fmaf(*span.l, take, *sum.l * keep);
-    for (uint32_t d = 0; d < head_dim; d++)
-        sum.o[d] = fmaf(span.o[d], take, sum.o[d] * keep);
-}
-
-static void finish_scalar(float *out, struct qr_attention_state sum, uint32_t head_dim)
-{
-    float share = 1.0f / *sum.l;
-
-    for (uint32_t d = 0; d < head_dim; d++)
-        out[d] = sum.o[d] * share;
-}
-
 static QR_ATTEND_FN(attend_scalar)
 {
     struct qr_attention_scratch *s = a->scratch;
@@ -206,7 +177,7 @@ static QR_ATTEND_FN(attend_scalar)
         for (uint32_t h = 0; h < a->group_n; h++) {
             query_take(s, kv, a->q + r * a->q_stride + h * kv->head_dim);
             if (a->summed_n)
-                merge_scalar(
+                qr_attention_merge(
                     sum, qr_attention_partial((void *)a->partial, 0, h, a->group_n, kv->head_dim),
                     true, kv->head_dim);
             for (uint32_t b = first; b * QR_KV_SPAN < end; b++) {
@@ -214,9 +185,9 @@ static QR_ATTEND_FN(attend_scalar)
                 uint32_t to = (b + 1) * QR_KV_SPAN < end ? (b + 1) * QR_KV_SPAN : end;
 
                 span_scalar(s, kv, from, to, span);
-                merge_scalar(sum, span, !a->summed_n && b == first, kv->head_dim);
+                qr_attention_merge(sum, span, !a->summed_n && b == first, kv->head_dim);
             }
-            finish_scalar(a->out + r * a->out_stride + h * kv->head_dim, sum, kv->head_dim);
+            qr_attention_finish(a->out + r * a->out_stride + h * kv->head_dim, sum, kv->head_dim);
         }
     }
 }
@@ -232,8 +203,9 @@ static QR_ATTEND_SHARED_FN(attend_shared_scalar)
             query_take(s, kv, a->q[r] + (size_t)h * kv->head_dim);
             for (uint32_t b = span_begin; b < span_end; b++) {
                 span_scalar(s, kv, b * QR_KV_SPAN, (b + 1) * QR_KV_SPAN, span);
-                merge_scalar(qr_attention_partial(a->partials[r], 0, h, a->group_n, kv->head_dim),
-                             span, b == 0, kv->head_dim);
+                qr_attention_merge(
+                    qr_attention_partial(a->partials[r], 0, h, a->group_n, kv->head_dim), span,
+                    b == 0, kv->head_dim);
             }
         }
     }
@@ -270,9 +242,10 @@ static QR_ATTEND_MERGE_FN(attend_merge_scalar)
     assert(a->rows_n == 1 && spans_n == a->position / QR_KV_SPAN + 1);
     for (uint32_t h = 0; h < a->group_n; h++) {
         for (uint32_t b = first; b < spans_n; b++)
-            merge_scalar(sum, qr_attention_partial((void *)partial, b, h, a->group_n, kv->head_dim),
-                         b == first, kv->head_dim);
-        finish_scalar(a->out + h * kv->head_dim, sum, kv->head_dim);
+            qr_attention_merge(
+                sum, qr_attention_partial((void *)partial, b, h, a->group_n, kv->head_dim),
+                b == first, kv->head_dim);
+        qr_attention_finish(a->out + h * kv->head_dim, sum, kv->head_dim);
     }
 }
 

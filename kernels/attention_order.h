@@ -10,8 +10,11 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "kernels/attention.h"
+#include "kernels/exponential.h"
 
 /* A row of scores: 64 bytes past a power of two, so that the rows of a tile fall into different
  * sets of the first-level cache. */
@@ -59,6 +62,36 @@ static inline struct qr_attention_state qr_attention_partial(void *partial, uint
 
     return (struct qr_attention_state){at + h, at + group_n + h,
                                        at + 2 * (size_t)group_n + (size_t)h * head_dim};
+}
+
+/* Merges a span's state into the sum so far.  first: the sum so far is empty. */
+static inline void qr_attention_merge(struct qr_attention_state sum, struct qr_attention_state span,
+                                      bool first, uint32_t head_dim)
+{
+    float m, keep, take;
+
+    if (first) {
+        *sum.m = *span.m;
+        *sum.l = *span.l;
+        memcpy(sum.o, span.o, head_dim * sizeof *sum.o);
+        return;
+    }
+    m = *span.m > *sum.m ? *span.m : *sum.m;
+    keep = qr_exp2(*sum.m - m);
+    take = qr_exp2(*span.m - m);
+    *sum.m = m;
+    *sum.l = fmaf(*span.l, take, *sum.l * keep);
+    for (uint32_t d = 0; d < head_dim; d++)
+        sum.o[d] = fmaf(span.o[d], take, sum.o[d] * keep);
+}
+
+/* The weighted sum of values over the sum of weights. */
+static inline void qr_attention_finish(float *out, struct qr_attention_state sum, uint32_t head_dim)
+{
+    const float share = 1.0f / *sum.l;
+
+    for (uint32_t d = 0; d < head_dim; d++)
+        out[d] = sum.o[d] * share;
 }
 
 /* K of the sequence's panel `panel`; its V is v_offset behind. */

@@ -44,34 +44,6 @@ static void scale_row(float *out, const float *q, uint32_t n, float scale)
         out[i] = q[i] * scale;
 }
 
-static void merge_row(struct qr_attention_state sum, struct qr_attention_state span, bool first,
-                      uint32_t head_dim)
-{
-    float m, keep, take;
-
-    if (first) {
-        *sum.m = *span.m;
-        *sum.l = *span.l;
-        memcpy(sum.o, span.o, head_dim * sizeof(float));
-        return;
-    }
-    m = *span.m > *sum.m ? *span.m : *sum.m;
-    keep = qr_exp2(*sum.m - m);
-    take = qr_exp2(*span.m - m);
-    *sum.m = m;
-    *sum.l = fmaf(*span.l, take, *sum.l * keep);
-    for (uint32_t d = 0; d < head_dim; d++)
-        sum.o[d] = fmaf(span.o[d], take, sum.o[d] * keep);
-}
-
-static void finish_row(float *out, struct qr_attention_state sum, uint32_t head_dim)
-{
-    const float share = 1.0f / *sum.l;
-
-    for (uint32_t d = 0; d < head_dim; d++)
-        out[d] = sum.o[d] * share;
-}
-
 /* ---- spans ---------------------------------------------------------------------------- */
 
 /* Rows that go over the spans together: of one sequence, or of several that see whole spans which
@@ -314,16 +286,16 @@ static void pass_take(const struct pass *s, uint32_t r, const float *q)
 static void pass_load(const struct pass *s, uint32_t r, const void *partial)
 {
     for (uint32_t h = 0; h < s->group_n; h++)
-        merge_row(sum_state(s, r * s->group_n + h),
-                  qr_attention_partial((void *)partial, 0, h, s->group_n, s->kv->head_dim), true,
-                  s->kv->head_dim);
+        qr_attention_merge(sum_state(s, r * s->group_n + h),
+                           qr_attention_partial((void *)partial, 0, h, s->group_n, s->kv->head_dim),
+                           true, s->kv->head_dim);
 }
 
 static void pass_store(const struct pass *s, uint32_t r, void *partial)
 {
     for (uint32_t h = 0; h < s->group_n; h++)
-        merge_row(qr_attention_partial(partial, 0, h, s->group_n, s->kv->head_dim),
-                  sum_state(s, r * s->group_n + h), true, s->kv->head_dim);
+        qr_attention_merge(qr_attention_partial(partial, 0, h, s->group_n, s->kv->head_dim),
+                           sum_state(s, r * s->group_n + h), true, s->kv->head_dim);
 }
 
 /* The results' lines, for writing: wanted at the end, fetched while the last span is worked on. */
@@ -342,8 +314,8 @@ static void pass_span(const struct pass *s, struct span *b, uint32_t index, bool
         uint32_t first = row_begin(s, s->position + q / s->group_n + 1) / QR_KV_SPAN;
 
         if (b->query_begin[q] < b->query_end[q])
-            merge_row(sum_state(s, q), span_state(s, q), !summed && index == first,
-                      s->kv->head_dim);
+            qr_attention_merge(sum_state(s, q), span_state(s, q), !summed && index == first,
+                               s->kv->head_dim);
     }
 }
 
@@ -360,8 +332,8 @@ static void pass_run(const struct pass *s, uint32_t summed_n, float *out, size_t
     }
     for (uint32_t r = 0; r < s->rows_n; r++)
         for (uint32_t h = 0; h < s->group_n; h++)
-            finish_row(out + r * out_stride + h * head_dim, sum_state(s, r * s->group_n + h),
-                       head_dim);
+            qr_attention_finish(out + r * out_stride + h * head_dim,
+                                sum_state(s, r * s->group_n + h), head_dim);
 }
 
 static void attend(const struct qr_kv_view *kv, const struct qr_attention_rows *a)
@@ -421,8 +393,8 @@ static void attend_spans(const struct qr_kv_view *kv, const struct qr_attention_
     for (uint32_t i = span_begin > first ? span_begin : first; i < span_end; i++) {
         span_run(&s, &b, i);
         for (uint32_t q = 0; q < s.queries_n; q++)
-            merge_row(qr_attention_partial(partial, i, q, s.group_n, kv->head_dim),
-                      span_state(&s, q), true, kv->head_dim);
+            qr_attention_merge(qr_attention_partial(partial, i, q, s.group_n, kv->head_dim),
+                               span_state(&s, q), true, kv->head_dim);
     }
 }
 
@@ -437,10 +409,10 @@ static void attend_merge(const struct qr_kv_view *kv, const struct qr_attention_
     assert(a->rows_n == 1 && spans_n == a->position / QR_KV_SPAN + 1);
     for (uint32_t q = 0; q < s.queries_n; q++) {
         for (uint32_t b = first; b < spans_n; b++)
-            merge_row(sum_state(&s, q),
-                      qr_attention_partial((void *)partial, b, q, s.group_n, kv->head_dim),
-                      b == first, kv->head_dim);
-        finish_row(a->out + q * kv->head_dim, sum_state(&s, q), kv->head_dim);
+            qr_attention_merge(sum_state(&s, q),
+                               qr_attention_partial((void *)partial, b, q, s.group_n, kv->head_dim),
+                               b == first, kv->head_dim);
+        qr_attention_finish(a->out + q * kv->head_dim, sum_state(&s, q), kv->head_dim);
     }
 }
 #endif
