@@ -75,7 +75,8 @@ static void check_attached(const struct qr_scheduler *s, qr_seq_id leader, uint3
         assert(seq->slot == QR_SLOT_NONE && seq->promised_n == 0 && seq->preemptions_n == 0);
         assert(seq->known_n == s->seqs[leader].known_n);
         assert(seq->tokens_max == s->seqs[leader].tokens_max);
-        assert(seq->priority == s->seqs[leader].priority && seq->share == s->seqs[leader].share);
+        assert(seq->priority == s->seqs[leader].priority &&
+               seq->user_node == s->seqs[leader].user_node);
         assert(seq->order > s->seqs[last == QR_SEQ_NONE ? leader : last].order);
         last = id;
     }
@@ -89,7 +90,7 @@ static void check_waiting(const struct qr_scheduler *s, qr_seq_id id)
 
     assert(seq->state == QR_SEQ_WAITING);
     assert(seq->slot == QR_SLOT_NONE && seq->promised_n == 0 && s->sources[id].kept_n == 0);
-    assert(seq->priority == qr_fair_queue_priority(&s->shares, seq->share));
+    assert(seq->priority == qr_fair_queue_priority(&s->fair, seq->user_node));
 }
 
 /* The list is whole, and each in it comes after the one before; *last, a sequence or none, is
@@ -120,17 +121,16 @@ static void check_list(const struct qr_scheduler *s, const struct qr_seq_list *l
 /* Those that never ran stand with their users, in order of arrival. */
 static void check_queue(const struct qr_scheduler *s, uint32_t *attached_n)
 {
-    uint32_t fresh_n = 0;
+    uint32_t fresh_n = 0, user = QR_FAIR_NODE_ROOT;
 
-    qr_fair_queue_check(&s->shares);
-    for (uint32_t i = 0; i < s->shares.used_n; i++) {
-        const struct qr_fair_node *share = &s->shares.shares[i];
+    qr_fair_queue_check(&s->fair);
+    while ((user = qr_fair_queue_waiting_user(&s->fair, user)) != QR_FAIR_NODE_NONE) {
+        const struct qr_seq_list *waiting = qr_fair_queue_list(&s->fair, user);
         const struct qr_seq *last = NULL;
-        if (i == QR_FAIR_NODE_ROOT || share->waiting.n == 0) continue;
-        check_list(s, &share->waiting, &last, attached_n);
-        fresh_n += share->waiting.n;
-        for (qr_seq_id id = share->waiting.head; id != QR_SEQ_NONE; id = s->seqs[id].next)
-            assert(s->seqs[id].share == i && s->seqs[id].preemptions_n == 0);
+        check_list(s, waiting, &last, attached_n);
+        fresh_n += waiting->n;
+        for (qr_seq_id id = waiting->head; id != QR_SEQ_NONE; id = s->seqs[id].next)
+            assert(s->seqs[id].user_node == user && s->seqs[id].preemptions_n == 0);
     }
     assert(fresh_n == s->fresh_n);
     for (qr_seq_id id = s->returning.head; id != QR_SEQ_NONE; id = s->seqs[id].next)
@@ -173,7 +173,7 @@ void qr_scheduler_check(const struct qr_scheduler *s)
     assert(attached_n == s->attached_n);
     assert(s->running.n + s->promised_slots_n <= s->limits.running_max);
     assert(s->running.n + qr_scheduler_waiting_n(s) + s->attached_n + s->free_seqs_n == s->seqs_n);
-    assert(s->shares.shares[QR_FAIR_NODE_ROOT].live_n + s->free_seqs_n == s->seqs_n);
+    assert(qr_fair_queue_live_n(&s->fair) + s->free_seqs_n == s->seqs_n);
     assert(s->running.n + s->free_slots_n == s->limits.running_max);
     for (uint32_t i = 0; i < s->free_seqs_n; i++)
         assert(s->seqs[s->free_seqs[i]].state == QR_SEQ_FREE);
@@ -194,6 +194,8 @@ static void dump_waiting(const struct qr_scheduler *s, const struct qr_seq_list 
 
 void qr_scheduler_dump(const struct qr_scheduler *s, FILE *out)
 {
+    uint32_t user = QR_FAIR_NODE_ROOT;
+
     fprintf(out,
             "scheduler: %u running, %u waiting; pages: %u, %u free, %u cached, %u of them "
             "promised%s\n",
@@ -211,6 +213,6 @@ void qr_scheduler_dump(const struct qr_scheduler *s, FILE *out)
                 qr_page_table_held_n(table), seq->promised_n);
     }
     dump_waiting(s, &s->returning, out);
-    for (uint32_t i = 1; i < s->shares.used_n; i++)
-        dump_waiting(s, &s->shares.shares[i].waiting, out);
+    while ((user = qr_fair_queue_waiting_user(&s->fair, user)) != QR_FAIR_NODE_NONE)
+        dump_waiting(s, qr_fair_queue_list(&s->fair, user), out);
 }

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-#define LEVELS 3u /* below the root: class, client, user */
+#define LEVELS 3u /* below the root: priority, client, user */
 
 static bool same(struct qr_party a, struct qr_party b)
 {
@@ -17,87 +17,89 @@ static bool before(const struct qr_fair_node *a, const struct qr_fair_node *b)
     return a->key != b->key ? a->key < b->key : a->stamp < b->stamp;
 }
 
-static uint32_t rank_of(const struct qr_fair_queue *s, uint32_t id)
+static uint32_t rank_of(const struct qr_fair_queue *queue, uint32_t id)
 {
-    return id == QR_FAIR_NODE_NONE ? 0 : s->shares[id].rank;
+    return id == QR_FAIR_NODE_NONE ? 0 : queue->nodes[id].rank;
 }
 
-/* Leftist: the way down the right children is the shortest.  Whether the rank has changed. */
-static bool settle(struct qr_fair_queue *s, uint32_t id)
+/* Restores the leftist order of one node: the left child's rank is at least the right child's.
+ * True: the node's rank has changed. */
+static bool settle(struct qr_fair_queue *queue, uint32_t id)
 {
-    struct qr_fair_node *share = &s->shares[id];
-    uint32_t rank = share->rank;
+    struct qr_fair_node *node = &queue->nodes[id];
+    uint32_t rank = node->rank;
 
-    if (rank_of(s, share->left) < rank_of(s, share->right)) {
-        uint32_t left = share->left;
-        share->left = share->right;
-        share->right = left;
+    if (rank_of(queue, node->left) < rank_of(queue, node->right)) {
+        uint32_t left = node->left;
+        node->left = node->right;
+        node->right = left;
     }
-    share->rank = rank_of(s, share->right) + 1;
-    return share->rank != rank;
+    node->rank = rank_of(queue, node->right) + 1;
+    return node->rank != rank;
 }
 
-static uint32_t meld(struct qr_fair_queue *s, uint32_t a, uint32_t b)
+static uint32_t meld(struct qr_fair_queue *queue, uint32_t a, uint32_t b)
 {
     uint32_t root = QR_FAIR_NODE_NONE, last = QR_FAIR_NODE_NONE;
 
     while (a != QR_FAIR_NODE_NONE || b != QR_FAIR_NODE_NONE) {
         if (a == QR_FAIR_NODE_NONE ||
-            (b != QR_FAIR_NODE_NONE && before(&s->shares[b], &s->shares[a]))) {
-            uint32_t least = b;
+            (b != QR_FAIR_NODE_NONE && before(&queue->nodes[b], &queue->nodes[a]))) {
+            uint32_t first = b;
             b = a;
-            a = least;
+            a = first;
         }
-        s->shares[a].up = last;
+        queue->nodes[a].up = last;
         if (last == QR_FAIR_NODE_NONE)
             root = a;
         else
-            s->shares[last].right = a;
-        if (b == QR_FAIR_NODE_NONE) break; /* a whole heap, as it is */
+            queue->nodes[last].right = a;
+        if (b == QR_FAIR_NODE_NONE) break; /* a's subtree stays as it is */
         last = a;
-        a = s->shares[a].right;
+        a = queue->nodes[a].right;
     }
-    for (; last != QR_FAIR_NODE_NONE; last = s->shares[last].up)
-        settle(s, last);
+    for (; last != QR_FAIR_NODE_NONE; last = queue->nodes[last].up)
+        settle(queue, last);
     return root;
 }
 
-static void heap_add(struct qr_fair_queue *s, uint32_t id)
+static void heap_add(struct qr_fair_queue *queue, uint32_t id)
 {
-    struct qr_fair_node *share = &s->shares[id], *parent = &s->shares[share->parent];
+    struct qr_fair_node *node = &queue->nodes[id], *parent = &queue->nodes[node->parent];
 
-    share->key = share->counter;
-    share->left = share->right = QR_FAIR_NODE_NONE;
-    share->rank = 1;
-    parent->top = meld(s, parent->top, id);
+    node->key = node->counter;
+    node->left = node->right = QR_FAIR_NODE_NONE;
+    node->rank = 1;
+    parent->top = meld(queue, parent->top, id);
 }
 
-static void heap_remove(struct qr_fair_queue *s, uint32_t id)
+static void heap_remove(struct qr_fair_queue *queue, uint32_t id)
 {
-    struct qr_fair_node *share = &s->shares[id];
-    uint32_t up = share->up, below = meld(s, share->left, share->right);
+    struct qr_fair_node *node = &queue->nodes[id];
+    uint32_t up = node->up, below = meld(queue, node->left, node->right);
 
-    if (below != QR_FAIR_NODE_NONE) s->shares[below].up = up;
+    if (below != QR_FAIR_NODE_NONE) queue->nodes[below].up = up;
     if (up == QR_FAIR_NODE_NONE)
-        s->shares[share->parent].top = below;
-    else if (s->shares[up].left == id)
-        s->shares[up].left = below;
+        queue->nodes[node->parent].top = below;
+    else if (queue->nodes[up].left == id)
+        queue->nodes[up].left = below;
     else
-        s->shares[up].right = below;
-    share->rank = 0;
-    while (up != QR_FAIR_NODE_NONE && settle(s, up))
-        up = s->shares[up].up;
+        queue->nodes[up].right = below;
+    node->rank = 0;
+    while (up != QR_FAIR_NODE_NONE && settle(queue, up))
+        up = queue->nodes[up].up;
 }
 
-/* The child that waits with the least counter. */
-static uint32_t least(struct qr_fair_queue *s, uint32_t parent)
+/* The waiting child with the least counter.  A key below its counter is out of date: that child is
+ * put in again at its counter. */
+static uint32_t least_waiting_child(struct qr_fair_queue *queue, uint32_t parent)
 {
     uint32_t id;
 
-    while ((id = s->shares[parent].top) != QR_FAIR_NODE_NONE) {
-        if (s->shares[id].key == s->shares[id].counter) return id;
-        heap_remove(s, id);
-        heap_add(s, id);
+    while ((id = queue->nodes[parent].top) != QR_FAIR_NODE_NONE) {
+        if (queue->nodes[id].key == queue->nodes[id].counter) return id;
+        heap_remove(queue, id);
+        heap_add(queue, id);
     }
     return QR_FAIR_NODE_NONE;
 }
@@ -119,96 +121,96 @@ uint32_t qr_fair_queue_buckets_for(uint32_t seqs_n)
     return n;
 }
 
-void qr_fair_queue_init(struct qr_fair_queue *s, struct qr_fair_node *shares, uint32_t *buckets,
+void qr_fair_queue_init(struct qr_fair_queue *queue, struct qr_fair_node *nodes, uint32_t *buckets,
                         uint32_t seqs_n)
 {
-    *s = (struct qr_fair_queue){
-        .shares = shares,
+    *queue = (struct qr_fair_queue){
+        .nodes = nodes,
         .buckets = buckets,
-        .shares_n = qr_fair_queue_nodes_for(seqs_n),
+        .nodes_n = qr_fair_queue_nodes_for(seqs_n),
         .buckets_n = qr_fair_queue_buckets_for(seqs_n),
         .used_n = 1,
         .oldest = QR_FAIR_NODE_NONE,
         .newest = QR_FAIR_NODE_NONE,
     };
-    shares[QR_FAIR_NODE_ROOT] = (struct qr_fair_node){.parent = QR_FAIR_NODE_NONE,
-                                                      .up = QR_FAIR_NODE_NONE,
-                                                      .left = QR_FAIR_NODE_NONE,
-                                                      .right = QR_FAIR_NODE_NONE,
-                                                      .top = QR_FAIR_NODE_NONE,
-                                                      .taken = QR_FAIR_NODE_NONE};
-    for (uint32_t i = 0; i < s->buckets_n; i++)
+    nodes[QR_FAIR_NODE_ROOT] = (struct qr_fair_node){.parent = QR_FAIR_NODE_NONE,
+                                                     .up = QR_FAIR_NODE_NONE,
+                                                     .left = QR_FAIR_NODE_NONE,
+                                                     .right = QR_FAIR_NODE_NONE,
+                                                     .top = QR_FAIR_NODE_NONE,
+                                                     .taken = QR_FAIR_NODE_NONE};
+    for (uint32_t i = 0; i < queue->buckets_n; i++)
         buckets[i] = QR_FAIR_NODE_NONE;
 }
 
-static uint32_t *bucket_of(const struct qr_fair_queue *s, uint32_t parent, struct qr_party name)
+static uint32_t *bucket_of(const struct qr_fair_queue *queue, uint32_t parent, struct qr_party name)
 {
     uint64_t h = name.words[0] ^ (name.words[1] + parent) * 0x9e3779b97f4a7c15u;
 
     h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u; /* splitmix64 */
     h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
-    return &s->buckets[(h ^ (h >> 31)) & (s->buckets_n - 1)];
+    return &queue->buckets[(h ^ (h >> 31)) & (queue->buckets_n - 1)];
 }
 
-static void idle_add(struct qr_fair_queue *s, uint32_t id)
+static void idle_add(struct qr_fair_queue *queue, uint32_t id)
 {
-    s->shares[id].older = s->newest;
-    s->shares[id].newer = QR_FAIR_NODE_NONE;
-    if (s->newest == QR_FAIR_NODE_NONE)
-        s->oldest = id;
+    queue->nodes[id].older = queue->newest;
+    queue->nodes[id].newer = QR_FAIR_NODE_NONE;
+    if (queue->newest == QR_FAIR_NODE_NONE)
+        queue->oldest = id;
     else
-        s->shares[s->newest].newer = id;
-    s->newest = id;
+        queue->nodes[queue->newest].newer = id;
+    queue->newest = id;
 }
 
-static void idle_remove(struct qr_fair_queue *s, uint32_t id)
+static void idle_remove(struct qr_fair_queue *queue, uint32_t id)
 {
-    uint32_t older = s->shares[id].older, newer = s->shares[id].newer;
+    uint32_t older = queue->nodes[id].older, newer = queue->nodes[id].newer;
 
     if (older == QR_FAIR_NODE_NONE)
-        s->oldest = newer;
+        queue->oldest = newer;
     else
-        s->shares[older].newer = newer;
+        queue->nodes[older].newer = newer;
     if (newer == QR_FAIR_NODE_NONE)
-        s->newest = older;
+        queue->newest = older;
     else
-        s->shares[newer].older = older;
+        queue->nodes[newer].older = older;
 }
 
 /* The one that has been idle the longest.  Its children ceased to be in use no later than it did,
- * so they are forgotten already. */
-static uint32_t forget(struct qr_fair_queue *s)
+ * so they are dropped_counter already. */
+static uint32_t drop_oldest(struct qr_fair_queue *queue)
 {
-    uint32_t id = s->oldest, *at;
-    const struct qr_fair_node *share;
+    uint32_t id = queue->oldest, *at;
+    const struct qr_fair_node *node;
     struct qr_fair_node *parent;
 
     assert(id != QR_FAIR_NODE_NONE);
-    share = &s->shares[id];
-    parent = &s->shares[share->parent];
+    node = &queue->nodes[id];
+    parent = &queue->nodes[node->parent];
     if (parent->taken == id) {
         parent->taken = QR_FAIR_NODE_NONE;
-        parent->forgotten = share->counter;
+        parent->dropped_counter = node->counter;
     }
-    for (at = bucket_of(s, share->parent, share->name); *at != id; at = &s->shares[*at].chain)
+    for (at = bucket_of(queue, node->parent, node->name); *at != id; at = &queue->nodes[*at].chain)
         ;
-    *at = share->chain;
-    idle_remove(s, id);
+    *at = node->chain;
+    idle_remove(queue, id);
     return id;
 }
 
-static uint32_t find_or_make(struct qr_fair_queue *s, uint32_t parent, struct qr_party name,
+static uint32_t find_or_make(struct qr_fair_queue *queue, uint32_t parent, struct qr_party name,
                              uint64_t counter)
 {
-    uint32_t id, *bucket = bucket_of(s, parent, name);
+    uint32_t id, *bucket = bucket_of(queue, parent, name);
 
-    for (id = *bucket; id != QR_FAIR_NODE_NONE; id = s->shares[id].chain)
-        if (s->shares[id].parent == parent && same(s->shares[id].name, name)) {
-            if (s->shares[id].live_n++ == 0) idle_remove(s, id);
+    for (id = *bucket; id != QR_FAIR_NODE_NONE; id = queue->nodes[id].chain)
+        if (queue->nodes[id].parent == parent && same(queue->nodes[id].name, name)) {
+            if (queue->nodes[id].live_n++ == 0) idle_remove(queue, id);
             return id;
         }
-    id = s->used_n < s->shares_n ? s->used_n++ : forget(s);
-    s->shares[id] = (struct qr_fair_node){
+    id = queue->used_n < queue->nodes_n ? queue->used_n++ : drop_oldest(queue);
+    queue->nodes[id] = (struct qr_fair_node){
         .name = name,
         .counter = counter,
         .parent = parent,
@@ -222,137 +224,170 @@ static uint32_t find_or_make(struct qr_fair_queue *s, uint32_t parent, struct qr
     return id;
 }
 
-uint32_t qr_fair_queue_join(struct qr_fair_queue *s, const struct qr_submission *submission)
+uint32_t qr_fair_queue_join(struct qr_fair_queue *queue, const struct qr_submission *submission)
 {
-    /* As it counts from INT32_MIN on: in the order of the priorities. */
+    /* Unsigned, so that counters order the priorities. */
     uint64_t priority = (uint64_t)((int64_t)submission->priority - INT32_MIN);
     uint32_t id;
 
-    s->shares[QR_FAIR_NODE_ROOT].live_n++;
-    id = find_or_make(s, QR_FAIR_NODE_ROOT, (struct qr_party){{priority, 0}}, priority);
-    id = find_or_make(s, id, submission->client, 0);
-    return find_or_make(s, id, submission->user, 0);
+    queue->nodes[QR_FAIR_NODE_ROOT].live_n++;
+    id = find_or_make(queue, QR_FAIR_NODE_ROOT, (struct qr_party){{priority, 0}}, priority);
+    id = find_or_make(queue, id, submission->client, 0);
+    return find_or_make(queue, id, submission->user, 0);
 }
 
-void qr_fair_queue_leave(struct qr_fair_queue *s, uint32_t user)
+void qr_fair_queue_leave(struct qr_fair_queue *queue, uint32_t user)
 {
-    for (uint32_t id = user; id != QR_FAIR_NODE_NONE; id = s->shares[id].parent) {
-        assert(s->shares[id].live_n > 0);
-        if (--s->shares[id].live_n == 0 && id != QR_FAIR_NODE_ROOT) idle_add(s, id);
+    for (uint32_t id = user; id != QR_FAIR_NODE_NONE; id = queue->nodes[id].parent) {
+        assert(queue->nodes[id].live_n > 0);
+        if (--queue->nodes[id].live_n == 0 && id != QR_FAIR_NODE_ROOT) idle_add(queue, id);
     }
 }
 
-/* ---- turns ------------------------------------------------------------------------------ */
+/* ---- order ------------------------------------------------------------------------------ */
 
-static void lift(struct qr_fair_queue *s, uint32_t id)
+/* Raises the counter of a node that begins to wait, so that it does not use service saved up while
+ * it was away.  Priorities keep theirs. */
+static void lift(struct qr_fair_queue *queue, uint32_t id)
 {
-    struct qr_fair_node *share = &s->shares[id];
-    const struct qr_fair_node *parent = &s->shares[share->parent];
-    uint32_t other = least(s, share->parent);
+    struct qr_fair_node *node = &queue->nodes[id];
+    const struct qr_fair_node *parent = &queue->nodes[node->parent];
+    uint32_t other = least_waiting_child(queue, node->parent);
     uint64_t floor;
 
-    if (share->parent == QR_FAIR_NODE_ROOT) return;
+    if (node->parent == QR_FAIR_NODE_ROOT) return;
     if (other == QR_FAIR_NODE_NONE) other = parent->taken;
-    floor = other == QR_FAIR_NODE_NONE ? parent->forgotten : s->shares[other].counter;
-    if (share->counter < floor) share->counter = floor;
+    floor = other == QR_FAIR_NODE_NONE ? parent->dropped_counter : queue->nodes[other].counter;
+    if (node->counter < floor) node->counter = floor;
 }
 
-void qr_fair_queue_enter(struct qr_fair_queue *s, uint32_t user)
+void qr_fair_queue_enter(struct qr_fair_queue *queue, uint32_t user)
 {
-    for (uint32_t id = user; id != QR_FAIR_NODE_ROOT; id = s->shares[id].parent) {
-        if (s->shares[id].rank > 0) return;
-        lift(s, id);
-        s->shares[id].stamp = s->stamps_n++;
-        heap_add(s, id);
+    for (uint32_t id = user; id != QR_FAIR_NODE_ROOT; id = queue->nodes[id].parent) {
+        if (queue->nodes[id].rank > 0) return;
+        lift(queue, id);
+        queue->nodes[id].stamp = queue->stamps_n++;
+        heap_add(queue, id);
     }
 }
 
-void qr_fair_queue_exit(struct qr_fair_queue *s, uint32_t user)
+void qr_fair_queue_exit(struct qr_fair_queue *queue, uint32_t user)
 {
-    for (uint32_t id = user; id != QR_FAIR_NODE_ROOT; id = s->shares[id].parent) {
-        if (s->shares[id].top != QR_FAIR_NODE_NONE) return;
-        heap_remove(s, id);
+    for (uint32_t id = user; id != QR_FAIR_NODE_ROOT; id = queue->nodes[id].parent) {
+        if (queue->nodes[id].top != QR_FAIR_NODE_NONE) return;
+        heap_remove(queue, id);
     }
 }
 
-uint32_t qr_fair_queue_next(struct qr_fair_queue *s)
+uint32_t qr_fair_queue_next(struct qr_fair_queue *queue)
 {
     uint32_t id = QR_FAIR_NODE_ROOT;
 
     for (uint32_t level = 0; level < LEVELS; level++) {
-        id = least(s, id);
+        id = least_waiting_child(queue, id);
         if (id == QR_FAIR_NODE_NONE) return id;
     }
     return id;
 }
 
-int32_t qr_fair_queue_priority(const struct qr_fair_queue *s, uint32_t user)
+int32_t qr_fair_queue_priority(const struct qr_fair_queue *queue, uint32_t user)
 {
-    const struct qr_fair_node *client = &s->shares[s->shares[user].parent];
+    const struct qr_fair_node *client = &queue->nodes[queue->nodes[user].parent];
 
-    return (int32_t)((int64_t)s->shares[client->parent].counter + INT32_MIN);
+    return (int32_t)((int64_t)queue->nodes[client->parent].counter + INT32_MIN);
 }
 
-void qr_fair_queue_take(struct qr_fair_queue *s, uint32_t user)
+void qr_fair_queue_take(struct qr_fair_queue *queue, uint32_t user)
 {
-    for (uint32_t id = user; id != QR_FAIR_NODE_ROOT; id = s->shares[id].parent) {
-        heap_remove(s, id);
-        s->shares[id].stamp = s->stamps_n++;
-        heap_add(s, id);
-        s->shares[s->shares[id].parent].taken = id;
+    for (uint32_t id = user; id != QR_FAIR_NODE_ROOT; id = queue->nodes[id].parent) {
+        heap_remove(queue, id);
+        queue->nodes[id].stamp = queue->stamps_n++;
+        heap_add(queue, id);
+        queue->nodes[queue->nodes[id].parent].taken = id;
     }
 }
 
-void qr_fair_queue_charge(struct qr_fair_queue *s, uint32_t user, uint64_t cost)
+void qr_fair_queue_charge(struct qr_fair_queue *queue, uint32_t user, uint64_t cost)
 {
-    s->shares[user].counter += cost;
-    s->shares[s->shares[user].parent].counter += cost;
+    queue->nodes[user].counter += cost;
+    queue->nodes[queue->nodes[user].parent].counter += cost;
+}
+
+/* ---- for the scheduler's other files ---------------------------------------------------- */
+
+struct qr_seq_list *qr_fair_queue_list(const struct qr_fair_queue *queue, uint32_t user)
+{
+    return &queue->nodes[user].waiting;
+}
+
+void qr_fair_queue_names(const struct qr_fair_queue *queue, uint32_t user,
+                         struct qr_party *client_name, struct qr_party *user_name)
+{
+    *client_name = queue->nodes[queue->nodes[user].parent].name;
+    *user_name = queue->nodes[user].name;
+}
+
+uint64_t qr_fair_queue_counter(const struct qr_fair_queue *queue, uint32_t user)
+{
+    return queue->nodes[user].counter;
+}
+
+uint32_t qr_fair_queue_live_n(const struct qr_fair_queue *queue)
+{
+    return queue->nodes[QR_FAIR_NODE_ROOT].live_n;
+}
+
+uint32_t qr_fair_queue_waiting_user(const struct qr_fair_queue *queue, uint32_t after)
+{
+    for (uint32_t id = after + 1; id < queue->used_n; id++)
+        if (queue->nodes[id].waiting.n > 0) return id;
+    return QR_FAIR_NODE_NONE;
 }
 
 /* ---- the invariant ---------------------------------------------------------------------- */
 
-static void check_heap_links(const struct qr_fair_queue *s, uint32_t id)
+static void check_heap_links(const struct qr_fair_queue *queue, uint32_t id)
 {
-    const struct qr_fair_node *share = &s->shares[id];
+    const struct qr_fair_node *node = &queue->nodes[id];
 
-    assert(share->key <= share->counter);
-    assert(share->rank == rank_of(s, share->right) + 1);
-    assert(rank_of(s, share->left) >= rank_of(s, share->right));
-    if (share->up == QR_FAIR_NODE_NONE) {
-        assert(s->shares[share->parent].top == id);
+    assert(node->key <= node->counter);
+    assert(node->rank == rank_of(queue, node->right) + 1);
+    assert(rank_of(queue, node->left) >= rank_of(queue, node->right));
+    if (node->up == QR_FAIR_NODE_NONE) {
+        assert(queue->nodes[node->parent].top == id);
     } else {
-        const struct qr_fair_node *up = &s->shares[share->up];
-        assert(up->rank > 0 && up->parent == share->parent && !before(share, up));
+        const struct qr_fair_node *up = &queue->nodes[node->up];
+        assert(up->rank > 0 && up->parent == node->parent && !before(node, up));
         assert((up->left == id) != (up->right == id));
     }
 }
 
-void qr_fair_queue_check(const struct qr_fair_queue *s)
+void qr_fair_queue_check(const struct qr_fair_queue *queue)
 {
     uint64_t live_n[LEVELS + 1] = {0}, idle_n = 0;
 
-    for (uint32_t id = 0; id < s->used_n; id++) {
-        const struct qr_fair_node *share = &s->shares[id];
+    for (uint32_t id = 0; id < queue->used_n; id++) {
+        const struct qr_fair_node *node = &queue->nodes[id];
         uint32_t level = 0;
-        for (uint32_t up = id; up != QR_FAIR_NODE_ROOT; up = s->shares[up].parent)
+        for (uint32_t up = id; up != QR_FAIR_NODE_ROOT; up = queue->nodes[up].parent)
             level++;
         assert(level <= LEVELS);
-        live_n[level] += share->live_n;
-        idle_n += share->live_n == 0 && id != QR_FAIR_NODE_ROOT;
+        live_n[level] += node->live_n;
+        idle_n += node->live_n == 0 && id != QR_FAIR_NODE_ROOT;
         if (level == 0) continue;
-        assert(share->rank == 0 || s->shares[share->parent].rank > 0 ||
-               share->parent == QR_FAIR_NODE_ROOT);
-        assert((share->rank > 0) ==
-               (level == LEVELS ? share->waiting.n > 0 : share->top != QR_FAIR_NODE_NONE));
-        assert(share->live_n >= share->waiting.n);
-        if (share->rank > 0) check_heap_links(s, id);
+        assert(node->rank == 0 || queue->nodes[node->parent].rank > 0 ||
+               node->parent == QR_FAIR_NODE_ROOT);
+        assert((node->rank > 0) ==
+               (level == LEVELS ? node->waiting.n > 0 : node->top != QR_FAIR_NODE_NONE));
+        assert(node->live_n >= node->waiting.n);
+        if (node->rank > 0) check_heap_links(queue, id);
     }
     for (uint32_t level = 1; level <= LEVELS; level++)
         assert(live_n[level] == live_n[0]);
-    for (uint32_t id = s->oldest, older = QR_FAIR_NODE_NONE; id != QR_FAIR_NODE_NONE;
-         older = id, id = s->shares[id].newer) {
-        assert(s->shares[id].live_n == 0 && s->shares[id].older == older && idle_n-- > 0);
-        assert(s->shares[id].newer != QR_FAIR_NODE_NONE || s->newest == id);
+    for (uint32_t id = queue->oldest, older = QR_FAIR_NODE_NONE; id != QR_FAIR_NODE_NONE;
+         older = id, id = queue->nodes[id].newer) {
+        assert(queue->nodes[id].live_n == 0 && queue->nodes[id].older == older && idle_n-- > 0);
+        assert(queue->nodes[id].newer != QR_FAIR_NODE_NONE || queue->newest == id);
     }
     assert(idle_n == 0);
 }

@@ -39,54 +39,68 @@ struct qr_seq_list {
 };
 
 struct qr_fair_node {
-    struct qr_party name; /* a class: its priority */
-    uint64_t counter;     /* a class: its priority, above all a constant */
-    uint64_t key;         /* in the heap: the counter as it was */
-    uint64_t stamp;       /* when it began to wait or was last taken; orders equal keys */
-    uint64_t forgotten;   /* the counter of the child taken last, once that is forgotten */
+    struct qr_party name;     /* of a client or user; of a priority: its number */
+    uint64_t counter;         /* tokens served; of a priority: its number, constant */
+    uint64_t key;             /* in the heap: an older value of the counter */
+    uint64_t stamp;           /* when it began to wait or was last taken; orders equal keys */
+    uint64_t dropped_counter; /* the counter of the child taken last, if that child was dropped */
     uint32_t parent;
-    uint32_t up, left, right, rank; /* in the heap; rank 0: not in it */
+    uint32_t up, left, right, rank; /* links in the heap; rank 0: not in it */
     uint32_t top;                   /* the heap of its children */
     uint32_t taken;                 /* the child taken last */
-    uint32_t older, newer;          /* idle: its neighbours in that order */
-    uint32_t chain;                 /* the next with the same hash */
-    uint32_t live_n;                /* requests of it that wait or run */
-    struct qr_seq_list waiting;     /* a user's */
+    uint32_t older, newer;          /* idle: its neighbours in the idle list */
+    uint32_t chain;                 /* the next node with the same hash */
+    uint32_t live_n;                /* waiting and running requests below it */
+    struct qr_seq_list waiting;     /* of a user */
 };
 
 struct qr_fair_queue {
-    struct qr_fair_node *shares; /* [shares_n] */
-    uint32_t *buckets;           /* [buckets_n] */
-    uint32_t shares_n, buckets_n;
-    uint32_t used_n;         /* the rest were never touched */
-    uint32_t oldest, newest; /* idle */
+    struct qr_fair_node *nodes; /* [nodes_n] */
+    uint32_t *buckets;          /* [buckets_n] */
+    uint32_t nodes_n, buckets_n;
+    uint32_t used_n;         /* nodes from this one on have never been used */
+    uint32_t oldest, newest; /* ends of the idle list */
     uint64_t stamps_n;
 };
 
-/* How many shares and hash buckets (a power of two) as many requests need. */
+/* Nodes and hash buckets (a power of two) that so many requests need. */
 uint32_t qr_fair_queue_nodes_for(uint32_t seqs_n);
 uint32_t qr_fair_queue_buckets_for(uint32_t seqs_n);
-void qr_fair_queue_init(struct qr_fair_queue *s, struct qr_fair_node *shares, uint32_t *buckets,
+void qr_fair_queue_init(struct qr_fair_queue *queue, struct qr_fair_node *nodes, uint32_t *buckets,
                         uint32_t seqs_n);
 
-/* A request comes: the share of its user, which is in use until it leaves. */
-uint32_t qr_fair_queue_join(struct qr_fair_queue *s, const struct qr_submission *submission);
-void qr_fair_queue_leave(struct qr_fair_queue *s, uint32_t user);
+/* Adds a request and returns its user's node, which stays in use until the request leaves. */
+uint32_t qr_fair_queue_join(struct qr_fair_queue *queue, const struct qr_submission *submission);
+void qr_fair_queue_leave(struct qr_fair_queue *queue, uint32_t user);
 
-/* The first request of a user waits, after none did; and none does any more. */
-void qr_fair_queue_enter(struct qr_fair_queue *s, uint32_t user);
-void qr_fair_queue_exit(struct qr_fair_queue *s, uint32_t user);
+/* The user begins to wait: call after its list gets its first request.  It stops waiting: call
+ * after its list becomes empty. */
+void qr_fair_queue_enter(struct qr_fair_queue *queue, uint32_t user);
+void qr_fair_queue_exit(struct qr_fair_queue *queue, uint32_t user);
 
-/* The user that is next, and its priority.  QR_FAIR_NODE_NONE: nobody waits. */
-uint32_t qr_fair_queue_next(struct qr_fair_queue *s);
-int32_t qr_fair_queue_priority(const struct qr_fair_queue *s, uint32_t user);
+/* The user to serve next.  QR_FAIR_NODE_NONE: no request waits. */
+uint32_t qr_fair_queue_next(struct qr_fair_queue *queue);
+int32_t qr_fair_queue_priority(const struct qr_fair_queue *queue, uint32_t user);
 
-/* Its request is taken; call before exit. */
-void qr_fair_queue_take(struct qr_fair_queue *s, uint32_t user);
-/* So much was served. */
-void qr_fair_queue_charge(struct qr_fair_queue *s, uint32_t user, uint64_t cost);
+/* A request of the user is admitted: the user and its client become the youngest among equal
+ * counters.  Call before exit. */
+void qr_fair_queue_take(struct qr_fair_queue *queue, uint32_t user);
+/* Adds served tokens to the counters of the user and its client. */
+void qr_fair_queue_charge(struct qr_fair_queue *queue, uint32_t user, uint64_t cost);
 
-/* Asserts the invariant.  O(shares). */
-void qr_fair_queue_check(const struct qr_fair_queue *s);
+/* The user's waiting requests.  The caller links them. */
+struct qr_seq_list *qr_fair_queue_list(const struct qr_fair_queue *queue, uint32_t user);
+/* The names with which the user joined. */
+void qr_fair_queue_names(const struct qr_fair_queue *queue, uint32_t user,
+                         struct qr_party *client_name, struct qr_party *user_name);
+uint64_t qr_fair_queue_counter(const struct qr_fair_queue *queue, uint32_t user);
+/* Waiting and running requests in all. */
+uint32_t qr_fair_queue_live_n(const struct qr_fair_queue *queue);
+/* For check and dump: the first user after node `after` that has waiting requests, by index.
+ * Begin with QR_FAIR_NODE_ROOT.  QR_FAIR_NODE_NONE: no more. */
+uint32_t qr_fair_queue_waiting_user(const struct qr_fair_queue *queue, uint32_t after);
+
+/* Asserts the invariant.  O(nodes). */
+void qr_fair_queue_check(const struct qr_fair_queue *queue);
 
 #endif

@@ -95,21 +95,20 @@ qr_seq_id qr_scheduler_attach(struct qr_scheduler *s, qr_seq_id leader,
 {
     const struct qr_seq *seq = &s->seqs[leader];
     struct qr_seq_source *source = &s->sources[leader];
-    const struct qr_submission submission = {
+    struct qr_submission submission = {
         .tokens = tokens,
         .prompt_n = seq->known_n,
         .tokens_max = seq->tokens_max,
         .salt = source->salt,
         .fresh = source->fresh,
         .priority = seq->priority,
-        .client = s->shares.shares[s->shares.shares[seq->share].parent].name,
-        .user = s->shares.shares[seq->share].name,
     };
     qr_seq_id id;
 
     assert(seq->state == QR_SEQ_WAITING);
     assert(seq->preemptions_n == 0 && seq->order + source->attached_n + 1 == s->arrivals_n);
     assert(source->attached_n + 1 < s->limits.running_max);
+    qr_fair_queue_names(&s->fair, seq->user_node, &submission.client, &submission.user);
     id = qr_seq_new(s, &submission);
     if (id == QR_SEQ_NONE) return id;
     s->seqs[id].state = QR_SEQ_ATTACHED;

@@ -187,7 +187,7 @@ void qr_seq_end(struct qr_scheduler *s, qr_seq_id id)
         qr_seq_stop(s, id);
     else
         qr_queue_remove(s, id);
-    qr_fair_queue_leave(&s->shares, s->seqs[id].share);
+    qr_fair_queue_leave(&s->fair, s->seqs[id].user_node);
     s->seqs[id].state = QR_SEQ_FREE;
     s->free_seqs[s->free_seqs_n++] = id;
 }

@@ -3,7 +3,7 @@
 
 #include "scheduler/scheduler_internal.h"
 
-static uint32_t least(uint32_t a, uint32_t b)
+static uint32_t min_u32(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
 }
@@ -18,7 +18,7 @@ static uint64_t reads_of(const struct qr_scheduler *s, uint32_t position, uint32
 {
     uint32_t window = s->limits.window, all_n = n; /* tokens that read all up to themselves */
 
-    if (window != 0) all_n = position < window ? least(n, window - position) : 0;
+    if (window != 0) all_n = position < window ? min_u32(n, window - position) : 0;
     return (uint64_t)all_n * position + (uint64_t)all_n * (all_n + 1) / 2 +
            (uint64_t)(n - all_n) * window;
 }
@@ -35,7 +35,7 @@ static uint32_t affordable_n(const struct qr_scheduler *s, uint32_t position, ui
     uint32_t prefill_n = s->plan.tokens_n - s->decodes_n, least_n, most_n = n;
 
     if (s->decodes_n == 0) return n;
-    least_n = prefill_n < QR_PREFILL_MIN ? least(n, QR_PREFILL_MIN - prefill_n) : 0;
+    least_n = prefill_n < QR_PREFILL_MIN ? min_u32(n, QR_PREFILL_MIN - prefill_n) : 0;
     while (least_n < most_n) { /* least_n is affordable, or must be; more than most_n is not */
         uint32_t middle_n = least_n + (most_n - least_n + 1) / 2;
         if (cost_of(s, (uint64_t)s->plan.tokens_n + middle_n,
@@ -82,10 +82,10 @@ static void plan_decodes(struct qr_scheduler *s)
 static void plan_chunk(struct qr_scheduler *s, qr_seq_id id, uint32_t least_n)
 {
     uint32_t position = qr_seq_table(s, &s->seqs[id])->length, wanted_n;
-    uint32_t tokens_n = least(remaining_n(s, &s->seqs[id]), s->limits.prefill_chunk);
+    uint32_t tokens_n = min_u32(remaining_n(s, &s->seqs[id]), s->limits.prefill_chunk);
     bool taken;
 
-    wanted_n = least(tokens_n, s->limits.step_tokens - s->plan.tokens_n);
+    wanted_n = min_u32(tokens_n, s->limits.step_tokens - s->plan.tokens_n);
     tokens_n = affordable_n(s, position, wanted_n);
     if (tokens_n < wanted_n) s->cut = true;
     if (tokens_n < least_n) tokens_n = least_n;
@@ -144,7 +144,7 @@ static void count_item(struct qr_scheduler *s, const struct qr_plan_item *item)
     qr_seq_drop_left_pages(s, item->seq);
     s->stats.computed_tokens += item->tokens_n;
     if (item->position < seq->computed_max)
-        s->stats.recomputed_tokens += least(end, seq->computed_max) - item->position;
+        s->stats.recomputed_tokens += min_u32(end, seq->computed_max) - item->position;
     if (end > seq->computed_max) seq->computed_max = end;
 }
 

@@ -16,7 +16,7 @@ static struct qr_seq_list *list_of(struct qr_scheduler *s, qr_seq_id id)
 {
     const struct qr_seq *seq = &s->seqs[id];
 
-    return seq->preemptions_n > 0 ? &s->returning : &s->shares.shares[seq->share].waiting;
+    return seq->preemptions_n > 0 ? &s->returning : qr_fair_queue_list(&s->fair, seq->user_node);
 }
 
 uint32_t qr_scheduler_waiting_n(const struct qr_scheduler *s)
@@ -31,7 +31,7 @@ void qr_queue_push(struct qr_scheduler *s, qr_seq_id id)
     assert(s->seqs[id].state == QR_SEQ_WAITING && s->seqs[id].preemptions_n == 0);
     qr_seq_list_push_tail(s, list, id);
     s->fresh_n++;
-    if (list->n == 1) qr_fair_queue_enter(&s->shares, s->seqs[id].share);
+    if (list->n == 1) qr_fair_queue_enter(&s->fair, s->seqs[id].user_node);
 }
 
 void qr_queue_return(struct qr_scheduler *s, qr_seq_id id)
@@ -48,7 +48,7 @@ void qr_queue_remove(struct qr_scheduler *s, qr_seq_id id)
     qr_seq_list_remove(s, list, id);
     if (list == &s->returning) return;
     s->fresh_n--;
-    if (list->n == 0) qr_fair_queue_exit(&s->shares, s->seqs[id].share);
+    if (list->n == 0) qr_fair_queue_exit(&s->fair, s->seqs[id].user_node);
 }
 
 void qr_queue_replace(struct qr_scheduler *s, qr_seq_id id, qr_seq_id by)
@@ -59,19 +59,19 @@ void qr_queue_replace(struct qr_scheduler *s, qr_seq_id id, qr_seq_id by)
 qr_seq_id qr_queue_next(struct qr_scheduler *s)
 {
     qr_seq_id id = s->returning.head;
-    uint32_t user = s->fresh_n > 0 ? qr_fair_queue_next(&s->shares) : QR_FAIR_NODE_NONE;
+    uint32_t user = s->fresh_n > 0 ? qr_fair_queue_next(&s->fair) : QR_FAIR_NODE_NONE;
 
     if (user == QR_FAIR_NODE_NONE) return id;
-    if (id != QR_SEQ_NONE && s->seqs[id].priority <= qr_fair_queue_priority(&s->shares, user))
+    if (id != QR_SEQ_NONE && s->seqs[id].priority <= qr_fair_queue_priority(&s->fair, user))
         return id;
-    return s->shares.shares[user].waiting.head;
+    return qr_fair_queue_list(&s->fair, user)->head;
 }
 
 void qr_queue_place(struct qr_scheduler *s, qr_seq_id id, uint32_t computed_n)
 {
     struct qr_seq *seq = &s->seqs[id];
 
-    qr_fair_queue_charge(&s->shares, seq->share,
+    qr_fair_queue_charge(&s->fair, seq->user_node,
                          (uint64_t)INPUT_COST * (seq->known_n - computed_n));
     seq->order = s->admissions_n++;
 }
@@ -81,7 +81,7 @@ void qr_queue_take(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
     struct qr_seq *seq = &s->seqs[id];
 
     if (seq->preemptions_n == 0) {
-        qr_fair_queue_take(&s->shares, seq->share);
+        qr_fair_queue_take(&s->fair, seq->user_node);
         qr_queue_place(s, id, matched_n);
         /* Those attached run right behind it. */
         for (qr_seq_id each = s->sources[id].attached; each != QR_SEQ_NONE;
@@ -93,5 +93,5 @@ void qr_queue_take(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
 
 void qr_queue_charge_output(struct qr_scheduler *s, qr_seq_id id)
 {
-    qr_fair_queue_charge(&s->shares, s->seqs[id].share, OUTPUT_COST);
+    qr_fair_queue_charge(&s->fair, s->seqs[id].user_node, OUTPUT_COST);
 }

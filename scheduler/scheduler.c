@@ -9,7 +9,7 @@ static_assert(sizeof(struct qr_seq) <= 64, "a sequence is no more than a cache l
 
 /* Where the parts stand in the caller's memory, widest alignment first. */
 struct layout {
-    size_t seqs, sources, shares, tables, items, free_seqs, free_slots, pages, readers, buckets,
+    size_t seqs, sources, fair_nodes, tables, items, free_seqs, free_slots, pages, readers, buckets,
         bytes;
     uint32_t seqs_n;
     uint32_t table_pages; /* of one sequence */
@@ -42,8 +42,8 @@ static struct layout lay_out(const struct qr_scheduler_limits *limits, uint32_t 
     l.seqs = place(&l.bytes, l.seqs_n, sizeof(struct qr_seq), alignof(struct qr_seq));
     l.sources =
         place(&l.bytes, l.seqs_n, sizeof(struct qr_seq_source), alignof(struct qr_seq_source));
-    l.shares = place(&l.bytes, qr_fair_queue_nodes_for(l.seqs_n), sizeof(struct qr_fair_node),
-                     alignof(struct qr_fair_node));
+    l.fair_nodes = place(&l.bytes, qr_fair_queue_nodes_for(l.seqs_n), sizeof(struct qr_fair_node),
+                         alignof(struct qr_fair_node));
     l.tables =
         place(&l.bytes, running_n, sizeof(struct qr_page_table), alignof(struct qr_page_table));
     l.items = place(&l.bytes, running_n, sizeof(struct qr_plan_item), alignof(struct qr_plan_item));
@@ -144,7 +144,7 @@ struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_l
     s->limits.prefill_chunk = chunk_of(limits);
     s->window_pages = (uint32_t)window_pages(limits, s->page_tokens);
     s->plan.items = s->items;
-    qr_fair_queue_init(&s->shares, (struct qr_fair_node *)(void *)(base + l.shares),
+    qr_fair_queue_init(&s->fair, (struct qr_fair_node *)(void *)(base + l.fair_nodes),
                        (uint32_t *)(void *)(base + l.buckets), l.seqs_n);
 
     memset(s->seqs, 0, s->seqs_n * sizeof s->seqs[0]);
@@ -197,7 +197,7 @@ qr_seq_id qr_seq_new(struct qr_scheduler *s, const struct qr_submission *submiss
         .known_n = submission->prompt_n,
         .tokens_max = submission->tokens_max,
         .priority = submission->priority,
-        .share = qr_fair_queue_join(&s->shares, submission),
+        .user_node = qr_fair_queue_join(&s->fair, submission),
         .order = s->arrivals_n++,
     };
     s->sources[id] = (struct qr_seq_source){

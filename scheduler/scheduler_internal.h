@@ -30,10 +30,10 @@ struct qr_seq {
     uint32_t promised_n;   /* RUNNING: free pages that only it may take */
     uint32_t computed_max; /* the most tokens it ever had in pages */
     uint32_t preemptions_n;
-    int32_t priority; /* lower goes first */
-    uint32_t share;   /* its user's */
-    uint64_t order;   /* never admitted: counts up with each submit; from then on: with each
-                         sequence that is admitted for the first time */
+    int32_t priority;   /* lower goes first */
+    uint32_t user_node; /* its user's */
+    uint64_t order;     /* never admitted: counts up with each submit; from then on: with each
+                           sequence that is admitted for the first time */
 };
 
 /* What a sequence has to do with others: with the prefix tree, and with its group. */
@@ -68,7 +68,7 @@ struct qr_scheduler {
     /* By priority, then by order of first admission; all that run before all that return. */
     struct qr_seq_list running;
     struct qr_seq_list returning; /* preempted */
-    struct qr_fair_queue shares;  /* the others that wait stand there, with their users: */
+    struct qr_fair_queue fair;    /* the others that wait stand there, with their users: */
     uint32_t fresh_n;
     uint64_t arrivals_n, admissions_n;
     uint32_t window_pages; /* the most that a sequence with a window holds at once; without: all */

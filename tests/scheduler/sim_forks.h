@@ -63,7 +63,7 @@ static void sim_fork(struct sim *sim)
     SIM_CHECK(sim, sim_runs(sim, id) == now);
     sim->n.queued_forks += !now;
     if (!now) {
-        sim_shares_wait(&sim->shares, seq->share);
+        sim_fair_queue_wait(&sim->fair, seq->user_node);
         return;
     }
     seq->place = sim->places_n++;

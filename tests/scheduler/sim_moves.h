@@ -22,7 +22,7 @@ static void sim_serve(struct sim *sim, const struct sim_seq *seq, uint32_t cost)
     while (sim_priorities[class] != seq->priority)
         class ++;
     sim->service[class][seq->client].got += cost;
-    sim_shares_charge(&sim->shares, seq->share, cost);
+    sim_fair_queue_charge(&sim->fair, seq->user_node, cost);
 }
 
 /* Who is to be admitted next: the first of those that were preempted, unless one that never ran is
@@ -30,16 +30,16 @@ static void sim_serve(struct sim *sim, const struct sim_seq *seq, uint32_t cost)
 static struct sim_seq *sim_next(struct sim *sim)
 {
     struct sim_seq *returning = NULL, *fresh = NULL;
-    uint32_t user = sim_shares_next(&sim->shares);
+    uint32_t user = sim_fair_queue_next(&sim->fair);
 
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
         struct sim_seq *seq = &sim->seqs[id];
         if (!seq->live || seq->runs || seq->leader != QR_SEQ_NONE) continue;
         if (seq->ran && (returning == NULL || sim_before(seq, returning))) returning = seq;
-        if (!seq->ran && seq->share == user && (fresh == NULL || seq->serial < fresh->serial))
+        if (!seq->ran && seq->user_node == user && (fresh == NULL || seq->serial < fresh->serial))
             fresh = seq;
     }
-    SIM_CHECK(sim, (fresh == NULL) == (user == SIM_SHARE_NONE));
+    SIM_CHECK(sim, (fresh == NULL) == (user == SIM_FAIR_NODE_NONE));
     if (returning == NULL || fresh == NULL) return returning != NULL ? returning : fresh;
     return returning->priority <= fresh->priority ? returning : fresh;
 }
@@ -106,7 +106,7 @@ static void sim_admit(struct sim *sim, const struct qr_plan_item *item)
             if (sim->seqs[i].live && sim->seqs[i].leader == item->seq &&
                 sim->seqs[i].serial == serial)
                 sim->seqs[i].place = sim->places_n++;
-    sim_shares_take(&sim->shares, seq->share);
+    sim_fair_queue_take(&sim->fair, seq->user_node);
     sim_serve(sim, seq, seq->known_n - item->position);
     sim_bound_preemptions(sim, seq);
 }

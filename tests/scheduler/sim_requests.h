@@ -49,7 +49,7 @@ static struct sim_seq *sim_put(struct sim *sim, qr_seq_id id, struct sim_text *t
         .stamps_as = sim->serials_n,
         .priority = of->priority,
         .client = client,
-        .share = sim_shares_join(&sim->shares, of->priority, client, user),
+        .user_node = sim_fair_queue_join(&sim->fair, of->priority, client, user),
         .known_n = of->prompt_n,
         .ends_at = of->tokens_max - early_n,
         .tokens_max = of->tokens_max,
@@ -130,7 +130,7 @@ static void sim_submit(struct sim *sim)
     }
     SIM_CHECK(sim, qr_scheduler_state(sim->world.scheduler, id) == QR_SEQ_WAITING);
     sim_put(sim, id, text, &submission);
-    sim_shares_wait(&sim->shares, sim->seqs[id].share);
+    sim_fair_queue_wait(&sim->fair, sim->seqs[id].user_node);
     sim->n.groups += n > 1;
     for (uint32_t i = 1; i < n; i++)
         sim_attach(sim, id, &submission);
@@ -141,8 +141,8 @@ static void sim_end(struct sim *sim, uint32_t id)
     SIM_CHECK(sim, sim->seqs[id].live);
     SIM_CHECK(sim, qr_scheduler_state(sim->world.scheduler, id) == QR_SEQ_FREE);
     if (!sim->seqs[id].ran && sim->seqs[id].leader == QR_SEQ_NONE)
-        sim_shares_unwait(&sim->shares, sim->seqs[id].share);
-    sim_shares_leave(&sim->shares, sim->seqs[id].share);
+        sim_fair_queue_unwait(&sim->fair, sim->seqs[id].user_node);
+    sim_fair_queue_leave(&sim->fair, sim->seqs[id].user_node);
     sim->seqs[id].live = false;
     free(sim->seqs[id].text);
 }
@@ -164,7 +164,7 @@ static void sim_promote(struct sim *sim, uint32_t id)
     to->preemptions_n = from->preemptions_n;
     to->growth_n = from->growth_n;
     to->older_n = from->older_n;
-    from->ran = true; /* its share waits on, for the other */
+    from->ran = true; /* its user waits on, for the other */
     for (uint32_t i = 0; i < SIM_SEQS_MAX; i++)
         if (sim->seqs[i].live && sim->seqs[i].leader == id) sim->seqs[i].leader = first;
     sim->n.promoted++;

@@ -4,7 +4,7 @@
 #ifndef QR_TESTS_SCHEDULER_SIM_STATE_H
 #define QR_TESTS_SCHEDULER_SIM_STATE_H
 
-#include "sim_shares.h"
+#include "sim_fair_queue.h"
 #include "world.h"
 
 #define SIM_SEQS_MAX   64u
@@ -33,7 +33,7 @@ struct sim_seq {
     uint64_t place;   /* counts up with each first admission */
     int32_t priority;
     uint32_t client;
-    uint32_t share;             /* sim_shares.h's */
+    uint32_t user_node;         /* sim_fair_queue.h's */
     uint32_t growth_n, older_n; /* what its preemptions are bounded by: see sim_bound_preemptions */
     uint32_t known_n;
     uint32_t computed_n;
@@ -91,7 +91,7 @@ struct sim {
 
     struct sim_seq seqs[SIM_SEQS_MAX];
     uint64_t serials_n, places_n;
-    struct sim_shares shares;
+    struct sim_fair_queue fair;
     struct sim_service service[SIM_PRIORITIES][SIM_CLIENTS];
     uint64_t first_serial, first_deadline; /* the step by which the first must have ended */
     bool waited;                           /* in the last plan: */

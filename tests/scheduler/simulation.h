@@ -5,7 +5,7 @@
  *
  *     sim_state.h     what the account holds
  *     sim_choices.h   choices, out of a seed or a fuzzer's bytes
- *     sim_shares.h    whose turn it is
+ *     sim_fair_queue.h    whose turn it is
  *     sim_pages.h     pages by tokens, windows
  *     sim_texts.h     texts that have much in common
  *     sim_requests.h  submits, groups, cancels, ends
@@ -28,7 +28,7 @@ static void sim_open(struct sim *sim)
     sim_configure(sim);
     SIM_CHECK(sim, sim->limits.running_max + sim->limits.waiting_max <= SIM_SEQS_MAX);
     sim->first_serial = UINT64_MAX;
-    sim_shares_init(&sim->shares, sim->limits.running_max + sim->limits.waiting_max);
+    sim_fair_queue_init(&sim->fair, sim->limits.running_max + sim->limits.waiting_max);
     world_open(&sim->world, &sim->limits, sim->pages_n, sim->page_tokens, sim->has_tree);
     if (sim->has_twin)
         world_open(&sim->twin, &sim->limits, sim->pages_n, sim->page_tokens, sim->has_tree);

@@ -7,13 +7,13 @@
 #include <cmocka.h>
 
 #include "scheduler/fair_queue.h"
-#include "sim_shares.h"
+#include "sim_fair_queue.h"
 
 #define SEQS_MAX 80u
 
 /* A table for so many requests, in memory of exactly that length. */
 struct table {
-    struct qr_fair_queue shares;
+    struct qr_fair_queue queue;
     struct qr_fair_node *memory;
     uint32_t *buckets;
 };
@@ -23,8 +23,8 @@ static void table_open(struct table *t, uint32_t seqs_n)
     t->memory = malloc(qr_fair_queue_nodes_for(seqs_n) * sizeof t->memory[0]);
     t->buckets = malloc(qr_fair_queue_buckets_for(seqs_n) * sizeof t->buckets[0]);
     assert_true(t->memory != NULL && t->buckets != NULL);
-    qr_fair_queue_init(&t->shares, t->memory, t->buckets, seqs_n);
-    qr_fair_queue_check(&t->shares);
+    qr_fair_queue_init(&t->queue, t->memory, t->buckets, seqs_n);
+    qr_fair_queue_check(&t->queue);
 }
 
 static void table_close(struct table *t)
@@ -38,21 +38,21 @@ static uint32_t join(struct table *t, int32_t priority, uint64_t client, uint64_
     const struct qr_submission submission = {
         .priority = priority, .client = {{client, 0}}, .user = {{user, 0}}};
 
-    return qr_fair_queue_join(&t->shares, &submission);
+    return qr_fair_queue_join(&t->queue, &submission);
 }
 
 /* One more of the user's requests waits, or one fewer. */
 static void count(struct table *t, uint32_t user, int change)
 {
-    struct qr_seq_list *waiting = &t->shares.shares[user].waiting;
+    struct qr_seq_list *waiting = &t->queue.nodes[user].waiting;
 
-    if (change > 0 && waiting->n++ == 0) qr_fair_queue_enter(&t->shares, user);
-    if (change < 0 && --waiting->n == 0) qr_fair_queue_exit(&t->shares, user);
+    if (change > 0 && waiting->n++ == 0) qr_fair_queue_enter(&t->queue, user);
+    if (change < 0 && --waiting->n == 0) qr_fair_queue_exit(&t->queue, user);
 }
 
 static uint64_t client_counter(const struct table *t, uint32_t user)
 {
-    return t->shares.shares[t->shares.shares[user].parent].counter;
+    return t->queue.nodes[t->queue.nodes[user].parent].counter;
 }
 
 /* A client comes, is served so much, and goes. */
@@ -61,16 +61,16 @@ static void come_and_go(struct table *t, uint64_t client, uint64_t cost)
     uint32_t user = join(t, 0, client, 0);
 
     count(t, user, 1);
-    qr_fair_queue_take(&t->shares, user);
+    qr_fair_queue_take(&t->queue, user);
     count(t, user, -1);
-    qr_fair_queue_charge(&t->shares, user, cost);
-    qr_fair_queue_leave(&t->shares, user);
-    qr_fair_queue_check(&t->shares);
+    qr_fair_queue_charge(&t->queue, user, cost);
+    qr_fair_queue_leave(&t->queue, user);
+    qr_fair_queue_check(&t->queue);
 }
 
 /* Goal: a table that is full forgets who has been away the longest, and nobody else: its counter
  * starts anew, those of the others go on.
- * Method: room for two requests, seven shares with the root: one class, two clients with a user
+ * Method: room for two requests, seven nodes with the root: one class, two clients with a user
  * each, and one more.  Two further clients come. */
 static void full_table_forgets_the_longest_idle(void **state)
 {
@@ -83,20 +83,20 @@ static void full_table_forgets_the_longest_idle(void **state)
     come_and_go(&t, 2, 200);
     a = join(&t, 0, 1, 0);
     assert_int_equal(client_counter(&t, a), 100);
-    qr_fair_queue_leave(&t.shares, a); /* 2 is now the longest idle */
-    come_and_go(&t, 3, 0);             /* takes the last room and that of 2's user */
-    come_and_go(&t, 4, 0);             /* takes 2's own */
+    qr_fair_queue_leave(&t.queue, a); /* 2 is now the longest idle */
+    come_and_go(&t, 3, 0);            /* takes the last room and that of 2's user */
+    come_and_go(&t, 4, 0);            /* takes 2's own */
     a = join(&t, 0, 1, 0);
     assert_int_equal(client_counter(&t, a), 100);
     b = join(&t, 0, 2, 0);
     assert_int_equal(client_counter(&t, b), 0);
-    qr_fair_queue_check(&t.shares);
+    qr_fair_queue_check(&t.queue);
     table_close(&t);
 }
 
 /* Goal: as many requests as there may be, each of a priority, a client and a user of its own, all
  * find room, though others are remembered.
- * Method: fill the table with idle shares, then with ones in use, three times over. */
+ * Method: fill the table with idle nodes, then with ones in use, three times over. */
 static void who_is_in_use_always_finds_room(void **state)
 {
     struct table t;
@@ -109,17 +109,17 @@ static void who_is_in_use_always_finds_room(void **state)
             users[i] = join(&t, (int32_t)i - 40 + 100 * round, i, i);
             count(&t, users[i], 1);
         }
-        qr_fair_queue_check(&t.shares);
+        qr_fair_queue_check(&t.queue);
         for (uint32_t i = 0; i < SEQS_MAX; i++) {
-            assert_int_equal(qr_fair_queue_next(&t.shares), users[i]);
-            assert_int_equal(qr_fair_queue_priority(&t.shares, users[i]),
+            assert_int_equal(qr_fair_queue_next(&t.queue), users[i]);
+            assert_int_equal(qr_fair_queue_priority(&t.queue, users[i]),
                              (int32_t)i - 40 + 100 * round);
-            qr_fair_queue_take(&t.shares, users[i]);
+            qr_fair_queue_take(&t.queue, users[i]);
             count(&t, users[i], -1);
-            qr_fair_queue_leave(&t.shares, users[i]);
+            qr_fair_queue_leave(&t.queue, users[i]);
         }
-        assert_int_equal(qr_fair_queue_next(&t.shares), QR_FAIR_NODE_NONE);
-        qr_fair_queue_check(&t.shares);
+        assert_int_equal(qr_fair_queue_next(&t.queue), QR_FAIR_NODE_NONE);
+        qr_fair_queue_check(&t.queue);
     }
     table_close(&t);
 }
@@ -136,12 +136,12 @@ static void who_comes_back_is_lifted(void **state)
     table_open(&t, 2);
     a = join(&t, 0, 1, 0);
     count(&t, a, 1);
-    qr_fair_queue_charge(&t.shares, a, 100);
+    qr_fair_queue_charge(&t.queue, a, 100);
     b = join(&t, 0, 2, 0);
     count(&t, b, 1);
     assert_int_equal(client_counter(&t, b), 100);
-    qr_fair_queue_charge(&t.shares, b, 50);
-    qr_fair_queue_take(&t.shares, b);
+    qr_fair_queue_charge(&t.queue, b, 50);
+    qr_fair_queue_take(&t.queue, b);
     count(&t, b, -1);
     count(&t, b, 1); /* ahead of the least, and stays so */
     assert_int_equal(client_counter(&t, b), 150);
@@ -150,23 +150,23 @@ static void who_comes_back_is_lifted(void **state)
     count(&t, a, 1); /* nobody waits: b was taken last */
     assert_int_equal(client_counter(&t, a), 150);
     count(&t, a, -1);
-    qr_fair_queue_leave(&t.shares, b);
-    qr_fair_queue_charge(&t.shares, a, 1000);
+    qr_fair_queue_leave(&t.queue, b);
+    qr_fair_queue_charge(&t.queue, a, 1000);
     b = join(&t, 0, 3, 0);
-    qr_fair_queue_leave(&t.shares, b);
+    qr_fair_queue_leave(&t.queue, b);
     b = join(&t, 0, 4, 0); /* takes the place of 2, who was taken last */
     count(&t, b, 1);
     assert_int_equal(client_counter(&t, b), 150);
-    qr_fair_queue_check(&t.shares);
+    qr_fair_queue_check(&t.queue);
     table_close(&t);
 }
 
 /* Goal: whatever happens, next is who a plain table says it is.
  * Method: random requests of many priorities, clients and users come, are taken, charged, cancelled
- * and end, beside sim_shares.h. */
+ * and end, beside sim_fair_queue.h. */
 static void same_answers_as_a_plain_table(void **state)
 {
-    static struct sim_shares plain;
+    static struct sim_fair_queue plain;
     struct {
         bool live, waits;
         uint32_t user, plain;
@@ -176,7 +176,7 @@ static void same_answers_as_a_plain_table(void **state)
 
     (void)state;
     table_open(&t, SEQS_MAX);
-    sim_shares_init(&plain, SEQS_MAX);
+    sim_fair_queue_init(&plain, SEQS_MAX);
     for (uint32_t round = 0; round < 60000; round++) {
         random = random * 6364136223846793005u + 1442695040888963407u;
         uint32_t i = (uint32_t)(random >> 33) % SEQS_MAX, what = (uint32_t)(random >> 55) % 8;
@@ -185,37 +185,37 @@ static void same_answers_as_a_plain_table(void **state)
             int32_t priority = (int32_t)(cost % (1 + spread / 4)) - 1;
             uint32_t client = (uint32_t)(random >> 12) % (6 * spread), user = what % 3;
             seqs[i].user = join(&t, priority, client, user);
-            seqs[i].plain = sim_shares_join(&plain, priority, client, user);
+            seqs[i].plain = sim_fair_queue_join(&plain, priority, client, user);
             count(&t, seqs[i].user, 1);
-            sim_shares_wait(&plain, seqs[i].plain);
+            sim_fair_queue_wait(&plain, seqs[i].plain);
             seqs[i].live = seqs[i].waits = true;
         } else if (what < 4 && !seqs[i].waits) {
-            qr_fair_queue_charge(&t.shares, seqs[i].user, cost);
-            sim_shares_charge(&plain, seqs[i].plain, cost);
+            qr_fair_queue_charge(&t.queue, seqs[i].user, cost);
+            sim_fair_queue_charge(&plain, seqs[i].plain, cost);
         } else if (what < 6) { /* ends, or is cancelled */
             if (seqs[i].waits) {
                 count(&t, seqs[i].user, -1);
-                sim_shares_unwait(&plain, seqs[i].plain);
+                sim_fair_queue_unwait(&plain, seqs[i].plain);
             }
-            qr_fair_queue_leave(&t.shares, seqs[i].user);
-            sim_shares_leave(&plain, seqs[i].plain);
+            qr_fair_queue_leave(&t.queue, seqs[i].user);
+            sim_fair_queue_leave(&plain, seqs[i].plain);
             seqs[i].live = seqs[i].waits = false;
         }
-        uint32_t next = qr_fair_queue_next(&t.shares), expected = sim_shares_next(&plain);
-        assert_int_equal(next == QR_FAIR_NODE_NONE, expected == SIM_SHARE_NONE);
+        uint32_t next = qr_fair_queue_next(&t.queue), expected = sim_fair_queue_next(&plain);
+        assert_int_equal(next == QR_FAIR_NODE_NONE, expected == SIM_FAIR_NODE_NONE);
         for (uint32_t k = 0; k < SEQS_MAX; k++) {
             if (next == QR_FAIR_NODE_NONE || !seqs[k].waits || seqs[k].user != next) continue;
             assert_int_equal(seqs[k].plain, expected);
             if (what != 7) break;
-            qr_fair_queue_take(&t.shares, next);
+            qr_fair_queue_take(&t.queue, next);
             count(&t, next, -1);
-            qr_fair_queue_charge(&t.shares, next, cost);
-            sim_shares_take(&plain, expected);
-            sim_shares_charge(&plain, expected, cost);
+            qr_fair_queue_charge(&t.queue, next, cost);
+            sim_fair_queue_take(&plain, expected);
+            sim_fair_queue_charge(&plain, expected, cost);
             seqs[k].waits = false;
             break;
         }
-        if (round % 16 == 0) qr_fair_queue_check(&t.shares);
+        if (round % 16 == 0) qr_fair_queue_check(&t.queue);
     }
     table_close(&t);
 }

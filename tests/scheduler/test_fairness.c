@@ -344,12 +344,16 @@ static void nobody_is_admitted_in_a_step_that_preempts(void **state)
     fixture_close(&f);
 }
 
+static uint64_t counter_of(const struct fixture *f, qr_seq_id id)
+{
+    return qr_fair_queue_counter(&f->s->fair, f->s->seqs[id].user_node);
+}
+
 /* Goal: what a preemption makes us compute again is not charged, neither prompt nor answer.
  * Method: a prompt of 15 that had put out two tokens when it was preempted; it comes back. */
 static void recomputed_tokens_are_not_charged(void **state)
 {
     const struct kind x = {0, 1, 0, 16, 32, NULL}, y = {0, 2, 0, 15, 33, NULL};
-    const struct qr_fair_node *shares;
     qr_seq_id a, b;
     struct fixture f;
 
@@ -359,13 +363,12 @@ static void recomputed_tokens_are_not_charged(void **state)
     b = submit(&f, &y);
     fixture_steps(&f, 3);
     assert_state(&f, b, QR_SEQ_WAITING);
-    shares = f.s->shares.shares;
-    assert_int_equal(shares[f.s->seqs[a].share].counter, 16 + 2 * 3);
-    assert_int_equal(shares[f.s->seqs[b].share].counter, 15 + 2 * 2);
+    assert_int_equal(counter_of(&f, a), 16 + 2 * 3);
+    assert_int_equal(counter_of(&f, b), 15 + 2 * 2);
     fixture_cancel(&f, a);
     fixture_step(&f);
     assert_item(&f, 0, b, 0, 17, true);
-    assert_int_equal(shares[f.s->seqs[b].share].counter, 15 + 2 * 3);
+    assert_int_equal(counter_of(&f, b), 15 + 2 * 3);
     fixture_cancel(&f, b);
     fixture_close(&f);
 }
