@@ -36,6 +36,7 @@
 #include "runtime/engine/request_table.h"
 #include "runtime/engine/sampler.h"
 #include "runtime/engine/stats.h"
+#include "runtime/model/forward.h"
 #include "scheduler/scheduler.h"
 
 /* What one output row of a step is for: for the request, and those attached to it. */
@@ -109,7 +110,7 @@ struct quire_engine {
     struct qr_kv_store store;
     struct qr_prefault prefault;
     struct qr_scheduler *scheduler;
-    struct qr_pass *pass;
+    struct qr_forward *forward;
     struct qr_sampler_scratch *scratch; /* [threads] */
     struct qr_step_arrays step;
     struct qr_pace pace;        /* target_s 0: prefill is cut to step_tokens alone */

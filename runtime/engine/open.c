@@ -50,8 +50,12 @@ static int load_weights(quire_model *model, const struct quire_model_settings *s
     if (!team)
         return qr_error(&refusals->last, QUIRE_NO_MEMORY,
                         "cannot load the model: no memory or no threads");
-    int status = qr_model_load(&model->weights, &model->file, &model->kernels, team,
-                               settings->sliding_window, &model->allocator, refusals);
+    const struct qr_model_source source = {.file = &model->file,
+                                           .kernels = &model->kernels,
+                                           .team = team,
+                                           .window = settings->sliding_window,
+                                           .allocator = &model->allocator};
+    int status = qr_model_load(&model->weights, &source, refusals);
     qr_team_destroy(team);
     return refusals->tell ? QUIRE_OK : status;
 }

@@ -260,14 +260,14 @@ static int take_memory(quire_engine *e, const struct quire_engine_settings *s,
     int status = take_pages(e, s, error);
     if (!status) status = take_scheduler(e, error);
     if (status) return status;
-    e->pass = qr_pass_create(e->model->weights, e->team, &e->store, e->limits.step_tokens,
-                             e->limits.context_max, &e->allocator);
-    if (!e->pass)
+    e->forward = qr_forward_create(e->model->weights, e->team, &e->store, e->limits.step_tokens,
+                                   e->limits.context_max, &e->allocator);
+    if (!e->forward)
         return qr_error_field(error, QUIRE_NO_MEMORY, "step_tokens",
                               "no memory for steps of %" PRIu32 " tokens", e->limits.step_tokens);
     if (s->profile) {
         e->phases.on = true;
-        qr_pass_profile(e->pass, &e->phases);
+        qr_forward_profile(e->forward, &e->phases);
         qr_team_measure(e->team, &e->phases.waited_ns);
     }
     if (!take_scratch(e, qr_team_threads(e->team)) || !take_arrays(e) ||
@@ -384,7 +384,7 @@ void qr_engine_release(quire_engine *e)
     struct quire_allocator a = e->allocator;
 
     qr_loop_destroy(e->loop);
-    qr_pass_destroy(e->pass);
+    qr_forward_destroy(e->forward);
     for (uint32_t i = 0; e->scratch && i < qr_team_threads(e->team); i++) {
         qr_free_aligned(&a, e->scratch[i].best);
         qr_free_aligned(&a, e->scratch[i].row);

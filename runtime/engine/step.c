@@ -242,7 +242,7 @@ static void compute(quire_engine *e, const struct qr_step *step)
     qr_prefault_make(&e->prefault, e->pool.taken_n);
     qr_phases_enter(&e->phases, QR_PHASE_PLAN); /* of the pass: which rows are whose */
     assert(qr_prefault_n(&e->prefault) >= e->pool.taken_n);
-    qr_pass_forward(e->pass, step);
+    qr_forward_run(e->forward, step);
     for (uint32_t first = 0; first < step->outputs_n; first += QR_LOGITS_ROWS) {
         uint32_t left = step->outputs_n - first;
         uint32_t n = left < QR_LOGITS_ROWS ? left : QR_LOGITS_ROWS;
@@ -250,7 +250,7 @@ static void compute(quire_engine *e, const struct qr_step *step)
         uint32_t draws_n = list_draws(e, first, n, s.rows);
 
         spare_logits(s.rows, n);
-        qr_pass_logits(e->pass, first, n, s.rows);
+        qr_forward_logits(e->forward, first, n, s.rows);
         e->now_ns = qr_clock_ns();
         e->times.model_ns += e->now_ns - begin;
         qr_phases_enter(&e->phases, QR_PHASE_SAMPLE);

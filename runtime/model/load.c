@@ -205,12 +205,13 @@ static int load(struct qr_loader *l)
     return QUIRE_OK;
 }
 
-int qr_model_load(struct qr_model **model, const struct qr_gguf *file,
-                  const struct qr_kernels *kernels, struct qr_team *team, uint32_t window,
-                  const struct quire_allocator *allocator, struct qr_refusals *refusals)
+int qr_model_load(struct qr_model **model, const struct qr_model_source *source,
+                  struct qr_refusals *refusals)
 {
+    const struct quire_allocator *allocator = source->allocator;
+    const uint32_t window = source->window;
     struct qr_loader l = {
-        .file = file, .team = team, .refusals = refusals, .error = &refusals->last};
+        .file = source->file, .team = source->team, .refusals = refusals, .error = &refusals->last};
     int status = QUIRE_OK;
 
     *model = NULL;
@@ -218,7 +219,7 @@ int qr_model_load(struct qr_model **model, const struct qr_gguf *file,
     if (!l.model) status = qr_error(l.error, QUIRE_NO_MEMORY, "no memory for a model");
     if (!status) {
         l.model->allocator = *allocator;
-        l.model->kernels = kernels;
+        l.model->kernels = source->kernels;
         status = load(&l);
     }
     (void)qr_refused(refusals, status);

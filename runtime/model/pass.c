@@ -198,9 +198,9 @@ static void lay_out(struct qr_pass *p, struct layout *l)
     p->chain = place(l, 1, sizeof(*p->chain));
 }
 
-struct qr_pass *qr_pass_create(const struct qr_model *model, struct qr_team *team,
-                               struct qr_kv_store *kv, uint32_t rows_max, uint32_t context_max,
-                               const struct quire_allocator *allocator)
+struct qr_forward *qr_forward_create(const struct qr_model *model, struct qr_team *team,
+                                     struct qr_kv_store *kv, uint32_t rows_max,
+                                     uint32_t context_max, const struct quire_allocator *allocator)
 {
     struct layout measure = {0};
 
@@ -210,8 +210,9 @@ struct qr_pass *qr_pass_create(const struct qr_model *model, struct qr_team *tea
            kv->shape.heads_n == model->shape.kv_heads_n &&
            kv->shape.head_dim == model->shape.head_dim);
     assert(!model->positions || context_max <= model->shape.context_max);
-    struct qr_pass *p = qr_alloc_zero(allocator, 1, sizeof(*p));
-    if (!p) return NULL;
+    struct qr_forward *forward = qr_alloc_zero(allocator, 1, sizeof *forward);
+    if (!forward) return NULL;
+    struct qr_pass *p = &forward->pass;
     p->model = model;
     p->team = team;
     p->kv = kv;
@@ -221,24 +222,24 @@ struct qr_pass *qr_pass_create(const struct qr_model *model, struct qr_team *tea
     p->allocator = *allocator;
     lay_out(p, &measure);
     if (measure.overflow || !qr_region_create(&p->region, measure.bytes)) {
-        qr_free(allocator, p);
+        qr_free(allocator, forward);
         return NULL;
     }
     lay_out(p, &(struct layout){.base = p->region.base});
-    return p;
+    return forward;
 }
 
-void qr_pass_profile(struct qr_pass *p, struct qr_phases *phases)
+void qr_forward_profile(struct qr_forward *forward, struct qr_phases *phases)
 {
-    p->phases = phases;
+    forward->pass.phases = phases;
 }
 
-void qr_pass_destroy(struct qr_pass *p)
+void qr_forward_destroy(struct qr_forward *forward)
 {
-    if (!p) return;
-    struct quire_allocator allocator = p->allocator;
-    qr_region_destroy(&p->region);
-    qr_free(&allocator, p);
+    if (!forward) return;
+    struct quire_allocator allocator = forward->pass.allocator;
+    qr_region_destroy(&forward->pass.region);
+    qr_free(&allocator, forward);
 }
 
 /* ---- a step --------------------------------------------------------------------------------- */
@@ -261,8 +262,10 @@ static void check_step(const struct qr_pass *p, const struct qr_step *step)
                (i == 0 || step->outputs[i - 1] < step->outputs[i]));
 }
 
-void qr_pass_forward(struct qr_pass *p, const struct qr_step *step)
+void qr_forward_run(struct qr_forward *forward, const struct qr_step *step)
 {
+    struct qr_pass *p = &forward->pass;
+
     check_step(p, step);
     p->step = step;
     p->rows_n = step->rows_n;
@@ -275,8 +278,10 @@ void qr_pass_forward(struct qr_pass *p, const struct qr_step *step)
     p->own_rows = 0;
 }
 
-void qr_pass_logits(struct qr_pass *p, uint32_t first, uint32_t n, struct qr_logits_row *rows)
+void qr_forward_logits(struct qr_forward *forward, uint32_t first, uint32_t n,
+                       struct qr_logits_row *rows)
 {
+    struct qr_pass *p = &forward->pass;
     struct qr_inputs in = p->normed;
     uint32_t best_n = 0;
 

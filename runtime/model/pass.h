@@ -14,6 +14,7 @@
 #define QR_MODEL_PASS_H
 
 #include "runtime/base/phases.h"
+#include "runtime/model/forward.h"
 #include "runtime/model/weights.h"
 
 struct qr_rows {
@@ -100,6 +101,10 @@ struct qr_pass {
     bool spread; /* few long sequences: by blocks */
     bool barriers; /* before every stage: another process uses a thread's core too */
     uint32_t outputs_n;
+};
+
+struct qr_forward {
+    struct qr_pass pass;
 };
 
 /* How many floats of two matrices' outputs a thread holds when it turns gate and up into the next

@@ -61,7 +61,7 @@ static inline void among_run(struct rig *r, const int32_t *ours, uint32_t n, uin
                                .seqs_n = AMONG_SEQS,
                                .outputs = outputs,
                                .outputs_n = row};
-        qr_pass_forward(r->pass, &step);
+        qr_forward_run(r->forward, &step);
         rig_take_logits(r, row, all);
         memcpy(logits + (size_t)lengths[AMONG_OURS] * r->vocab_n,
                all + (size_t)seqs[AMONG_OURS].row * r->vocab_n,

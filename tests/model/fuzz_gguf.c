@@ -26,7 +26,9 @@ static void load(const struct qr_gguf *g, const struct quire_allocator *allocato
     if (!team) team = qr_team_create(allocator, 1);
     if (!team) abort();
     qr_kernels_init(&kernels, 0);
-    int status = qr_model_load(&model, g, &kernels, team, 0, allocator, &refusals);
+    const struct qr_model_source source = {
+        .file = g, .kernels = &kernels, .team = team, .allocator = allocator};
+    int status = qr_model_load(&model, &source, &refusals);
     if (!status != !!model || status != error.status) abort();
     qr_model_unload(model);
 }

@@ -18,7 +18,7 @@
 
 #include "runtime/base/limits.h"
 #include "runtime/base/memory.h"
-#include "runtime/model/model.h"
+#include "runtime/model/forward.h"
 
 struct rig_settings {
     const char *path; /* or a file in memory: */
@@ -47,7 +47,7 @@ struct rig {
     struct qr_kv_store kv;
     qr_page_id *pages; /* [seqs_n][pages_n] */
     uint32_t pages_n;
-    struct qr_pass *pass;
+    struct qr_forward *forward;
     uint32_t vocab_n;
 };
 
@@ -81,13 +81,17 @@ static inline int rig_load(struct rig *r, const struct rig_settings *settings,
     if (status) return status;
     struct qr_refusals refusals = {
         .first = error, .tell = settings->tell, .context = settings->context};
-    return qr_model_load(&r->model, &r->file, &r->kernels, r->team, r->settings.window,
-                         &r->allocator, &refusals);
+    const struct qr_model_source source = {.file = &r->file,
+                                           .kernels = &r->kernels,
+                                           .team = r->team,
+                                           .window = r->settings.window,
+                                           .allocator = &r->allocator};
+    return qr_model_load(&r->model, &source, &refusals);
 }
 
 static inline void rig_close(struct rig *r)
 {
-    qr_pass_destroy(r->pass);
+    qr_forward_destroy(r->forward);
     qr_region_destroy(&r->kv_memory);
     qr_model_unload(r->model);
     qr_gguf_close(&r->file);
@@ -119,9 +123,9 @@ static inline void rig_open(struct rig *r, const struct rig_settings *settings)
     for (uint32_t seq = 0; seq < r->settings.seqs_n; seq++)
         for (uint32_t i = 0; i < r->pages_n; i++)
             r->pages[seq * r->pages_n + i] = all - 1 - (i * r->settings.seqs_n + seq);
-    r->pass = qr_pass_create(r->model, r->team, &r->kv, r->settings.rows_max,
-                             r->settings.context_max, &r->allocator);
-    assert_non_null(r->pass);
+    r->forward = qr_forward_create(r->model, r->team, &r->kv, r->settings.rows_max,
+                                   r->settings.context_max, &r->allocator);
+    assert_non_null(r->forward);
 }
 
 static inline const qr_page_id *rig_pages(const struct rig *r, uint32_t seq)
@@ -135,7 +139,7 @@ static inline void rig_take_logits(struct rig *r, uint32_t n, float *logits)
     for (uint32_t first = 0; first < n; first += QR_LOGITS_ROWS) {
         uint32_t some = n - first < QR_LOGITS_ROWS ? n - first : QR_LOGITS_ROWS;
         struct qr_logits_row rows[QR_LOGITS_ROWS] = {0};
-        qr_pass_logits(r->pass, first, some, rows);
+        qr_forward_logits(r->forward, first, some, rows);
         for (uint32_t i = 0; i < some; i++)
             memcpy(logits + (size_t)(first + i) * r->vocab_n, rows[i].logits,
                    r->vocab_n * sizeof(float));
@@ -161,7 +165,7 @@ static inline void rig_run(struct rig *r, uint32_t seq, const int32_t *tokens, u
                                .seqs_n = 1,
                                .outputs = outputs,
                                .outputs_n = some};
-        qr_pass_forward(r->pass, &step);
+        qr_forward_run(r->forward, &step);
         rig_take_logits(r, some, logits + (size_t)done * r->vocab_n);
         done += some;
     }

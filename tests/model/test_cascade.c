@@ -76,7 +76,7 @@ static void fill(struct rig *r)
                 tokens[i] = token_at(seq, done + i, r->vocab_n);
             struct qr_step_seq s = {.rows_n = n, .position = done, .pages = rig_pages(r, seq)};
             struct qr_step step = {.tokens = tokens, .rows_n = n, .seqs = &s, .seqs_n = 1};
-            qr_pass_forward(r->pass, &step);
+            qr_forward_run(r->forward, &step);
         }
     }
 }
@@ -94,7 +94,7 @@ static float *alone(struct rig_settings settings)
     for (uint32_t seq = 0; seq < SEQS; seq++) {
         int32_t token = token_at(seq, seqs[seq].position, r.vocab_n);
         rig_run(&r, seq, &token, 1, seqs[seq].position, 1, logits + (size_t)seq * r.vocab_n);
-        assert_int_equal(r.pass->shared.chunks_n, 0);
+        assert_int_equal(r.forward->pass.shared.chunks_n, 0);
     }
     rig_close(&r);
     return logits;
@@ -131,8 +131,8 @@ static void expect_together(struct rig *r, uint32_t others_n, uint32_t every, co
                            .seqs_n = seqs_n,
                            .outputs = outputs,
                            .outputs_n = outputs_n};
-    qr_pass_forward(r->pass, &step);
-    assert_true(r->pass->shared.chunks_n > 0);
+    qr_forward_run(r->forward, &step);
+    assert_true(r->forward->pass.shared.chunks_n > 0);
     rig_take_logits(r, outputs_n, logits);
     for (uint32_t i = 0; i < outputs_n; i++)
         among_expect_same(expected + (size_t)asked[i] * r->vocab_n, logits + (size_t)i * r->vocab_n,

@@ -57,7 +57,7 @@ static void forward(struct rig *r)
 
     for (uint32_t i = 0; i < ROWS; i++)
         outputs[i] = i;
-    qr_pass_forward(r->pass, &step);
+    qr_forward_run(r->forward, &step);
     free(tokens);
 }
 
@@ -70,7 +70,7 @@ static void expect_rows(struct rig *r, const float *expected, uint32_t first, ui
 
     for (uint32_t i = 0; i < n; i++)
         rows[i].best_only = i % whole != whole / 2;
-    qr_pass_logits(r->pass, first, n, rows);
+    qr_forward_logits(r->forward, first, n, rows);
     for (uint32_t i = 0; i < n; i++) {
         const float *logits = expected + (size_t)(first + i) * vocab_n;
         if (rows[i].best_only)
@@ -159,7 +159,7 @@ static void nan_is_never_the_best(void **state)
     forward(&r);
     for (uint32_t i = 0; i < ROWS; i++)
         rows[i].best_only = true;
-    qr_pass_logits(r.pass, 0, ROWS, rows);
+    qr_forward_logits(r.forward, 0, ROWS, rows);
     for (uint32_t i = 0; i < ROWS; i++)
         assert_int_equal(rows[i].best, 0);
     rig_close(&r);

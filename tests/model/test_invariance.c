@@ -146,17 +146,17 @@ static void same_bits_where_few_rows_are_asked_for(void **state)
                            .seqs_n = 1,
                            .outputs = outputs,
                            .outputs_n = 2};
-    qr_pass_forward(r.pass, &step);
-    qr_pass_logits(r.pass, 0, 2, rows);
+    qr_forward_run(r.forward, &step);
+    qr_forward_logits(r.forward, 0, 2, rows);
     among_expect_same(expected + 3 * r.vocab_n, rows[0].logits, 1, r.vocab_n, "row 3 of two");
     among_expect_same(expected + 29 * r.vocab_n, rows[1].logits, 1, r.vocab_n, "row 29 of two");
-    qr_pass_logits(r.pass, 1, 1, rows);
+    qr_forward_logits(r.forward, 1, 1, rows);
     among_expect_same(expected + 29 * r.vocab_n, rows[0].logits, 1, r.vocab_n, "row 29 by itself");
 
     seq = (struct qr_step_seq){.rows_n = TOKENS - 41, .position = 40, .pages = rig_pages(&r, 0)};
     step =
         (struct qr_step){.tokens = tokens + 40, .rows_n = TOKENS - 41, .seqs = &seq, .seqs_n = 1};
-    qr_pass_forward(r.pass, &step);
+    qr_forward_run(r.forward, &step);
     float *last = invariant_logits(1, r.vocab_n);
     rig_run(&r, 0, tokens + TOKENS - 1, 1, TOKENS - 1, 1, last);
     among_expect_same(expected + (TOKENS - 1) * r.vocab_n, last, 1, r.vocab_n, "the last token");

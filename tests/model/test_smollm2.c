@@ -93,11 +93,11 @@ static void logprobs_in_one_pass(struct rig *r, const int32_t *ids, uint32_t n, 
     assert_non_null(outputs);
     for (uint32_t i = 0; i < n; i++)
         outputs[i] = i;
-    qr_pass_forward(r->pass, &step);
+    qr_forward_run(r->forward, &step);
     for (uint32_t first = 0; first < n; first += QR_LOGITS_ROWS) {
         uint32_t some = n - first < QR_LOGITS_ROWS ? n - first : QR_LOGITS_ROWS;
         struct qr_logits_row rows[QR_LOGITS_ROWS] = {0};
-        qr_pass_logits(r->pass, first, some, rows);
+        qr_forward_logits(r->forward, first, some, rows);
         for (uint32_t i = 0; i < some && first + i + 1 < n; i++) {
             const float *row = rows[i].logits;
             logprobs[first + i + 1] =

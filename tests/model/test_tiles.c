@@ -28,10 +28,10 @@ static void tile(struct rig *r, struct shape *s)
 {
     for (uint32_t i = 0; i < s->step.seqs_n; i++)
         s->seqs[i].pages = rig_pages(r, i);
-    r->pass->step = &s->step;
-    r->pass->rows_n = s->step.rows_n;
-    r->pass->outputs_n = s->step.outputs_n;
-    qr_pass_tile(r->pass);
+    r->forward->pass.step = &s->step;
+    r->forward->pass.rows_n = s->step.rows_n;
+    r->forward->pass.outputs_n = s->step.outputs_n;
+    qr_pass_tile(&r->forward->pass);
 }
 
 /* Every row of the step stands at one place, in one tile, at its position; tiles end with
@@ -118,13 +118,13 @@ static void a_prompt_is_dealt_out_evenly(void **state)
             struct shape s = {0};
             add_seq(&s, 256, position);
             tile(&r, &s);
-            expect_whole(r.pass, &s);
-            assert_int_equal(r.pass->own_rows, 256 / threads_n);
-            assert_true(r.pass->tiled);
-            assert_true(r.pass->kept);
-            expect_even_keys(r.pass, 32 * 32 * 2);
+            expect_whole(&r.forward->pass, &s);
+            assert_int_equal(r.forward->pass.own_rows, 256 / threads_n);
+            assert_true(r.forward->pass.tiled);
+            assert_true(r.forward->pass.kept);
+            expect_even_keys(&r.forward->pass, 32 * 32 * 2);
         }
-        r.pass->step = NULL;
+        r.forward->pass.step = NULL;
         rig_close(&r);
     }
 }
@@ -150,14 +150,15 @@ static void rows_are_whose_they_can_be(void **state)
                 add_seq(&s, n, i * 7 % 300);
             }
             tile(&r, &s);
-            expect_whole(r.pass, &s);
+            expect_whole(&r.forward->pass, &s);
             if (threads_n == 1 || rows_n < 16 * threads_n)
-                assert_int_equal(r.pass->own_rows, 0);
+                assert_int_equal(r.forward->pass.own_rows, 0);
             else if (rows_n % (16 * threads_n) == 0)
-                assert_int_equal(r.pass->own_rows, rows_n / threads_n);
-            if (r.pass->own_rows) assert_true(r.pass->own_rows * threads_n <= rows_n + rows_n / 8);
+                assert_int_equal(r.forward->pass.own_rows, rows_n / threads_n);
+            if (r.forward->pass.own_rows)
+                assert_true(r.forward->pass.own_rows * threads_n <= rows_n + rows_n / 8);
         }
-        r.pass->step = NULL;
+        r.forward->pass.step = NULL;
         rig_close(&r);
     }
     struct rig r;
@@ -166,18 +167,18 @@ static void rows_are_whose_they_can_be(void **state)
     for (uint32_t i = 0; i < 64; i++)
         add_seq(&s, 1, i < 16 ? 800 : 19);
     tile(&r, &s);
-    expect_whole(r.pass, &s);
-    expect_even_keys(r.pass, 801);
-    assert_true(r.pass->kept);
-    assert_false(r.pass->tiled);
+    expect_whole(&r.forward->pass, &s);
+    expect_even_keys(&r.forward->pass, 801);
+    assert_true(r.forward->pass.kept);
+    assert_false(r.forward->pass.tiled);
     s = (struct shape){0};
     for (uint32_t i = 0; i < 64; i++)
         add_seq(&s, 1, i == 5 ? 800 : 1);
     tile(&r, &s);
-    expect_whole(r.pass, &s);
-    assert_int_equal(r.pass->own_rows, 32);
-    assert_false(r.pass->kept);
-    r.pass->step = NULL;
+    expect_whole(&r.forward->pass, &s);
+    assert_int_equal(r.forward->pass.own_rows, 32);
+    assert_false(r.forward->pass.kept);
+    r.forward->pass.step = NULL;
     rig_close(&r);
 }
 
@@ -193,20 +194,20 @@ static void rows_kept_stand_in_their_order(void **state)
     open_rig(&r, 2);
     add_seq(&s, 256, 100);
     tile(&r, &s);
-    assert_int_equal(r.pass->own_rows, 128);
+    assert_int_equal(r.forward->pass.own_rows, 128);
     for (uint32_t row = 0; row < 256; row++)
-        qr_row(&r.pass->x, r.pass->pass_rows[row])[0] = (float)row;
-    qr_pass_select(r.pass);
-    assert_int_equal(r.pass->rows_n, 4);
-    assert_int_equal(r.pass->tiles_n, 4);
+        qr_row(&r.forward->pass.x, r.forward->pass.pass_rows[row])[0] = (float)row;
+    qr_pass_select(&r.forward->pass);
+    assert_int_equal(r.forward->pass.rows_n, 4);
+    assert_int_equal(r.forward->pass.tiles_n, 4);
     for (uint32_t i = 0; i < 4; i++) {
-        assert_true(qr_row(&r.pass->x, i)[0] == (float)outputs[i]);
-        assert_int_equal(r.pass->pass_rows[outputs[i]], i);
-        assert_int_equal(r.pass->tiles[i].out_row, i);
-        assert_int_equal(r.pass->tiles[i].position, 100 + outputs[i]);
-        assert_int_equal(r.pass->step_rows[r.pass->tiles[i].row], outputs[i]);
+        assert_true(qr_row(&r.forward->pass.x, i)[0] == (float)outputs[i]);
+        assert_int_equal(r.forward->pass.pass_rows[outputs[i]], i);
+        assert_int_equal(r.forward->pass.tiles[i].out_row, i);
+        assert_int_equal(r.forward->pass.tiles[i].position, 100 + outputs[i]);
+        assert_int_equal(r.forward->pass.step_rows[r.forward->pass.tiles[i].row], outputs[i]);
     }
-    r.pass->step = NULL;
+    r.forward->pass.step = NULL;
     rig_close(&r);
 }
 
@@ -259,7 +260,7 @@ static void same_bits_where_threads_share_a_sequence(void **state)
                                    .seqs_n = RAGGED,
                                    .outputs = outputs,
                                    .outputs_n = RAGGED * rows_n};
-            qr_pass_forward(r.pass, &step);
+            qr_forward_run(r.forward, &step);
             rig_take_logits(&r, RAGGED * rows_n, logits);
             for (uint32_t i = 0; i < RAGGED; i++)
                 among_expect_same(expected[i] + (size_t)position * vocab_n,
