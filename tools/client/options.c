@@ -185,25 +185,35 @@ enum qr_options_result qr_options_read(const struct qr_option *options, size_t o
     return QR_OPTIONS_OK;
 }
 
+enum { HELP_COLUMN = 28, HELP_WIDTH = 80 };
+
+/* Prints a word, on a new line of the help column if it does not fit.  Returns the column. */
+static int put_word(FILE *out, int column, const char *word, size_t word_n)
+{
+    if (column > HELP_COLUMN && column + 1 + (int)word_n > HELP_WIDTH)
+        column = fprintf(out, "\n%*s", HELP_COLUMN, "") - 1;
+    else if (column > HELP_COLUMN)
+        column += fprintf(out, " ");
+    return column + fprintf(out, "%.*s", (int)word_n, word);
+}
+
 void qr_options_help(FILE *out, const struct qr_option *options, size_t options_n)
 {
-    enum { COLUMN = 28 };
     for (size_t i = 0; i < options_n; i++) {
         const struct qr_option *o = &options[i];
         if (o->kind == QR_OPTION_HEADING) {
             fprintf(out, "\n%s\n", o->help);
             continue;
         }
-        int n = fprintf(out, "  --%s%s%s", o->name, o->argument ? " " : "",
-                        o->argument ? o->argument : "");
-        if (n >= COLUMN) {
-            fputc('\n', out);
-            n = 0;
+        int column = fprintf(out, "  --%s%s%s", o->name, o->argument ? " " : "",
+                             o->argument ? o->argument : "");
+        if (column >= HELP_COLUMN) column = fprintf(out, "\n") - 1;
+        column += fprintf(out, "%*s", HELP_COLUMN - column, "");
+        for (const char *p = o->help; *p; p += *p == ' ') {
+            size_t word_n = strcspn(p, " ");
+            column = put_word(out, column, p, word_n);
+            p += word_n;
         }
-        for (const char *p = o->help; *p; n = 0) {
-            size_t line_n = strcspn(p, "\n");
-            fprintf(out, "%*s%.*s\n", COLUMN - n, "", (int)line_n, p);
-            p += line_n + (p[line_n] == '\n');
-        }
+        fputc('\n', out);
     }
 }

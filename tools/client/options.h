@@ -40,7 +40,7 @@ struct qr_option {
     const char *name;     /* without the dashes */
     void *value;          /* as the kind says */
     const char *argument; /* the value's name in the help */
-    const char *help;     /* lines separated by \n */
+    const char *help;     /* one line; qr_options_help folds it */
     double min, max;      /* both 0: no range but the kind's own */
     bool *given;          /* set where the option was there; may be NULL */
 };
@@ -53,7 +53,7 @@ enum qr_options_result qr_options_read(const struct qr_option *options, size_t o
                                        char **argv, const char **arguments, size_t *arguments_n,
                                        struct qr_failure *why);
 
-/* The table as help, two columns. */
+/* Prints the table as help, in two columns of 80. */
 void qr_options_help(FILE *out, const struct qr_option *options, size_t options_n);
 
 /* "512M" to bytes, "1e3" to a number, "3,5 7" or "[3, 5, 7]" to ids (allocated, free()).  False:

@@ -17,62 +17,67 @@ struct words {
 static size_t table(struct qr_option *o, struct qr_load_settings *s, struct words *w)
 {
     const struct qr_option options[] = {
-        {QR_OPTION_HEADING, NULL, NULL, NULL, "Where:", 0, 0, NULL},
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "Server:", 0, 0, NULL},
         {QR_OPTION_TEXT, "socket", &s->socket, "PATH",
-         "a Unix socket; default: where quired listens", 0, 0, NULL},
-        {QR_OPTION_TEXT, "url", &s->url, "URL", "http://HOST:PORT", 0, 0, NULL},
-        {QR_OPTION_TEXT, "endpoint", &w->endpoint, "WHICH", "completions (default) or chat", 0, 0,
-         NULL},
-        {QR_OPTION_TEXT, "model", &s->model, "NAME", "default: the first of /v1/models", 0, 0,
-         NULL},
-        {QR_OPTION_TEXT, "api-key", &s->api_key, "KEY", "sent as a bearer token", 0, 0, NULL},
-        {QR_OPTION_HEADING, NULL, NULL, NULL, "What is sent:", 0, 0, NULL},
+         "server on this Unix socket (default: quired's socket)", 0, 0, NULL},
+        {QR_OPTION_TEXT, "url", &s->url, "URL", "server at http://HOST:PORT", 0, 0, NULL},
+        {QR_OPTION_TEXT, "endpoint", &w->endpoint, "WHICH",
+         "completions or chat (default: completions)", 0, 0, NULL},
+        {QR_OPTION_TEXT, "model", &s->model, "NAME",
+         "model name in requests (default: the first of /v1/models)", 0, 0, NULL},
+        {QR_OPTION_TEXT, "api-key", &s->api_key, "KEY", "send KEY as a bearer token", 0, 0, NULL},
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "Requests:", 0, 0, NULL},
         {QR_OPTION_TEXT, "workload", &w->workload, "KIND",
-         "random (default), shared-prefix, multi-turn or file", 0, 0, NULL},
-        {QR_OPTION_COUNT, "num-prompts", &s->prompts_n, "N", "requests in all; default 64", 1, 1e6,
+         "random, shared-prefix, multi-turn or file (default: random)", 0, 0, NULL},
+        {QR_OPTION_COUNT, "num-prompts", &s->prompts_n, "N", "requests in all (default: 64)", 1,
+         1e6, NULL},
+        {QR_OPTION_COUNT, "input-len", &s->input_n, "N", "prompt tokens (default: 128)", 1, 1e6,
          NULL},
-        {QR_OPTION_COUNT, "input-len", &s->input_n, "N", "prompt tokens; default 128", 1, 1e6,
-         NULL},
-        {QR_OPTION_COUNT, "output-len", &s->output_n, "N", "tokens to generate; default 64", 1, 1e6,
-         NULL},
+        {QR_OPTION_COUNT, "output-len", &s->output_n, "N", "tokens to generate (default: 64)", 1,
+         1e6, NULL},
         {QR_OPTION_REAL, "range-ratio", &s->range_ratio, "R",
-         "lengths are drawn from [len*(1-R), len*(1+R)]; default 0", 0, 0.999999, NULL},
+         "draw each length from [len * (1 - R), len * (1 + R)] (default: 0)", 0, 0.999999, NULL},
         {QR_OPTION_COUNT, "prefix-len", &s->prefix_n, "N",
-         "tokens that all prompts begin with, on top of input-len;\n"
-         "default 0, for shared-prefix 512",
+         "tokens at the start of every prompt, in addition to --input-len (default: 0, for "
+         "shared-prefix 512)",
          0, 1e6, &s->prefix_given},
         {QR_OPTION_COUNT, "turns", &s->turns_n, "N",
-         "requests of one conversation in multi-turn; default 4", 1, 1000, NULL},
+         "requests of one conversation, for multi-turn (default: 4)", 1, 1000, NULL},
         {QR_OPTION_TEXT, "dataset-path", &s->dataset_path, "FILE",
-         "for file: JSON lines with \"prompt\" or \"messages\", ShareGPT,\n"
-         "or plain text, a prompt a line",
+         "prompts for file: JSON lines with \"prompt\" or \"messages\", ShareGPT's JSON, or plain "
+         "text with one prompt a line",
          0, 0, NULL},
-        {QR_OPTION_FLAG, "ignore-eos", &s->ignore_eos, NULL, "generate output-len tokens, always",
-         0, 0, NULL},
-        {QR_OPTION_REAL, "temperature", &s->temperature, "T", "default 0: greedy", 0, 100, NULL},
+        {QR_OPTION_FLAG, "ignore-eos", &s->ignore_eos, NULL,
+         "generate all of --output-len, past the end of sequence", 0, 0, NULL},
+        {QR_OPTION_REAL, "temperature", &s->temperature, "T",
+         "sampling temperature; 0 is greedy (default: 0)", 0, 100, NULL},
         {QR_OPTION_COUNT, "vocab", &s->vocab_n, "N",
-         "token ids are drawn below N; default: what /v1/models says", 16, 1e7, NULL},
-        {QR_OPTION_SIGNED, "seed", &s->seed, "N", "default 0", 0, 9e15, NULL},
-        {QR_OPTION_HEADING, NULL, NULL, NULL, "How fast:", 0, 0, NULL},
+         "draw token ids below N (default: the size that the server reports)", 16, 1e7, NULL},
+        {QR_OPTION_SIGNED, "seed", &s->seed, "N", "seed of prompts and arrivals (default: 0)", 0,
+         9e15, NULL},
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "Load:", 0, 0, NULL},
         {QR_OPTION_COUNT, "concurrency", &s->concurrency, "N",
-         "requests under way at once (closed loop); default: no bound", 1, 100000, NULL},
+         "most requests in progress (default: unlimited)", 1, 100000, NULL},
         {QR_OPTION_REAL, "request-rate", &s->request_rate, "R",
-         "requests a second (open loop, Poisson); default inf: all at once", 1e-6, HUGE_VAL, NULL},
+         "requests a second; inf sends all at once (default: inf)", 1e-6, HUGE_VAL, NULL},
         {QR_OPTION_REAL, "burstiness", &s->burstiness, "B",
-         "shape of the gamma distributed gaps; default 1: Poisson", 1e-6, HUGE_VAL, NULL},
-        {QR_OPTION_COUNT, "warmups", &s->warmups_n, "N", "requests before the clock starts", 0,
-         100000, NULL},
+         "shape of the gamma-distributed gaps between arrivals; 1 is a Poisson process (default: "
+         "1)",
+         1e-6, HUGE_VAL, NULL},
+        {QR_OPTION_COUNT, "warmups", &s->warmups_n, "N",
+         "requests before the measurement (default: 0)", 0, 100000, NULL},
         {QR_OPTION_REAL, "max-seconds", &s->max_seconds, "S",
-         "stop, and count what is missing as failed; default 600", 1e-3, 1e7, NULL},
-        {QR_OPTION_HEADING, NULL, NULL, NULL, "What comes out:", 0, 0, NULL},
+         "end the run after S seconds; unfinished requests count as failed (default: 600)", 1e-3,
+         1e7, NULL},
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "Output:", 0, 0, NULL},
         {QR_OPTION_MANY, "goodput", &w->goodput, "WHAT:MS...",
-         "count requests within ttft:MS, tpot:MS and e2el:MS", 0, 0, NULL},
+         "also count requests within ttft:MS, tpot:MS and e2el:MS", 0, 0, NULL},
         {QR_OPTION_TEXT, "save-result", &s->save_result, "FILE",
          "write the figures as JSON, with vLLM's keys", 0, 0, NULL},
         {QR_OPTION_FLAG, "save-detailed", &s->save_detailed, NULL,
-         "with each request's times and text in it", 0, 0, NULL},
-        {QR_OPTION_FLAG, "quiet", &s->quiet, NULL, "no progress", 0, 0, NULL},
-        {QR_OPTION_FLAG, "help", NULL, NULL, "this text", 0, 0, NULL},
+         "also write each request's times and text", 0, 0, NULL},
+        {QR_OPTION_FLAG, "quiet", &s->quiet, NULL, "do not print progress", 0, 0, NULL},
+        {QR_OPTION_FLAG, "help", NULL, NULL, "print this help", 0, 0, NULL},
     };
     memcpy(o, options, sizeof options);
     return sizeof options / sizeof *options;
@@ -172,9 +177,8 @@ void qr_load_settings_help(void)
     struct words w;
     struct qr_option options[OPTIONS_MAX];
     size_t options_n = table(options, &s, &w);
-    printf(
-        "Usage: loadgen [--socket PATH | --url URL] [options]\n\n"
-        "Drives any OpenAI-compatible server, streaming, and reports as `vllm bench serve` does.\n"
-        "Exit code: 0, 1 if any request failed, 2 for wrong usage.\n");
+    printf("Usage: loadgen [--socket PATH | --url URL] [options]\n\n"
+           "Sends streaming requests to an OpenAI-compatible server.  The report is that of\n"
+           "`vllm bench serve`.  Exit status: 0, 1 if a request failed, 2 wrong usage.\n");
     qr_options_help(stdout, options, options_n);
 }

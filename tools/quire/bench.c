@@ -15,8 +15,8 @@
 
 static const char usage[] =
     "Usage: quire bench --model FILE.gguf [options]\n\n"
-    "Measures prefill and decode in this process and puts each figure beside what the machine's\n"
-    "limits, measured in the same run, would allow.\n";
+    "Measures prefill and decode in this process.  Prints each rate and its share of what the\n"
+    "machine's limits allow.  The limits are measured in the same run.\n";
 
 #define ROWS_MAX     32
 #define LIST_MAX     12 /* sizes of a batch, contexts */
@@ -46,32 +46,34 @@ struct bench {
 static size_t table(struct qr_option *o, struct bench *b)
 {
     const struct qr_option own[] = {
-        {QR_OPTION_HEADING, NULL, NULL, NULL, "What is measured:", 0, 0, NULL},
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "Work and output:", 0, 0, NULL},
         {QR_OPTION_TEXT, "rows", &b->rows_text, "LIST",
-         "of start, prefill (or prefill_1x512, prefill_32x128), decode,\n"
-         "wall, prefix, context; default: all but prefix (16 sequences\n"
-         "over a shared prefix of 1,024) and context (one sequence that\n"
-         "has come to each of --contexts)",
+         "rows to measure: start, prefill (or prefill_1x512, prefill_32x128), decode, wall, prefix "
+         "(16 sequences over a shared prefix of 1,024 tokens), context (one sequence at each of "
+         "--contexts) (default: start,prefill,decode,wall)",
          0, 0, NULL},
         {QR_OPTION_TEXT, "batches", &b->batches_text, "LIST",
-         "sequences for decode; default 1,8,32,64", 0, 0, NULL},
+         "sequences in each decode row (default: 1,8,32,64)", 0, 0, NULL},
         {QR_OPTION_TEXT, "contexts", &b->contexts_text, "LIST",
-         "tokens; default 256,512,1024,2048,4096", 0, 0, NULL},
-        {QR_OPTION_COUNT, "best-of", &b->runs_n, "N", "runs of each; default 3", 1,
+         "tokens in each context row (default: 256,512,1024,2048,4096)", 0, 0, NULL},
+        {QR_OPTION_COUNT, "best-of", &b->runs_n, "N", "runs of each row (default: 3)", 1,
          QR_BENCH_RUNS_MAX, NULL},
-        {QR_OPTION_FLAG, "limits", &b->limits_only, NULL, "the machine's limits only", 0, 0, NULL},
+        {QR_OPTION_FLAG, "limits", &b->limits_only, NULL, "measure the machine's limits only", 0, 0,
+         NULL},
         {QR_OPTION_FLAG, "kv-cache-table", &b->cache_table, NULL,
-         "generating with the KV cache, against computing the whole\n"
-         "sequence again for every token",
+         "compare generating with the KV cache and without it; without it each token computes the "
+         "whole sequence again",
          0, 0, NULL},
-        {QR_OPTION_FLAG, "no-kv-cache", &b->no_cache, NULL, "the latter only", 0, 0, NULL},
+        {QR_OPTION_FLAG, "no-kv-cache", &b->no_cache, NULL, "measure without the KV cache only", 0,
+         0, NULL},
         {QR_OPTION_TEXT, "lengths", &b->lengths_text, "LIST",
-         "tokens generated for these; default 64,256,1024", 0, 0, NULL},
+         "tokens to generate for --kv-cache-table and --no-kv-cache (default: 64,256,1024)", 0, 0,
+         NULL},
         {QR_OPTION_FLAG, "profile", &b->where.profile, NULL,
-         "also where each microsecond of the decode rows' steps goes", 0, 0, NULL},
-        {QR_OPTION_FLAG, "json", &b->json, NULL, "as JSON", 0, 0, NULL},
-        {QR_OPTION_FLAG, "quiet", &b->quiet, NULL, "no progress", 0, 0, NULL},
-        {QR_OPTION_FLAG, "help", NULL, NULL, "this text", 0, 0, NULL},
+         "also print how long each phase of a row's steps takes", 0, 0, NULL},
+        {QR_OPTION_FLAG, "json", &b->json, NULL, "print JSON", 0, 0, NULL},
+        {QR_OPTION_FLAG, "quiet", &b->quiet, NULL, "do not print progress", 0, 0, NULL},
+        {QR_OPTION_FLAG, "help", NULL, NULL, "print this help", 0, 0, NULL},
     };
     size_t n = sizeof own / sizeof *own;
     memcpy(o, own, sizeof own);

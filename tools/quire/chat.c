@@ -11,8 +11,8 @@
 
 static const char usage[] =
     "Usage: quire chat [options] [MESSAGE]\n\n"
-    "With a message: answers it and ends.  Without: a conversation, a line a turn; /reset begins\n"
-    "it anew, /exit or Ctrl-D ends it, Ctrl-C ends the answer under way.\n";
+    "With MESSAGE: prints one answer.  Without: a conversation, one message a line.  /reset\n"
+    "begins a new conversation, /exit or Ctrl-D ends, Ctrl-C cancels the current answer.\n";
 
 struct chat {
     struct qr_source_options where;
@@ -26,11 +26,11 @@ struct chat {
 static size_t table(struct qr_option *o, struct chat *c)
 {
     const struct qr_option own[] = {
-        {QR_OPTION_HEADING, NULL, NULL, NULL, "What goes in:", 0, 0, NULL},
-        {QR_OPTION_TEXT, "system", &c->system, "TEXT", "the system prompt; default: the template's",
-         0, 0, NULL},
-        {QR_OPTION_FLAG, "quiet", &c->quiet, NULL, "no line about the speed", 0, 0, NULL},
-        {QR_OPTION_FLAG, "help", NULL, NULL, "this text", 0, 0, NULL},
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "Prompt and output:", 0, 0, NULL},
+        {QR_OPTION_TEXT, "system", &c->system, "TEXT",
+         "system message (default: the chat template's)", 0, 0, NULL},
+        {QR_OPTION_FLAG, "quiet", &c->quiet, NULL, "do not print the speed", 0, 0, NULL},
+        {QR_OPTION_FLAG, "help", NULL, NULL, "print this help", 0, 0, NULL},
     };
     size_t n = sizeof own / sizeof *own;
     memcpy(o, own, sizeof own);

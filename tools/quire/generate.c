@@ -12,8 +12,8 @@
 
 static const char usage[] =
     "Usage: quire generate [options] [PROMPT | -]\n\n"
-    "Continues a prompt and streams the text.  The prompt is the argument, --ids, or standard\n"
-    "input.  What a model without a tokenizer generates is printed as ids.\n";
+    "Continues a prompt and prints the text as it comes.  The prompt is the argument, --ids or\n"
+    "standard input.  A model without a tokenizer takes --ids and prints token ids.\n";
 
 struct generate {
     struct qr_source_options where;
@@ -29,12 +29,14 @@ struct generate {
 static size_t table(struct qr_option *o, struct generate *g)
 {
     const struct qr_option own[] = {
-        {QR_OPTION_HEADING, NULL, NULL, NULL, "What goes in and comes out:", 0, 0, NULL},
-        {QR_OPTION_TEXT, "ids", &g->ids_text, "LIST", "the prompt as token ids: 1,2,3", 0, 0, NULL},
-        {QR_OPTION_FLAG, "show-ids", &g->show_ids, NULL, "print token ids, not text", 0, 0, NULL},
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "Prompt and output:", 0, 0, NULL},
+        {QR_OPTION_TEXT, "ids", &g->ids_text, "LIST", "the prompt as token ids, such as 1,2,3", 0,
+         0, NULL},
+        {QR_OPTION_FLAG, "show-ids", &g->show_ids, NULL, "print token ids instead of text", 0, 0,
+         NULL},
         {QR_OPTION_FLAG, "json", &g->json, NULL, "print one JSON object at the end", 0, 0, NULL},
-        {QR_OPTION_FLAG, "quiet", &g->quiet, NULL, "no line about the speed", 0, 0, NULL},
-        {QR_OPTION_FLAG, "help", NULL, NULL, "this text", 0, 0, NULL},
+        {QR_OPTION_FLAG, "quiet", &g->quiet, NULL, "do not print the speed", 0, 0, NULL},
+        {QR_OPTION_FLAG, "help", NULL, NULL, "print this help", 0, 0, NULL},
     };
     size_t n = sizeof own / sizeof *own;
     memcpy(o, own, sizeof own);

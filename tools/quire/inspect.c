@@ -12,8 +12,8 @@
 
 static const char usage[] =
     "Usage: quire inspect [options] FILE.gguf\n\n"
-    "Prints what a GGUF file holds, what serving it would take, and what of it quire does not\n"
-    "support.  Exit code 3: it is no well-formed GGUF file.\n";
+    "Prints what a GGUF file holds, the memory that serving it takes, and what in it quire does\n"
+    "not support.  Exit status 3: the file is not well-formed GGUF.\n";
 
 #define SHOWN_MAX     20 /* of what is unsupported, in the table */
 #define TOKEN_KINDS_N 7
@@ -437,11 +437,14 @@ int qr_command_inspect(int argc, char **argv)
 {
     struct inspect in = {0};
     const struct qr_option options[] = {
-        {QR_OPTION_FLAG, "json", &in.json, NULL, "as JSON", 0, 0, NULL},
-        {QR_OPTION_FLAG, "keys", &in.keys, NULL, "every key of the file too", 0, 0, NULL},
-        {QR_OPTION_FLAG, "no-load", &in.no_load, NULL, "read the header only", 0, 0, NULL},
-        {QR_OPTION_TEXT, "model", &in.path, "FILE", "the same as the argument", 0, 0, NULL},
-        {QR_OPTION_FLAG, "help", NULL, NULL, "this text", 0, 0, NULL},
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "Input and output:", 0, 0, NULL},
+        {QR_OPTION_FLAG, "json", &in.json, NULL, "print JSON", 0, 0, NULL},
+        {QR_OPTION_FLAG, "keys", &in.keys, NULL, "also print every key of the file", 0, 0, NULL},
+        {QR_OPTION_FLAG, "no-load", &in.no_load, NULL,
+         "read the header only; do not load the model", 0, 0, NULL},
+        {QR_OPTION_TEXT, "model", &in.path, "FILE",
+         "the file; the same as the argument (default: $QUIRE_MODEL)", 0, 0, NULL},
+        {QR_OPTION_FLAG, "help", NULL, NULL, "print this help", 0, 0, NULL},
     };
     const char **arguments;
     size_t arguments_n;

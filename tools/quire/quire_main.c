@@ -12,12 +12,12 @@ static const struct {
     const char *help;
 } commands[] = {
     {"generate", qr_command_generate, "continue a prompt"},
-    {"chat", qr_command_chat, "talk with the model, or send it one message"},
-    {"tokenize", qr_command_tokenize, "text to token ids"},
-    {"detokenize", qr_command_detokenize, "token ids to text"},
-    {"inspect", qr_command_inspect, "what a GGUF file holds, and whether it can be served"},
-    {"bench", qr_command_bench, "how fast this machine is with a model, beside its limits"},
-    {"top", qr_command_top, "a server's pages and batch, live"},
+    {"chat", qr_command_chat, "talk with a model, or send it one message"},
+    {"tokenize", qr_command_tokenize, "convert text to token ids"},
+    {"detokenize", qr_command_detokenize, "convert token ids to text"},
+    {"inspect", qr_command_inspect, "show what a GGUF file holds, and whether quire can serve it"},
+    {"bench", qr_command_bench, "measure a model's speed and this machine's limits"},
+    {"top", qr_command_top, "show a server's pages and batch, live"},
 };
 
 #define COMMANDS_N (sizeof commands / sizeof *commands)
@@ -27,9 +27,9 @@ static void help(FILE *out)
     fprintf(out, "Usage: quire COMMAND [options]\n\n");
     for (size_t i = 0; i < COMMANDS_N; i++)
         fprintf(out, "  %-12s%s\n", commands[i].name, commands[i].help);
-    fprintf(out,
-            "\n`quire COMMAND --help` says more.  Exit codes: 0, 1 for a failure while running,\n"
-            "2 for wrong usage, 3 for a model that cannot be loaded.\n");
+    fprintf(out, "\n`quire COMMAND --help` lists a command's options; quire(1) says more.\n"
+                 "Exit status: 0, 1 failure while running, 2 wrong usage, 3 the model cannot be "
+                 "loaded.\n");
 }
 
 int main(int argc, char **argv)

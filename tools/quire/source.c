@@ -13,30 +13,37 @@ size_t qr_source_options(struct qr_option *table, struct qr_source_options *o, b
 {
     const struct qr_option options[QR_SOURCE_OPTIONS_N] = {
         {QR_OPTION_HEADING, NULL, NULL, NULL,
-         "Where the model is (default: quired's socket if it is there, else $QUIRE_MODEL):", 0, 0,
-         NULL},
-        {QR_OPTION_TEXT, "model", &o->model, "FILE", "open a GGUF file in this process", 0, 0,
-         NULL},
-        {QR_OPTION_TEXT, "socket", &o->socket, "PATH", "ask a server on a Unix socket", 0, 0, NULL},
-        {QR_OPTION_TEXT, "url", &o->url, "URL", "ask a server at http://HOST:PORT", 0, 0, NULL},
-        {QR_OPTION_TEXT, "api-key", &o->api_key, "KEY", "sent to the server as a bearer token", 0,
+         "Model or server (default: the server on quired's socket, else the file $QUIRE_MODEL):", 0,
          0, NULL},
-        {QR_OPTION_COUNT, "threads", &o->threads, "N", "default: the physical cores available", 0,
-         1024, NULL},
-        {QR_OPTION_BYTES, "kv-memory", &o->kv_memory, "SIZE",
-         "for keys and values; default: half of what is free", 0, 0, NULL},
-        {QR_OPTION_TEXT, "kv-type", &o->kv_type, "TYPE", "f16 (default), f32, bf16 or q8", 0, 0,
+        {QR_OPTION_TEXT, "model", &o->model, "FILE", "open this GGUF file in this process", 0, 0,
          NULL},
-        {QR_OPTION_COUNT, "page-tokens", &o->page_tokens, "N", "16, 32 (default), 64 or 128", 16,
-         128, NULL},
-        {QR_OPTION_COUNT, "max-context", &o->context_max, "N", "default: the model's", 0, 1e9,
+        {QR_OPTION_TEXT, "socket", &o->socket, "PATH", "use the server on this Unix socket", 0, 0,
+         NULL},
+        {QR_OPTION_TEXT, "url", &o->url, "URL", "use the server at http://HOST:PORT", 0, 0, NULL},
+        {QR_OPTION_TEXT, "api-key", &o->api_key, "KEY", "send KEY to the server as a bearer token",
+         0, 0, NULL},
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "For a model in this process:", 0, 0, NULL},
+        {QR_OPTION_COUNT, "threads", &o->threads, "N",
+         "compute threads (default: the physical cores available)", 0, 1024, NULL},
+        {QR_OPTION_BYTES, "kv-memory", &o->kv_memory, "SIZE",
+         "memory for keys and values, such as 512M or 4G (default: half of the free memory)", 0, 0,
+         NULL},
+        {QR_OPTION_TEXT, "kv-type", &o->kv_type, "TYPE",
+         "type of keys and values: f16, f32, bf16 or q8 (default: f16)", 0, 0, NULL},
+        {QR_OPTION_COUNT, "page-tokens", &o->page_tokens, "N",
+         "tokens in a KV page: 16, 32, 64 or 128 (default: 32)", 16, 128, NULL},
+        {QR_OPTION_COUNT, "max-context", &o->context_max, "N",
+         "longest sequence in tokens (default: the model's, or what the KV memory holds)", 0, 1e9,
          NULL},
         {QR_OPTION_TEXT, "chat-template", &o->chat_template, "FILE",
-         "a Jinja chat template instead of the model file's", 0, 0, NULL},
+         "Jinja chat template that replaces the model file's", 0, 0, NULL},
         {QR_OPTION_TEXT, "cpu-level", &o->cpu_level, "LEVEL",
-         "scalar, avx2, avx512, avx512vnni or avx512bf16;\ndefault: the best there is", 0, 0, NULL},
+         "instruction set: scalar, avx2, avx512, avx512vnni or avx512bf16 (default: the best "
+         "supported)",
+         0, 0, NULL},
         {QR_OPTION_COUNT, "sliding-window", &o->sliding_window, "N",
-         "tokens that a token sees, itself among them; 0: all;\ndefault: the file's", 0, 1e9, NULL},
+         "tokens that a token attends to, itself included; 0: all (default: the model file's)", 0,
+         1e9, NULL},
     };
     size_t n = 0;
     o->sliding_window = QR_WINDOW_UNSAID;
@@ -45,7 +52,7 @@ size_t qr_source_options(struct qr_option *table, struct qr_source_options *o, b
         if (!servers && (value == &o->socket || value == &o->url || value == &o->api_key)) continue;
         table[n++] = options[i];
     }
-    if (!servers) table[0].help = "Where the model is (default: $QUIRE_MODEL):";
+    if (!servers) table[0].help = "Model (default: the file $QUIRE_MODEL):";
     return n;
 }
 

@@ -26,7 +26,7 @@ struct qr_source_options {
     void *unsupported_context;
 };
 
-#define QR_SOURCE_OPTIONS_N 13
+#define QR_SOURCE_OPTIONS_N 14
 #define QR_WINDOW_UNSAID    UINT32_MAX
 
 /* Fills up to QR_SOURCE_OPTIONS_N entries of a command's table and returns how many.  servers:

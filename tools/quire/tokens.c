@@ -10,12 +10,12 @@
 
 static const char tokenize_usage[] =
     "Usage: quire tokenize [options] [TEXT | -]\n\n"
-    "Prints the token ids of a text (the argument or standard input) on one line.\n";
+    "Prints the token ids of a text on one line.  The text is the argument or standard input.\n";
 
 static const char detokenize_usage[] =
     "Usage: quire detokenize [options] [ID... | -]\n\n"
-    "Prints the text of token ids (arguments or standard input; spaces, commas and brackets\n"
-    "separate them), without a newline of its own in a pipe.\n";
+    "Prints the text of token ids.  The ids are arguments or standard input, separated by spaces,\n"
+    "commas or brackets.  A newline is added only on a terminal.\n";
 
 struct tokens {
     struct qr_source_options where;
@@ -144,15 +144,16 @@ static bool print_tokens(const struct qr_source *source, const struct tokens *t,
 static size_t table(struct qr_option *o, struct tokens *t, bool encode)
 {
     const struct qr_option own[] = {
-        {QR_OPTION_HEADING, NULL, NULL, NULL, "How:", 0, 0, NULL},
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "Input and output:", 0, 0, NULL},
         {QR_OPTION_FLAG, "no-special", &t->no_special, NULL,
-         encode ? "special tokens in the text are plain text (with --model)"
-                : "special tokens are left out (with --model)",
+         encode ? "read special tokens as plain text; only with --model"
+                : "do not write special tokens; only with --model",
          0, 0, NULL},
-        {QR_OPTION_FLAG, "help", NULL, NULL, "this text", 0, 0, NULL},
-        {QR_OPTION_FLAG, "no-bos", &t->no_bos, NULL, "no BOS in front", 0, 0, NULL},
-        {QR_OPTION_FLAG, "show", &t->show, NULL, "each id on a line, with its text", 0, 0, NULL},
-        {QR_OPTION_FLAG, "json", &t->json, NULL, "as a JSON array", 0, 0, NULL},
+        {QR_OPTION_FLAG, "help", NULL, NULL, "print this help", 0, 0, NULL},
+        {QR_OPTION_FLAG, "no-bos", &t->no_bos, NULL, "do not add BOS and EOS tokens", 0, 0, NULL},
+        {QR_OPTION_FLAG, "show", &t->show, NULL, "print each id on a line, with its text", 0, 0,
+         NULL},
+        {QR_OPTION_FLAG, "json", &t->json, NULL, "print a JSON array", 0, 0, NULL},
     };
     size_t n = encode ? sizeof own / sizeof *own : 3;
     memcpy(o, own, n * sizeof *own);

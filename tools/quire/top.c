@@ -13,9 +13,9 @@
 
 static const char usage[] =
     "Usage: quire top [options]\n\n"
-    "Draws a running server's KV pages by state, its batch, rates and latencies, again and again\n"
-    "until Ctrl-C.  Rates and means are over the time between two readings of /metrics.  Where\n"
-    "the output is no terminal it is one frame, as with --once.\n";
+    "Shows a running server's KV pages by state, its batch, rates and latencies, until Ctrl-C.\n"
+    "Rates and means cover the time between two readings of /metrics.  If standard output is not\n"
+    "a terminal, one frame is printed, as with --once.\n";
 
 #define BODY_MAX    ((size_t)1 << 20) /* quired's is some 20 KiB */
 #define PATIENCE_MS 10000u            /* for one answer */
@@ -254,20 +254,21 @@ int qr_command_top(int argc, char **argv)
     static struct top t; /* a frame is large for a stack */
     t = (struct top){.interval_s = 1};
     const struct qr_option options[] = {
-        {QR_OPTION_HEADING, NULL, NULL, NULL, "Which server (default: quired's socket):", 0, 0,
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "Server (default: the one on quired's socket):", 0, 0,
          NULL},
-        {QR_OPTION_TEXT, "socket", &t.socket, "PATH", "on a Unix socket", 0, 0, NULL},
-        {QR_OPTION_TEXT, "url", &t.url, "URL", "at http://HOST:PORT", 0, 0, NULL},
-        {QR_OPTION_TEXT, "api-key", &t.api_key, "KEY", "sent to the server as a bearer token", 0, 0,
+        {QR_OPTION_TEXT, "socket", &t.socket, "PATH", "use the server on this Unix socket", 0, 0,
          NULL},
-        {QR_OPTION_HEADING, NULL, NULL, NULL, "How:", 0, 0, NULL},
-        {QR_OPTION_REAL, "interval", &t.interval_s, "SECONDS", "between two readings; default 1",
-         0.05, 3600, NULL},
-        {QR_OPTION_FLAG, "once", &t.once, NULL, "one frame, as plain text, after one interval", 0,
-         0, NULL},
-        {QR_OPTION_FLAG, "json", &t.json, NULL, "one frame, as JSON, after one interval", 0, 0,
+        {QR_OPTION_TEXT, "url", &t.url, "URL", "use the server at http://HOST:PORT", 0, 0, NULL},
+        {QR_OPTION_TEXT, "api-key", &t.api_key, "KEY", "send KEY to the server as a bearer token",
+         0, 0, NULL},
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "Output:", 0, 0, NULL},
+        {QR_OPTION_REAL, "interval", &t.interval_s, "SECONDS",
+         "seconds between two readings (default: 1)", 0.05, 3600, NULL},
+        {QR_OPTION_FLAG, "once", &t.once, NULL, "print one frame as plain text, after one interval",
+         0, 0, NULL},
+        {QR_OPTION_FLAG, "json", &t.json, NULL, "print one frame as JSON, after one interval", 0, 0,
          NULL},
-        {QR_OPTION_FLAG, "help", NULL, NULL, "this text", 0, 0, NULL},
+        {QR_OPTION_FLAG, "help", NULL, NULL, "print this help", 0, 0, NULL},
     };
     const char **arguments;
     size_t arguments_n;
