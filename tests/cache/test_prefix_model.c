@@ -15,7 +15,7 @@ struct entry {
     int32_t text[TOKENS_MAX];
     uint32_t text_n;
     uint32_t readers_n;
-    bool protected;
+    bool is_protected;
     uint64_t let_go; /* when its last reader did */
 };
 
@@ -138,8 +138,8 @@ static qr_page_id model_coldest(const struct model *m)
             leaf &= !(below->live && same_salt(below->salt, e->salt) && below->text_n > e->text_n &&
                       common(below->text, e->text_n, e->text, e->text_n) == e->text_n);
         }
-        if (leaf && (best == NULL || e->protected < best->protected ||
-                     (e->protected == best->protected && e->let_go < best->let_go)))
+        if (leaf && (best == NULL || e->is_protected < best->is_protected ||
+                     (e->is_protected == best->is_protected && e->let_go < best->let_go)))
             coldest = p;
     }
     return coldest;
@@ -179,7 +179,7 @@ static void compare(const struct model *m)
         assert_int_equal(e->live, qr_page_pool_kept(&m->f.pool, p));
         assert_int_equal(m->f.pool.refs[p], e->readers_n + e->live);
         cached_n += e->live && e->readers_n == 0;
-        assert_int_equal(m->f.pool.protected[p], e -> live && e -> protected);
+        assert_int_equal(m->f.pool.protected[p], e->live && e->is_protected);
         for (qr_node_id q = tree->node_of[p]; e->live && q != QR_NODE_NONE;
              q = tree->nodes[q].parent) {
             uint32_t n = tree->nodes[q].tokens_n;
@@ -220,7 +220,7 @@ static void begin(struct model *m, uint32_t s)
     m->matches += expected > 0;
     m->holes += seq->table.first > 0;
     for (uint32_t i = seq->table.first; m->window > 0 && i < seq->table.pages_n; i++)
-        m->entries[seq->pages[i]].protected = true;
+        m->entries[seq->pages[i]].is_protected = true;
     m->runs[s] = true;
     model_readers(m);
 }
@@ -280,7 +280,7 @@ static void finish(struct model *m, uint32_t s)
     uint32_t holes_n = seq->table.first, first = length > 0 ? model_first(m, length - 1) : 0;
     for (uint32_t i = 0; m->window > 0 && i < seq->table.pages_n; i++) {
         struct entry *e = i < holes_n ? model_above(m, seq, i) : &m->entries[seq->pages[i]];
-        if (e != NULL && e->live && i >= first) e->protected = true;
+        if (e != NULL && e->live && i >= first) e->is_protected = true;
     }
     seq_end(&m->f, seq);
     m->runs[s] = false;
