@@ -87,28 +87,6 @@ static uint32_t admission_pages_n(const struct qr_scheduler *s, qr_seq_id id,
     return n + attached_n;
 }
 
-static void begin(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
-{
-    struct qr_seq *seq = &s->seqs[id];
-    struct qr_page_table *table;
-
-    assert(seq->state == QR_SEQ_WAITING);
-    qr_queue_take(s, id, matched_n);
-    qr_seq_list_insert(s, &s->running, id);
-    seq->slot = s->free_slots[--s->free_slots_n];
-    seq->state = QR_SEQ_RUNNING;
-    table = qr_seq_table(s, seq);
-    if (s->tree != NULL) qr_prefix_tree_adopt(s->tree, table, table->pages, matched_n);
-    s->sources[id].kept_n = matched_n / s->page_tokens;
-    seq->promised_n = qr_seq_promise_for(s, seq, matched_n);
-    s->promised_n += seq->promised_n;
-    s->leaving_n += qr_seq_leaving_n(s, seq, matched_n);
-    s->promised_slots_n += s->sources[id].attached_n;
-    if (matched_n > seq->computed_max) seq->computed_max = matched_n;
-    qr_seq_count_held(s, id);
-    assert(s->promised_n <= s->pool->free_n + s->pool->cached_n);
-}
-
 qr_seq_id qr_scheduler_admit(struct qr_scheduler *s)
 {
     uint32_t unpromised_n = qr_scheduler_unpromised_n(s), matched_n;
@@ -122,7 +100,7 @@ qr_seq_id qr_scheduler_admit(struct qr_scheduler *s)
     /* A slot for each of the group, or none of it runs. */
     if (s->sources[id].attached_n >= s->free_slots_n - s->promised_slots_n) return QR_SEQ_NONE;
     seq = &s->seqs[id];
-    pages = s->tables[s->free_slots[s->free_slots_n - 1]].pages;
+    pages = qr_scheduler_next_pages(s);
     matched_n = match(s, id, seq->known_n - 1, pages);
     if (must_wait(s, id, pages, matched_n)) {
         s->stats.waits++;
@@ -139,6 +117,8 @@ qr_seq_id qr_scheduler_admit(struct qr_scheduler *s)
         s->stats.prefix_queries += seq->known_n;
         s->stats.prefix_hits += matched_n;
     }
-    begin(s, id, matched_n);
+    qr_queue_take(s, id, matched_n);
+    qr_seq_list_insert(s, &s->running, id);
+    qr_seq_start_matched(s, id, matched_n);
     return id;
 }

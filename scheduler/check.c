@@ -5,14 +5,14 @@
 #include "scheduler/scheduler_internal.h"
 
 /* Every full page of it is in the tree, below the one before, with its own tokens. */
-static void check_kept(const struct qr_scheduler *s, qr_seq_id id)
+static void check_published(const struct qr_scheduler *s, qr_seq_id id)
 {
     const struct qr_page_table *table = qr_seq_table(s, &s->seqs[id]);
     const struct qr_seq_source *source = &s->sources[id];
     const struct qr_prefix_tree *tree = s->tree;
 
-    assert(source->kept_n == table->length / s->page_tokens);
-    for (uint32_t i = table->first; i < source->kept_n; i++) {
+    assert(source->published_n == table->length / s->page_tokens);
+    for (uint32_t i = table->first; i < source->published_n; i++) {
         qr_node_id node = tree->node_of[table->pages[i]];
         size_t at = (size_t)i * s->page_tokens;
         assert(qr_page_pool_kept(s->pool, table->pages[i]));
@@ -54,7 +54,7 @@ static void check_running(const struct qr_scheduler *s, qr_seq_id id)
     /* No page that a token to come sees nothing of, but the one that the next hangs below. */
     assert(table->first == qr_seq_first_page(s, table->length));
     check_promise(s, seq);
-    if (s->tree != NULL) check_kept(s, id);
+    if (s->tree != NULL) check_published(s, id);
     for (uint32_t i = table->first; i < table->pages_n; i++)
         s->readers[table->pages[i]]++;
 }
@@ -71,7 +71,7 @@ static void check_attached(const struct qr_scheduler *s, qr_seq_id leader, uint3
         const struct qr_seq *seq = &s->seqs[id];
         assert(n++ < source->attached_n);
         assert(id < s->seqs_n && seq->state == QR_SEQ_ATTACHED && s->sources[id].leader == leader);
-        assert(s->sources[id].attached_n == 0 && s->sources[id].kept_n == 0);
+        assert(s->sources[id].attached_n == 0 && s->sources[id].published_n == 0);
         assert(seq->slot == QR_SLOT_NONE && seq->promised_n == 0 && seq->preemptions_n == 0);
         assert(seq->known_n == s->seqs[leader].known_n);
         assert(seq->tokens_max == s->seqs[leader].tokens_max);
@@ -89,14 +89,14 @@ static void check_waiting(const struct qr_scheduler *s, qr_seq_id id)
     const struct qr_seq *seq = &s->seqs[id];
 
     assert(seq->state == QR_SEQ_WAITING);
-    assert(seq->slot == QR_SLOT_NONE && seq->promised_n == 0 && s->sources[id].kept_n == 0);
+    assert(seq->slot == QR_SLOT_NONE && seq->promised_n == 0 && s->sources[id].published_n == 0);
     assert(seq->priority == qr_fair_queue_priority(&s->fair, seq->user_node));
 }
 
 /* The list is whole, and each in it comes after the one before; *last, a sequence or none, is
  * before the first of them and becomes the last.  *attached_n grows by those attached to them. */
-static void check_list(const struct qr_scheduler *s, const struct qr_seq_list *list,
-                       const struct qr_seq **last, uint32_t *attached_n)
+static void check_seq_list(const struct qr_scheduler *s, const struct qr_seq_list *list,
+                           const struct qr_seq **last, uint32_t *attached_n)
 {
     qr_seq_id prev = QR_SEQ_NONE;
     uint32_t n = 0;
@@ -127,7 +127,7 @@ static void check_queue(const struct qr_scheduler *s, uint32_t *attached_n)
     while ((user = qr_fair_queue_waiting_user(&s->fair, user)) != QR_FAIR_NODE_NONE) {
         const struct qr_seq_list *waiting = qr_fair_queue_list(&s->fair, user);
         const struct qr_seq *last = NULL;
-        check_list(s, waiting, &last, attached_n);
+        check_seq_list(s, waiting, &last, attached_n);
         fresh_n += waiting->n;
         for (qr_seq_id id = waiting->head; id != QR_SEQ_NONE; id = s->seqs[id].next)
             assert(s->seqs[id].user_node == user && s->seqs[id].preemptions_n == 0);
@@ -166,9 +166,9 @@ void qr_scheduler_check(const struct qr_scheduler *s)
     uint32_t attached_n = 0;
 
     memset(s->readers, 0, s->pool->pages_n * sizeof s->readers[0]);
-    check_list(s, &s->running, &last, &attached_n);
+    check_seq_list(s, &s->running, &last, &attached_n);
     assert(attached_n == s->promised_slots_n);
-    check_list(s, &s->returning, &last, &attached_n);
+    check_seq_list(s, &s->returning, &last, &attached_n);
     check_queue(s, &attached_n);
     assert(attached_n == s->attached_n);
     assert(s->running.n + s->promised_slots_n <= s->limits.running_max);

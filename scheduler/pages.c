@@ -8,20 +8,19 @@
 
 #include "scheduler/scheduler_internal.h"
 
-void qr_seq_publish_pages(struct qr_scheduler *s, qr_seq_id id)
+/* Publishes the sequence's pages that have become full. */
+static void publish_pages(struct qr_scheduler *s, qr_seq_id id)
 {
     struct qr_seq_source *source = &s->sources[id];
     struct qr_page_table *table = qr_seq_table(s, &s->seqs[id]);
 
-    if (s->tree == NULL) return;
-    source->kept_n =
-        qr_prefix_tree_add(s->tree, source->salt, table, *source->tokens, source->kept_n);
+    if (!s->tree) return;
+    source->published_n =
+        qr_prefix_tree_add(s->tree, source->salt, table, *source->tokens, source->published_n);
 }
 
-void qr_seq_count_held(struct qr_scheduler *s, qr_seq_id id)
+static void count_held(struct qr_scheduler *s, const struct qr_page_table *table)
 {
-    const struct qr_page_table *table = qr_seq_table(s, &s->seqs[id]);
-
     s->held_tokens += table->length - table->first * s->page_tokens;
     s->held_pages += qr_page_table_held_n(table);
 }
@@ -60,50 +59,30 @@ uint32_t qr_seq_leaving_n(const struct qr_scheduler *s, const struct qr_seq *seq
     return end > first ? end - first : 0;
 }
 
-void qr_seq_drop_left_pages(struct qr_scheduler *s, qr_seq_id id)
+/* With a window: drops the pages that no later token sees. */
+static void drop_left_pages(struct qr_scheduler *s, struct qr_page_table *table)
 {
-    struct qr_page_table *table = qr_seq_table(s, &s->seqs[id]);
-
     if (s->limits.window == 0) return;
     uncount_held(s, table);
     qr_page_table_drop_before(table, s->pool, s->page_tokens,
                               qr_seq_first_page(s, table->length) * s->page_tokens);
-    qr_seq_count_held(s, id);
+    count_held(s, table);
 }
 
-/* Whether it could be; the pages are there, or made so by preempting the others, in turn. */
-static bool renew(struct qr_scheduler *s, qr_seq_id id, uint32_t *preempted_n)
+bool qr_seq_renew_promise(struct qr_scheduler *s, qr_seq_id id)
 {
     struct qr_seq *seq = &s->seqs[id];
     const struct qr_page_table *table = qr_seq_table(s, seq);
-    uint32_t own_n = table->pages_n - table->first, n;
+    uint32_t own_n = qr_page_table_held_n(table), n;
 
     n = qr_pages_for(seq->known_n, s->page_tokens) - table->pages_n;
     if (n > s->window_pages - own_n) n = s->window_pages - own_n;
     assert(n >= seq->promised_n);
-    while (n - seq->promised_n > qr_scheduler_unpromised_n(s)) {
-        ++*preempted_n;
-        if (qr_scheduler_preempt(s) == id) return false;
-    }
+    if (n - seq->promised_n > qr_scheduler_unpromised_n(s)) return false;
     s->promised_n += n - seq->promised_n;
     seq->promised_n = n;
+    s->leaving_n += qr_seq_leaving_n(s, seq, table->length);
     return true;
-}
-
-uint32_t qr_scheduler_renew_promises(struct qr_scheduler *s)
-{
-    uint32_t preempted_n = 0;
-
-    s->leaving_n = 0;
-    if (s->limits.window == 0) return 0;
-    for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
-        const struct qr_seq *seq = &s->seqs[id];
-        uint32_t computed_n = qr_seq_table(s, seq)->length;
-        if (seq->known_n - computed_n == 1) continue;
-        if (!renew(s, id, &preempted_n)) break;
-        s->leaving_n += qr_seq_leaving_n(s, seq, computed_n);
-    }
-    return preempted_n;
 }
 
 /* Whether only the tree reads, beside this sequence, the page that its next token goes into. */
@@ -144,6 +123,69 @@ bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n)
     return true;
 }
 
+void qr_seq_advance(struct qr_scheduler *s, qr_seq_id id, uint32_t n)
+{
+    struct qr_seq *seq = &s->seqs[id];
+    struct qr_page_table *table = qr_seq_table(s, seq);
+    uint32_t position = table->length, end = position + n;
+
+    qr_page_table_advance(table, s->page_tokens, n);
+    s->held_tokens += n;
+    publish_pages(s, id);
+    drop_left_pages(s, table);
+    s->stats.computed_tokens += n;
+    if (position < seq->computed_max)
+        s->stats.recomputed_tokens +=
+            (end < seq->computed_max ? end : seq->computed_max) - position;
+    if (end > seq->computed_max) seq->computed_max = end;
+}
+
+/* The sequence gets a slot, and as a leader keeps one for each attached sequence. */
+static struct qr_page_table *take_slot(struct qr_scheduler *s, qr_seq_id id)
+{
+    struct qr_seq *seq = &s->seqs[id];
+
+    assert(seq->state != QR_SEQ_RUNNING && s->free_slots_n > 0);
+    seq->state = QR_SEQ_RUNNING;
+    seq->slot = s->free_slots[--s->free_slots_n];
+    s->promised_slots_n += s->sources[id].attached_n;
+    return qr_seq_table(s, seq);
+}
+
+qr_page_id *qr_scheduler_next_pages(const struct qr_scheduler *s)
+{
+    assert(s->free_slots_n > 0);
+    return s->tables[s->free_slots[s->free_slots_n - 1]].pages;
+}
+
+void qr_seq_start_matched(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
+{
+    struct qr_page_table *table = take_slot(s, id);
+    struct qr_seq *seq = &s->seqs[id];
+
+    if (s->tree) qr_prefix_tree_adopt(s->tree, table, table->pages, matched_n);
+    s->sources[id].published_n = matched_n / s->page_tokens;
+    seq->promised_n = qr_seq_promise_for(s, seq, matched_n);
+    s->promised_n += seq->promised_n;
+    s->leaving_n += qr_seq_leaving_n(s, seq, matched_n);
+    if (matched_n > seq->computed_max) seq->computed_max = matched_n;
+    count_held(s, table);
+    assert(s->promised_n <= s->pool->free_n + s->pool->cached_n);
+}
+
+void qr_seq_start_forked(struct qr_scheduler *s, qr_seq_id id, qr_seq_id parent)
+{
+    struct qr_page_table *table = take_slot(s, id);
+
+    assert(s->seqs[parent].state == QR_SEQ_RUNNING);
+    qr_page_table_fork(table, qr_seq_table(s, &s->seqs[parent]), s->pool);
+    assert(table->length < s->seqs[id].known_n);
+    s->seqs[id].computed_max = table->length;
+    s->sources[id].published_n = s->sources[parent].published_n;
+    count_held(s, table);
+    s->stats.forks++;
+}
+
 void qr_seq_stop(struct qr_scheduler *s, qr_seq_id id)
 {
     struct qr_seq *seq = &s->seqs[id];
@@ -152,42 +194,15 @@ void qr_seq_stop(struct qr_scheduler *s, qr_seq_id id)
 
     assert(seq->state == QR_SEQ_RUNNING);
     uncount_held(s, table);
-    if (s->tree != NULL)
-        qr_prefix_tree_end(s->tree, source->salt, table, *source->tokens, source->kept_n);
+    if (s->tree)
+        qr_prefix_tree_end(s->tree, source->salt, table, *source->tokens, source->published_n);
     else
         qr_page_table_clear(table, s->pool);
-    source->kept_n = 0;
+    source->published_n = 0;
     s->promised_n -= seq->promised_n;
     s->promised_slots_n -= source->attached_n;
     seq->promised_n = 0;
     s->free_slots[s->free_slots_n++] = seq->slot;
     seq->slot = QR_SLOT_NONE;
     qr_seq_list_remove(s, &s->running, id);
-}
-
-qr_seq_id qr_scheduler_preempt(struct qr_scheduler *s)
-{
-    qr_seq_id id = s->running.tail;
-
-    qr_seq_stop(s, id);
-    s->seqs[id].state = QR_SEQ_WAITING;
-    s->seqs[id].preemptions_n++;
-    qr_queue_return(s, id);
-    s->stats.preemptions++;
-    return id;
-}
-
-void qr_seq_end(struct qr_scheduler *s, qr_seq_id id)
-{
-    if (s->sources[id].attached_n > 0)
-        qr_seq_hand_over(s, id);
-    else if (s->seqs[id].state == QR_SEQ_ATTACHED)
-        qr_seq_detach(s, id);
-    else if (s->seqs[id].state == QR_SEQ_RUNNING)
-        qr_seq_stop(s, id);
-    else
-        qr_queue_remove(s, id);
-    qr_fair_queue_leave(&s->fair, s->seqs[id].user_node);
-    s->seqs[id].state = QR_SEQ_FREE;
-    s->free_seqs[s->free_seqs_n++] = id;
 }

@@ -64,16 +64,39 @@ static void add_item(struct qr_scheduler *s, qr_seq_id id, uint32_t tokens_n)
     s->plan.reads_n += reads_of(s, table->length, tokens_n);
 }
 
+/* The latest admitted sequence of the lowest priority that runs waits again. */
+static qr_seq_id preempt_last(struct qr_scheduler *s)
+{
+    qr_seq_id id = s->running.tail;
+
+    qr_seq_stop(s, id);
+    qr_queue_return(s, id);
+    s->plan.preempted_n++;
+    s->stats.preemptions++;
+    return id;
+}
+
+/* With a window: sequences in prefill are promised new pages for those that they dropped, in
+ * order.  If there are too few pages the last sequences are preempted. */
+static void renew_promises(struct qr_scheduler *s)
+{
+    s->leaving_n = 0;
+    if (s->limits.window == 0) return;
+    for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
+        if (remaining_n(s, &s->seqs[id]) == 1) continue;
+        while (!qr_seq_renew_promise(s, id))
+            if (preempt_last(s) == id) return;
+    }
+}
+
 /* Sequences with one token left, in order.  Whoever is preempted for one comes after it, so it has
  * no item yet. */
 static void plan_decodes(struct qr_scheduler *s)
 {
     for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
         if (remaining_n(s, &s->seqs[id]) != 1) continue;
-        while (!qr_seq_take_pages(s, id, 1)) {
-            s->plan.preempted_n++;
-            if (qr_scheduler_preempt(s) == id) return;
-        }
+        while (!qr_seq_take_pages(s, id, 1))
+            if (preempt_last(s) == id) return;
         add_item(s, id, 1);
     }
 }
@@ -117,7 +140,7 @@ const struct qr_plan *qr_scheduler_plan(struct qr_scheduler *s)
     s->plan = (struct qr_plan){.items = s->items};
     s->decodes_n = 0;
     s->cut = false;
-    s->plan.preempted_n = qr_scheduler_renew_promises(s);
+    renew_promises(s);
     plan_decodes(s);
     /* What limits.step_tokens is checked for at init. */
     assert(s->plan.tokens_n + QR_PREFILL_MIN <= s->limits.step_tokens);
@@ -133,27 +156,12 @@ const struct qr_plan *qr_scheduler_plan(struct qr_scheduler *s)
     return &s->plan;
 }
 
-static void count_item(struct qr_scheduler *s, const struct qr_plan_item *item)
-{
-    struct qr_seq *seq = &s->seqs[item->seq];
-    uint32_t end = item->position + item->tokens_n;
-
-    qr_page_table_advance(qr_seq_table(s, seq), s->page_tokens, item->tokens_n);
-    s->held_tokens += item->tokens_n;
-    qr_seq_publish_pages(s, item->seq);
-    qr_seq_drop_left_pages(s, item->seq);
-    s->stats.computed_tokens += item->tokens_n;
-    if (item->position < seq->computed_max)
-        s->stats.recomputed_tokens += min_u32(end, seq->computed_max) - item->position;
-    if (end > seq->computed_max) seq->computed_max = end;
-}
-
 void qr_scheduler_commit(struct qr_scheduler *s, const struct qr_result *results,
                          uint32_t results_n)
 {
     assert(s->planned && results_n == s->plan.items_n);
     for (uint32_t i = 0; i < results_n; i++)
-        count_item(s, &s->items[i]);
+        qr_seq_advance(s, s->items[i].seq, s->items[i].tokens_n);
     s->stats.steps++;
     s->stats.slots_held += (uint64_t)qr_page_pool_held_n(s->pool) * s->page_tokens;
     s->stats.slots_empty += s->held_pages * s->page_tokens - s->held_tokens;
@@ -162,7 +170,7 @@ void qr_scheduler_commit(struct qr_scheduler *s, const struct qr_result *results
         struct qr_seq *seq = &s->seqs[s->items[i].seq];
         if (s->items[i].wants_logits) {
             qr_queue_charge_output(s, s->items[i].seq);
-            qr_seq_fork_attached(s, s->items[i].seq);
+            qr_group_fork(s, s->items[i].seq);
         }
         if (results[i].finished) {
             qr_seq_end(s, s->items[i].seq);
@@ -173,4 +181,10 @@ void qr_scheduler_commit(struct qr_scheduler *s, const struct qr_result *results
     }
     s->planned = false;
     s->plan.items_n = 0;
+}
+
+void qr_scheduler_set_budget(struct qr_scheduler *s, const struct qr_step_budget *budget)
+{
+    assert(!s->planned);
+    s->budget = *budget;
 }

@@ -12,7 +12,7 @@
 #define INPUT_COST  1u
 #define OUTPUT_COST 2u
 
-static struct qr_seq_list *list_of(struct qr_scheduler *s, qr_seq_id id)
+static struct qr_seq_list *waiting_list_of(struct qr_scheduler *s, qr_seq_id id)
 {
     const struct qr_seq *seq = &s->seqs[id];
 
@@ -26,7 +26,7 @@ uint32_t qr_scheduler_waiting_n(const struct qr_scheduler *s)
 
 void qr_queue_push(struct qr_scheduler *s, qr_seq_id id)
 {
-    struct qr_seq_list *list = list_of(s, id);
+    struct qr_seq_list *list = waiting_list_of(s, id);
 
     assert(s->seqs[id].state == QR_SEQ_WAITING && s->seqs[id].preemptions_n == 0);
     qr_seq_list_push_tail(s, list, id);
@@ -36,14 +36,15 @@ void qr_queue_push(struct qr_scheduler *s, qr_seq_id id)
 
 void qr_queue_return(struct qr_scheduler *s, qr_seq_id id)
 {
-    assert(s->seqs[id].state == QR_SEQ_WAITING && s->seqs[id].preemptions_n > 0);
-    /* It ran, so it comes before all of them. */
+    s->seqs[id].state = QR_SEQ_WAITING;
+    s->seqs[id].preemptions_n++;
+    /* It was the last of the batch, and the batch comes before all that return. */
     qr_seq_list_push_head(s, &s->returning, id);
 }
 
 void qr_queue_remove(struct qr_scheduler *s, qr_seq_id id)
 {
-    struct qr_seq_list *list = list_of(s, id);
+    struct qr_seq_list *list = waiting_list_of(s, id);
 
     qr_seq_list_remove(s, list, id);
     if (list == &s->returning) return;
@@ -53,7 +54,7 @@ void qr_queue_remove(struct qr_scheduler *s, qr_seq_id id)
 
 void qr_queue_replace(struct qr_scheduler *s, qr_seq_id id, qr_seq_id by)
 {
-    qr_seq_list_replace(s, list_of(s, id), id, by);
+    qr_seq_list_replace(s, waiting_list_of(s, id), id, by);
 }
 
 qr_seq_id qr_queue_next(struct qr_scheduler *s)
@@ -67,7 +68,7 @@ qr_seq_id qr_queue_next(struct qr_scheduler *s)
     return qr_fair_queue_list(&s->fair, user)->head;
 }
 
-void qr_queue_place(struct qr_scheduler *s, qr_seq_id id, uint32_t computed_n)
+void qr_queue_admit_new(struct qr_scheduler *s, qr_seq_id id, uint32_t computed_n)
 {
     struct qr_seq *seq = &s->seqs[id];
 
@@ -82,7 +83,7 @@ void qr_queue_take(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
 
     if (seq->preemptions_n == 0) {
         qr_fair_queue_take(&s->fair, seq->user_node);
-        qr_queue_place(s, id, matched_n);
+        qr_queue_admit_new(s, id, matched_n);
         /* Those attached run right behind it. */
         for (qr_seq_id each = s->sources[id].attached; each != QR_SEQ_NONE;
              each = s->sources[each].attached_next)

@@ -8,7 +8,7 @@
 static_assert(sizeof(struct qr_seq) <= 64, "a sequence is no more than a cache line");
 
 /* Where the parts stand in the caller's memory, widest alignment first. */
-struct layout {
+struct scheduler_layout {
     size_t seqs, sources, fair_nodes, tables, items, free_seqs, free_slots, pages, readers, buckets,
         bytes;
     uint32_t seqs_n;
@@ -16,7 +16,7 @@ struct layout {
 };
 
 /* The next part of n elements, after what stands in *bytes already. */
-static size_t place(size_t *bytes, size_t n, size_t element_bytes, size_t alignment)
+static size_t layout_add(size_t *bytes, size_t n, size_t element_bytes, size_t alignment)
 {
     size_t at = (*bytes + alignment - 1) / alignment * alignment;
 
@@ -25,10 +25,10 @@ static size_t place(size_t *bytes, size_t n, size_t element_bytes, size_t alignm
     return at;
 }
 
-static struct layout lay_out(const struct qr_scheduler_limits *limits, uint32_t pages_n,
-                             uint32_t page_tokens)
+static struct scheduler_layout lay_out(const struct qr_scheduler_limits *limits, uint32_t pages_n,
+                                       uint32_t page_tokens)
 {
-    struct layout l = {.bytes = sizeof(struct qr_scheduler)};
+    struct scheduler_layout l = {.bytes = sizeof(struct qr_scheduler)};
     size_t running_n = limits->running_max;
 
     assert(limits->running_max >= 1 && limits->waiting_max >= 1 && limits->context_max >= 1);
@@ -39,20 +39,22 @@ static struct layout lay_out(const struct qr_scheduler_limits *limits, uint32_t 
     l.seqs_n = limits->running_max + limits->waiting_max;
     l.table_pages = qr_pages_for(limits->context_max, page_tokens);
     if (l.table_pages > pages_n && limits->window == 0) l.table_pages = pages_n;
-    l.seqs = place(&l.bytes, l.seqs_n, sizeof(struct qr_seq), alignof(struct qr_seq));
+    l.seqs = layout_add(&l.bytes, l.seqs_n, sizeof(struct qr_seq), alignof(struct qr_seq));
     l.sources =
-        place(&l.bytes, l.seqs_n, sizeof(struct qr_seq_source), alignof(struct qr_seq_source));
-    l.fair_nodes = place(&l.bytes, qr_fair_queue_nodes_for(l.seqs_n), sizeof(struct qr_fair_node),
-                         alignof(struct qr_fair_node));
-    l.tables =
-        place(&l.bytes, running_n, sizeof(struct qr_page_table), alignof(struct qr_page_table));
-    l.items = place(&l.bytes, running_n, sizeof(struct qr_plan_item), alignof(struct qr_plan_item));
-    l.free_seqs = place(&l.bytes, l.seqs_n, sizeof(qr_seq_id), alignof(qr_seq_id));
-    l.free_slots = place(&l.bytes, running_n, sizeof(uint32_t), alignof(uint32_t));
-    l.pages = place(&l.bytes, running_n * l.table_pages, sizeof(qr_page_id), alignof(qr_page_id));
-    l.readers = place(&l.bytes, pages_n, sizeof(uint32_t), alignof(uint32_t));
-    l.buckets =
-        place(&l.bytes, qr_fair_queue_buckets_for(l.seqs_n), sizeof(uint32_t), alignof(uint32_t));
+        layout_add(&l.bytes, l.seqs_n, sizeof(struct qr_seq_source), alignof(struct qr_seq_source));
+    l.fair_nodes = layout_add(&l.bytes, qr_fair_queue_nodes_for(l.seqs_n),
+                              sizeof(struct qr_fair_node), alignof(struct qr_fair_node));
+    l.tables = layout_add(&l.bytes, running_n, sizeof(struct qr_page_table),
+                          alignof(struct qr_page_table));
+    l.items =
+        layout_add(&l.bytes, running_n, sizeof(struct qr_plan_item), alignof(struct qr_plan_item));
+    l.free_seqs = layout_add(&l.bytes, l.seqs_n, sizeof(qr_seq_id), alignof(qr_seq_id));
+    l.free_slots = layout_add(&l.bytes, running_n, sizeof(uint32_t), alignof(uint32_t));
+    l.pages =
+        layout_add(&l.bytes, running_n * l.table_pages, sizeof(qr_page_id), alignof(qr_page_id));
+    l.readers = layout_add(&l.bytes, pages_n, sizeof(uint32_t), alignof(uint32_t));
+    l.buckets = layout_add(&l.bytes, qr_fair_queue_buckets_for(l.seqs_n), sizeof(uint32_t),
+                           alignof(uint32_t));
     return l;
 }
 
@@ -109,7 +111,7 @@ struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_l
                                        struct qr_page_pool *pool, struct qr_kv_store *store,
                                        struct qr_prefix_tree *tree)
 {
-    struct layout l = lay_out(limits, pool->pages_n, store->shape.page_tokens);
+    struct scheduler_layout l = lay_out(limits, pool->pages_n, store->shape.page_tokens);
     struct qr_scheduler *s = memory;
     uint8_t *base = memory;
     qr_page_id *pages = (qr_page_id *)(void *)(base + l.pages);
@@ -168,67 +170,6 @@ uint32_t qr_scheduler_tokens_max(const struct qr_scheduler *s)
 bool qr_scheduler_fits(const struct qr_scheduler *s, uint32_t tokens_n)
 {
     return tokens_n <= qr_scheduler_tokens_max(s);
-}
-
-uint32_t qr_scheduler_room_n(const struct qr_scheduler *s)
-{
-    uint32_t n = qr_scheduler_waiting_n(s) + s->attached_n;
-
-    return n < s->limits.waiting_max ? s->limits.waiting_max - n : 0;
-}
-
-qr_seq_id qr_seq_new(struct qr_scheduler *s, const struct qr_submission *submission)
-{
-    qr_seq_id id;
-
-    assert(!s->planned);
-    assert(submission->prompt_n >= 1 && submission->prompt_n <= submission->tokens_max);
-    assert(qr_scheduler_fits(s, submission->tokens_max));
-    assert(s->tree == NULL || submission->tokens != NULL);
-    if (qr_scheduler_room_n(s) == 0) return QR_SEQ_NONE;
-
-    /* Preempting moves a sequence, and a slot is kept for those attached to one that runs: so all
-     * that there are never exceed both limits' sum. */
-    assert(s->free_seqs_n > 0);
-    id = s->free_seqs[--s->free_seqs_n];
-    s->seqs[id] = (struct qr_seq){
-        .state = QR_SEQ_WAITING,
-        .slot = QR_SLOT_NONE,
-        .known_n = submission->prompt_n,
-        .tokens_max = submission->tokens_max,
-        .priority = submission->priority,
-        .user_node = qr_fair_queue_join(&s->fair, submission),
-        .order = s->arrivals_n++,
-    };
-    s->sources[id] = (struct qr_seq_source){
-        .tokens = submission->tokens,
-        .salt = submission->salt,
-        .fresh = submission->fresh,
-        .attached = QR_SEQ_NONE,
-        .leader = QR_SEQ_NONE,
-    };
-    return id;
-}
-
-qr_seq_id qr_scheduler_submit(struct qr_scheduler *s, const struct qr_submission *submission)
-{
-    qr_seq_id id = qr_seq_new(s, submission);
-
-    if (id != QR_SEQ_NONE) qr_queue_push(s, id);
-    return id;
-}
-
-void qr_scheduler_cancel(struct qr_scheduler *s, qr_seq_id seq)
-{
-    assert(seq < s->seqs_n && s->seqs[seq].state != QR_SEQ_FREE);
-    assert(!s->planned || s->seqs[seq].state == QR_SEQ_ATTACHED);
-    qr_seq_end(s, seq);
-}
-
-void qr_scheduler_set_budget(struct qr_scheduler *s, const struct qr_step_budget *budget)
-{
-    assert(!s->planned);
-    s->budget = *budget;
 }
 
 uint32_t qr_scheduler_running_n(const struct qr_scheduler *s)

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* scheduler_internal -- what the scheduler's files share: its memory and its lists.
+/* scheduler_internal -- the memory that the scheduler's files share, and which file writes what.
  *
- *     scheduler.c   memory, submit, cancel, figures
- *     lists.c       the lists that sequences stand in
- *     queue.c       those that wait, and who of them is next
- *     fair_queue.c      whose turn it is: priorities, clients, their users
- *     pages.c       a sequence's pages: promised, taken, given back; preemption
- *     admit.c       admission: what the tree has, whom to wait for, what it takes
- *     fork.c        sequences that begin with another's pages
- *     plan.c        plan and commit
- *     check.c       the invariant, and the dump
+ *     check.c       the invariant and the dump
+ *     plan.c        plan and commit, preemption
+ *     admit.c       admission: cached pages, waiting for a prefix, pages needed
+ *     sequence.c    a sequence's life: submit, attach, fork, cancel, end, room
+ *     group.c       a leader and the sequences attached to it
+ *     pages.c       what a running sequence holds: a slot, pages, promised pages
+ *     queue.c       waiting sequences: which one is next, what a client is charged
+ *     scheduler.c   memory, init, limits, figures
+ *     fair_queue.c  the order of priorities, clients and users
+ *     lists.c       linked lists of sequences
+ *
+ * Calls go down this list only.
  *
  * Thread, Memory: scheduler.h. */
 #ifndef QR_SCHEDULER_INTERNAL_H
@@ -20,72 +23,100 @@
 
 #define QR_SLOT_NONE UINT32_MAX
 
-/* At most a cache line's bytes: every step reads all that run. */
+/* What every step reads of a sequence: at most a cache line.  sequence.c sets every field of a new
+ * sequence; afterwards a group is written by the files that it names.  A hand-over (group.c) copies
+ * the whole struct to the new leader. */
 struct qr_seq {
+    /* pages.c: RUNNING.  queue.c: WAITING again.  sequence.c: the other states. */
     enum qr_seq_state state;
-    qr_seq_id prev, next;  /* in its list */
-    uint32_t slot;         /* RUNNING: of its page table */
-    uint32_t known_n;      /* tokens: prompt and generated */
-    uint32_t tokens_max;   /* known_n stays at or below it */
-    uint32_t promised_n;   /* RUNNING: free pages that only it may take */
-    uint32_t computed_max; /* the most tokens it ever had in pages */
-    uint32_t preemptions_n;
+
+    /* lists.c */
+    qr_seq_id prev, next; /* in the list of its state */
+
+    /* sequence.c only, but for known_n: plan.c and group.c count the token of a commit */
+    uint32_t known_n; /* tokens: prompt and generated; at most tokens_max */
+    uint32_t tokens_max;
     int32_t priority;   /* lower goes first */
-    uint32_t user_node; /* its user's */
-    uint64_t order;     /* never admitted: counts up with each submit; from then on: with each
-                           sequence that is admitted for the first time */
+    uint32_t user_node; /* its user's node in the fair queue */
+
+    /* queue.c */
+    uint32_t preemptions_n;
+    uint64_t order; /* until the first admission: the number of its submit; from then on: the number
+                       of that admission */
+
+    /* pages.c */
+    uint32_t slot;         /* RUNNING: of its page table */
+    uint32_t promised_n;   /* RUNNING: pages that only it may take */
+    uint32_t computed_max; /* the most tokens that it ever had in pages */
 };
 
-/* What a sequence has to do with others: with the prefix tree, and with its group. */
+/* A sequence's text and its group. */
 struct qr_seq_source {
+    /* sequence.c */
     const int32_t *const *tokens;
     struct qr_prefix_salt salt;
-    uint32_t kept_n; /* RUNNING: its pages that are in the tree, the full ones */
-    bool fresh;      /* takes nothing out of it */
+    bool fresh; /* takes no pages from the tree */
 
-    /* Those attached to it: a list by `attached_next`, in order of arrival. */
-    qr_seq_id attached, attached_last, attached_next;
-    uint32_t attached_n;
-    qr_seq_id leader; /* ATTACHED: to whom */
+    /* pages.c */
+    uint32_t published_n; /* RUNNING: its full pages, which are all in the tree */
+
+    /* group.c */
+    qr_seq_id attached, attached_last; /* of a leader: the list of its attached sequences, */
+    uint32_t attached_n;               /* and their number */
+    qr_seq_id attached_next;           /* ATTACHED: the next in that list */
+    qr_seq_id leader;                  /* ATTACHED: its leader */
 };
 
 struct qr_scheduler {
+    /* scheduler.c, at init */
     struct qr_scheduler_limits limits;
     struct qr_page_pool *pool;
     struct qr_kv_store *store;
     struct qr_prefix_tree *tree; /* NULL: nothing is shared */
     uint32_t page_tokens;
-
-    struct qr_seq *seqs;           /* [seqs_n] */
+    uint32_t window_pages; /* pages that a sequence holds at most; without a window: no limit */
+    struct qr_seq *seqs;   /* [seqs_n] */
     struct qr_seq_source *sources; /* [seqs_n] */
     uint32_t seqs_n;
+    struct qr_page_table *tables; /* [running_max], by slot */
+
+    /* sequence.c */
     qr_seq_id *free_seqs; /* [seqs_n] */
     uint32_t free_seqs_n;
-    struct qr_page_table *tables; /* [running_max], by slot */
-    uint32_t *free_slots;         /* [running_max] */
-    uint32_t free_slots_n;
+    uint64_t arrivals_n;
 
-    /* By priority, then by order of first admission; all that run before all that return. */
+    /* admit.c, sequence.c and group.c insert, pages.c removes.  In order (qr_seq_before). */
     struct qr_seq_list running;
-    struct qr_seq_list returning; /* preempted */
-    struct qr_fair_queue fair;    /* the others that wait stand there, with their users: */
-    uint32_t fresh_n;
-    uint64_t arrivals_n, admissions_n;
-    uint32_t window_pages; /* the most that a sequence with a window holds at once; without: all */
-    uint32_t promised_n;   /* pages, of all running sequences; at most the free and cached ones */
-    uint32_t leaving_n;  /* pages that those at their prompts have and are to let go before its end,
-                            which others may come to read: see admit.c */
-    uint32_t attached_n; /* sequences, of all leaders */
-    uint32_t promised_slots_n;        /* for those attached to running leaders */
-    uint64_t held_tokens, held_pages; /* of running sequences, shared ones once for each */
 
+    /* queue.c.  All running sequences come before all returning ones. */
+    struct qr_seq_list returning; /* preempted, in order (qr_seq_before) */
+    struct qr_fair_queue fair;    /* the other waiting sequences, in lists of their users */
+    uint32_t fresh_n;             /* sequences in those lists */
+    uint64_t admissions_n;
+
+    /* group.c.  pages.c too changes promised_slots_n, when a leader starts or stops. */
+    uint32_t attached_n;       /* sequences attached to any leader */
+    uint32_t promised_slots_n; /* slots kept for those attached to running leaders */
+
+    /* pages.c.  plan.c clears leaving_n before the promises are renewed. */
+    uint32_t *free_slots; /* [running_max] */
+    uint32_t free_slots_n;
+    uint32_t promised_n; /* of all running sequences; at most the free and cached pages */
+    uint32_t leaving_n;  /* pages that sequences in prefill will drop before it ends (admit.c) */
+    uint64_t held_tokens, held_pages; /* of running sequences; a shared page counts for each */
+
+    /* plan.c */
     struct qr_step_budget budget;
     struct qr_plan plan;
     struct qr_plan_item *items; /* [running_max] */
-    uint32_t decodes_n;         /* items of the plan that are no prefill: the first */
-    bool cut;                   /* the plan's last chunk is shorter than it could be: it is full */
+    uint32_t decodes_n;         /* the first items of the plan, which are no prefill */
+    bool cut;                   /* the budget shortened the plan's last chunk: it is full */
     bool planned;               /* between plan and commit */
-    uint32_t *readers;          /* [pages_n] for qr_scheduler_check only */
+
+    /* check.c */
+    uint32_t *readers; /* [pages_n] */
+
+    /* each file counts what it does */
     struct qr_scheduler_stats stats;
 };
 
@@ -95,93 +126,104 @@ static inline struct qr_page_table *qr_seq_table(const struct qr_scheduler *s,
     return &s->tables[seq->slot];
 }
 
-/* Pages that are free, or can be made so, and that nobody is promised. */
+/* Free and cached pages that are promised to no sequence. */
 static inline uint32_t qr_scheduler_unpromised_n(const struct qr_scheduler *s)
 {
     return s->pool->free_n + s->pool->cached_n - s->promised_n;
 }
 
-/* Which of two that were admitted comes first: in the batch, and in the queue again. */
+/* The order of admitted sequences, in the batch and in the list of returning ones. */
 static inline bool qr_seq_before(const struct qr_seq *a, const struct qr_seq *b)
 {
     return a->priority != b->priority ? a->priority < b->priority : a->order < b->order;
 }
 
-/* lists.c */
+/* ---- lists.c ---------------------------------------------------------------------------- */
+
 void qr_seq_list_push_tail(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
 void qr_seq_list_push_head(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
-/* In front of those at the tail that come after it. */
+/* Inserts by qr_seq_before.  O(sequences that come after it). */
 void qr_seq_list_insert(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
 void qr_seq_list_insert_after(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id after,
                               qr_seq_id id);
-/* `by` stands where `id` stood. */
+/* `by` takes the place of `id`.  by's prev and next are already those of id. */
 void qr_seq_list_replace(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id,
                          qr_seq_id by);
 void qr_seq_list_remove(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
 
-/* queue.c */
-/* A new sequence waits; a preempted one does again. */
+/* ---- queue.c ---------------------------------------------------------------------------- */
+
+/* A new sequence waits. */
 void qr_queue_push(struct qr_scheduler *s, qr_seq_id id);
+/* The sequence that was last in the batch waits again. */
 void qr_queue_return(struct qr_scheduler *s, qr_seq_id id);
-/* It waits no longer. */
+/* A sequence stops waiting because it ended. */
 void qr_queue_remove(struct qr_scheduler *s, qr_seq_id id);
-/* `by` waits where `id` did. */
+/* `by` waits in the place of `id`. */
 void qr_queue_replace(struct qr_scheduler *s, qr_seq_id id, qr_seq_id by);
-/* The head of the queue: who is to be admitted next.  QR_SEQ_NONE: nobody waits. */
+/* The head of the queue: the sequence to admit next.  QR_SEQ_NONE: the queue is empty. */
 qr_seq_id qr_queue_next(struct qr_scheduler *s);
-/* A sequence runs for the first time, with so many tokens computed: it gets its place in order, and
- * its client is charged for the rest. */
-void qr_queue_place(struct qr_scheduler *s, qr_seq_id id, uint32_t computed_n);
-/* The head of the queue leaves it because it is admitted, its first matched_n tokens computed: if
- * it never ran, it gets its place, and those attached the next ones. */
+/* A sequence's first admission, with so many tokens computed: numbers it and charges its client for
+ * the other tokens. */
+void qr_queue_admit_new(struct qr_scheduler *s, qr_seq_id id, uint32_t computed_n);
+/* Admits the head of the queue, its first matched_n tokens computed.  If it never ran, numbers it
+ * and then those attached to it. */
 void qr_queue_take(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n);
-/* It has one more token. */
+/* Charges a sequence's client for a generated token. */
 void qr_queue_charge_output(struct qr_scheduler *s, qr_seq_id id);
 
-/* admit.c */
-/* The head of the queue runs, with a slot, the pages that the tree has for it and a promise of the
- * rest.  QR_SEQ_NONE: there is none, or it may not run now. */
-qr_seq_id qr_scheduler_admit(struct qr_scheduler *s);
+/* ---- pages.c ---------------------------------------------------------------------------- */
 
-/* fork.c */
-/* Those attached to a running sequence, which has computed the prompt, run from now on. */
-void qr_seq_fork_attached(struct qr_scheduler *s, qr_seq_id leader);
-/* The first of those attached takes the leader's place and all that it has; the leader is FREE. */
-void qr_seq_hand_over(struct qr_scheduler *s, qr_seq_id leader);
-/* Takes an attached sequence off its leader. */
-void qr_seq_detach(struct qr_scheduler *s, qr_seq_id id);
-
-/* scheduler.c */
-/* A WAITING sequence that is in no list yet.  QR_SEQ_NONE: the queue is full. */
-qr_seq_id qr_seq_new(struct qr_scheduler *s, const struct qr_submission *submission);
-
-/* pages.c */
-/* The first page that a sequence with so many tokens computed reads. */
+/* The first page that a sequence with so many computed tokens reads. */
 uint32_t qr_seq_first_page(const struct qr_scheduler *s, uint32_t tokens_n);
-/* Pages to promise to a sequence that has computed so many of its known tokens, for all of them. */
+/* Pages to promise to a sequence that has computed so many of its known tokens. */
 uint32_t qr_seq_promise_for(const struct qr_scheduler *s, const struct qr_seq *seq,
                             uint32_t computed_n);
-/* Pages that a sequence with so many tokens computed has and lets go before its last known one. */
+/* Pages that a sequence with so many computed tokens holds and will drop before it computes its
+ * last known token. */
 uint32_t qr_seq_leaving_n(const struct qr_scheduler *s, const struct qr_seq *seq,
                           uint32_t computed_n);
-/* With a window: those at their prompts are promised again what they have let go, in order; where
- * there are no pages for it somebody is preempted.  Returns how many. */
-uint32_t qr_scheduler_renew_promises(struct qr_scheduler *s);
-/* Makes the running sequence's next n tokens writable: out of its promise, then out of pages that
- * nobody is promised.  False: there are none; nothing changed. */
-QR_MUST_CHECK bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n);
-/* The running sequence's pages that have become full enter the tree. */
-void qr_seq_publish_pages(struct qr_scheduler *s, qr_seq_id id);
-/* The running sequence lets go the pages that no token to come sees, if it has a window. */
-void qr_seq_drop_left_pages(struct qr_scheduler *s, qr_seq_id id);
-/* Counts the pages that a running sequence has come to hold without computing them. */
-void qr_seq_count_held(struct qr_scheduler *s, qr_seq_id id);
-/* Of the lowest priority that runs, the latest admitted waits again. */
-qr_seq_id qr_scheduler_preempt(struct qr_scheduler *s);
-/* Leaves a running sequence's pages to the tree, gives back its promise and slot, and takes it off
- * the list. */
+
+/* The page array of the table that the next sequence to start gets.  admit.c writes matched pages
+ * into it before it knows whether the sequence starts. */
+qr_page_id *qr_scheduler_next_pages(const struct qr_scheduler *s);
+/* Starts an admitted sequence: gives it a slot, the matched pages in qr_scheduler_next_pages and a
+ * promise of the others that it needs. */
+void qr_seq_start_matched(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n);
+/* Starts a sequence that reads all pages of a running parent.  It is promised none. */
+void qr_seq_start_forked(struct qr_scheduler *s, qr_seq_id id, qr_seq_id parent);
+/* Stops a running sequence: publishes its pages, returns slot and promise, and takes it off the
+ * running list. */
 void qr_seq_stop(struct qr_scheduler *s, qr_seq_id id);
-/* Forgets a sequence in any state. */
+
+/* Makes the sequence's next n tokens writable.  Takes promised pages first, then unpromised ones;
+ * evicts cached pages as needed.  False: too few pages, which is possible for n = 1 only; nothing
+ * changed. */
+QR_MUST_CHECK bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n);
+/* The next n tokens are computed: publishes pages that are full, drops those that left the window.
+ */
+void qr_seq_advance(struct qr_scheduler *s, qr_seq_id id, uint32_t n);
+/* Promises new pages for those that a sequence in prefill dropped.  False: too few unpromised
+ * pages; nothing changed. */
+QR_MUST_CHECK bool qr_seq_renew_promise(struct qr_scheduler *s, qr_seq_id id);
+
+/* ---- group.c ---------------------------------------------------------------------------- */
+
+void qr_group_attach(struct qr_scheduler *s, qr_seq_id leader, qr_seq_id id);
+void qr_group_detach(struct qr_scheduler *s, qr_seq_id id);
+/* The leader has computed the prompt: all attached sequences run, each with one more token. */
+void qr_group_fork(struct qr_scheduler *s, qr_seq_id leader);
+/* The first attached sequence becomes the leader and takes over its state, place and pages. */
+void qr_group_hand_over(struct qr_scheduler *s, qr_seq_id leader);
+
+/* ---- sequence.c ------------------------------------------------------------------------- */
+
+/* Ends a sequence in any state: it is FREE. */
 void qr_seq_end(struct qr_scheduler *s, qr_seq_id id);
+
+/* ---- admit.c ---------------------------------------------------------------------------- */
+
+/* Admits the head of the queue, if it may run now.  QR_SEQ_NONE: it may not, or there is none. */
+qr_seq_id qr_scheduler_admit(struct qr_scheduler *s);
 
 #endif
