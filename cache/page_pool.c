@@ -15,18 +15,19 @@ static uint32_t sequences_n(const struct qr_page_pool *pool, qr_page_id page)
 /* The list that it stands in while it is CACHED. */
 static struct qr_page_list *list_of(struct qr_page_pool *pool, qr_page_id page)
 {
-    return &pool->cached[pool->protected[page]];
+    return &pool->cached[pool->is_protected[page]];
 }
 
-static uint32_t check_list(const struct qr_page_pool *pool, bool protected)
+static uint32_t check_list(const struct qr_page_pool *pool, bool is_protected)
 {
-    const struct qr_page_list *list = &pool->cached[protected];
+    const struct qr_page_list *list = &pool->cached[is_protected];
     qr_page_id colder = QR_PAGE_NONE;
     uint32_t n = 0;
 
     for (qr_page_id page = list->coldest; page != QR_PAGE_NONE; page = pool->warmer[page]) {
         assert(page < pool->pages_n && n++ < pool->cached_n);
-        assert(pool->kept[page] && pool->refs[page] == 1 && pool->protected[page] == protected);
+        assert(pool->kept[page] && pool->refs[page] == 1 &&
+               pool->is_protected[page] == is_protected);
         assert(pool->colder[page] == colder);
         colder = page;
     }
@@ -42,7 +43,7 @@ void qr_page_pool_check(const struct qr_page_pool *pool)
     for (uint32_t page = 0; page < pool->pages_n; page++) {
         assert(pool->refs[page] != REFS_MARKED);
         assert(pool->refs[page] >= pool->kept[page]);
-        assert(pool->kept[page] || !pool->protected[page]);
+        assert(pool->kept[page] || !pool->is_protected[page]);
         zero_n += pool->refs[page] == 0;
         shared_n += sequences_n(pool, page) > 1;
         cached_n += pool->kept[page] && pool->refs[page] == 1;
@@ -110,14 +111,14 @@ void qr_page_pool_init(struct qr_page_pool *pool, void *memory, uint32_t pages_n
         .colder = (qr_page_id *)memory + (size_t)2 * pages_n,
         .warmer = (qr_page_id *)memory + (size_t)3 * pages_n,
         .kept = (bool *)((qr_page_id *)memory + (size_t)4 * pages_n),
-        .protected = (bool *)((qr_page_id *)memory + (size_t)4 * pages_n) + pages_n,
+        .is_protected = (bool *)((qr_page_id *)memory + (size_t)4 * pages_n) + pages_n,
         .pages_n = pages_n,
         .free_n = pages_n,
         .cached = {{QR_PAGE_NONE, QR_PAGE_NONE}, {QR_PAGE_NONE, QR_PAGE_NONE}},
     };
     memset(pool->refs, 0, pages_n * sizeof pool->refs[0]);
     memset(pool->kept, 0, pages_n * sizeof pool->kept[0]);
-    memset(pool->protected, 0, pages_n * sizeof pool->protected[0]);
+    memset(pool->is_protected, 0, pages_n * sizeof pool->is_protected[0]);
     for (uint32_t i = 0; i < pages_n; i++)
         pool->free[i] = pages_n - 1 - i;
 }
@@ -175,7 +176,7 @@ void qr_page_pool_unkeep(struct qr_page_pool *pool, qr_page_id page)
     assert(page < pool->pages_n);
     assert(pool->kept[page]);
     if (sequences_n(pool, page) == 0) unlink_cached(pool, page);
-    pool->kept[page] = pool->protected[page] = false;
+    pool->kept[page] = pool->is_protected[page] = false;
     pool->refs[page]--;
     if (pool->refs[page] == 0) pool->free[pool->free_n++] = page;
 }
@@ -192,16 +193,16 @@ void qr_page_pool_protect(struct qr_page_pool *pool, qr_page_id page)
 
     assert(pool->kept[page]);
     if (cached) unlink_cached(pool, page);
-    pool->protected[page] = true;
+    pool->is_protected[page] = true;
     if (cached) link_warmest(pool, page);
 }
 
 /* The coldest of one list, or, if that is empty, of the other. */
-static qr_page_id coldest_of(const struct qr_page_pool *pool, bool protected)
+static qr_page_id coldest_of(const struct qr_page_pool *pool, bool is_protected)
 {
-    qr_page_id page = pool->cached[protected].coldest;
+    qr_page_id page = pool->cached[is_protected].coldest;
 
-    return page != QR_PAGE_NONE ? page : pool->cached[!protected].coldest;
+    return page != QR_PAGE_NONE ? page : pool->cached[!is_protected].coldest;
 }
 
 qr_page_id qr_page_pool_coldest(const struct qr_page_pool *pool)

@@ -43,7 +43,7 @@ struct qr_page_pool {
     qr_page_id *free;            /* [pages_n], top at free_n - 1 */
     qr_page_id *colder, *warmer; /* [pages_n] a CACHED page's neighbours */
     bool *kept;                  /* [pages_n] the prefix tree reads it */
-    bool *protected;             /* [pages_n] evicted after all unprotected pages */
+    bool *is_protected;          /* [pages_n] evicted after all unprotected pages */
     uint32_t pages_n;
     uint32_t free_n;
     uint32_t cached_n;

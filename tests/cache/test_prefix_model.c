@@ -179,7 +179,7 @@ static void compare(const struct model *m)
         assert_int_equal(e->live, qr_page_pool_kept(&m->f.pool, p));
         assert_int_equal(m->f.pool.refs[p], e->readers_n + e->live);
         cached_n += e->live && e->readers_n == 0;
-        assert_int_equal(m->f.pool.protected[p], e->live && e->is_protected);
+        assert_int_equal(m->f.pool.is_protected[p], e->live && e->is_protected);
         for (qr_node_id q = tree->node_of[p]; e->live && q != QR_NODE_NONE;
              q = tree->nodes[q].parent) {
             uint32_t n = tree->nodes[q].tokens_n;
