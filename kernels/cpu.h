@@ -11,8 +11,8 @@
 #include <stdbool.h>
 
 enum {
-    QR_CPU_AVX2 = 1u << 0,       /* with FMA and F16C */
-    QR_CPU_AVX512 = 1u << 1,     /* F, BW, DQ, VL */
+    QR_CPU_AVX2 = 1u << 0,   /* with FMA and F16C */
+    QR_CPU_AVX512 = 1u << 1, /* F, BW, DQ, VL */
     QR_CPU_AVX512VNNI = 1u << 2,
     QR_CPU_AVX512BF16 = 1u << 3,
     QR_CPU_NEON = 1u << 8,

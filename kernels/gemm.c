@@ -315,19 +315,18 @@ static void add_block(float acc[QR_PANEL_N], const struct block *w, const struct
     }
 }
 
-static void gemm_scalar(decode_fn *decode, const struct qr_matrix *m, uint32_t panel_begin,
-                        uint32_t panel_end, const struct qr_acts *acts, uint32_t row_begin,
-                        uint32_t row_end, float *out, size_t out_stride, bool add)
+static void gemm_scalar(decode_fn *decode, const struct qr_gemm_args *g)
 {
+    const struct qr_matrix *m = g->m;
     struct qr_gemm_layout layout = qr_gemm_layout(m->type);
 
-    assert(panel_end <= m->panels_n && acts->k == m->k && row_begin % QR_TILE_ROWS == 0);
-    for (uint32_t panel = panel_begin; panel < panel_end; panel++) {
+    qr_gemm_check(g);
+    for (uint32_t panel = g->panel_begin; panel < g->panel_end; panel++) {
         uint32_t columns_n = m->n - panel * QR_PANEL_N;
         if (columns_n > QR_PANEL_N) columns_n = QR_PANEL_N;
-        for (uint32_t row = row_begin; row < row_end; row += QR_TILE_ROWS) {
+        for (uint32_t row = g->row_begin; row < g->row_end; row += QR_TILE_ROWS) {
             float acc[QR_TILE_ROWS][QR_PANEL_N] = {0};
-            uint32_t rows_n = row_end - row < QR_TILE_ROWS ? row_end - row : QR_TILE_ROWS;
+            uint32_t rows_n = g->row_end - row < QR_TILE_ROWS ? g->row_end - row : QR_TILE_ROWS;
             for (uint32_t b = 0; b < m->k / QR_ACT_BLOCK; b++) {
                 struct block w = {.halves = false, .has_residuals = false};
                 decode(&w,
@@ -335,13 +334,13 @@ static void gemm_scalar(decode_fn *decode, const struct qr_matrix *m, uint32_t p
                            (size_t)(b / layout.blocks_n) * layout.group_bytes,
                        b % layout.blocks_n);
                 for (uint32_t r = 0; r < rows_n; r++)
-                    add_block(acc[r], &w, qr_act_row(acts, row + r, b));
+                    add_block(acc[r], &w, qr_act_row(g->acts, row + r, b));
             }
             for (uint32_t r = 0; r < rows_n; r++) {
-                float *to = out + (row - row_begin + r) * out_stride +
-                            (size_t)(panel - panel_begin) * QR_PANEL_N;
+                float *to = g->out + (row - g->row_begin + r) * g->out_stride +
+                            (size_t)(panel - g->panel_begin) * QR_PANEL_N;
                 for (uint32_t c = 0; c < columns_n; c++)
-                    to[c] = add ? to[c] + acc[r][c] : acc[r][c];
+                    to[c] = g->add ? to[c] + acc[r][c] : acc[r][c];
             }
         }
     }
@@ -350,8 +349,7 @@ static void gemm_scalar(decode_fn *decode, const struct qr_matrix *m, uint32_t p
 #define GEMM_SCALAR(type)                                                                          \
     static QR_GEMM_FN(gemm_##type##_scalar)                                                        \
     {                                                                                              \
-        gemm_scalar(decode_##type, m, panel_begin, panel_end, acts, row_begin, row_end, out,       \
-                    out_stride, add);                                                              \
+        gemm_scalar(decode_##type, g);                                                             \
     }
 GEMM_SCALAR(q4_0)
 GEMM_SCALAR(q4_1)

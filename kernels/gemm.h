@@ -69,15 +69,21 @@ void qr_acts_init(struct qr_acts *acts, void *memory, uint32_t k);
               const float *x, size_t x_stride, uint32_t n)
 typedef QR_QUANTIZE_FN(qr_quantize_fn);
 
-/* out[r * out_stride + 16 * (p - panel_begin) + c] for rows [row_begin, row_end), r counted from
- * row_begin, panels [panel_begin, panel_end), c the panel's column; columns past m->n are not
- * written.  With add, the sums are added to what stands there (one rounding, after the chain).
- * row_begin is a multiple of QR_TILE_ROWS.  An out_stride that is a multiple of 1,024 (4,096 bytes)
- * is slower by up to a fifth: add 16. */
-#define QR_GEMM_FN(name)                                                                           \
-    void name(const struct qr_matrix *m, uint32_t panel_begin, uint32_t panel_end,                 \
-              const struct qr_acts *acts, uint32_t row_begin, uint32_t row_end, float *out,        \
-              size_t out_stride, bool add)
+/* One product: panels [panel_begin, panel_end) of m times rows [row_begin, row_end) of acts.  Row
+ * row_begin + r and column c of panel panel_begin + p go to
+ * out[r * out_stride + QR_PANEL_N * p + c]; columns past m->n are not written. */
+struct qr_gemm_args {
+    const struct qr_matrix *m;
+    uint32_t panel_begin;
+    uint32_t panel_end;
+    const struct qr_acts *acts;
+    uint32_t row_begin; /* a multiple of QR_TILE_ROWS */
+    uint32_t row_end;
+    float *out;
+    size_t out_stride; /* not a multiple of 1,024: rows 4,096 bytes apart share a cache set */
+    bool add;          /* add the finished sums to out instead of storing them */
+};
+#define QR_GEMM_FN(name) void name(const struct qr_gemm_args *g)
 typedef QR_GEMM_FN(qr_gemm_fn);
 
 struct qr_gemm_kernels {

@@ -85,12 +85,16 @@ static void decode(enum qr_type type, const uint8_t *line, float w[QR_FLOAT_PANE
 
 #define TILE_ROWS 16u /* rows for which a line is decoded once */
 
-static void panel_rows(const struct qr_matrix *m, uint32_t panel, const float *x, size_t x_stride,
-                       uint32_t rows_n, float *out, size_t out_stride, bool add)
+/* One panel with up to TILE_ROWS rows from `row` on. */
+static void panel_rows(const struct qr_gemm_float_args *g, uint32_t panel, uint32_t row)
 {
+    const struct qr_matrix *m = g->m;
     const size_t line_bytes = m->panel_bytes / m->k;
     const uint8_t *line = m->data + panel * m->panel_stride;
+    const float *x = g->x + row * g->x_stride;
+    float *out = g->out + row * g->out_stride + (size_t)(panel - g->panel_begin) * QR_FLOAT_PANEL_N;
     float acc[TILE_ROWS][QR_FLOAT_PANEL_N] = {0};
+    uint32_t rows_n = g->rows_n - row < TILE_ROWS ? g->rows_n - row : TILE_ROWS;
     uint32_t columns_n = m->n - panel * QR_FLOAT_PANEL_N;
 
     if (columns_n > QR_FLOAT_PANEL_N) columns_n = QR_FLOAT_PANEL_N;
@@ -99,25 +103,20 @@ static void panel_rows(const struct qr_matrix *m, uint32_t panel, const float *x
         decode(m->type, line, w);
         for (uint32_t r = 0; r < rows_n; r++)
             for (uint32_t c = 0; c < QR_FLOAT_PANEL_N; c++)
-                acc[r][c] = fmaf(w[c], x[r * x_stride + k], acc[r][c]);
+                acc[r][c] = fmaf(w[c], x[r * g->x_stride + k], acc[r][c]);
     }
-    for (uint32_t r = 0; r < rows_n; r++) {
-        float *to = out + r * out_stride;
+    for (uint32_t r = 0; r < rows_n; r++, out += g->out_stride)
         for (uint32_t c = 0; c < columns_n; c++)
-            to[c] = add ? to[c] + acc[r][c] : acc[r][c];
-    }
+            out[c] = g->add ? out[c] + acc[r][c] : acc[r][c];
 }
 
-/* One for all types: the matrix says which. */
+/* One function for all types: it decodes by the matrix's type. */
 static QR_GEMM_FLOAT_FN(gemm_float_scalar)
 {
-    assert(panel_end <= m->panels_n);
-    for (uint32_t panel = panel_begin; panel < panel_end; panel++, out += QR_FLOAT_PANEL_N) {
-        for (uint32_t row = 0; row < rows_n; row += TILE_ROWS)
-            panel_rows(m, panel, x + row * x_stride, x_stride,
-                       rows_n - row < TILE_ROWS ? rows_n - row : TILE_ROWS, out + row * out_stride,
-                       out_stride, add);
-    }
+    assert(g->panel_end <= g->m->panels_n);
+    for (uint32_t panel = g->panel_begin; panel < g->panel_end; panel++)
+        for (uint32_t row = 0; row < g->rows_n; row += TILE_ROWS)
+            panel_rows(g, panel, row);
 }
 
 /* ---- dispatch -------------------------------------------------------------------------------- */

@@ -31,12 +31,21 @@ bool qr_float_matrix_shape(struct qr_matrix *m, enum qr_type type, uint32_t n, u
 void qr_float_matrix_pack(const struct qr_matrix *m, uint8_t *dst, const void *rows, uint32_t begin,
                           uint32_t end);
 
-/* out[r * out_stride + 32 * (p - panel_begin) + c] for rows [0, rows_n) of x ([rows_n][k] with
- * stride x_stride), panels [panel_begin, panel_end), c the panel's column; columns past m->n are
- * not written.  add: as QR_GEMM_FN, once, after the chain. */
-#define QR_GEMM_FLOAT_FN(name)                                                                     \
-    void name(const struct qr_matrix *m, uint32_t panel_begin, uint32_t panel_end, const float *x, \
-              size_t x_stride, uint32_t rows_n, float *out, size_t out_stride, bool add)
+/* One product: panels [panel_begin, panel_end) of m times rows_n rows of x.  Row r and column c of
+ * panel panel_begin + p go to out[r * out_stride + QR_FLOAT_PANEL_N * p + c]; columns past m->n are
+ * not written. */
+struct qr_gemm_float_args {
+    const struct qr_matrix *m;
+    uint32_t panel_begin;
+    uint32_t panel_end;
+    const float *x; /* [rows_n][k], x_stride floats from row to row */
+    size_t x_stride;
+    uint32_t rows_n;
+    float *out;
+    size_t out_stride;
+    bool add; /* add the finished sums to out instead of storing them */
+};
+#define QR_GEMM_FLOAT_FN(name) void name(const struct qr_gemm_float_args *g)
 typedef QR_GEMM_FLOAT_FN(qr_gemm_float_fn);
 
 struct qr_float_kernels {

@@ -186,4 +186,10 @@ static inline bool qr_act_ends_odd(const struct qr_acts *acts)
     return acts->k / QR_ACT_BLOCK % 2;
 }
 
+static inline void qr_gemm_check(const struct qr_gemm_args *g)
+{
+    assert(g->panel_end <= g->m->panels_n && g->acts->k == g->m->k);
+    assert(g->row_begin % QR_TILE_ROWS == 0);
+}
+
 #endif

@@ -16,12 +16,12 @@
 #include "kernels/rows.h"
 
 struct qr_kernels {
-    unsigned                    cpu_flags;
-    struct qr_gemm_kernels      gemm;
-    struct qr_float_kernels     gemm_float;
+    unsigned cpu_flags;
+    struct qr_gemm_kernels gemm;
+    struct qr_float_kernels gemm_float;
     struct qr_attention_kernels attention;
-    struct qr_row_kernels       rows;
-    struct qr_limit_kernels     limits;
+    struct qr_row_kernels rows;
+    struct qr_limit_kernels limits;
 };
 
 /* cpu_flags: qr_cpu_flags(), or fewer to force a lower level. */

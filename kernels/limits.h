@@ -19,9 +19,9 @@ typedef QR_LIMIT_FN(qr_limit_fn);
 typedef QR_LIMIT_READ_FN(qr_limit_read_fn);
 
 struct qr_limit_kernels {
-    qr_limit_fn      *int8;
-    qr_limit_fn      *bf16; /* NULL where the level has none */
-    qr_limit_fn      *fp32;
+    qr_limit_fn *int8;
+    qr_limit_fn *bf16; /* NULL where the level has none */
+    qr_limit_fn *fp32;
     qr_limit_read_fn *read;
 };
 void qr_limits_init(struct qr_limit_kernels *k, unsigned cpu_flags);

@@ -34,9 +34,9 @@ enum qr_type {
  * block_n 0, so that a refusal can say what it refuses. */
 struct qr_type_traits {
     const char *name;
-    uint32_t    block_n;     /* values in a block; 1 for floats; 0: not supported */
-    uint32_t    block_bytes;
-    bool        is_float;    /* F32, F16, BF16: meets float activations (gemm_float.h) */
+    uint32_t block_n; /* values in a block; 1 for floats; 0: not supported */
+    uint32_t block_bytes;
+    bool is_float; /* F32, F16, BF16: meets float activations (gemm_float.h) */
 };
 const struct qr_type_traits *qr_type_traits(uint32_t type);
 
@@ -59,9 +59,9 @@ void qr_q4_k_scale(const uint8_t *scales, uint32_t sub, uint8_t *scale, uint8_t 
 int8_t qr_q3_k_scale(const uint8_t *block, uint32_t i); /* of 16, each of 16 values */
 int8_t qr_iq4_xs_scale(const uint8_t *block, uint32_t sub);
 
-float    qr_f16_to_f32(uint16_t h);
-uint16_t qr_f32_to_f16(float f);  /* nearest even, as F16C rounds */
-float    qr_bf16_to_f32(uint16_t h);
+float qr_f16_to_f32(uint16_t h);
+uint16_t qr_f32_to_f16(float f); /* nearest even, as F16C rounds */
+float qr_bf16_to_f32(uint16_t h);
 uint16_t qr_f32_to_bf16(float f); /* nearest even; NaN stays NaN */
 
 #endif

@@ -275,7 +275,14 @@ INLINE void sum_pairs(struct sums *out, enum qr_type type, uint32_t rows_n, cons
     }
 }
 
-/* What does not depend on the row: half h's scales and minima. */
+/* Outputs 8 h to 8 h + 7 of a group's block b. */
+struct half_block {
+    const uint8_t *group;
+    uint32_t b;
+    uint32_t h;
+};
+
+/* What does not depend on the row: a half block's scales and minima. */
 struct scales {
     __m256 d, second; /* the latter of the last 16 k, in Q6_K */
     __m256 m[2];
@@ -286,9 +293,10 @@ INLINE __m256 f16_times(const uint8_t *f16, __m256i integers)
     return _mm256_mul_ps(load_f16(f16), _mm256_cvtepi32_ps(integers));
 }
 
-INLINE struct scales load_scales(enum qr_type type, const uint8_t *group, uint32_t b, uint32_t h)
+INLINE struct scales load_scales(enum qr_type type, struct half_block w)
 {
-    const uint8_t *f16 = group + 16 * h, *bytes = group + HALF_N * h;
+    const uint8_t *f16 = w.group + 16 * w.h, *bytes = w.group + HALF_N * w.h;
+    const uint32_t b = w.b;
     const __m256 none = _mm256_setzero_ps();
     struct scales s = {none, none, {none, none}};
     switch (type) {
@@ -329,11 +337,12 @@ INLINE struct scales load_scales(enum qr_type type, const uint8_t *group, uint32
     return s;
 }
 
-/* The integer sums of rows_n (1 to 4) rows with half h. */
-INLINE void sum_rows(struct sums *out, enum qr_type type, uint32_t rows_n, const uint8_t *group,
-                     uint32_t b, uint32_t h, const struct qr_act_row *a)
+/* The integer sums of rows_n (1 to 4) rows with w. */
+INLINE void sum_rows(struct sums *out, enum qr_type type, uint32_t rows_n, struct half_block w,
+                     const struct qr_act_row *a)
 {
-    const uint8_t *lines = group + 32 * h, *bytes = group + HALF_N * h;
+    const uint8_t *lines = w.group + 32 * w.h, *bytes = w.group + HALF_N * w.h;
+    const uint32_t b = w.b;
     switch (type) {
     case QR_TYPE_Q8_0: sum_bytes(out, type, rows_n, lines + QR_BYTE_BLOCK * b, a); break;
     case QR_TYPE_IQ4_NL:
@@ -382,16 +391,16 @@ INLINE void add_residuals(float (*acc)[QR_PANEL_N], uint32_t rows_n, const uint8
     }
 }
 
-/* rows_n (1 to 4) rows of half h; acc[r] is the row's 16 sums. */
+/* rows_n (1 to 4) rows with w; acc[r] is the row's 16 sums. */
 INLINE void add_rows(float (*acc)[QR_PANEL_N], enum qr_type type, uint32_t rows_n,
-                     const uint8_t *group, uint32_t b, uint32_t h, const struct qr_act_row *a)
+                     struct half_block w, const struct qr_act_row *a)
 {
-    struct scales scales = load_scales(type, group, b, h);
+    struct scales scales = load_scales(type, w);
     struct sums s;
-    sum_rows(&s, type, rows_n, group, b, h, a);
+    sum_rows(&s, type, rows_n, w, a);
     UNROLL
     for (uint32_t r = 0; r < rows_n; r++) {
-        __m256 to = _mm256_load_ps(acc[r] + HALF_N * h);
+        __m256 to = _mm256_load_ps(acc[r] + HALF_N * w.h);
         __m256 d = _mm256_mul_ps(scales.d, _mm256_set1_ps(a[r].d));
         to = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(s.sum[r]), to);
         if (type == QR_TYPE_Q6_K) {
@@ -405,7 +414,7 @@ INLINE void add_rows(float (*acc)[QR_PANEL_N], enum qr_type type, uint32_t rows_
             start = _mm256_mul_ps(start, _mm256_set1_ps(a[r].d));
             to = _mm256_fmadd_ps(scales.m[0], start, to);
         }
-        _mm256_store_ps(acc[r] + HALF_N * h, to);
+        _mm256_store_ps(acc[r] + HALF_N * w.h, to);
     }
 }
 
@@ -430,13 +439,14 @@ INLINE void gemm_tile(enum qr_type type, const struct tile *tile)
         if (residuals_at(type) && b % 2 == 0)
             add_residuals(acc, rows_n, group + residuals_at(type), a);
         for (uint32_t h = 0; h < 2; h++) {
+            const struct half_block w = {group, b, h};
             uint32_t r = 0;
             for (; r + 4 <= rows_n; r += 4)
-                add_rows(acc + r, type, 4, group, b, h, a + r);
+                add_rows(acc + r, type, 4, w, a + r);
             switch (rows_n - r) {
-            case 3: add_rows(acc + r, type, 3, group, b, h, a + r); break;
-            case 2: add_rows(acc + r, type, 2, group, b, h, a + r); break;
-            case 1: add_rows(acc + r, type, 1, group, b, h, a + r); break;
+            case 3: add_rows(acc + r, type, 3, w, a + r); break;
+            case 2: add_rows(acc + r, type, 2, w, a + r); break;
+            case 1: add_rows(acc + r, type, 1, w, a + r); break;
             default: break;
             }
         }
@@ -457,8 +467,7 @@ INLINE void gemm_tile(enum qr_type type, const struct tile *tile)
     }                                                                                              \
     QR_GEMM_FN(qr_gemm_##name##_avx2)                                                              \
     {                                                                                              \
-        gemm_by_tiles(tile_##name, m, panel_begin, panel_end, acts, row_begin, row_end, out,       \
-                      out_stride, add);                                                            \
+        gemm_by_tiles(tile_##name, g);                                                             \
     }
 
 GEMM(q4_0, QR_TYPE_Q4_0)

@@ -94,8 +94,7 @@ INLINE void gemm_halves(enum qr_type type, uint32_t rows_n, uint32_t first, uint
     };                                                                                             \
     QR_GEMM_FLOAT_FN(qr_gemm_##name##_avx2)                                                        \
     {                                                                                              \
-        gemm_float_by_tiles(tiles_##name, TILE_ROWS_MAX, m, panel_begin, panel_end, x, x_stride,   \
-                            rows_n, out, out_stride, add);                                         \
+        gemm_float_by_tiles(tiles_##name, TILE_ROWS_MAX, g);                                       \
     }
 
 GEMM(f32, QR_TYPE_F32)

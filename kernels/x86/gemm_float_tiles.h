@@ -51,32 +51,31 @@ INLINE void prefetch_line(enum qr_type type, const uint8_t *line)
 
 /* tiles[r - 1] takes r rows, 1 to most. */
 INLINE void gemm_float_by_tiles(float_tile_fn *const *tiles, uint32_t most,
-                                const struct qr_matrix *m, uint32_t panel_begin, uint32_t panel_end,
-                                const float *x, size_t x_stride, uint32_t rows_n, float *out,
-                                size_t out_stride, bool add)
+                                const struct qr_gemm_float_args *g)
 {
+    const struct qr_matrix *m = g->m;
     const size_t slab_tiles = FLOAT_SLAB_BYTES / (most * sizeof(float) * m->k);
     const uint32_t slab_rows = most * (uint32_t)(slab_tiles ? slab_tiles : 1);
 
-    assert(panel_end <= m->panels_n);
-    for (uint32_t slab = 0; slab < rows_n; slab += slab_rows) {
-        uint32_t slab_n = rows_n - slab < slab_rows ? rows_n - slab : slab_rows;
-        for (uint32_t panel = panel_begin; panel < panel_end; panel++) {
+    assert(g->panel_end <= m->panels_n);
+    for (uint32_t slab = 0; slab < g->rows_n; slab += slab_rows) {
+        uint32_t slab_n = g->rows_n - slab < slab_rows ? g->rows_n - slab : slab_rows;
+        for (uint32_t panel = g->panel_begin; panel < g->panel_end; panel++) {
             uint32_t columns_n = m->n - panel * QR_FLOAT_PANEL_N;
             uint32_t tiles_n = (slab_n + most - 1) / most;
             struct float_tile t = {
                 .weights = m->data + panel * m->panel_stride,
-                .x_stride = x_stride,
+                .x_stride = g->x_stride,
                 .k = m->k,
                 .columns_n = columns_n < QR_FLOAT_PANEL_N ? columns_n : QR_FLOAT_PANEL_N,
-                .out_stride = out_stride,
-                .add = add,
+                .out_stride = g->out_stride,
+                .add = g->add,
             };
             for (uint32_t row = 0, n; row < slab_n; row += n, tiles_n--) {
                 n = (slab_n - row + tiles_n - 1) / tiles_n;
-                t.x = x + (slab + row) * x_stride;
-                t.out = out + (slab + row) * out_stride +
-                        (size_t)(panel - panel_begin) * QR_FLOAT_PANEL_N;
+                t.x = g->x + (slab + row) * g->x_stride;
+                t.out = g->out + (slab + row) * g->out_stride +
+                        (size_t)(panel - g->panel_begin) * QR_FLOAT_PANEL_N;
                 tiles[n - 1](&t);
             }
         }

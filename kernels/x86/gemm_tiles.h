@@ -50,31 +50,30 @@ struct tile {
 };
 typedef void tile_fn(const struct tile *t);
 
-INLINE void gemm_by_tiles(tile_fn *tile, const struct qr_matrix *m, uint32_t panel_begin,
-                          uint32_t panel_end, const struct qr_acts *acts, uint32_t row_begin,
-                          uint32_t row_end, float *out, size_t out_stride, bool add)
+INLINE void gemm_by_tiles(tile_fn *tile, const struct qr_gemm_args *g)
 {
-    size_t tiles_n = SLAB_BYTES / acts->tile_bytes;
+    const struct qr_matrix *m = g->m;
+    size_t tiles_n = SLAB_BYTES / g->acts->tile_bytes;
     uint32_t slab_rows = (uint32_t)(tiles_n ? tiles_n : 1) * QR_TILE_ROWS;
 
-    assert(panel_end <= m->panels_n && acts->k == m->k && row_begin % QR_TILE_ROWS == 0);
-    prefetch_begin(m->data + panel_begin * m->panel_stride);
-    for (uint32_t slab = row_begin; slab < row_end; slab += slab_rows) {
-        uint32_t slab_end = row_end - slab < slab_rows ? row_end : slab + slab_rows;
-        for (uint32_t panel = panel_begin; panel < panel_end; panel++) {
+    qr_gemm_check(g);
+    prefetch_begin(m->data + g->panel_begin * m->panel_stride);
+    for (uint32_t slab = g->row_begin; slab < g->row_end; slab += slab_rows) {
+        uint32_t slab_end = g->row_end - slab < slab_rows ? g->row_end : slab + slab_rows;
+        for (uint32_t panel = g->panel_begin; panel < g->panel_end; panel++) {
             uint32_t columns_n = m->n - panel * QR_PANEL_N;
             struct tile t = {
                 .weights = m->data + panel * m->panel_stride,
                 .blocks_n = m->k / QR_ACT_BLOCK,
                 .columns_n = columns_n < QR_PANEL_N ? columns_n : QR_PANEL_N,
-                .out_stride = out_stride,
-                .add = add,
+                .out_stride = g->out_stride,
+                .add = g->add,
             };
             for (uint32_t row = slab; row < slab_end; row += QR_TILE_ROWS) {
-                t.acts = qr_act_row(acts, row, 0);
+                t.acts = qr_act_row(g->acts, row, 0);
                 t.rows_n = slab_end - row < QR_TILE_ROWS ? slab_end - row : QR_TILE_ROWS;
-                t.out = out + (row - row_begin) * out_stride +
-                        (size_t)(panel - panel_begin) * QR_PANEL_N;
+                t.out = g->out + (row - g->row_begin) * g->out_stride +
+                        (size_t)(panel - g->panel_begin) * QR_PANEL_N;
                 tile(&t);
             }
         }

@@ -280,8 +280,7 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
     }                                                                                              \
     QR_GEMM_FN(OF_LEVEL(name))                                                                     \
     {                                                                                              \
-        gemm_by_tiles(tile_##name, m, panel_begin, panel_end, acts, row_begin, row_end, out,       \
-                      out_stride, add);                                                            \
+        gemm_by_tiles(tile_##name, g);                                                             \
     }
 
 #endif

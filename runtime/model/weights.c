@@ -49,10 +49,24 @@ void qr_weights_multiply(const struct qr_weights *w, uint32_t panel_begin, uint3
                          float *out, size_t out_stride, bool add)
 {
     if (w->is_float)
-        w->gemm_float(&w->packed, panel_begin, panel_end, in->floats + row_begin * in->stride,
-                      in->stride, row_end - row_begin, out, out_stride, add);
+        w->gemm_float(&(struct qr_gemm_float_args){.m = &w->packed,
+                                                   .panel_begin = panel_begin,
+                                                   .panel_end = panel_end,
+                                                   .x = in->floats + row_begin * in->stride,
+                                                   .x_stride = in->stride,
+                                                   .rows_n = row_end - row_begin,
+                                                   .out = out,
+                                                   .out_stride = out_stride,
+                                                   .add = add});
     else
-        w->gemm(&w->packed, panel_begin, panel_end, &in->acts, row_begin, row_end, out, out_stride,
-                add);
+        w->gemm(&(struct qr_gemm_args){.m = &w->packed,
+                                       .panel_begin = panel_begin,
+                                       .panel_end = panel_end,
+                                       .acts = &in->acts,
+                                       .row_begin = row_begin,
+                                       .row_end = row_end,
+                                       .out = out,
+                                       .out_stride = out_stride,
+                                       .add = add});
     if (w->bias) add_bias(w, panel_begin, panel_end, row_end - row_begin, out, out_stride);
 }

@@ -128,13 +128,13 @@ static bool check_shape(const struct shape *s, const struct qr_kernels *k,
         k->attention.attend(&got_kv.view, &a);
         a.out = want;
         scalar->attention.attend(&want_kv.view, &a);
-        ok = kc_equal_bits(got, want, s->rows_n, row, row, what, message, size);
+        ok = kc_equal_bits(got, want, (struct kc_rows){s->rows_n, row, row}, what, message, size);
     }
     if (ok && s->rows_n == 1) {
         memset(got, 0, row * sizeof *got);
         a.out = got;
         by_spans(k, &got_kv.view, &a);
-        ok = kc_equal_bits(got, want, 1, row, row, what, message, size);
+        ok = kc_equal_bits(got, want, (struct kc_rows){1, row, row}, what, message, size);
     }
     if (ok && s->window == 0 && s->position >= QR_KV_SPAN &&
         s->rows_n * s->group_n <= QR_ATTENTION_QUERIES) {
@@ -142,7 +142,7 @@ static bool check_shape(const struct shape *s, const struct qr_kernels *k,
         by_shared_spans(k, &got_kv.view, &a, s->rows_n);
         a.out = want;
         each_alone(scalar, &want_kv.view, &a, s->rows_n);
-        ok = kc_equal_bits(got, want, s->rows_n, row, row, what, message, size);
+        ok = kc_equal_bits(got, want, (struct kc_rows){s->rows_n, row, row}, what, message, size);
     }
     kc_memory_free(a.scratch);
     kc_memory_free(want);

@@ -78,24 +78,27 @@ static void fill_acts(struct problem *p, const struct qr_gemm_kernels *k, struct
 
 #define ROWS_MAX 41u
 
-/* rows [row_begin, row_end) and panels [panel_begin, panel_end) by both; the guards around the
- * columns must stay. */
-static bool check_part(struct problem *p, qr_gemm_fn *fn, qr_gemm_fn *spec, const uint32_t rows[2],
-                       const uint32_t panels[2], bool add, char *message, size_t size)
+/* g by both, each into memory of its own; the guards around the columns must stay. */
+static bool check_part(qr_gemm_fn *fn, qr_gemm_fn *spec, struct qr_gemm_args g, char *message,
+                       size_t size)
 {
-    uint32_t rows_n = rows[1] - rows[0];
-    size_t stride = (size_t)(panels[1] - panels[0]) * QR_PANEL_N + 3;
+    uint32_t rows_n = g.row_end - g.row_begin;
+    size_t stride = (size_t)(g.panel_end - g.panel_begin) * QR_PANEL_N + 3;
     float *got = kc_memory(rows_n * stride * sizeof *got);
     float *want = kc_memory(rows_n * stride * sizeof *want);
     char what[128];
 
     for (size_t i = 0; i < rows_n * stride; i++)
         got[i] = want[i] = (float)(i % 13) - 6.0f;
-    fn(&p->m, panels[0], panels[1], &p->acts, rows[0], rows[1], got, stride, add);
-    spec(&p->m, panels[0], panels[1], &p->acts, rows[0], rows[1], want, stride, add);
-    snprintf(what, sizeof what, "n %u, k %u, rows %u-%u, panels %u-%u%s", p->m.n, p->m.k, rows[0],
-             rows[1], panels[0], panels[1], add ? ", add" : "");
-    bool ok = kc_equal_bits(got, want, rows_n, stride, stride, what, message, size);
+    g.out_stride = stride;
+    g.out = got;
+    fn(&g);
+    g.out = want;
+    spec(&g);
+    snprintf(what, sizeof what, "n %u, k %u, rows %u-%u, panels %u-%u%s", g.m->n, g.m->k,
+             g.row_begin, g.row_end, g.panel_begin, g.panel_end, g.add ? ", add" : "");
+    bool ok =
+        kc_equal_bits(got, want, (struct kc_rows){rows_n, stride, stride}, what, message, size);
     kc_memory_free(got);
     kc_memory_free(want);
     return ok;
@@ -118,12 +121,15 @@ static bool check_each_count(enum qr_type type, qr_gemm_fn *fn, qr_gemm_fn *spec
     size_t stride = (size_t)p.m.panels_n * QR_PANEL_N;
     float *got = kc_memory(ROWS_MANY * stride * sizeof *got);
     float *want = kc_memory(ROWS_MANY * stride * sizeof *want);
-    spec(&p.m, 0, p.m.panels_n, &p.acts, 0, ROWS_MANY, want, stride, false);
+    struct qr_gemm_args g = {&p.m, 0, p.m.panels_n, &p.acts, 0, ROWS_MANY, want, stride, false};
+    spec(&g);
+    g.out = got;
     for (uint32_t rows_n = 1; ok && rows_n <= ROWS_MANY; rows_n++) {
         char what[64];
         snprintf(what, sizeof what, "n %u, k %u, %u rows", p.m.n, p.m.k, rows_n);
-        fn(&p.m, 0, p.m.panels_n, &p.acts, 0, rows_n, got, stride, false);
-        ok = kc_equal_bits(got, want, rows_n, p.m.n, stride, what, message, size);
+        g.row_end = rows_n;
+        fn(&g);
+        ok = kc_equal_bits(got, want, (struct kc_rows){rows_n, p.m.n, stride}, what, message, size);
     }
     kc_memory_free(got);
     kc_memory_free(want);
@@ -147,11 +153,13 @@ static bool check_type(enum qr_type type, const struct qr_kernels *k,
         problem_init(&p, &r, type, outputs[i % 3], blocks * unit, ROWS_MAX);
         fill_acts(&p, &scalar->gemm, &r, ROWS_MAX);
         for (uint32_t rows_n = 1; ok && rows_n <= ROWS_MAX; rows_n += rows_n < 18 ? 1 : 5) {
-            const uint32_t rows[2] = {0, rows_n}, panels[2] = {0, p.m.panels_n};
-            ok = check_part(&p, fn, spec, rows, panels, rows_n % 2, message, size);
+            const struct qr_gemm_args g = {&p.m, 0, p.m.panels_n, &p.acts, 0, rows_n,
+                                           NULL, 0, rows_n % 2};
+            ok = check_part(fn, spec, g, message, size);
         }
-        const uint32_t rows[2] = {16, 37}, panels[2] = {p.m.panels_n / 2, p.m.panels_n};
-        ok = ok && check_part(&p, fn, spec, rows, panels, false, message, size);
+        const struct qr_gemm_args g = {
+            &p.m, p.m.panels_n / 2, p.m.panels_n, &p.acts, 16, 37, NULL, 0, false};
+        ok = ok && check_part(fn, spec, g, message, size);
         problem_deinit(&p);
     }
     return ok && check_each_count(type, fn, spec, scalar, message, size);
@@ -177,8 +185,8 @@ static void run_gemm(void *work, uint32_t begin, uint32_t end, uint32_t thread)
         uint32_t copy = begin / panels_n, first = begin % panels_n;
         uint32_t last = end - copy * panels_n < panels_n ? end - copy * panels_n : panels_n;
         const struct problem *p = &w->copies[copy];
-        w->fn(&p->m, first, last, &p->acts, 0, w->rows_n, w->out + (size_t)first * QR_PANEL_N,
-              w->stride, false);
+        w->fn(&(struct qr_gemm_args){&p->m, first, last, &p->acts, 0, w->rows_n,
+                                     w->out + (size_t)first * QR_PANEL_N, w->stride, false});
         begin += last - first;
     }
 }

@@ -66,29 +66,42 @@ static void problem_deinit(struct problem *p)
 
 #define ROWS_MAX 33u
 
-/* rows [row, row + rows_n) and panels [begin, end) by both; what is beside the columns must stay.
- */
-static bool check_part(const struct problem *p, qr_gemm_float_fn *fn, qr_gemm_float_fn *spec,
-                       uint32_t row, uint32_t rows_n, uint32_t begin, uint32_t end, bool add,
+/* g by both, each into memory of its own; the guards around the columns must stay. */
+static bool check_part(qr_gemm_float_fn *fn, qr_gemm_float_fn *spec, struct qr_gemm_float_args g,
                        char *message, size_t size)
 {
-    size_t stride = (size_t)(end - begin) * QR_FLOAT_PANEL_N + 3;
-    float *got = kc_memory(rows_n * stride * sizeof *got);
-    float *want = kc_memory(rows_n * stride * sizeof *want);
-    const float *x = p->x + row * p->x_stride;
+    const size_t stride = (size_t)(g.panel_end - g.panel_begin) * QR_FLOAT_PANEL_N + 3;
+    float *got = kc_memory(g.rows_n * stride * sizeof *got);
+    float *want = kc_memory(g.rows_n * stride * sizeof *want);
     char what[128];
 
-    for (size_t i = 0; i < rows_n * stride; i++)
+    for (size_t i = 0; i < g.rows_n * stride; i++)
         got[i] = want[i] = (float)(i % 13) - 6.0f;
-    fn(&p->m, begin, end, x, p->x_stride, rows_n, got, stride, add);
-    spec(&p->m, begin, end, x, p->x_stride, rows_n, want, stride, add);
-    snprintf(what, sizeof what, "%s, n %u, k %u, rows %u from %u, panels %u-%u%s",
-             qr_type_traits(p->m.type)->name, p->m.n, p->m.k, rows_n, row, begin, end,
-             add ? ", add" : "");
-    bool ok = kc_equal_bits(got, want, rows_n, stride, stride, what, message, size);
+    g.out_stride = stride;
+    g.out = got;
+    fn(&g);
+    g.out = want;
+    spec(&g);
+    snprintf(what, sizeof what, "%s, n %u, k %u, %u rows, panels %u-%u%s",
+             qr_type_traits(g.m->type)->name, g.m->n, g.m->k, g.rows_n, g.panel_begin, g.panel_end,
+             g.add ? ", add" : "");
+    bool ok =
+        kc_equal_bits(got, want, (struct kc_rows){g.rows_n, stride, stride}, what, message, size);
     kc_memory_free(got);
     kc_memory_free(want);
     return ok;
+}
+
+/* All panels with rows [row, row + rows_n). */
+static struct qr_gemm_float_args args_of(const struct problem *p, uint32_t row, uint32_t rows_n,
+                                         bool add)
+{
+    return (struct qr_gemm_float_args){.m = &p->m,
+                                       .panel_end = p->m.panels_n,
+                                       .x = p->x + row * p->x_stride,
+                                       .x_stride = p->x_stride,
+                                       .rows_n = rows_n,
+                                       .add = add};
 }
 
 static bool check_type(enum qr_type type, const struct qr_kernels *k,
@@ -105,9 +118,10 @@ static bool check_type(enum qr_type type, const struct qr_kernels *k,
         struct problem p;
         problem_init(&p, &r, type, outputs[i % 4], inputs[i / 4], ROWS_MAX);
         for (uint32_t n = 1; ok && n <= ROWS_MAX; n++)
-            ok = check_part(&p, fn, spec, 0, n, 0, p.m.panels_n, n % 2, message, size);
-        ok = ok &&
-             check_part(&p, fn, spec, 5, 28, p.m.panels_n / 2, p.m.panels_n, false, message, size);
+            ok = check_part(fn, spec, args_of(&p, 0, n, n % 2), message, size);
+        struct qr_gemm_float_args upper = args_of(&p, 5, 28, false);
+        upper.panel_begin = p.m.panels_n / 2;
+        ok = ok && check_part(fn, spec, upper, message, size);
         problem_deinit(&p);
     }
     return ok;
@@ -121,8 +135,8 @@ static bool check_slabs(const struct qr_kernels *k, const struct qr_kernels *sca
     struct problem p;
 
     problem_init(&p, &r, QR_TYPE_F16, 34, 1200, 170);
-    bool ok = check_part(&p, k->gemm_float.f16, scalar->gemm_float.f16, 0, 170, 0, 2, true, message,
-                         size);
+    bool ok = check_part(k->gemm_float.f16, scalar->gemm_float.f16, args_of(&p, 0, 170, true),
+                         message, size);
     problem_deinit(&p);
     return ok;
 }
@@ -167,8 +181,9 @@ static void run_gemm(void *work, uint32_t begin, uint32_t end, uint32_t thread)
         uint32_t copy = begin / m.panels_n, first = begin % m.panels_n;
         uint32_t last = end - copy * m.panels_n < m.panels_n ? end - copy * m.panels_n : m.panels_n;
         m.data = w->copies + copy * qr_matrix_bytes(&m);
-        w->fn(&m, first, last, w->p->x, w->p->x_stride, w->rows_n,
-              w->out + (size_t)first * QR_FLOAT_PANEL_N, w->stride, false);
+        w->fn(&(struct qr_gemm_float_args){&m, first, last, w->p->x, w->p->x_stride, w->rows_n,
+                                           w->out + (size_t)first * QR_FLOAT_PANEL_N, w->stride,
+                                           false});
         begin += last - first;
     }
 }

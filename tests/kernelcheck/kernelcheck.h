@@ -64,9 +64,14 @@ float kc_random_normal(struct kc_random *r); /* about normal, variance 1 */
 void *kc_memory(size_t bytes);
 void kc_memory_free(void *memory);
 
+struct kc_rows {
+    size_t rows_n;
+    size_t columns_n;
+    size_t stride; /* floats from row to row */
+};
 /* True when equal bit for bit; else message names the first difference by row and column. */
-bool kc_equal_bits(const float *a, const float *b, size_t rows_n, size_t columns_n, size_t stride,
-                   const char *what, char *message, size_t size);
+bool kc_equal_bits(const float *a, const float *b, struct kc_rows rows, const char *what,
+                   char *message, size_t size);
 
 extern const struct kc_suite kc_quantize;
 extern const struct kc_suite kc_gemm_q4_0, kc_gemm_q4_1, kc_gemm_q5_0, kc_gemm_q5_1, kc_gemm_q8_0,

@@ -83,12 +83,12 @@ void kc_memory_free(void *memory)
     (void)munmap(base, whole);
 }
 
-bool kc_equal_bits(const float *a, const float *b, size_t rows_n, size_t columns_n, size_t stride,
-                   const char *what, char *message, size_t size)
+bool kc_equal_bits(const float *a, const float *b, struct kc_rows rows, const char *what,
+                   char *message, size_t size)
 {
-    for (size_t r = 0; r < rows_n; r++) {
-        for (size_t c = 0; c < columns_n; c++) {
-            const float *x = a + r * stride + c, *y = b + r * stride + c;
+    for (size_t r = 0; r < rows.rows_n; r++) {
+        for (size_t c = 0; c < rows.columns_n; c++) {
+            const float *x = a + r * rows.stride + c, *y = b + r * rows.stride + c;
             if (memcmp(x, y, sizeof *x) == 0) continue;
             snprintf(message, size, "%s: row %zu, column %zu is %.9g, scalar %.9g", what, r, c,
                      (double)*x, (double)*y);

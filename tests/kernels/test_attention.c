@@ -48,19 +48,27 @@ static void *memory(size_t bytes)
     return p;
 }
 
-/* Equal seeds: equal queries, keys and values, whatever the pages. */
-static struct sequence make(const struct qr_attention_kernels *k, enum qr_kv_type type,
-                            uint32_t head_dim, uint32_t group_n, uint32_t tokens_n,
-                            uint32_t page_tokens, uint64_t page_seed)
+struct shape {
+    enum qr_kv_type type;
+    uint32_t head_dim;
+    uint32_t group_n;
+    uint32_t tokens_n;
+    uint32_t page_tokens;
+    uint64_t page_seed; /* 0: pages in order; otherwise shuffled */
+};
+
+/* Queries, keys and values are the same for all shapes of equal size: only pages differ. */
+static struct sequence make(const struct qr_attention_kernels *k, struct shape shape)
 {
     uint64_t seed = 17;
-    size_t n = (size_t)tokens_n * head_dim;
+    const uint32_t group_n = shape.group_n;
+    size_t n = (size_t)shape.tokens_n * shape.head_dim;
     struct sequence s = {.k = *k,
-                         .pages =
-                             kv_pages_make(type, head_dim, 1, page_tokens, tokens_n, page_seed),
-                         .tokens_n = tokens_n,
+                         .pages = kv_pages_make(shape.type, shape.head_dim, 1, shape.page_tokens,
+                                                shape.tokens_n, shape.page_seed),
+                         .tokens_n = shape.tokens_n,
                          .group_n = group_n,
-                         .head_dim = head_dim,
+                         .head_dim = shape.head_dim,
                          .q = memory(n * group_n * sizeof(float)),
                          .keys = memory(n * sizeof(float)),
                          .values = memory(n * sizeof(float)),
@@ -228,7 +236,7 @@ static void equals_a_softmax_in_double(void **state)
         float *out;
 
         if (!take_level(i / 16, &k)) continue;
-        s = make(&k, type, head_dims[i / 4 % 4], 1 + i % 3, 330, 32, 5);
+        s = make(&k, (struct shape){type, head_dims[i / 4 % 4], 1 + i % 3, 330, 32, 5});
         s.window = windows[i / 3 % 4];
         out = attend_whole(&s);
         assert_true(error_of(&s, out, type, 41) < 1e-6);
@@ -247,7 +255,7 @@ static void storing_costs_little(void **state)
     (void)state;
     qr_attention_init(&k, qr_cpu_flags());
     for (int type = 0; type < QR_KV_TYPES_N; type++) {
-        struct sequence s = make(&k, (enum qr_kv_type)type, 64, 3, 700, 32, 5);
+        struct sequence s = make(&k, (struct shape){(enum qr_kv_type)type, 64, 3, 700, 32, 5});
         float *out = attend_whole(&s);
         double error = error_of(&s, out, QR_KV_F32, 41);
 
@@ -271,7 +279,8 @@ static void decode_equals_prefill_at_every_length(void **state)
         float *whole, *single;
 
         if (!take_level(i / 2, &k)) continue;
-        s = make(&k, i % 2 ? QR_KV_Q8 : QR_KV_F16, i < 2 ? 8 : 64, i < 2 ? 2 : 3, 777, 32, 6);
+        s = make(&k, (struct shape){i % 2 ? QR_KV_Q8 : QR_KV_F16, i < 2 ? 8 : 64, i < 2 ? 2 : 3,
+                                    777, 32, 6});
         whole = attend_whole(&s);
         single = attend_in(&s, &one, 1);
         assert_same_rows(&s, whole, single);
@@ -292,7 +301,7 @@ static void pieces_equal_the_whole(void **state)
     qr_attention_init(&k, qr_cpu_flags());
     for (size_t i = 0; i < 16; i++) {
         enum qr_kv_type type = (enum qr_kv_type)(i % QR_KV_TYPES_N);
-        struct sequence s = make(&k, type, 64, 1 + i % 3, 600, 16, 7);
+        struct sequence s = make(&k, (struct shape){type, 64, 1 + i % 3, 600, 16, 7});
         float *whole, *pieces;
 
         s.window = i < 8 ? 0 : i < 12 ? 70 : 300;
@@ -316,11 +325,12 @@ static void pages_do_not_show(void **state)
     qr_attention_init(&k, qr_cpu_flags());
     for (int t = 0; t < QR_KV_TYPES_N; t++) {
         enum qr_kv_type type = (enum qr_kv_type)t;
-        struct sequence s = make(&k, type, 64, 3, 700, 32, 0);
+        struct sequence s = make(&k, (struct shape){type, 64, 3, 700, 32, 0});
         float *want = attend_whole(&s);
 
         for (size_t i = 0; i < 10; i++) {
-            struct sequence other = make(&k, type, 64, 3, 700, sizes[i / 2], i % 2 ? 3 + i : 0);
+            struct sequence other =
+                make(&k, (struct shape){type, 64, 3, 700, sizes[i / 2], i % 2 ? 3 + i : 0});
             float *out = attend_whole(&other);
 
             assert_same_rows(&s, want, out);
@@ -342,7 +352,8 @@ static void a_head_is_the_same_alone(void **state)
     (void)state;
     qr_attention_init(&k, qr_cpu_flags());
     for (size_t i = 0; i < 5; i++) {
-        struct sequence s = make(&k, i < 3 ? QR_KV_BF16 : QR_KV_Q8, 40, groups[i], 300, 32, 2);
+        struct sequence s =
+            make(&k, (struct shape){i < 3 ? QR_KV_BF16 : QR_KV_Q8, 40, groups[i], 300, 32, 2});
         float *whole = attend_whole(&s);
         float alone[40];
 
@@ -380,7 +391,7 @@ static void what_is_not_seen_is_harmless(void **state)
         size_t row;
 
         if (!take_level(i / QR_KV_TYPES_N, &k)) continue;
-        s = make(&k, (enum qr_kv_type)(i % QR_KV_TYPES_N), 16, 2, 290, 32, 4);
+        s = make(&k, (struct shape){(enum qr_kv_type)(i % QR_KV_TYPES_N), 16, 2, 290, 32, 4});
         row = row_floats(&s);
         before = attend_whole(&s);
         for (size_t j = 0; j < 290 * row; j++)
@@ -410,7 +421,7 @@ static void pages_before_the_window_may_be_gone(void **state)
         struct qr_attention_rows a;
 
         if (!take_level(i / 2, &k)) continue;
-        s = make(&k, i % 2 ? QR_KV_Q8 : QR_KV_F32, 24, 2, 640, 16, 4);
+        s = make(&k, (struct shape){i % 2 ? QR_KV_Q8 : QR_KV_F32, 24, 2, 640, 16, 4});
         s.window = 100;
         want = attend_whole(&s);
         out = memory(640 * row_floats(&s) * sizeof *out);
@@ -441,7 +452,7 @@ static void spans_apart_equal_the_whole(void **state)
         void *partial;
 
         if (!take_level(i / 4, &k)) continue;
-        s = make(&k, i / 2 % 2 ? QR_KV_Q8 : QR_KV_F16, 32, 3, 1300, 32, 4);
+        s = make(&k, (struct shape){i / 2 % 2 ? QR_KV_Q8 : QR_KV_F16, 32, 3, 1300, 32, 4});
         s.window = i % 2 ? 500 : 0;
         put(&s, 0, 1300);
         out = memory(1300 * row_floats(&s) * sizeof *out);
@@ -486,7 +497,8 @@ static void rows_over_shared_spans_equal_each_alone(void **state)
         void *partials[7];
 
         if (!take_level(i / QR_KV_TYPES_N, &k)) continue;
-        s = make(&k, (enum qr_kv_type)(i % QR_KV_TYPES_N), 40, group_n, 1280, 64, 6);
+        s = make(&k,
+                 (struct shape){(enum qr_kv_type)(i % QR_KV_TYPES_N), 40, group_n, 1280, 64, 6});
         put(&s, 0, 1280);
         float *want = memory(1280 * row_floats(&s) * sizeof *want);
         float *got = memory(1280 * row_floats(&s) * sizeof *got);
@@ -617,7 +629,7 @@ static void q8_queries_that_are_not_finite_give_nan(void **state)
         float *before, *after;
 
         if (!take_level(i, &k)) continue;
-        s = make(&k, QR_KV_Q8, 16, 3, 20, 32, 4);
+        s = make(&k, (struct shape){QR_KV_Q8, 16, 3, 20, 32, 4});
         before = attend_whole(&s);
         s.q[19 * 48 + 16] = INFINITY;
         after = attend_whole(&s);
@@ -646,7 +658,7 @@ static void panels_are_listed_in_the_order_of_use(void **state)
 
     (void)state;
     qr_attention_init(&k, 0);
-    struct sequence s = make(&k, QR_KV_F16, 64, 1, 300, 32, 5);
+    struct sequence s = make(&k, (struct shape){QR_KV_F16, 64, 1, 300, 32, 5});
     const struct qr_kv_view *view = &s.pages.view;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         uint32_t n = 0, last = rows[i].first + rows[i].panels_n;

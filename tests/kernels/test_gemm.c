@@ -98,7 +98,8 @@ static void quantize_all(struct problem *p, const struct qr_gemm_kernels *k)
 /* All rows and panels, out[ROWS_N][N]. */
 static void product(const struct problem *p, const struct qr_gemm_kernels *k, float *out)
 {
-    qr_gemm_for(k, p->m.type)(&p->m, 0, p->m.panels_n, &p->acts, 0, ROWS_N, out, N, false);
+    qr_gemm_for(k, p->m.type)(
+        &(struct qr_gemm_args){&p->m, 0, p->m.panels_n, &p->acts, 0, ROWS_N, out, N, false});
 }
 
 /* ---- tests ---------------------------------------------------------------------------------- */
@@ -201,7 +202,8 @@ static void a_row_alone_has_the_same_bits(void **state)
         qr_acts_init(&alone, aligned_alloc(64, qr_acts_bytes(1, p.m.k)), p.m.k);
         for (uint32_t r = 0; r < ROWS_N; r++) {
             k.quantize(&alone, 0, 1, 0, p.x + (size_t)r * p.m.k, 0, p.m.k);
-            qr_gemm_for(&k, p.m.type)(&p.m, 0, p.m.panels_n, &alone, 0, 1, one, N, false);
+            qr_gemm_for(&k, p.m.type)(
+                &(struct qr_gemm_args){&p.m, 0, p.m.panels_n, &alone, 0, 1, one, N, false});
             assert_memory_equal(one, all + r * N, sizeof one);
         }
         free(alone.data);
@@ -224,9 +226,9 @@ static void parts_make_the_whole(void **state)
         product(&p, &k, whole);
         for (uint32_t panel = 0; panel < p.m.panels_n; panel++) {
             for (uint32_t row = 0; row < ROWS_N; row += 16) {
-                qr_gemm_for(&k, p.m.type)(&p.m, panel, panel + 1, &p.acts, row,
-                                          row + 16 < ROWS_N ? row + 16 : ROWS_N,
-                                          parts + row * N + panel * 16, N, false);
+                qr_gemm_for(&k, p.m.type)(&(struct qr_gemm_args){
+                    &p.m, panel, panel + 1, &p.acts, row, row + 16 < ROWS_N ? row + 16 : ROWS_N,
+                    parts + row * N + panel * 16, N, false});
             }
         }
         assert_memory_equal(parts, whole, sizeof whole);
@@ -257,9 +259,10 @@ static void slabs_leave_no_seam(void **state)
             x[i] = (float)((i * (r + 3)) % 101) - 50.0f;
         k.quantize(&acts, r, r + 1, 0, x, 0, k_n);
     }
-    k.q4_0(&m, 0, 1, &acts, 0, rows_n, whole, 16, false);
+    k.q4_0(&(struct qr_gemm_args){&m, 0, 1, &acts, 0, rows_n, whole, 16, false});
     for (uint32_t r = 0; r < rows_n; r += 16) {
-        k.q4_0(&m, 0, 1, &acts, r, r + 16 < rows_n ? r + 16 : rows_n, tile + r * 16, 16, false);
+        k.q4_0(&(struct qr_gemm_args){&m, 0, 1, &acts, r, r + 16 < rows_n ? r + 16 : rows_n,
+                                      tile + r * 16, 16, false});
     }
     assert_memory_equal(whole, tile, sizeof whole);
     free(file);
@@ -283,7 +286,8 @@ static void writes_its_columns_and_adds_once(void **state)
         product(&p, &k, plain);
         for (size_t j = 0; j < ROWS_N * 48; j++)
             wide[j] = 0.37f;
-        qr_gemm_for(&k, p.m.type)(&p.m, 0, p.m.panels_n, &p.acts, 0, ROWS_N, wide, 48, true);
+        qr_gemm_for(&k, p.m.type)(
+            &(struct qr_gemm_args){&p.m, 0, p.m.panels_n, &p.acts, 0, ROWS_N, wide, 48, true});
         for (uint32_t r = 0; r < ROWS_N; r++) {
             for (uint32_t c = 0; c < 48; c++) {
                 float want = c < N ? 0.37f + plain[r * N + c] : 0.37f;

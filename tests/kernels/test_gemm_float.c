@@ -88,8 +88,8 @@ static void end(struct product *p)
 static void run(const struct product *p, const struct qr_float_kernels *k, uint32_t row,
                 uint32_t rows_n, float *out)
 {
-    qr_gemm_float_for(k, p->m.type)(&p->m, 0, p->m.panels_n, p->x + (size_t)row * p->m.k, p->m.k,
-                                    rows_n, out, p->m.n, false);
+    qr_gemm_float_for(k, p->m.type)(&(struct qr_gemm_float_args){
+        &p->m, 0, p->m.panels_n, p->x + (size_t)row * p->m.k, p->m.k, rows_n, out, p->m.n, false});
 }
 
 /* Goal: what is computed is the product.
@@ -142,7 +142,8 @@ static void every_half_is_exact(void **state)
         m.data = data;
         qr_float_matrix_pack(&m, data, halves, 0, m.panels_n);
         qr_dequantize(m.type, halves, want, n);
-        qr_gemm_float_for(&kernels, m.type)(&m, 0, m.panels_n, &one, 1, 1, out, n, false);
+        qr_gemm_float_for(&kernels, m.type)(
+            &(struct qr_gemm_float_args){&m, 0, m.panels_n, &one, 1, 1, out, n, false});
         for (uint32_t j = 0; j < n; j++) {
             if (isnan(want[j]))
                 assert_true(isnan(out[j]));
@@ -214,8 +215,9 @@ static void panels_stand_alone(void **state)
         memset(parts, 0xff, (size_t)rows_n * stride * sizeof(float));
         assert_int_equal(p.m.panels_n, 3);
         for (uint32_t i = 3; i-- > 0;)
-            kernels.bf16(&p.m, i, i + 1, p.x, k, rows_n, parts + (size_t)i * QR_FLOAT_PANEL_N,
-                         stride, false);
+            kernels.bf16(&(struct qr_gemm_float_args){&p.m, i, i + 1, p.x, k, rows_n,
+                                                      parts + (size_t)i * QR_FLOAT_PANEL_N, stride,
+                                                      false});
         for (size_t r = 0; r < rows_n; r++) {
             assert_memory_equal(parts + r * stride, whole + r * n, n * sizeof(float));
             for (size_t c = n; c < stride; c++) {
@@ -249,7 +251,8 @@ static void add_comes_after_the_sum(void **state)
             out[j] = 0.37f * (float)j;
             sums[j] = out[j] + sums[j];
         }
-        kernels.f16(&p.m, 0, p.m.panels_n, p.x, k, rows_n, out, n, true);
+        kernels.f16(
+            &(struct qr_gemm_float_args){&p.m, 0, p.m.panels_n, p.x, k, rows_n, out, n, true});
         assert_memory_equal(out, sums, (size_t)rows_n * n * sizeof(float));
         free(sums);
         free(out);
