@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "runtime/base/error.h"
+#include "runtime/grammar/gbnf.h"
 #include "runtime/grammar/pattern.h"
+#include "runtime/grammar/tags.h"
 
 /* Expressions looked at: to compile a grammar, and for each mask or token after that.  A second or
  * so. */
@@ -64,6 +66,15 @@ void qr_grammar_vocabulary_deinit(struct qr_grammar_vocabulary *v)
 
 /* ---- compiling ------------------------------------------------------------------------------ */
 
+/* The grammar is one symbol.  False: no text is in it. */
+static bool end_rules(struct qr_grammar *g, qr_symbol symbol)
+{
+    uint32_t start = qr_rules_nonterminal(&g->rules);
+
+    qr_rules_add(&g->rules, start, &symbol, 1);
+    return qr_rules_end(&g->rules, start) || g->budget.failed;
+}
+
 static int compile_regex(struct qr_grammar *g, const struct qr_grammar_source *source,
                          struct quire_error *error)
 {
@@ -74,10 +85,7 @@ static int compile_regex(struct qr_grammar *g, const struct qr_grammar_source *s
                             &rx, &complaint))
         return qr_error_field(error, QUIRE_UNSUPPORTED, "regex", "%s at byte %zu",
                               complaint.complaint, complaint.at);
-    uint32_t start = qr_rules_nonterminal(&g->rules);
-    qr_symbol symbol = qr_rules_regex(&g->rules, rx);
-    qr_rules_add(&g->rules, start, &symbol, 1);
-    if (!qr_rules_end(&g->rules, start) && !g->budget.failed)
+    if (!end_rules(g, qr_rules_regex(&g->rules, rx)))
         return qr_error_field(error, QUIRE_INVALID, "regex", "no text matches the pattern");
     return QUIRE_OK;
 }
@@ -85,7 +93,6 @@ static int compile_regex(struct qr_grammar *g, const struct qr_grammar_source *s
 static int compile_choices(struct qr_grammar *g, const struct qr_grammar_source *source,
                            struct quire_error *error)
 {
-    uint32_t start = qr_rules_nonterminal(&g->rules);
     qr_rx all = QR_RX_NONE;
 
     if (source->choices_n == 0)
@@ -93,10 +100,24 @@ static int compile_choices(struct qr_grammar *g, const struct qr_grammar_source 
     for (size_t i = 0; i < source->choices_n; i++)
         all = qr_rx_or(&g->pool, all,
                        qr_rx_bytes(&g->pool, source->choices[i].data, source->choices[i].n));
-    qr_symbol symbol = qr_rules_regex(&g->rules, all);
-    qr_rules_add(&g->rules, start, &symbol, 1);
-    (void)qr_rules_end(&g->rules, start);
+    (void)end_rules(g, qr_rules_regex(&g->rules, all));
     return QUIRE_OK;
+}
+
+static int compile_rules(struct qr_grammar *g, const struct qr_grammar_source *source,
+                         struct quire_error *error)
+{
+    const bool tags = source->kind == QR_GRAMMAR_TAGS;
+    int status;
+    qr_symbol symbol =
+        tags ? qr_tags_add(&g->rules, source->text.data, source->text.n, &source->settings, &status,
+                           error)
+             : qr_gbnf_add(&g->rules, source->text.data, source->text.n, &status, error);
+
+    if (!status && !g->budget.failed && !end_rules(g, symbol))
+        status = qr_error_field(error, QUIRE_INVALID, tags ? "structural_tag" : "grammar",
+                                "no text is in the grammar");
+    return status;
 }
 
 static void destroy(struct qr_grammar *g)
@@ -134,8 +155,10 @@ int qr_grammar_create(struct qr_grammar **grammar, const struct qr_grammar_sourc
                                        &source->settings, error);
         else if (source->kind == QR_GRAMMAR_REGEX)
             status = compile_regex(g, source, error);
-        else
+        else if (source->kind == QR_GRAMMAR_CHOICES)
             status = compile_choices(g, source, error);
+        else
+            status = compile_rules(g, source, error);
     }
     if (!status && g->budget.failed)
         status = g->budget.no_memory

@@ -35,11 +35,18 @@ void qr_grammar_vocabulary_deinit(struct qr_grammar_vocabulary *v);
 
 struct qr_grammar;
 
-enum qr_grammar_kind { QR_GRAMMAR_SCHEMA, QR_GRAMMAR_REGEX, QR_GRAMMAR_CHOICES };
+enum qr_grammar_kind {
+    QR_GRAMMAR_SCHEMA,
+    QR_GRAMMAR_REGEX,
+    QR_GRAMMAR_CHOICES,
+    QR_GRAMMAR_GBNF,
+    QR_GRAMMAR_TAGS
+};
 
 struct qr_grammar_source {
     enum qr_grammar_kind kind;
-    struct quire_text text;           /* SCHEMA: JSON; REGEX: the whole text matches it */
+    /* SCHEMA: JSON; REGEX: the whole text matches it; GBNF: gbnf.h; TAGS: JSON, tags.h */
+    struct quire_text text;
     const struct quire_text *choices; /* [choices_n] */
     size_t choices_n;
     struct qr_schema_settings settings;

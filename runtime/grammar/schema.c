@@ -240,55 +240,69 @@ static json_t *parse(const char *text, size_t n, struct quire_error *error)
     return root;
 }
 
-int qr_schema_compile(struct qr_rules *rules, const char *text, size_t n,
-                      const struct qr_schema_settings *settings, struct quire_error *error)
+/* Makes the rules of the whole document. */
+static qr_symbol make_all(struct qr_schema *s)
 {
-    json_t *root = parse(text, n, error);
-    int status = QUIRE_INVALID;
+    struct qr_demands whole = {0};
 
-    if (!root) return status;
+    const char *dialect = json_string_value(json_object_get(s->root, "$schema"));
+    s->siblings = !dialect || !(strstr(dialect, "draft-03") || strstr(dialect, "draft-04") ||
+                                strstr(dialect, "draft-06") || strstr(dialect, "draft-07"));
+    if (!s->made) s->budget->failed = s->budget->no_memory = true;
+    if (!rehash(s) || !make_space(s)) return QR_SYMBOL_NONE;
+    qr_demand_add(s, &whole, qr_demand_schema(s->root));
+    qr_symbol start = qr_schema_symbol(s, &whole);
+    while (s->done_n < s->conjunctions_n && !s->failed && !s->budget->failed)
+        make_rules(s);
+    qr_demands_free(s, &whole);
+    return start;
+}
+
+qr_symbol qr_schema_add(struct qr_rules *rules, const json_t *root,
+                        const struct qr_schema_settings *settings, int *status,
+                        struct quire_error *error)
+{
+    struct quire_error own = {.status = QUIRE_OK};
     struct qr_schema s = {.rules = rules,
                           .pool = rules->lexer->pool,
                           .budget = rules->budget,
                           .root = root,
                           .made = json_object(),
                           .settings = settings,
-                          .error = error,
+                          .error = error ? error : &own,
                           .steps_left = 1000000};
-    struct qr_demands whole = {0};
-    if (!json_is_object(root) && !json_is_boolean(root)) {
-        qr_error_field(error, QUIRE_INVALID, "schema", "a schema is an object or a boolean");
-        goto done;
-    }
-    const char *dialect = json_string_value(json_object_get(root, "$schema"));
-    s.siblings = !dialect || !(strstr(dialect, "draft-03") || strstr(dialect, "draft-04") ||
-                               strstr(dialect, "draft-06") || strstr(dialect, "draft-07"));
-    if (!s.made) s.budget->failed = s.budget->no_memory = true;
-    if (!rehash(&s) || !make_space(&s)) goto done;
-    qr_demand_add(&s, &whole, qr_demand_schema(root));
-    qr_symbol start = qr_schema_symbol(&s, &whole);
-    while (s.done_n < s.conjunctions_n && !s.failed && !s.budget->failed)
-        make_rules(&s);
-    if (s.failed) {
-        status = error ? error->status : QUIRE_UNSUPPORTED;
-        goto done;
-    }
-    if (!s.budget->failed && !qr_rules_end(rules, QR_SYMBOL_NUMBER(start)) && !s.budget->failed) {
-        qr_error_field(error, QUIRE_UNSUPPORTED, "schema", "no value satisfies the schema");
-        status = QUIRE_UNSUPPORTED;
-        goto done;
-    }
-    status = QUIRE_OK;
-done:
+    qr_symbol start = QR_SYMBOL_NONE;
+
+    *status = QUIRE_OK;
+    s.error->status = QUIRE_OK;
+    if (json_is_object(root) || json_is_boolean(root))
+        start = make_all(&s);
+    else
+        qr_error_field(s.error, QUIRE_INVALID, "schema", "a schema is an object or a boolean");
+    *status = s.error->status;
     if (s.budget->failed)
-        status = qr_error_field(
+        *status = qr_error_field(
             error, s.budget->no_memory ? QUIRE_NO_MEMORY : QUIRE_UNSUPPORTED, "schema",
             s.budget->no_memory ? "out of memory" : "the schema is too large to be compiled");
-    qr_demands_free(&s, &whole);
-    qr_array_free(s.budget, s.demands);
-    qr_array_free(s.budget, s.conjunctions);
-    qr_array_free(s.budget, s.buckets);
+    QR_RELEASE(s.budget, &s, demands);
+    QR_RELEASE(s.budget, &s, conjunctions);
+    QR_RELEASE(s.budget, &s, buckets);
     json_decref((json_t *)(uintptr_t)s.made);
+    return start;
+}
+
+int qr_schema_compile(struct qr_rules *rules, const char *text, size_t n,
+                      const struct qr_schema_settings *settings, struct quire_error *error)
+{
+    json_t *root = parse(text, n, error);
+    int status;
+
+    if (!root) return QUIRE_INVALID;
+    qr_symbol start = qr_schema_add(rules, root, settings, &status, error);
     json_decref(root);
+    if (!status && !qr_rules_end(rules, QR_SYMBOL_NUMBER(start)))
+        status = qr_error_field(error, QUIRE_UNSUPPORTED, "schema",
+                                rules->budget->failed ? "the schema is too large to be compiled"
+                                                      : "no value satisfies the schema");
     return status;
 }

@@ -81,6 +81,12 @@ struct qr_schema {
     qr_rx plain_text; /* any text, written in one way only: where complements are taken */
 };
 
+/* Adds the rules of a schema, which lives until then.  Returns the symbol of a value that satisfies
+ * it; *status is not QUIRE_OK where it is refused. */
+qr_symbol qr_schema_add(struct qr_rules *rules, const json_t *root,
+                        const struct qr_schema_settings *settings, int *status,
+                        struct quire_error *error);
+
 /* A list of demands on the way. */
 struct qr_demands {
     struct qr_demand *all;
