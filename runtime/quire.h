@@ -270,12 +270,16 @@ QUIRE_API int quire_render(const quire_model *model, const struct quire_message 
  * on any engine of its model. */
 typedef struct quire_grammar quire_grammar;
 
-/* Exactly one of json_schema, regex and choices is given.
+/* Exactly one of json_schema, regex, choices, gbnf and structural_tag is given.
  *   json_schema  a JSON document: a schema of draft 2020-12, 2019-09, 7, 6 or 4.  The text is JSON,
  *                properties in the schema's order.
  *   regex        the whole text matches it.  ECMA-262's syntax without references to groups,
  *                look-around and \b.
- *   choices      the text is one of them. */
+ *   choices      the text is one of them.
+ *   gbnf         a grammar as in llama.cpp's grammar files; its start is `root`.  Errors name line
+ *                and column.
+ *   structural_tag  a JSON document, as vLLM's response_format has it: free text until a trigger,
+ *                then what a schema or another form says, then free text. */
 struct quire_grammar_settings {
     size_t size;
     struct quire_text json_schema;
@@ -288,6 +292,8 @@ struct quire_grammar_settings {
     uint64_t memory_max; /* bytes for the grammar and all requests that use it; 0: 64 MiB */
     /* 1: where a schema has `properties` and does not say, others are not allowed. */
     uint32_t no_additional_properties;
+    struct quire_text gbnf;
+    struct quire_text structural_tag;
 };
 QUIRE_API void quire_grammar_settings_defaults_sized(struct quire_grammar_settings *settings,
                                                      size_t size);

@@ -42,21 +42,32 @@ static const struct qr_grammar_vocabulary *vocabulary_of(const quire_model *mode
 static int read_source(const struct quire_grammar_settings *s, struct qr_grammar_source *source,
                        struct quire_error *error)
 {
-    const int given = (s->json_schema.n != 0) + (s->regex.n != 0) + (s->choices_n != 0);
+    const struct {
+        enum qr_grammar_kind kind;
+        struct quire_text text;
+    } texts[] = {{QR_GRAMMAR_SCHEMA, s->json_schema},
+                 {QR_GRAMMAR_REGEX, s->regex},
+                 {QR_GRAMMAR_GBNF, s->gbnf},
+                 {QR_GRAMMAR_TAGS, s->structural_tag}};
+    int given = s->choices_n != 0;
 
-    if (given != 1)
-        return qr_error(error, QUIRE_INVALID,
-                        "%d of json_schema, regex and choices are given; expected exactly one",
-                        given);
     *source = (struct qr_grammar_source){
-        .kind = s->json_schema.n ? QR_GRAMMAR_SCHEMA
-                : s->regex.n     ? QR_GRAMMAR_REGEX
-                                 : QR_GRAMMAR_CHOICES,
-        .text = s->json_schema.n ? s->json_schema : s->regex,
+        .kind = QR_GRAMMAR_CHOICES,
         .choices = s->choices,
         .choices_n = s->choices_n,
         .settings = {.whitespace = s->whitespace,
                      .no_additional_properties = s->no_additional_properties != 0}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (texts[i].text.n == 0) continue;
+        given++;
+        source->kind = texts[i].kind;
+        source->text = texts[i].text;
+    }
+    if (given != 1)
+        return qr_error(error, QUIRE_INVALID,
+                        "%d of json_schema, regex, choices, gbnf and structural_tag are given; "
+                        "expected exactly one",
+                        given);
     if (source->kind != QR_GRAMMAR_CHOICES && !source->text.data)
         return qr_error(error, QUIRE_INVALID, "the grammar's text has bytes, but no data");
     for (size_t i = 0; i < s->choices_n; i++)

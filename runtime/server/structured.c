@@ -13,7 +13,7 @@
 struct asked {
     const char *by; /* the field; NULL: none yet */
     struct quire_grammar_settings settings;
-    struct qr_buffer schema; /* the schema's text */
+    struct qr_buffer schema; /* the text of a schema or a structural tag */
     struct qr_buffer whitespace;
     struct quire_text choices[CHOICES_MAX];
     struct qr_api_failure *failure;
@@ -22,7 +22,7 @@ struct asked {
 bool qr_structured_may_ask(const char *body, size_t body_n)
 {
     static const char *const names[] = {"response_format", "structured_outputs", "guided_",
-                                        "json_schema"};
+                                        "json_schema", "\"grammar\""};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (memmem(body, body_n, names[i], strlen(names[i]))) return true;
@@ -38,25 +38,38 @@ static bool claim(struct asked *a, const char *field)
     return true;
 }
 
-/* A schema: an object, a boolean, or (vLLM) its text. */
-static bool ask_schema(struct asked *a, const char *field, const struct qr_json *schema)
+/* JSON that the grammar takes as text: an object, a schema also a boolean, or (vLLM) its text. */
+static bool ask_json(struct asked *a, const char *field, const struct qr_json *value,
+                     struct quire_text *text)
 {
     if (!claim(a, field)) return false;
-    if (!schema) return qr_fail_field(a->failure, field, "%s has no schema", field);
-    enum qr_json_type type = qr_json_type(schema);
+    const bool schema = text == &a->settings.json_schema;
+    if (!value) return qr_fail_field(a->failure, field, "%s has no schema", field);
+    enum qr_json_type type = qr_json_type(value);
     if (type == QR_JSON_STRING) {
-        struct quire_text text = qr_json_text(schema);
-        qr_buffer_put(&a->schema, text.data, text.n);
-    } else if (type != QR_JSON_OBJECT && type != QR_JSON_BOOL) {
-        return qr_fail_field(a->failure, field, "%s is %s; expected a JSON Schema: an object",
-                             field, qr_json_type_name(type));
+        struct quire_text given = qr_json_text(value);
+        qr_buffer_put(&a->schema, given.data, given.n);
+    } else if (type != QR_JSON_OBJECT && (type != QR_JSON_BOOL || !schema)) {
+        return qr_fail_field(a->failure, field, "%s is %s; expected %s: an object", field,
+                             qr_json_type_name(type),
+                             schema ? "a JSON Schema" : "a structural tag");
     } else {
-        qr_json_dump(schema, &a->schema);
+        qr_json_dump(value, &a->schema);
     }
     if (a->schema.failed) return qr_fail(a->failure, 500, NULL, NULL, "out of memory");
-    if (a->schema.n == 0) return qr_fail_field(a->failure, field, "%s has an empty schema", field);
-    a->settings.json_schema = (struct quire_text){a->schema.data, a->schema.n};
+    if (a->schema.n == 0) return qr_fail_field(a->failure, field, "%s is an empty text", field);
+    *text = (struct quire_text){a->schema.data, a->schema.n};
     return true;
+}
+
+static bool ask_schema(struct asked *a, const char *field, const struct qr_json *schema)
+{
+    return ask_json(a, field, schema, &a->settings.json_schema);
+}
+
+static bool ask_tag(struct asked *a, const char *field, const struct qr_json *tag)
+{
+    return ask_json(a, field, tag, &a->settings.structural_tag);
 }
 
 static bool ask_object(struct asked *a, const char *field)
@@ -68,13 +81,24 @@ static bool ask_object(struct asked *a, const char *field)
     return true;
 }
 
-static bool ask_regex(struct asked *a, const char *field, const struct qr_json *value)
+static bool ask_text(struct asked *a, const char *field, const struct qr_json *value,
+                     const char *what, struct quire_text *text)
 {
     if (!claim(a, field)) return false;
     if (qr_json_type(value) != QR_JSON_STRING || qr_json_text(value).n == 0)
-        return qr_fail_field(a->failure, field, "%s must be a regular expression: a string", field);
-    a->settings.regex = qr_json_text(value);
+        return qr_fail_field(a->failure, field, "%s must be a %s: a string", field, what);
+    *text = qr_json_text(value);
     return true;
+}
+
+static bool ask_regex(struct asked *a, const char *field, const struct qr_json *value)
+{
+    return ask_text(a, field, value, "regular expression", &a->settings.regex);
+}
+
+static bool ask_gbnf(struct asked *a, const char *field, const struct qr_json *value)
+{
+    return ask_text(a, field, value, "grammar in GBNF", &a->settings.gbnf);
 }
 
 static bool ask_choices(struct asked *a, const char *field, const struct qr_json *value)
@@ -97,11 +121,9 @@ static bool ask_choices(struct asked *a, const char *field, const struct qr_json
     return true;
 }
 
-/* OpenAI's, with vLLM's structural_tag refused by name. */
-static bool read_response_format(struct asked *a, const struct qr_json *format)
+/* OpenAI's, and vLLM's structural_tag. */
+static bool read_response_format(struct asked *a, const char *field, const struct qr_json *format)
 {
-    const char *field = "response_format";
-
     if (qr_json_type(format) != QR_JSON_OBJECT)
         return qr_fail_field(a->failure, field, "%s must be an object, not %s", field,
                              qr_json_type_name(qr_json_type(format)));
@@ -121,90 +143,97 @@ static bool read_response_format(struct asked *a, const struct qr_json *format)
                                            : qr_json_get(format, "schema");
         return ask_schema(a, field, schema);
     }
+    if (text.n == 14 && memcmp(text.data, "structural_tag", 14) == 0)
+        return ask_tag(a, field, format);
     return qr_fail_field(a->failure, field,
-                         "%s.type \"%.*s\" is not supported; expected \"text\", \"json_object\" "
-                         "or \"json_schema\"",
+                         "%s.type \"%.*s\" is not supported; expected \"text\", \"json_object\", "
+                         "\"json_schema\" or \"structural_tag\"",
                          field, (int)(text.n < 40 ? text.n : 40), text.data);
 }
 
-/* The members of vLLM's structured_outputs, or its older fields with `prefix` before their names.
- */
-static bool read_members(struct asked *a, const struct qr_json *object, const char *const names[6],
-                         bool *said)
-{
-    const struct qr_json *value;
+/* A field, and what reads it. */
+struct field {
+    const char *name;
+    bool (*ask)(struct asked *a, const char *field, const struct qr_json *value);
+};
 
-    *said = false;
-    if ((value = qr_json_get(object, names[0])) && (*said = true) &&
-        !ask_schema(a, names[0], value))
-        return false;
-    if ((value = qr_json_get(object, names[1])) && (*said = true) && !ask_regex(a, names[1], value))
-        return false;
-    if ((value = qr_json_get(object, names[2])) && (*said = true) &&
-        !ask_choices(a, names[2], value))
-        return false;
-    for (size_t i = 3; i < 5; i++)
-        if (qr_json_get(object, names[i]))
-            return qr_fail_field(a->failure, names[i], "%s is not supported", names[i]);
-    value = qr_json_get(object, names[5]);
-    if (value && qr_json_type(value) != QR_JSON_STRING)
-        return qr_fail_field(a->failure, names[5], "%s must be a string", names[5]);
-    if (value) {
-        struct quire_text text = qr_json_text(value);
-        qr_buffer_put(&a->whitespace, text.data, text.n);
-        qr_buffer_put(&a->whitespace, "", 1);
-        if (a->whitespace.failed) return qr_fail(a->failure, 500, NULL, NULL, "out of memory");
-        a->settings.whitespace = a->whitespace.data;
+static bool ask_whitespace(struct asked *a, const char *field, const struct qr_json *value)
+{
+    if (qr_json_type(value) != QR_JSON_STRING)
+        return qr_fail_field(a->failure, field, "%s must be a string", field);
+    struct quire_text text = qr_json_text(value);
+    qr_buffer_put(&a->whitespace, text.data, text.n);
+    qr_buffer_put(&a->whitespace, "", 1);
+    if (a->whitespace.failed) return qr_fail(a->failure, 500, NULL, NULL, "out of memory");
+    a->settings.whitespace = a->whitespace.data;
+    return true;
+}
+
+static bool ask_flag(struct asked *a, const char *field, const struct qr_json *value)
+{
+    return qr_json_type(value) == QR_JSON_BOOL ||
+           qr_fail_field(a->failure, field, "%s must be a boolean", field);
+}
+
+static bool ask_object_if(struct asked *a, const char *field, const struct qr_json *value)
+{
+    return ask_flag(a, field, value) && (!qr_json_bool(value) || ask_object(a, field));
+}
+
+static bool ask_closed(struct asked *a, const char *field, const struct qr_json *value)
+{
+    if (!ask_flag(a, field, value)) return false;
+    a->settings.no_additional_properties = qr_json_bool(value);
+    return true;
+}
+
+static bool read_members(struct asked *a, const struct qr_json *object, const struct field *fields,
+                         size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct qr_json *value = qr_json_get(object, fields[i].name);
+        if (value && !fields[i].ask(a, fields[i].name, value)) return false;
     }
     return true;
 }
 
-static bool read_structured_outputs(struct asked *a, const struct qr_json *object)
+static bool read_structured_outputs(struct asked *a, const char *field,
+                                    const struct qr_json *object)
 {
-    static const char *const names[6] = {"json",    "regex",          "choice",
-                                         "grammar", "structural_tag", "whitespace_pattern"};
-    static const char *const flags[] = {"json_object", "disable_additional_properties"};
-    bool said;
+    static const struct field fields[] = {{"json", ask_schema},
+                                          {"regex", ask_regex},
+                                          {"choice", ask_choices},
+                                          {"grammar", ask_gbnf},
+                                          {"structural_tag", ask_tag},
+                                          {"json_object", ask_object_if},
+                                          {"whitespace_pattern", ask_whitespace},
+                                          {"disable_additional_properties", ask_closed}};
+    const char *before = a->by;
 
     if (qr_json_type(object) != QR_JSON_OBJECT)
-        return qr_fail_field(a->failure, "structured_outputs",
-                             "structured_outputs must be an "
-                             "object");
-    if (!read_members(a, object, names, &said)) return false;
-    for (size_t i = 0; i < 2; i++) {
-        const struct qr_json *flag = qr_json_get(object, flags[i]);
-        if (flag && qr_json_type(flag) != QR_JSON_BOOL)
-            return qr_fail_field(a->failure, flags[i], "%s must be a boolean", flags[i]);
-        if (!flag || !qr_json_bool(flag)) continue;
-        said = true;
-        if (i == 1)
-            a->settings.no_additional_properties = 1;
-        else if (!ask_object(a, flags[i]))
-            return false;
-    }
-    if (!said)
-        return qr_fail_field(a->failure, "structured_outputs",
-                             "structured_outputs asks for nothing; expected one of json, regex, "
-                             "choice and json_object");
+        return qr_fail_field(a->failure, field, "%s must be an object", field);
+    if (!read_members(a, object, fields, sizeof fields / sizeof fields[0])) return false;
+    if (a->by == before && !a->settings.no_additional_properties)
+        return qr_fail_field(a->failure, field,
+                             "%s asks for nothing; expected one of json, regex, choice, grammar, "
+                             "structural_tag and json_object",
+                             field);
     return true;
 }
 
 static bool read_fields(struct asked *a, const struct qr_json *body)
 {
-    static const char *const guided[6] = {"guided_json",   "guided_regex",
-                                          "guided_choice", "guided_grammar",
-                                          "grammar",       "guided_whitespace_pattern"};
-    const struct qr_json *value;
-    bool said;
+    static const struct field fields[] = {{"response_format", read_response_format},
+                                          {"structured_outputs", read_structured_outputs},
+                                          {"guided_json", ask_schema},
+                                          {"guided_regex", ask_regex},
+                                          {"guided_choice", ask_choices},
+                                          {"guided_grammar", ask_gbnf},
+                                          {"grammar", ask_gbnf},
+                                          {"guided_whitespace_pattern", ask_whitespace},
+                                          {"json_schema", ask_schema}};
 
-    if ((value = qr_json_get(body, "response_format")) && !read_response_format(a, value))
-        return false;
-    if ((value = qr_json_get(body, "structured_outputs")) && !read_structured_outputs(a, value))
-        return false;
-    if (!read_members(a, body, guided, &said)) return false;
-    if ((value = qr_json_get(body, "json_schema")) && !ask_schema(a, "json_schema", value))
-        return false;
-    return true;
+    return read_members(a, body, fields, sizeof fields / sizeof fields[0]);
 }
 
 bool qr_structured_read(const struct qr_json *body, const quire_model *model,

@@ -2,7 +2,7 @@
 /* structured -- the request fields that hold an answer to a form, compiled to a grammar.
  *
  * OpenAI's response_format, vLLM's structured_outputs and its older guided_* fields, llama.cpp's
- * json_schema.  At most one of them may ask for something.
+ * json_schema and grammar.  At most one of them may ask for something.
  *
  * Thread: any.   Memory: the model's allocator for the grammar, the buffer's for texts. */
 #ifndef QR_SERVER_STRUCTURED_H

@@ -68,6 +68,44 @@ static void answers_match_patterns_and_choices(void **state)
     json_decref(answer);
 }
 
+/* Goal: grammars and structural tags constrain an answer, by each client's field.
+ * Method: the texts that they allow are told by their shape. */
+static void answers_follow_grammars_and_tags(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        ASK("\"grammar\":\"root ::= [0-9]{2} (\\\"-\\\" [0-9]{2})*\""),
+        ASK("\"guided_grammar\":\"root ::= [0-9]{2} | [0-9]{2} \\\"-\\\" root\""),
+        ASK("\"structured_outputs\":{\"grammar\":\"root ::= root \\\"-\\\" n | n\\nn ::= "
+            "[0-9]{2}\"}"),
+        ASK("\"structured_outputs\":{\"structural_tag\":{\"type\":\"structural_tag\",\"format\":{"
+            "\"type\":\"tag\",\"begin\":\"\",\"content\":{\"type\":\"regex\",\"pattern\":\"[0-9]{2}"
+            "\"},\"end\":\"\"}}}"),
+        ASK("\"response_format\":{\"type\":\"structural_tag\",\"format\":{\"type\":"
+            "\"tags_with_separator\",\"separator\":\"-\",\"at_least_one\":true,\"tags\":[{\"type\":"
+            "\"tag\",\"begin\":\"\",\"content\":{\"type\":\"regex\",\"pattern\":\"[0-9]{2}\"},"
+            "\"end\":\"\"}]}}"),
+    };
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        json_t *answer = ask_json(&server, COMPLETIONS, bodies[i], 200);
+        const char *text = text_at(answer, "choices.0.text");
+        assert_true(strlen(text) >= 2);
+        for (size_t j = 0; text[j]; j++)
+            assert_true(j % 3 == 2 ? text[j] == '-' : text[j] >= '0' && text[j] <= '9');
+        json_decref(answer);
+    }
+    json_t *answer = ask_json(
+        &server, COMPLETIONS,
+        ASK("\"response_format\":{\"type\":\"structural_tag\",\"triggers\":[\"<\"],\"structures\":["
+            "{\"begin\":\"<\",\"schema\":{\"type\":\"boolean\"},\"end\":\">\"}]},\"logit_bias\":{"
+            "\"60\":100}"),
+        200);
+    const char *text = text_at(answer, "choices.0.text");
+    for (const char *tag = strchr(text, '<'); tag && strlen(tag) > 8; tag = strchr(tag + 1, '<'))
+        assert_true(strncmp(tag, "<true>", 6) == 0 || strncmp(tag, "<false>", 7) == 0);
+    json_decref(answer);
+}
+
 /* Goal: a constraint that is not supported, and two at once, are a 400 that names the field.
  * Method: send each wrong body and check the field and words of the message. */
 static void what_cannot_be_held_is_a_400(void **state)
@@ -81,10 +119,13 @@ static void what_cannot_be_held_is_a_400(void **state)
          "/uniqueItems"},
         {ASK("\"guided_regex\":\"a\",\"guided_json\":{}"), "guided_regex", "both set"},
         {ASK("\"guided_regex\":\"(?=a)\""), "guided_regex", "look-ahead"},
-        {ASK("\"guided_grammar\":\"root ::= x\""), "guided_grammar", "not supported"},
-        {ASK("\"grammar\":\"root ::= x\""), "grammar", "not supported"},
+        {ASK("\"guided_grammar\":\"root ::= x\""), "guided_grammar", "line 1, column 10: no rule"},
+        {ASK("\"grammar\":\"root: x\""), "grammar", "line 1, column 5: expected ::="},
+        {ASK("\"grammar\":7"), "grammar", "must be a grammar in GBNF"},
         {ASK("\"structured_outputs\":{\"structural_tag\":\"x\"}"), "structural_tag",
-         "not supported"},
+         "must be a JSON object"},
+        {ASK("\"response_format\":{\"type\":\"structural_tag\",\"format\":{\"type\":\"x\"}}"),
+         "response_format", "/format: type \"x\" is not supported"},
         {ASK("\"structured_outputs\":{}"), "structured_outputs", "asks for nothing"},
         {ASK("\"structured_outputs\":{\"choice\":[]}"), "choice", "1 to 1024 strings"},
     };
@@ -102,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_follow_the_schema),
         cmocka_unit_test(answers_match_patterns_and_choices),
+        cmocka_unit_test(answers_follow_grammars_and_tags),
         cmocka_unit_test(what_cannot_be_held_is_a_400),
     };
     return cmocka_run_group_tests(tests, start, stop);
