@@ -34,6 +34,9 @@ cmake --install "$build" --prefix "$prefix" >"$work/log"
 lib=$(dirname "$(find "$prefix" -name libquire.a)")
 test -f "$prefix/include/quire.h"
 test -L "$lib/libquire.so"
+for page in man1/quired.1 man1/quire.1 man1/loadgen.1 man3/libquire.3; do
+    test -f "$prefix/share/man/$page"
+done
 PKG_CONFIG_PATH=$lib/pkgconfig
 LD_LIBRARY_PATH=$lib
 export PKG_CONFIG_PATH LD_LIBRARY_PATH

