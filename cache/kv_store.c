@@ -11,7 +11,7 @@ static bool page_tokens_valid(uint32_t n)
     return n == 16 || n == 32 || n == 64 || n == 128;
 }
 
-/* K (or V) of one head in one layer of one page. */
+/* K, or V, of one head in one layer of one page. */
 static size_t half_bytes(const struct qr_kv_shape *shape)
 {
     return shape->page_tokens / QR_KV_PANEL * qr_kv_panel_bytes(shape->type, shape->head_dim);
@@ -39,7 +39,7 @@ void qr_kv_store_init(struct qr_kv_store *store, const struct qr_kv_shape *shape
     bool shape_valid = qr_kv_shape_page_bytes(shape, &page_bytes);
 
     assert(shape_valid);
-    assert(base != NULL && (uintptr_t)base % KV_ALIGN == 0);
+    assert(base && (uintptr_t)base % KV_ALIGN == 0);
     assert(pages_n >= 1 && pages_n < QR_PAGE_NONE);
     assert(!__builtin_mul_overflow(page_bytes, (size_t)pages_n, &all_bytes));
     *store = (struct qr_kv_store){

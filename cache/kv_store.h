@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* kv_store -- the geometry of the KV memory: from a page id, layer and head to bytes.
+/* kv_store -- the layout of the KV memory: maps a page id, layer and head to bytes.
  *
- * A page holds page_tokens tokens of every layer.  Its memory is base + id * page_bytes; inside,
- * [layer][KV head][K panels, then V panels] (kernels/attention.h).  One id names a page in every
- * layer, so copying a page is one memcpy.  Every head's K and V start on 64 bytes, as a panel of 16
- * tokens is a multiple of 64 bytes in every type.
+ *     base + id * page_bytes
+ *     |
+ *     v layer 0                            layer 1
+ *     +----------------+----------------+--+----------------+--
+ *     | head 0         | head 1         |..| head 0         |..
+ *     | K panels, V p. | K panels, V p. |  | K panels, V p. |
+ *     +----------------+----------------+--+----------------+--
+ *     |<- head_bytes ->|
+ *     |<----------- layer_bytes ---------->|
  *
- * Thread: engine only for copy; views may be made anywhere.   Memory: the caller's region, 64-byte
- * aligned, pages_n * page_bytes. */
+ * A page holds page_tokens tokens of every layer, so copying a page is one memcpy.  Panels are laid
+ * out as kernels/attention.h says.  A panel of 16 tokens is a multiple of 64 bytes in every type,
+ * so every head's K and V start at a multiple of 64 bytes.
+ *
+ * Thread: only the engine copies; any thread makes views.   Memory: the caller's region of pages_n
+ * * page_bytes, 64-byte aligned. Invariant: constant after init, the memory at base excepted. */
 #ifndef QR_CACHE_KV_STORE_H
 #define QR_CACHE_KV_STORE_H
 
@@ -35,17 +44,17 @@ struct qr_kv_store {
     uint32_t pages_n;
 };
 
-/* False: a field is outside what pages can hold (type, layers_n, heads_n, head_dim, page_tokens),
- * or a product overflows; *page_bytes is not touched. */
+/* The size of a page.  False: a field is out of its range, or a product overflows; *page_bytes is
+ * unchanged. */
 QR_MUST_CHECK bool qr_kv_shape_page_bytes(const struct qr_kv_shape *shape, size_t *page_bytes);
-/* The shape is one that qr_kv_shape_page_bytes takes.  Does not touch the memory at base. */
+/* The shape must be valid (qr_kv_shape_page_bytes).  Does not touch the memory at base. */
 void qr_kv_store_init(struct qr_kv_store *store, const struct qr_kv_shape *shape, void *base,
                       uint32_t pages_n);
 
-/* The view of one layer and head that the attention kernels take; pages stay the caller's. */
+/* One layer's and head's view for the attention kernels.  pages stays the caller's. */
 struct qr_kv_view qr_kv_store_view(const struct qr_kv_store *store, uint32_t layer, uint32_t head,
                                    const qr_page_id *pages);
-/* Copies one page's memory, every layer of it, onto another page. */
+/* Copies the memory of page `from`, all layers, to page `to`. */
 void qr_kv_store_copy(struct qr_kv_store *store, qr_page_id to, qr_page_id from);
 
 #endif

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define REFS_MARKED UINT32_MAX /* no page has so many readers; qr_page_pool_check uses it */
+#define REFS_MARKED UINT32_MAX /* more readers than possible: qr_page_pool_check marks pages */
 
 /* Sequences that read a page. */
 static uint32_t sequences_n(const struct qr_page_pool *pool, qr_page_id page)
@@ -12,13 +12,13 @@ static uint32_t sequences_n(const struct qr_page_pool *pool, qr_page_id page)
     return pool->refs[page] - pool->kept[page];
 }
 
-/* The list that it stands in while it is CACHED. */
-static struct qr_page_list *list_of(struct qr_page_pool *pool, qr_page_id page)
+/* The list of CACHED pages that the page belongs into. */
+static struct qr_page_list *cached_list_of(struct qr_page_pool *pool, qr_page_id page)
 {
     return &pool->cached[pool->is_protected[page]];
 }
 
-static uint32_t check_list(const struct qr_page_pool *pool, bool is_protected)
+static uint32_t check_cached_list(const struct qr_page_pool *pool, bool is_protected)
 {
     const struct qr_page_list *list = &pool->cached[is_protected];
     qr_page_id colder = QR_PAGE_NONE;
@@ -53,9 +53,9 @@ void qr_page_pool_check(const struct qr_page_pool *pool)
         assert(pool->refs[page] == 0 && pool->free[pool->pages_n - 1 - page] == page);
     assert(shared_n == pool->shared_n);
     assert(cached_n == pool->cached_n);
-    assert(check_list(pool, false) + check_list(pool, true) == cached_n);
+    assert(check_cached_list(pool, false) + check_cached_list(pool, true) == cached_n);
 
-    /* Marking each page on the stack finds one that stands there twice, without memory. */
+    /* Marking each page on the stack finds duplicates without extra memory. */
     for (uint32_t i = 0; i < pool->free_n; i++) {
         qr_page_id page = pool->free[i];
         assert(page < pool->pages_n && pool->refs[page] == 0);
@@ -67,7 +67,7 @@ void qr_page_pool_check(const struct qr_page_pool *pool)
 
 static void link_warmest(struct qr_page_pool *pool, qr_page_id page)
 {
-    struct qr_page_list *list = list_of(pool, page);
+    struct qr_page_list *list = cached_list_of(pool, page);
 
     pool->colder[page] = list->warmest;
     pool->warmer[page] = QR_PAGE_NONE;
@@ -81,7 +81,7 @@ static void link_warmest(struct qr_page_pool *pool, qr_page_id page)
 
 static void unlink_cached(struct qr_page_pool *pool, qr_page_id page)
 {
-    struct qr_page_list *list = list_of(pool, page);
+    struct qr_page_list *list = cached_list_of(pool, page);
     qr_page_id colder = pool->colder[page], warmer = pool->warmer[page];
 
     if (colder == QR_PAGE_NONE)
@@ -103,7 +103,7 @@ size_t qr_page_pool_bytes(uint32_t pages_n)
 
 void qr_page_pool_init(struct qr_page_pool *pool, void *memory, uint32_t pages_n)
 {
-    assert(memory != NULL && (uintptr_t)memory % sizeof(uint32_t) == 0);
+    assert(memory && (uintptr_t)memory % sizeof(uint32_t) == 0);
     assert(pages_n >= 1 && pages_n < QR_PAGE_NONE);
     *pool = (struct qr_page_pool){
         .refs = memory,
@@ -197,7 +197,7 @@ void qr_page_pool_protect(struct qr_page_pool *pool, qr_page_id page)
     if (cached) link_warmest(pool, page);
 }
 
-/* The coldest of one list, or, if that is empty, of the other. */
+/* The coldest page of one list, or of the other if the first is empty. */
 static qr_page_id coldest_of(const struct qr_page_pool *pool, bool is_protected)
 {
     qr_page_id page = pool->cached[is_protected].coldest;

@@ -26,7 +26,7 @@ void qr_page_table_check(const struct qr_page_table *table, const struct qr_page
     }
 }
 
-/* Whether token `length` falls into a page that others read too. */
+/* Token `length` goes into a page that has other readers too. */
 static bool must_copy(const struct qr_page_table *table, const struct qr_page_pool *pool,
                       uint32_t page_tokens, uint32_t n)
 {
@@ -36,7 +36,7 @@ static bool must_copy(const struct qr_page_table *table, const struct qr_page_po
     return qr_page_pool_refs(pool, table->pages[table->length >> shift]) > 1;
 }
 
-/* Pages past those that the table has, for tokens [length, length + n). */
+/* Pages that tokens [length, length + n) need and the table does not have. */
 static uint32_t pages_more(const struct qr_page_table *table, uint32_t page_tokens, uint32_t n)
 {
     uint32_t pages_n;
@@ -48,6 +48,7 @@ static uint32_t pages_more(const struct qr_page_table *table, uint32_t page_toke
     return pages_n > table->pages_n ? pages_n - table->pages_n : 0;
 }
 
+/* Pages [first, pages_n) get the table as one more reader. */
 static void read_pages(struct qr_page_table *table, struct qr_page_pool *pool,
                        const qr_page_id *pages, uint32_t pages_n, uint32_t first, uint32_t length)
 {
@@ -141,7 +142,8 @@ uint32_t qr_page_table_drop_before(struct qr_page_table *table, struct qr_page_p
 
 void qr_page_table_clear(struct qr_page_table *table, struct qr_page_pool *pool)
 {
-    /* The last first, so that the next sequence is given the pages in the same order. */
+    /* From last to first: the pool gives out the last returned page first, so the next sequence
+     * gets these pages in the same order. */
     while (table->pages_n > table->first)
         qr_page_pool_drop(pool, table->pages[--table->pages_n]);
     table->pages_n = table->first = table->length = table->reserved = 0;

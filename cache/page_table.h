@@ -1,18 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* page_table -- one sequence's pages, in order of its tokens.
  *
- * Tokens [0, length) have their keys and values in the pages; tokens [length, reserved) may be
- * written now.  reserve moves the second mark, advance the first.
+ *     page_tokens 4; the numbers are page ids
  *
- * Of a model with a sliding window the first pages may be given back before the others: the table
- * has holes there, QR_PAGE_NONE, and goes on counting by tokens.
+ *     tokens        0..3  4..7  8..11
+ *     parent          5     2     7     length 10
+ *     child           5     2     7     qr_page_table_fork: all three pages are SHARED
+ *     child           5     2     9     qr_page_table_reserve(1): copy on write.  Token 10 would go
+ *                                       into the SHARED page 7, so the child takes page 9, copies
+ *                                       7 into it and drops 7.  Pages 7 and 9 are OWNED.
+ *     child           -     2     9     qr_page_table_drop_before(4): page 5 left the window.  The
+ *                                       table has a hole there; the parent still reads page 5.
+ *
+ * The keys and values of tokens [0, length) are in the pages.  Tokens [length, reserved) may be
+ * written.  reserve raises `reserved`, advance raises `length`.
+ *
+ * With a sliding window the first pages may be dropped before the others.  They leave holes
+ * (QR_PAGE_NONE), so that a token's page is still found by its position.
  *
  * page_tokens is the store's page size, a power of two, the same at every call.
  *
- * Thread: engine only.   Memory: pages is the caller's array, capacity fixed at init.
- * Invariant: length <= reserved; pages_n == ceil(reserved / page_tokens); pages [0, first) are
- * holes, which no token at or past length stands in; every other has at least one reader that is
- * this table; the pages that hold tokens [length, reserved) are OWNED. */
+ * Thread: engine only.   Memory: pages is the caller's array, its capacity fixed at init.
+ * Invariant: length <= reserved.  pages_n == ceil(reserved / page_tokens).  Pages [0, first) are
+ * holes and lie wholly before token `length`.  The table is a reader of every other page.  Pages
+ * that hold tokens [length, reserved) are OWNED. */
 #ifndef QR_CACHE_PAGE_TABLE_H
 #define QR_CACHE_PAGE_TABLE_H
 
@@ -24,26 +35,26 @@ struct qr_page_table {
     uint32_t pages_n;  /* holes included */
     uint32_t pages_max;
     uint32_t first;    /* pages before this one are holes */
-    uint32_t length;   /* tokens whose keys and values are in the pages */
-    uint32_t reserved; /* tokens that the pages are writable for, at least length */
+    uint32_t length;   /* tokens written */
+    uint32_t reserved; /* tokens written or writable, at least length */
 };
 
 /* Pages that hold so many tokens. */
 static inline uint32_t qr_pages_for(uint32_t tokens_n, uint32_t page_tokens)
 {
-    uint32_t shift = (uint32_t)__builtin_ctz(page_tokens); /* a division would cost ten times it */
+    uint32_t shift = (uint32_t)__builtin_ctz(page_tokens); /* a division is slower */
     return (tokens_n >> shift) + ((tokens_n & (page_tokens - 1)) != 0);
 }
 
-/* The first page that the token at `position` sees a part of.  window: tokens that it sees, itself
- * among them; 0: all before it. */
+/* The first page of which the token at `position` sees a token.  window: tokens that it sees,
+ * itself included; 0: all up to itself. */
 static inline uint32_t qr_window_first(uint32_t window, uint32_t page_tokens, uint32_t position)
 {
     if (window == 0 || position < window) return 0;
     return (position - window + 1) >> (uint32_t)__builtin_ctz(page_tokens);
 }
 
-/* Pages that the table reads. */
+/* Pages that the table reads: all but the holes. */
 static inline uint32_t qr_page_table_held_n(const struct qr_page_table *table)
 {
     return table->pages_n - table->first;
@@ -51,37 +62,36 @@ static inline uint32_t qr_page_table_held_n(const struct qr_page_table *table)
 
 void qr_page_table_init(struct qr_page_table *table, qr_page_id *pages, uint32_t pages_max);
 
-/* Pages that qr_page_table_reserve would have to take for tokens [length, length + n). A SHARED
- * last page counts, since it must be copied. */
+/* Pages that qr_page_table_reserve would take for tokens [length, length + n), the copy of a SHARED
+ * last page included. */
 uint32_t qr_page_table_wants(const struct qr_page_table *table, const struct qr_page_pool *pool,
                              uint32_t page_tokens, uint32_t n);
 
-/* Makes tokens [length, length + n) writable, within pages_max: takes pages, and copies a SHARED
- * page that the first of them falls into.  *copied is set to the pages copied (0 or 1).  False: not
- * enough pages; nothing changed, *copied neither. */
+/* Makes tokens [length, length + n) writable: takes pages, and copies the page of token `length` if
+ * it is SHARED.  They must fit pages_max.  *copied gets the number of copied pages (0 or 1). False:
+ * too few free pages; nothing changed, *copied included. */
 QR_MUST_CHECK bool qr_page_table_reserve(struct qr_page_table *table, struct qr_page_pool *pool,
                                          struct qr_kv_store *store, uint32_t n, uint32_t *copied);
-/* The next n of the reserved tokens have been written. */
+/* The next n reserved tokens have been written. */
 void qr_page_table_advance(struct qr_page_table *table, uint32_t page_tokens, uint32_t n);
 
-/* A child that reads the same tokens in the same pages, holes and all, and shares the last one
- * until either of the two reserves more.  child is initialised and empty, with pages_max enough;
- * the parent has nothing reserved past its length. */
+/* The child reads the parent's tokens in the same pages, with the same holes.  A last page that is
+ * partly filled stays SHARED until either of the two reserves more.  child is empty and has room
+ * for the parent's pages.  The parent has reserved nothing past its length. */
 void qr_page_table_fork(struct qr_page_table *child, const struct qr_page_table *parent,
                         struct qr_page_pool *pool);
 
-/* An empty table reads tokens [0, length) in pages that others have; pages may be table->pages
- * itself, and begins with QR_PAGE_NONE where the table is to have holes.  All others are shared,
- * the last one until the table reserves more. */
+/* An empty table reads tokens [0, length) in existing pages and becomes a reader of each.  Leading
+ * QR_PAGE_NONE entries become holes.  pages may be table->pages itself. */
 void qr_page_table_adopt(struct qr_page_table *table, struct qr_page_pool *pool,
                          const qr_page_id *pages, uint32_t page_tokens, uint32_t length);
 
-/* Gives back the pages of which every token is before `token`, at most length, the last of them
- * first, and leaves holes.  Returns how many. */
+/* Drops the pages that lie wholly before `token`, from the last to the first, and leaves holes.
+ * token is at most length.  Returns the number of dropped pages. */
 uint32_t qr_page_table_drop_before(struct qr_page_table *table, struct qr_page_pool *pool,
                                    uint32_t page_tokens, uint32_t token);
 
-/* Gives every page back: the table is as after init. */
+/* Drops every page.  The table is as after init. */
 void qr_page_table_clear(struct qr_page_table *table, struct qr_page_pool *pool);
 
 /* Asserts the invariant.  O(pages_n). */

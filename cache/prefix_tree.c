@@ -9,12 +9,12 @@
 
 static_assert(NONE == QR_SIBLING_NONE, "a node's id is its sibling's index");
 
-/* Where tokens stand among the children of a node. */
-struct place {
-    qr_node_id at;     /* the last one looked at; NONE: there are no children */
-    bool left;         /* the tokens would stand left of it */
-    qr_node_id best;   /* a child with most tokens in common; NONE: none has any */
-    uint32_t common_n; /* so many */
+/* Result of looking for tokens among the children of a node. */
+struct child_match {
+    qr_node_id at;     /* the last child on the way down; NONE: there are no children */
+    bool left;         /* a node with these tokens belongs to the left of `at` */
+    qr_node_id best;   /* a child with the longest common prefix; NONE: no child has any */
+    uint32_t common_n; /* the length of that prefix */
 };
 
 static const int32_t *tokens_of(const struct qr_prefix_tree *tree, qr_node_id node)
@@ -22,7 +22,7 @@ static const int32_t *tokens_of(const struct qr_prefix_tree *tree, qr_node_id no
     return tree->tokens + (size_t)node * tree->limits.page_tokens;
 }
 
-/* The top of a node's children, or of the root's. */
+/* The top of the children of a node, or of the root (NONE). */
 static qr_node_id *children_of(struct qr_prefix_tree *tree, qr_node_id parent)
 {
     return parent == NONE ? &tree->children : &tree->nodes[parent].children;
@@ -40,8 +40,8 @@ static int compare_salts(const struct qr_prefix_salt *a, const struct qr_prefix_
     return first != 0 ? first : order_of(a->words[1], b->words[1]);
 }
 
-/* Below 0: a stands before b.  What begins another stands before it.  *common_n: tokens that are
- * the same, from the first on. */
+/* Below 0: a comes before b.  A prefix of b comes before b.  *common_n: the length of the common
+ * prefix. */
 static int compare_tokens(const int32_t *a, uint32_t a_n, const int32_t *b, uint32_t b_n,
                           uint32_t *common_n)
 {
@@ -54,7 +54,8 @@ static int compare_tokens(const int32_t *a, uint32_t a_n, const int32_t *b, uint
     return (a_n > b_n) - (a_n < b_n);
 }
 
-/* Where the tokens stand beside a child of `parent`, as compare_tokens says it. */
+/* Orders the tokens and a child of `parent`, as compare_tokens; children of the root by salt
+ * first. */
 static int compare_child(const struct qr_prefix_tree *tree, const struct qr_prefix_salt *salt,
                          qr_node_id parent, const int32_t *tokens, uint32_t tokens_n,
                          qr_node_id child, uint32_t *common_n)
@@ -67,39 +68,42 @@ static int compare_child(const struct qr_prefix_tree *tree, const struct qr_pref
     return compare_tokens(tokens, tokens_n, tokens_of(tree, child), node->tokens_n, common_n);
 }
 
-/* The child with the longest beginning of the tokens is a neighbour of the place where they would
- * stand, and both neighbours are on the way to it. */
-static struct place find(const struct qr_prefix_tree *tree, const struct qr_prefix_salt *salt,
-                         qr_node_id parent, const int32_t *tokens, uint32_t tokens_n)
+/* In order, the child with the longest common prefix is a neighbour of the place where the tokens
+ * belong.  Both neighbours are on the way down to that place. */
+static struct child_match find_child(const struct qr_prefix_tree *tree,
+                                     const struct qr_prefix_salt *salt, qr_node_id parent,
+                                     const int32_t *tokens, uint32_t tokens_n)
 {
     qr_node_id child = parent == NONE ? tree->children : tree->nodes[parent].children;
-    struct place place = {.at = NONE, .best = NONE};
+    struct child_match found = {.at = NONE, .best = NONE};
 
     while (child != NONE) {
         uint32_t common_n;
         int order = compare_child(tree, salt, parent, tokens, tokens_n, child, &common_n);
 
-        if (common_n > place.common_n) {
-            place.best = child;
-            place.common_n = common_n;
+        if (common_n > found.common_n) {
+            found.best = child;
+            found.common_n = common_n;
         }
-        place.at = child;
-        place.left = order < 0;
+        found.at = child;
+        found.left = order < 0;
         if (order == 0) break;
         child = order < 0 ? tree->siblings[child].left : tree->siblings[child].right;
     }
-    return place;
+    return found;
 }
 
-/* A child with a page that has the longest beginning of the tokens of all that have one: the
- * nearest of these before or behind the place where the tokens would stand. */
-static qr_node_id find_paged(const struct qr_prefix_tree *tree, const struct qr_prefix_salt *salt,
-                             qr_node_id parent, const int32_t *tokens, uint32_t tokens_n,
-                             uint32_t *common_n)
+/* The child with the longest common prefix of all children that have a page.  It is the nearest
+ * such child before or after the place where the tokens belong. */
+static qr_node_id find_paged_child(const struct qr_prefix_tree *tree,
+                                   const struct qr_prefix_salt *salt, qr_node_id parent,
+                                   const int32_t *tokens, uint32_t tokens_n, uint32_t *common_n)
 {
     const struct qr_sibling *all = tree->siblings;
     qr_node_id child = parent == NONE ? tree->children : tree->nodes[parent].children;
-    qr_node_id near[2] = {NONE, NONE}; /* it, or else what is before or behind it in its part */
+    /* The last child on the way down that is marked, or has a marked child in the subtree towards
+     * the tokens: [0] before them, [1] after them. */
+    qr_node_id near[2] = {NONE, NONE};
     qr_node_id best = NONE;
     uint32_t n;
 
@@ -112,12 +116,12 @@ static qr_node_id find_paged(const struct qr_prefix_tree *tree, const struct qr_
         if (order == 0) break;
         child = order < 0 ? left : right;
     }
-    for (int behind = 0; behind < 2; behind++) {
-        qr_node_id at = near[behind];
+    for (int after = 0; after < 2; after++) {
+        qr_node_id at = near[after];
         if (at == NONE) continue;
         if (!all[at].marked)
-            at = behind ? qr_sibling_first_marked(all, all[at].right)
-                        : qr_sibling_last_marked(all, all[at].left);
+            at = after ? qr_sibling_first_marked(all, all[at].right)
+                       : qr_sibling_last_marked(all, all[at].left);
         compare_child(tree, salt, parent, tokens, tokens_n, at, &n);
         if (n <= *common_n) continue;
         best = at;
@@ -141,7 +145,7 @@ static void check_node(const struct qr_prefix_tree *tree, qr_node_id id)
     if (!top) {
         const struct qr_prefix_node *parent = &tree->nodes[node->parent];
         assert(parent->tokens_n == tree->limits.page_tokens);
-        /* Whoever reads this page reads the one above it. */
+        /* A sequence that reads this page reads the page above it too. */
         if (tree->limits.window == 0)
             assert(tree->pool->refs[node->page] == 1 || tree->pool->refs[parent->page] > 1);
     }
@@ -158,8 +162,8 @@ static void check_node(const struct qr_prefix_tree *tree, qr_node_id id)
     }
 }
 
-/* A cached page is colder than the one above it, and none goes after the others because it is
- * protected: so the coldest is a leaf. */
+/* Without a window no page is protected, and a cached page is colder than the page above it.  So
+ * the coldest page is a leaf's. */
 static void check_order(const struct qr_prefix_tree *tree)
 {
     const struct qr_page_list *cached = &tree->pool->cached[0];
@@ -197,7 +201,7 @@ void qr_prefix_tree_check(const struct qr_prefix_tree *tree)
     if (tree->limits.window == 0) check_order(tree);
 }
 
-/* Takes a leaf's page from the tree, and the leaf, and those above it that are nothing without. */
+/* Removes a leaf with its page, and the nodes above that then have neither a page nor a child. */
 static void remove_leaf(struct qr_prefix_tree *tree, qr_node_id id)
 {
     assert(tree->nodes[id].page != QR_PAGE_NONE);
@@ -231,14 +235,15 @@ static void evict_page(struct qr_prefix_tree *tree, qr_page_id page)
     qr_sibling_mark(tree->siblings, id, false);
 }
 
-/* Whether pages had to be evicted for it: the coldest protected ones, until one was a leaf. */
+/* Evicts pages, protected ones first, until a node is free.  True: it evicted, so matches found
+ * before may be gone. */
 static bool make_node_free(struct qr_prefix_tree *tree)
 {
     bool evicts = false;
 
     while (tree->live_n == tree->limits.nodes_n) {
         qr_page_id page = qr_page_pool_coldest_protected(tree->pool);
-        assert(page != QR_PAGE_NONE); /* limits.nodes_n is enough for those that run */
+        assert(page != QR_PAGE_NONE); /* limits.nodes_n covers the running sequences */
         evict_page(tree, page);
         evicts = true;
     }
@@ -262,39 +267,40 @@ static void keep_page(struct qr_prefix_tree *tree, qr_node_id id, qr_page_id pag
     qr_page_pool_keep(tree->pool, page);
 }
 
-/* The page in the tree that holds these tokens below `parent`: `page` itself if there was none. */
+/* Publishes a page with these tokens as a child of `parent`.  Returns the page that the tree has
+ * for them already, if it has one; otherwise `page`. */
 static qr_page_id add(struct qr_prefix_tree *tree, const struct qr_prefix_salt *salt,
                       qr_node_id parent, const int32_t *tokens, uint32_t tokens_n, qr_page_id page)
 {
-    struct place place = find(tree, salt, parent, tokens, tokens_n);
+    struct child_match found = find_child(tree, salt, parent, tokens, tokens_n);
     qr_node_id id;
 
     assert(parent == NONE || tree->nodes[parent].tokens_n == tree->limits.page_tokens);
-    if (place.common_n == tokens_n) {
-        if (tree->nodes[place.best].page != QR_PAGE_NONE) return tree->nodes[place.best].page;
-        if (tree->nodes[place.best].tokens_n == tokens_n) {
-            keep_page(tree, place.best, page);
-            qr_sibling_mark(tree->siblings, place.best, true);
+    if (found.common_n == tokens_n) {
+        if (tree->nodes[found.best].page != QR_PAGE_NONE) return tree->nodes[found.best].page;
+        if (tree->nodes[found.best].tokens_n == tokens_n) {
+            keep_page(tree, found.best, page);
+            qr_sibling_mark(tree->siblings, found.best, true);
         }
         return page;
     }
-    if (place.best != NONE && tree->nodes[place.best].tokens_n == place.common_n) {
-        /* A leaf that these tokens go on from says nothing more. */
-        remove_leaf(tree, place.best);
-        place = find(tree, salt, parent, tokens, tokens_n);
+    if (found.best != NONE && tree->nodes[found.best].tokens_n == found.common_n) {
+        /* A leaf with a prefix of these tokens: the new node replaces it. */
+        remove_leaf(tree, found.best);
+        found = find_child(tree, salt, parent, tokens, tokens_n);
     }
-    if (make_node_free(tree)) place = find(tree, salt, parent, tokens, tokens_n);
+    if (make_node_free(tree)) found = find_child(tree, salt, parent, tokens, tokens_n);
     id = take_node(tree);
     tree->nodes[id] = (struct qr_prefix_node){
         .salt = *salt, .parent = parent, .children = NONE, .tokens_n = tokens_n};
     memcpy(tree->tokens + (size_t)id * tree->limits.page_tokens, tokens,
            tokens_n * sizeof tokens[0]);
-    qr_sibling_insert(tree->siblings, children_of(tree, parent), id, place.at, place.left, true);
+    qr_sibling_insert(tree->siblings, children_of(tree, parent), id, found.at, found.left, true);
     keep_page(tree, id, page);
     return page;
 }
 
-/* Every node of a sequence's path above this page is in the tree, and has its page or not. */
+/* The node above a sequence's page i.  It is in the tree, because page i - 1 is published. */
 static qr_node_id parent_of(const struct qr_prefix_tree *tree, const struct qr_page_table *table,
                             uint32_t i)
 {
@@ -310,7 +316,7 @@ static size_t nodes_bytes(const struct qr_prefix_limits *limits, uint32_t pages_
 
 static_assert(alignof(struct qr_prefix_node) >= alignof(struct qr_sibling) &&
                   alignof(struct qr_sibling) >= alignof(int32_t),
-              "the parts stand behind each other");
+              "the arrays of the tree follow each other, most strictly aligned first");
 
 size_t qr_prefix_tree_bytes(const struct qr_prefix_limits *limits, uint32_t pages_n)
 {
@@ -327,7 +333,7 @@ void qr_prefix_tree_init(struct qr_prefix_tree *tree, void *memory, struct qr_pa
 {
     size_t nodes_n = limits->nodes_n;
 
-    assert(memory != NULL && (uintptr_t)memory % alignof(struct qr_prefix_node) == 0);
+    assert(memory && (uintptr_t)memory % alignof(struct qr_prefix_node) == 0);
     assert(nodes_n >= pool->pages_n);
     *tree = (struct qr_prefix_tree){
         .pool = pool, .limits = *limits, .nodes = memory, .free = NONE, .children = NONE};
@@ -339,9 +345,9 @@ void qr_prefix_tree_init(struct qr_prefix_tree *tree, void *memory, struct qr_pa
         assert(!qr_page_pool_kept(pool, page));
 }
 
-/* Windows: of a hit all pages from the first that is read on must be there, so for each page on the
- * way it is known since which one none is missing.  Where the text's own node has no page another
- * child's may still have some of its tokens. */
+/* With a window a hit needs all pages from the first that the next token sees.  whole_from is the
+ * page from which on no page is missing.  If the text's own node has no page, a sibling's page may
+ * still have some of the tokens. */
 uint32_t qr_prefix_tree_match(const struct qr_prefix_tree *tree, struct qr_prefix_salt salt,
                               const int32_t *tokens, uint32_t tokens_n, qr_page_id *pages)
 {
@@ -352,20 +358,20 @@ uint32_t qr_prefix_tree_match(const struct qr_prefix_tree *tree, struct qr_prefi
     for (uint32_t i = 0, done_n = 0; done_n < tokens_n; i++, done_n += page_tokens) {
         uint32_t left_n = tokens_n - done_n;
         uint32_t page_n = left_n < page_tokens ? left_n : page_tokens;
-        struct place place = find(tree, &salt, parent, tokens + done_n, page_n);
-        qr_node_id paged = place.best;
-        uint32_t paged_n = place.common_n;
-        if (place.best == NONE) break;
+        struct child_match found = find_child(tree, &salt, parent, tokens + done_n, page_n);
+        qr_node_id paged = found.best;
+        uint32_t paged_n = found.common_n;
+        if (found.best == NONE) break;
         if (tree->nodes[paged].page == QR_PAGE_NONE)
-            paged = find_paged(tree, &salt, parent, tokens + done_n, page_n, &paged_n);
+            paged = find_paged_child(tree, &salt, parent, tokens + done_n, page_n, &paged_n);
         if (paged != NONE) {
             pages[i] = tree->nodes[paged].page;
             if (qr_prefix_tree_first(tree, done_n + paged_n) >= whole_from)
                 best_n = done_n + paged_n;
         }
-        if (place.common_n < page_tokens) break;
-        if (paged != place.best) whole_from = i + 1;
-        parent = place.best;
+        if (found.common_n < page_tokens) break;
+        if (paged != found.best) whole_from = i + 1;
+        parent = found.best;
     }
     first = qr_prefix_tree_first(tree, best_n);
     for (uint32_t i = 0; i < first; i++)
@@ -399,8 +405,7 @@ uint32_t qr_prefix_tree_add(struct qr_prefix_tree *tree, struct qr_prefix_salt s
     return from;
 }
 
-/* The pages that a sequence of so many tokens lets go are protected: those from `first` on, by
- * which its text is found again. */
+/* Protects the published pages of a table from page `first` on. */
 static void protect_held(struct qr_prefix_tree *tree, const struct qr_page_table *table,
                          uint32_t first)
 {
@@ -409,8 +414,8 @@ static void protect_held(struct qr_prefix_tree *tree, const struct qr_page_table
             qr_page_pool_protect(tree->pool, table->pages[i]);
 }
 
-/* The pages above a node become the warmest, the first of the text the most; those from `first` on
- * are protected.  depth: pages above it. */
+/* Makes the pages above a node the warmest, the text's first page last, and protects those from
+ * page `first` on.  depth: the number of nodes above it. */
 static void warm_above(struct qr_prefix_tree *tree, qr_node_id id, uint32_t depth, uint32_t first)
 {
     for (id = tree->nodes[id].parent; id != NONE; id = tree->nodes[id].parent) {
@@ -426,14 +431,15 @@ static void warm_above(struct qr_prefix_tree *tree, qr_node_id id, uint32_t dept
 void qr_prefix_tree_end(struct qr_prefix_tree *tree, struct qr_prefix_salt salt,
                         struct qr_page_table *table, const int32_t *tokens, uint32_t from)
 {
-    uint32_t rest_n = table->length & (tree->limits.page_tokens - 1), holes_n = table->first, first;
+    uint32_t partial_n = table->length & (tree->limits.page_tokens - 1), holes_n = table->first,
+             first;
     uint32_t full_n = qr_prefix_tree_add(tree, salt, table, tokens, from);
     qr_node_id below = holes_n > 0 ? tree->node_of[table->pages[holes_n]] : NONE;
 
-    if (rest_n > 0)
+    if (partial_n > 0)
         add(tree, &salt, parent_of(tree, table, full_n),
-            tokens + (size_t)full_n * tree->limits.page_tokens, rest_n, table->pages[full_n]);
-    /* Of a text that comes again all but the last token is taken. */
+            tokens + (size_t)full_n * tree->limits.page_tokens, partial_n, table->pages[full_n]);
+    /* When a text comes again, its hit is all but the last token, which has to be computed. */
     first = table->length > 0 ? qr_prefix_tree_first(tree, table->length - 1) : 0;
     if (tree->limits.window != 0) protect_held(tree, table, first);
     qr_page_table_clear(table, tree->pool);

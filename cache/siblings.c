@@ -15,6 +15,7 @@ static bool any(const struct qr_sibling *all, uint32_t index)
     return index != NONE && all[index].any;
 }
 
+/* Recomputes height and any from the children. */
 static void measure(struct qr_sibling *all, uint32_t index)
 {
     uint32_t left = height(all, all[index].left), right = height(all, all[index].right);
@@ -23,7 +24,7 @@ static void measure(struct qr_sibling *all, uint32_t index)
     all[index].any = all[index].marked || any(all, all[index].left) || any(all, all[index].right);
 }
 
-/* `now` (or none) stands where `before` stood below `up`, or at the top. */
+/* Links `now`, which may be NONE, in the place of `before` below `up`, or at the top. */
 static void replace(struct qr_sibling *all, uint32_t *top, uint32_t up, uint32_t before,
                     uint32_t now)
 {
@@ -48,8 +49,8 @@ static void put_right(struct qr_sibling *all, uint32_t index, uint32_t child)
     if (child != NONE) all[child].up = index;
 }
 
-/* The right child comes up, or the left one; returns it. */
-static uint32_t turn_left(struct qr_sibling *all, uint32_t *top, uint32_t index)
+/* Rotations.  Each returns the child that is now above `index`. */
+static uint32_t rotate_left(struct qr_sibling *all, uint32_t *top, uint32_t index)
 {
     uint32_t child = all[index].right;
 
@@ -61,7 +62,7 @@ static uint32_t turn_left(struct qr_sibling *all, uint32_t *top, uint32_t index)
     return child;
 }
 
-static uint32_t turn_right(struct qr_sibling *all, uint32_t *top, uint32_t index)
+static uint32_t rotate_right(struct qr_sibling *all, uint32_t *top, uint32_t index)
 {
     uint32_t child = all[index].left;
 
@@ -73,7 +74,7 @@ static uint32_t turn_right(struct qr_sibling *all, uint32_t *top, uint32_t index
     return child;
 }
 
-/* From `index` up, after something below it came or went. */
+/* Restores heights and balance from `index` up, after an insertion or removal below it. */
 static void balance(struct qr_sibling *all, uint32_t *top, uint32_t index)
 {
     for (; index != NONE; index = all[index].up) {
@@ -81,12 +82,12 @@ static void balance(struct qr_sibling *all, uint32_t *top, uint32_t index)
 
         if (height(all, left) > height(all, right) + 1) {
             if (height(all, all[left].left) < height(all, all[left].right))
-                turn_left(all, top, left);
-            index = turn_right(all, top, index);
+                rotate_left(all, top, left);
+            index = rotate_right(all, top, index);
         } else if (height(all, right) > height(all, left) + 1) {
             if (height(all, all[right].right) < height(all, all[right].left))
-                turn_right(all, top, right);
-            index = turn_left(all, top, index);
+                rotate_right(all, top, right);
+            index = rotate_left(all, top, index);
         } else {
             measure(all, index);
         }
@@ -121,7 +122,7 @@ void qr_sibling_remove(struct qr_sibling *all, uint32_t *top, uint32_t index)
         balance(all, top, gone.up);
         return;
     }
-    /* The next in order has nothing on its left, so it can be lifted out and stand here. */
+    /* The next in order has no left child, so it can be unlinked and take this place. */
     for (next = gone.right; all[next].left != NONE;)
         next = all[next].left;
     from = next;
