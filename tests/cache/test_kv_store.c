@@ -38,8 +38,8 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Goal: a page holds exactly K and V of page_tokens tokens, no more.
- * Method: SmolLM2's shape and others, against the product written out. */
+/* Goal: a page's size is exactly K and V of page_tokens tokens.
+ * Method: SmolLM2's shape and others, compared with the product written out. */
 static void page_bytes_is_the_product(void **state)
 {
     const struct {
@@ -62,8 +62,8 @@ static void page_bytes_is_the_product(void **state)
     }
 }
 
-/* Goal: a shape that pages cannot hold is refused, and nothing written.
- * Method: one field wrong at a time, and a product past SIZE_MAX. */
+/* Goal: an invalid shape is refused, and nothing is written.
+ * Method: one invalid field at a time, and a product past SIZE_MAX. */
 static void impossible_shapes_are_refused(void **state)
 {
     const struct qr_kv_shape shapes[] = {
@@ -88,9 +88,9 @@ static void impossible_shapes_are_refused(void **state)
     }
 }
 
-/* Goal: every (page, layer, head, K or V) has bytes of its own, 64-byte aligned, and together they
- * are the whole memory.
- * Method: count each byte that a view reaches: all must come to one. */
+/* Goal: every (page, layer, head, K or V) has its own bytes, 64-byte aligned, and together they are
+ * the whole memory.
+ * Method: count how many views reach each byte: every count must be one. */
 static void views_tile_the_memory(void **state)
 {
     struct qr_kv_store *store = *state;
@@ -119,8 +119,8 @@ static void views_tile_the_memory(void **state)
         assert_int_equal(store->base[b], 1);
 }
 
-/* Goal: a copy takes every layer and head of the page, and touches no other page.
- * Method: three pages of different bytes, one copied over another. */
+/* Goal: a copy covers every layer and head of the page, and changes no other page.
+ * Method: three pages of different bytes; copy one over another. */
 static void copy_is_the_whole_page(void **state)
 {
     struct qr_kv_store *store = *state;

@@ -26,13 +26,13 @@ static int teardown(void **state)
 {
     struct qr_page_pool *pool = *state;
 
-    free(pool->refs); /* where the memory begins */
+    free(pool->refs); /* the start of the memory */
     free(pool);
     return 0;
 }
 
-/* Goal: a new pool has every page free, and none read.
- * Method: look at each. */
+/* Goal: in a new pool every page is free.
+ * Method: look at each page's refs. */
 static void new_pool_is_all_free(void **state)
 {
     struct qr_page_pool *pool = *state;
@@ -62,8 +62,8 @@ static void take_is_all_or_none(void **state)
     assert_true(qr_page_pool_take(pool, pages, 0));
 }
 
-/* Goal: no page is given twice, and each is owned by one.
- * Method: take all, one by one; mark them off. */
+/* Goal: no page is given out twice, and each has one reader.
+ * Method: take all pages one by one and mark them. */
 static void taken_pages_are_distinct_and_owned(void **state)
 {
     struct qr_page_pool *pool = *state;
@@ -80,8 +80,8 @@ static void taken_pages_are_distinct_and_owned(void **state)
     }
 }
 
-/* Goal: a page is free again only after its last reader.
- * Method: two more readers, three drops, and the shared count on the way. */
+/* Goal: only the last drop frees a page.
+ * Method: add two readers, drop three times, and check the counts after each. */
 static void last_drop_frees(void **state)
 {
     struct qr_page_pool *pool = *state;
@@ -103,8 +103,8 @@ static void last_drop_frees(void **state)
     assert_int_equal(pool->free_n, PAGES_N);
 }
 
-/* Goal: the order in which pages are given depends on the calls alone.
- * Method: a new pool counts up; the page dropped last comes first. */
+/* Goal: the order in which pages are given out depends on the calls alone.
+ * Method: a new pool gives 0, 1, 2; after drops the last dropped page comes first. */
 static void order_is_fixed(void **state)
 {
     struct qr_page_pool *pool = *state;
@@ -120,8 +120,8 @@ static void order_is_fixed(void **state)
     assert_int_equal(next[1], 0);
 }
 
-/* Goal: the invariant holds and no page is lost whatever the order of calls.
- * Method: 20,000 random takes, shares and drops against a count of our own. */
+/* Goal: the invariant holds and no page is lost in any order of calls.
+ * Method: 20,000 random takes, shares and drops, compared with counts kept by the test. */
 static void random_calls_keep_the_invariant(void **state)
 {
     struct qr_page_pool *pool = *state;
@@ -159,8 +159,8 @@ static void random_calls_keep_the_invariant(void **state)
     }
 }
 
-/* Goal: the dump tells what is free, held and shared.
- * Method: one page of two readers, one of one. */
+/* Goal: the dump says how many pages are free, held and shared.
+ * Method: one page with two readers and one with one. */
 static void dump_names_shared_pages(void **state)
 {
     struct qr_page_pool *pool = *state;
@@ -179,7 +179,7 @@ static void dump_names_shared_pages(void **state)
 
 /* Goal: a kept page is cached while no sequence reads it, held while one does, and free only when
  * it is neither read nor kept; free + cached + held = all.
- * Method: each way there and back, the counts on the way. */
+ * Method: move a page through all these states and back; check the counts after each call. */
 static void kept_page_is_cached_or_held(void **state)
 {
     struct qr_page_pool *pool = *state;
@@ -218,9 +218,9 @@ static void kept_page_is_cached_or_held(void **state)
     assert_int_equal(pool->free_n, PAGES_N);
 }
 
-/* Goal: cached pages stand in the order in which their last reader let them go.
- * Method: three go in one order; the first is read again; one in the middle is kept no more. */
-static void coldest_was_let_go_first(void **state)
+/* Goal: cached pages are in the order in which their last readers dropped them.
+ * Method: drop four pages; read the first one again; unkeep one in the middle. */
+static void coldest_was_dropped_first(void **state)
 {
     struct qr_page_pool *pool = *state;
     qr_page_id pages[4];
@@ -246,8 +246,8 @@ static void coldest_was_let_go_first(void **state)
     assert_int_equal(pool->free_n, PAGES_N);
 }
 
-/* Goal: the pages that were ever taken are the first taken_n, however they come back.
- * Method: take and drop by turns; qr_page_pool_check looks at those behind. */
+/* Goal: the pages that were ever taken are the first taken_n, in any order of drops.
+ * Method: take and drop alternately; qr_page_pool_check asserts that later pages are untouched. */
 static void pages_taken_are_the_first(void **state)
 {
     struct qr_page_pool *pool = *state;
@@ -260,7 +260,7 @@ static void pages_taken_are_the_first(void **state)
     qr_page_pool_drop(pool, pages[0]);
     qr_page_pool_drop(pool, pages[1]);
     qr_page_pool_check(pool);
-    assert_true(qr_page_pool_take(pool, pages, 1)); /* one that was taken before */
+    assert_true(qr_page_pool_take(pool, pages, 1)); /* a page that was taken before */
     assert_int_equal(pool->taken_n, 2);
     assert_true(qr_page_pool_take(pool, pages + 1, 2));
     assert_int_equal(pool->taken_n, 3);
@@ -282,7 +282,7 @@ int main(void)
         POOL_TEST(random_calls_keep_the_invariant),
         POOL_TEST(dump_names_shared_pages),
         POOL_TEST(kept_page_is_cached_or_held),
-        POOL_TEST(coldest_was_let_go_first),
+        POOL_TEST(coldest_was_dropped_first),
         POOL_TEST(pages_taken_are_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

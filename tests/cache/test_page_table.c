@@ -12,7 +12,7 @@
 #define PAGES_N     8u
 #define PAGE_TOKENS 16u
 
-struct fixture {
+struct table_fixture {
     struct qr_page_pool pool;
     struct qr_kv_store store;
     struct qr_page_table a, b;
@@ -22,7 +22,7 @@ struct fixture {
 static int setup(void **state)
 {
     const struct qr_kv_shape shape = {QR_KV_F16, 2, 1, 8, PAGE_TOKENS};
-    struct fixture *f = calloc(1, sizeof *f);
+    struct table_fixture *f = calloc(1, sizeof *f);
     size_t page_bytes;
 
     if (f == NULL || !qr_kv_shape_page_bytes(&shape, &page_bytes)) return -1;
@@ -37,7 +37,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct fixture *f = *state;
+    struct table_fixture *f = *state;
 
     free(f->pool.refs);
     free(f->store.base);
@@ -45,15 +45,15 @@ static int teardown(void **state)
     return 0;
 }
 
-static void check(struct fixture *f)
+static void check(struct table_fixture *f)
 {
     qr_page_pool_check(&f->pool);
     qr_page_table_check(&f->a, &f->pool, PAGE_TOKENS);
     qr_page_table_check(&f->b, &f->pool, PAGE_TOKENS);
 }
 
-/* Reserves and advances n tokens; the pages copied. */
-static uint32_t grow(struct fixture *f, struct qr_page_table *table, uint32_t n)
+/* Reserves and advances n tokens.  Returns the number of copied pages. */
+static uint32_t grow(struct table_fixture *f, struct qr_page_table *table, uint32_t n)
 {
     uint32_t copied = 77;
 
@@ -64,16 +64,16 @@ static uint32_t grow(struct fixture *f, struct qr_page_table *table, uint32_t n)
     return copied;
 }
 
-static uint8_t *page_memory(const struct fixture *f, qr_page_id page)
+static uint8_t *page_memory(const struct table_fixture *f, qr_page_id page)
 {
     return f->store.base + page * f->store.page_bytes;
 }
 
-/* Goal: a table holds ceil(tokens / page_tokens) pages, and wants says so before.
- * Method: grow from 0 by cuts on both sides of every page's edge. */
+/* Goal: a table has ceil(tokens / page_tokens) pages, and wants predicts what reserve takes.
+ * Method: grow from 0 to lengths on both sides of every page's edge. */
 static void pages_follow_the_tokens(void **state)
 {
-    struct fixture *f = *state;
+    struct table_fixture *f = *state;
     const uint32_t cuts[] = {1, 14, 1, 1, 15, 1, 31, 64};
     uint32_t length = 0;
 
@@ -89,8 +89,8 @@ static void pages_follow_the_tokens(void **state)
     }
 }
 
-/* Goal: a number of tokens near the top of its type does not wrap.
- * Method: qr_pages_for at both ends and around an edge, for each page size. */
+/* Goal: qr_pages_for does not wrap near the largest uint32_t.
+ * Method: call it at both ends and around a page's edge, for each page size. */
 static void pages_for_does_not_wrap(void **state)
 {
     (void)state;
@@ -103,11 +103,11 @@ static void pages_for_does_not_wrap(void **state)
     }
 }
 
-/* Goal: a reserve that the pool cannot meet changes nothing.
- * Method: one table holds 6 of 8 pages, another asks 3. */
+/* Goal: a reserve for which the pool has too few pages changes nothing.
+ * Method: one table has 6 of 8 pages, and another asks for 3. */
 static void short_reserve_changes_nothing(void **state)
 {
-    struct fixture *f = *state;
+    struct table_fixture *f = *state;
     uint32_t copied = 77;
 
     grow(f, &f->a, 6 * PAGE_TOKENS);
@@ -121,11 +121,11 @@ static void short_reserve_changes_nothing(void **state)
     grow(f, &f->b, 2 * PAGE_TOKENS - 1);
 }
 
-/* Goal: what is reserved stays until it is written, and is not taken twice.
- * Method: reserve 40, advance 10 + 30 with a smaller reserve between. */
+/* Goal: reserved tokens stay reserved until they are written, and take their pages once.
+ * Method: reserve 40, advance 10 and 30, with a smaller reserve between. */
 static void reserved_tokens_wait_to_be_written(void **state)
 {
-    struct fixture *f = *state;
+    struct table_fixture *f = *state;
     uint32_t copied;
 
     assert_true(qr_page_table_reserve(&f->a, &f->pool, &f->store, 40, &copied));
@@ -140,11 +140,11 @@ static void reserved_tokens_wait_to_be_written(void **state)
     check(f);
 }
 
-/* Goal: clear gives every page back, and a fork's pages only when both have.
+/* Goal: clear drops every page.  Shared pages become free when both tables have dropped them.
  * Method: fork, clear the parent, then the child. */
 static void clear_gives_every_page_back(void **state)
 {
-    struct fixture *f = *state;
+    struct table_fixture *f = *state;
 
     grow(f, &f->a, 40);
     qr_page_table_fork(&f->b, &f->a, &f->pool);
@@ -161,12 +161,12 @@ static void clear_gives_every_page_back(void **state)
     assert_int_equal(f->pool.free_n, PAGES_N);
 }
 
-/* Goal: whoever writes first into a shared page gets a copy; the other reads on undisturbed, and
- * then owns the page alone.
- * Method: fork in the middle of the third page, write both. */
+/* Goal: the first table to write into a shared page gets a copy.  The other table's page is
+ * unchanged and then OWNED.
+ * Method: fork in the middle of the third page, then write to both tables. */
 static void first_writer_copies_the_shared_page(void **state)
 {
-    struct fixture *f = *state;
+    struct table_fixture *f = *state;
     qr_page_id last;
 
     grow(f, &f->a, 40);
@@ -188,11 +188,11 @@ static void first_writer_copies_the_shared_page(void **state)
     assert_int_equal(grow(f, &f->a, 1), 0);
 }
 
-/* Goal: a fork at a page's edge copies nothing: full pages are never written again.
- * Method: fork at 32 tokens, write both. */
+/* Goal: a fork at a page's edge copies nothing, because full pages are never written.
+ * Method: fork at 32 tokens, then write to both tables. */
 static void fork_at_an_edge_copies_nothing(void **state)
 {
-    struct fixture *f = *state;
+    struct table_fixture *f = *state;
 
     grow(f, &f->a, 2 * PAGE_TOKENS);
     qr_page_table_fork(&f->b, &f->a, &f->pool);
@@ -202,11 +202,11 @@ static void fork_at_an_edge_copies_nothing(void **state)
     assert_int_equal(f->pool.shared_n, 2);
 }
 
-/* Goal: a copy counts among the pages wanted, so running short of it changes nothing.
+/* Goal: the copy counts as a needed page: without a free page the reserve changes nothing.
  * Method: fork with no page left. */
 static void copy_needs_a_page(void **state)
 {
-    struct fixture *f = *state;
+    struct table_fixture *f = *state;
     uint32_t copied = 77;
 
     grow(f, &f->a, 8 * PAGE_TOKENS - 1);
@@ -219,11 +219,11 @@ static void copy_needs_a_page(void **state)
     check(f);
 }
 
-/* Goal: a table that begins with others' pages reads them, and copies only the one that it writes.
- * Method: adopt 40 of another's 45 tokens, then write on. */
+/* Goal: a table that adopts pages shares them, and copies only the page that it writes.
+ * Method: adopt 40 of another table's 45 tokens, then write. */
 static void adopted_pages_are_shared(void **state)
 {
-    struct fixture *f = *state;
+    struct table_fixture *f = *state;
 
     grow(f, &f->a, 45);
     qr_page_table_adopt(&f->b, &f->pool, f->a.pages, PAGE_TOKENS, 40);
@@ -237,11 +237,11 @@ static void adopted_pages_are_shared(void **state)
     assert_int_equal(f->pool.shared_n, 2);
 }
 
-/* Goal: a table may begin with holes: those pages are nobody's, and it goes on behind them.
- * Method: adopt the last of another's three pages, then write on and clear. */
+/* Goal: a table may begin with holes, and continues after them.
+ * Method: adopt the last of another table's three pages, then write and clear. */
 static void adopted_table_may_begin_with_holes(void **state)
 {
-    struct fixture *f = *state;
+    struct table_fixture *f = *state;
     qr_page_id pages[3] = {QR_PAGE_NONE, QR_PAGE_NONE};
 
     grow(f, &f->a, 45);
@@ -258,12 +258,12 @@ static void adopted_table_may_begin_with_holes(void **state)
     assert_int_equal(f->pool.free_n, PAGES_N - 3);
 }
 
-/* Goal: pages wholly before a token are given back, no other one; the table goes on with holes, and
- * so does a fork of it.
- * Method: the tokens on both sides of an edge, then growth, a fork, and a clear of both. */
+/* Goal: only pages wholly before a token are dropped.  The table continues with holes, and a fork
+ * has the same holes.
+ * Method: drop before the tokens on both sides of an edge; then grow, fork and clear both. */
 static void pages_before_a_token_leave_holes(void **state)
 {
-    struct fixture *f = *state;
+    struct table_fixture *f = *state;
 
     grow(f, &f->a, 3 * PAGE_TOKENS + 5);
     assert_int_equal(qr_page_table_drop_before(&f->a, &f->pool, PAGE_TOKENS, PAGE_TOKENS - 1), 0);
@@ -275,7 +275,7 @@ static void pages_before_a_token_leave_holes(void **state)
     assert_int_equal(f->pool.free_n, PAGES_N - 2);
     assert_int_equal(qr_page_table_drop_before(&f->a, &f->pool, PAGE_TOKENS, PAGE_TOKENS), 0);
 
-    /* Pages are wanted by tokens, holes or not; a fork reads what is left and copies the last. */
+    /* Holes do not change how many pages are needed.  A fork copies the last page. */
     assert_int_equal(qr_page_table_wants(&f->a, &f->pool, PAGE_TOKENS, PAGE_TOKENS), 1);
     qr_page_table_fork(&f->b, &f->a, &f->pool);
     check(f);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The prefix tree against a plain list of texts that does the same by looking at everything.
- * QUIRE_SIM_SEEDS makes it longer, QUIRE_SIM_SEED runs one seed again. */
+/* The prefix tree against a model: a plain list of texts that is searched whole for every question.
+ * QUIRE_SIM_SEEDS sets the number of seeds, QUIRE_SIM_SEED runs one seed again. */
 #include "tree_fixture.h"
 
 #define SEEDS_N   60u
@@ -8,29 +8,29 @@
 #define SEQS_N    4u
 #define PAGES_MAX 40u
 
-/* One page of the tree: the text from the root to its end. */
-struct entry {
+/* One page of the tree: all tokens from the root to the page's end. */
+struct model_entry {
     bool live;
     struct qr_prefix_salt salt;
     int32_t text[TOKENS_MAX];
     uint32_t text_n;
     uint32_t readers_n;
     bool is_protected;
-    uint64_t let_go; /* when its last reader did */
+    uint64_t dropped_at; /* when its last reader dropped it */
 };
 
-struct model {
+struct tree_model {
     uint64_t random;
     uint32_t window;
     struct tree_fixture f;
-    struct entry entries[PAGES_MAX]; /* by page */
+    struct model_entry entries[PAGES_MAX]; /* by page */
     struct tree_seq seqs[SEQS_N];
     bool runs[SEQS_N];
     uint64_t now;
     uint64_t evictions, matches, copies, holes;
 };
 
-static uint32_t choose(struct model *m, uint32_t n)
+static uint32_t choose(struct tree_model *m, uint32_t n)
 {
     uint64_t z = m->random += 0x9e3779b97f4a7c15u; /* splitmix64 */
 
@@ -53,21 +53,21 @@ static uint32_t common(const int32_t *a, uint32_t a_n, const int32_t *b, uint32_
     return i;
 }
 
-/* The first page that is read when so many tokens are there. */
-static uint32_t model_first(const struct model *m, uint32_t n)
+/* The first page that a hit of n tokens reads. */
+static uint32_t model_first(const struct tree_model *m, uint32_t n)
 {
     uint32_t first = m->window == 0 || n < m->window ? 0 : (n - m->window + 1) / PAGE;
 
     return first > 0 && first > n / PAGE - 1 ? n / PAGE - 1 : first;
 }
 
-/* How many tokens of the text's page i are in some entry's page. */
-static uint32_t model_has_of(const struct model *m, const struct tree_seq *seq, uint32_t i)
+/* The most tokens of the text's page i that any entry has. */
+static uint32_t model_has_of(const struct tree_model *m, const struct tree_seq *seq, uint32_t i)
 {
     uint32_t best = 0;
 
     for (uint32_t p = 0; p < PAGES_MAX; p++) {
-        const struct entry *e = &m->entries[p];
+        const struct model_entry *e = &m->entries[p];
         if (!e->live || !same_salt(e->salt, seq->salt) || (e->text_n - 1) / PAGE != i) continue;
         uint32_t common_n = common(e->text, e->text_n, seq->tokens, seq->tokens_n);
         if (common_n > i * PAGE && common_n - i * PAGE > best) best = common_n - i * PAGE;
@@ -75,8 +75,9 @@ static uint32_t model_has_of(const struct model *m, const struct tree_seq *seq, 
     return best;
 }
 
-/* The longest beginning of the text of which all pages that are read are there. */
-static uint32_t model_match(const struct model *m, const struct tree_seq *seq, uint32_t limit_n)
+/* The longest prefix of the text for which all pages that a hit reads are there. */
+static uint32_t model_match(const struct tree_model *m, const struct tree_seq *seq,
+                            uint32_t limit_n)
 {
     uint32_t has_n[TABLE_MAX], n;
 
@@ -91,12 +92,12 @@ static uint32_t model_match(const struct model *m, const struct tree_seq *seq, u
     return n;
 }
 
-/* Whether some entry has all of a text of n tokens, and ends in the same page; or, with windows and
- * n inside a page, in a later one: then the tree has more of that page's tokens. */
-static bool model_has(const struct model *m, const struct tree_seq *seq, uint32_t n)
+/* True: an entry covers the text's first n tokens and ends in the same page.  With a window and n
+ * inside a page it may also end in a later page: then a node continues that page's tokens. */
+static bool model_has(const struct tree_model *m, const struct tree_seq *seq, uint32_t n)
 {
     for (uint32_t p = 0; p < PAGES_MAX; p++) {
-        const struct entry *e = &m->entries[p];
+        const struct model_entry *e = &m->entries[p];
         bool here = (e->text_n - 1) / PAGE == (n - 1) / PAGE;
         if (e->live && same_salt(e->salt, seq->salt) && e->text_n >= n &&
             (here || (m->window > 0 && n % PAGE != 0)) && common(e->text, n, seq->tokens, n) == n)
@@ -105,48 +106,49 @@ static bool model_has(const struct model *m, const struct tree_seq *seq, uint32_
     return false;
 }
 
-/* A page of the sequence that ends after n tokens enters; what begins it goes. */
-static void model_add(struct model *m, const struct tree_seq *seq, uint32_t n, qr_page_id page)
+/* Publishes the sequence's page that ends after n tokens; removes entries that are its prefix. */
+static void model_add(struct tree_model *m, const struct tree_seq *seq, uint32_t n, qr_page_id page)
 {
-    struct entry *e = &m->entries[page];
+    struct model_entry *e = &m->entries[page];
 
     for (uint32_t p = 0; p < PAGES_MAX; p++) {
-        struct entry *other = &m->entries[p];
+        struct model_entry *other = &m->entries[p];
         if (other->live && same_salt(other->salt, seq->salt) && other->text_n < n &&
             (other->text_n - 1) / PAGE == (n - 1) / PAGE &&
             common(other->text, other->text_n, seq->tokens, n) == other->text_n)
             other->live = false;
     }
     assert_false(e->live);
-    *e = (struct entry){.live = true, .salt = seq->salt, .text_n = n};
+    *e = (struct model_entry){.live = true, .salt = seq->salt, .text_n = n};
     memcpy(e->text, seq->tokens, n * sizeof e->text[0]);
 }
 
-/* The cached page that was let go first, of those that nobody protected, and then of the others;
- * without windows it is of those that nothing stands on. */
-static qr_page_id model_coldest(const struct model *m)
+/* The cached page that was dropped first: of the unprotected ones, else of the protected ones.
+ * Without a window only pages without children count. */
+static qr_page_id model_coldest(const struct tree_model *m)
 {
     qr_page_id coldest = QR_PAGE_NONE;
 
     for (uint32_t p = 0; p < PAGES_MAX; p++) {
-        const struct entry *e = &m->entries[p];
-        const struct entry *best = coldest == QR_PAGE_NONE ? NULL : &m->entries[coldest];
+        const struct model_entry *e = &m->entries[p];
+        const struct model_entry *best = coldest == QR_PAGE_NONE ? NULL : &m->entries[coldest];
         bool leaf = true;
         if (!e->live || e->readers_n > 0) continue;
         for (uint32_t q = 0; q < PAGES_MAX && m->window == 0; q++) {
-            const struct entry *below = &m->entries[q];
+            const struct model_entry *below = &m->entries[q];
             leaf &= !(below->live && same_salt(below->salt, e->salt) && below->text_n > e->text_n &&
                       common(below->text, e->text_n, e->text, e->text_n) == e->text_n);
         }
         if (leaf && (best == NULL || e->is_protected < best->is_protected ||
-                     (e->is_protected == best->is_protected && e->let_go < best->let_go)))
+                     (e->is_protected == best->is_protected && e->dropped_at < best->dropped_at)))
             coldest = p;
     }
     return coldest;
 }
 
-/* Who reads which page; a page that nobody reads any more was let go now, deepest first. */
-static void model_readers(struct model *m)
+/* Counts each page's readers.  Pages that lost their last reader were dropped now, deepest first.
+ */
+static void model_readers(struct tree_model *m)
 {
     uint32_t before[PAGES_MAX];
 
@@ -159,22 +161,22 @@ static void model_readers(struct model *m)
             m->entries[m->seqs[s].pages[i]].readers_n++;
     for (uint32_t depth = TABLE_MAX; depth > 0; depth--)
         for (uint32_t p = 0; p < PAGES_MAX; p++) {
-            struct entry *e = &m->entries[p];
+            struct model_entry *e = &m->entries[p];
             if (e->live && before[p] > 0 && e->readers_n == 0 &&
                 (e->text_n - 1) / PAGE == depth - 1)
-                e->let_go = ++m->now;
+                e->dropped_at = ++m->now;
         }
 }
 
-/* The tree has the model's entries, page for page and token for token. */
-static void compare(const struct model *m)
+/* Asserts that the tree has the model's entries, page for page and token for token. */
+static void compare(const struct tree_model *m)
 {
     const struct qr_prefix_tree *tree = &m->f.tree;
     uint32_t cached_n = 0;
 
     tree_check(&m->f);
     for (qr_page_id p = 0; p < m->f.pool.pages_n; p++) {
-        const struct entry *e = &m->entries[p];
+        const struct model_entry *e = &m->entries[p];
         uint32_t end = e->text_n;
         assert_int_equal(e->live, qr_page_pool_kept(&m->f.pool, p));
         assert_int_equal(m->f.pool.refs[p], e->readers_n + e->live);
@@ -196,8 +198,8 @@ static void compare(const struct model *m)
     assert_int_equal(model_coldest(m), qr_page_pool_coldest(&m->f.pool));
 }
 
-/* A text of few different tokens, or one that goes on from an older one: much is shared. */
-static void draw_text(struct model *m, struct tree_seq *seq)
+/* A text of two different tokens, which may continue an older text: so much is shared. */
+static void draw_text(struct tree_model *m, struct tree_seq *seq)
 {
     const struct tree_seq *like = &m->seqs[choose(m, SEQS_N)];
     uint32_t same_n = like == seq ? 0 : choose(m, like->tokens_n + 1);
@@ -209,7 +211,7 @@ static void draw_text(struct model *m, struct tree_seq *seq)
     *seq = next;
 }
 
-static void begin(struct model *m, uint32_t s)
+static void begin(struct tree_model *m, uint32_t s)
 {
     struct tree_seq *seq = &m->seqs[s];
 
@@ -225,14 +227,14 @@ static void begin(struct model *m, uint32_t s)
     model_readers(m);
 }
 
-/* The next tokens, if the pages suffice; evictions one by one, each the model's. */
-static void compute(struct model *m, uint32_t s)
+/* Computes some tokens, if there are pages.  Each eviction must be the model's. */
+static void compute(struct tree_model *m, uint32_t s)
 {
     struct tree_seq *seq = &m->seqs[s];
     uint32_t left_n = seq->tokens_n - seq->table.length;
     uint32_t end = seq->table.length + 1 + choose(m, left_n);
     uint32_t wants_n = qr_page_table_wants(&seq->table, &m->f.pool, PAGE, end - seq->table.length);
-    uint32_t kept_n = seq->kept_n, copied_n = seq->copied_n;
+    uint32_t published_n = seq->published_n, copied_n = seq->copied_n;
     bool ours[TABLE_MAX];
 
     if (wants_n > m->f.pool.free_n + m->f.pool.cached_n) return;
@@ -243,24 +245,24 @@ static void compute(struct model *m, uint32_t s)
         m->entries[coldest].live = false;
         m->evictions++;
     }
-    for (uint32_t i = kept_n; i < end / PAGE; i++)
+    for (uint32_t i = published_n; i < end / PAGE; i++)
         ours[i] = !model_has(m, seq, (i + 1) * PAGE);
     seq_compute(&m->f, seq, end);
     m->copies += seq->copied_n - copied_n;
-    assert_int_equal(seq->kept_n, end / PAGE);
-    model_readers(m); /* the copied page was let go before the next enter */
-    for (uint32_t i = kept_n; i < end / PAGE; i++)
+    assert_int_equal(seq->published_n, end / PAGE);
+    model_readers(m); /* the copied page was dropped before pages were published */
+    for (uint32_t i = published_n; i < end / PAGE; i++)
         if (ours[i]) model_add(m, seq, (i + 1) * PAGE, seq->pages[i]);
     model_readers(m);
-    seq_leave(&m->f, seq);
+    seq_drop_left(&m->f, seq);
     model_readers(m);
 }
 
-/* The entry of a sequence's whole page i, that it reads no more; NULL: there is none. */
-static struct entry *model_above(struct model *m, const struct tree_seq *seq, uint32_t i)
+/* The entry of a sequence's full page i that it has dropped.  NULL: there is none. */
+static struct model_entry *model_above(struct tree_model *m, const struct tree_seq *seq, uint32_t i)
 {
     for (uint32_t p = 0; p < PAGES_MAX; p++) {
-        struct entry *e = &m->entries[p];
+        struct model_entry *e = &m->entries[p];
         uint32_t n = (i + 1) * PAGE;
         if (e->live && same_salt(e->salt, seq->salt) && e->text_n == n &&
             common(e->text, n, seq->tokens, n) == n)
@@ -269,7 +271,7 @@ static struct entry *model_above(struct model *m, const struct tree_seq *seq, ui
     return NULL;
 }
 
-static void finish(struct model *m, uint32_t s)
+static void finish(struct tree_model *m, uint32_t s)
 {
     struct tree_seq *seq = &m->seqs[s];
     uint32_t length = seq->table.length;
@@ -279,19 +281,19 @@ static void finish(struct model *m, uint32_t s)
     model_readers(m);
     uint32_t holes_n = seq->table.first, first = length > 0 ? model_first(m, length - 1) : 0;
     for (uint32_t i = 0; m->window > 0 && i < seq->table.pages_n; i++) {
-        struct entry *e = i < holes_n ? model_above(m, seq, i) : &m->entries[seq->pages[i]];
+        struct model_entry *e = i < holes_n ? model_above(m, seq, i) : &m->entries[seq->pages[i]];
         if (e != NULL && e->live && i >= first) e->is_protected = true;
     }
     seq_end(&m->f, seq);
     m->runs[s] = false;
     model_readers(m);
-    while (holes_n-- > 0) { /* what was before its window comes after what it let go now */
-        struct entry *e = model_above(m, seq, holes_n);
-        if (e != NULL && e->readers_n == 0) e->let_go = ++m->now;
+    while (holes_n-- > 0) { /* pages before its window are warmer than those dropped now */
+        struct model_entry *e = model_above(m, seq, holes_n);
+        if (e != NULL && e->readers_n == 0) e->dropped_at = ++m->now;
     }
 }
 
-static void run_seed(uint64_t seed, struct model *m)
+static void run_seed(uint64_t seed, struct tree_model *m)
 {
     uint32_t pages_n;
 
@@ -317,17 +319,17 @@ static void run_seed(uint64_t seed, struct model *m)
     tree_close(&m->f);
 }
 
-/* Goal: after every call the tree holds the very texts that it should, in the pages that it should,
- * finds the longest of them, and evicts the right one; and no key is ever another text's.
- * Method: random texts of two tokens over few pages, four at a time, seeded, every other seed with
- * a window; a plain list keeps the same account. */
+/* Goal: after every call the tree has the model's texts in the model's pages, finds the longest
+ * match and evicts the right page.  No sequence ever reads another text's key.
+ * Method: seeded random texts of two tokens over few pages, four sequences at a time, every other
+ * seed with a window; compare with the model after every call. */
 static void tree_is_what_a_plain_list_says(void **state)
 {
     const char *seeds = getenv("QUIRE_SIM_SEEDS"), *only = getenv("QUIRE_SIM_SEED");
     uint64_t seeds_n = seeds != NULL ? strtoull(seeds, NULL, 10) : SEEDS_N;
     uint64_t first = only != NULL ? strtoull(only, NULL, 10) : 1;
     uint64_t evictions = 0, matches = 0, copies = 0, holes = 0;
-    struct model *m = malloc(sizeof *m);
+    struct tree_model *m = malloc(sizeof *m);
 
     (void)state;
     assert_non_null(m);

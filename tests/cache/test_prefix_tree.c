@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tree_fixture.h"
 
-/* Goal: what was computed is found again to the token, wherever the next text leaves it: at a
- * page's edge, in its middle, at its last token; never past the text that asks.
+/* Goal: a match ends exactly at the first token that differs: at a page's edge, in its middle or at
+ * the last token.  It never covers the last token of the text that asks.
  * Method: one text of 4 pages and 5 tokens; another that differs from token `cut` on, for each
  * cut. */
 static void match_is_exact_to_the_token(void **state)
@@ -26,8 +26,8 @@ static void match_is_exact_to_the_token(void **state)
     }
 }
 
-/* Goal: full pages are shared, not copied, and stand in the tree once.
- * Method: two texts of one beginning run side by side. */
+/* Goal: full pages are shared, not copied, and are in the tree once.
+ * Method: two texts with a common prefix run at the same time. */
 static void full_pages_are_shared(void **state)
 {
     struct tree_fixture f;
@@ -57,10 +57,10 @@ static void full_pages_are_shared(void **state)
     tree_close(&f);
 }
 
-/* Goal: a page in the tree is read-only: whoever writes on behind a part of it writes into a copy,
- * and the tree's tokens stay what they were.
- * Method: leave a full page and a partly filled one in their middle; then ask for the first text
- * again. */
+/* Goal: a page in the tree is read-only.  A sequence that matches a part of a page continues in a
+ * copy, and the tree's page keeps its keys.
+ * Method: texts that differ in the middle of a full page and of a partly filled one; then the first
+ * text again. */
 static void cached_pages_are_never_written(void **state)
 {
     struct tree_fixture f;
@@ -81,8 +81,8 @@ static void cached_pages_are_never_written(void **state)
     tree_close(&f);
 }
 
-/* Goal: two that compute the same tokens at one time end with one page for them.
- * Method: both begin before either has a page in the tree. */
+/* Goal: two sequences that compute the same tokens at the same time end with one page for them.
+ * Method: both begin before either has published a page. */
 static void same_tokens_end_in_one_page(void **state)
 {
     struct tree_fixture f;
@@ -107,9 +107,9 @@ static void same_tokens_end_in_one_page(void **state)
     tree_close(&f);
 }
 
-/* Goal: a leaf whose tokens begin another's is not kept beside it.
- * Method: a text that goes on from it, then one that it goes on from. */
-static void beginnings_of_leaves_are_not_kept(void **state)
+/* Goal: a leaf whose tokens are a prefix of a sibling's is not kept.
+ * Method: a text that continues the first, a shorter one, and one that continues both. */
+static void prefixes_of_leaves_are_not_kept(void **state)
 {
     struct tree_fixture f;
     struct tree_seq a;
@@ -131,8 +131,8 @@ static void beginnings_of_leaves_are_not_kept(void **state)
     tree_close(&f);
 }
 
-/* Goal: nothing is shared between salts, whichever half they differ in.
- * Method: one text under three of them, twice. */
+/* Goal: salts share nothing, whichever half differs.
+ * Method: one text under three salts, twice. */
 static void salts_are_kept_apart(void **state)
 {
     const struct qr_prefix_salt salts[] = {{{0, 0}}, {{1, 0}}, {{0, 1}}};
@@ -151,9 +151,9 @@ static void salts_are_kept_apart(void **state)
     tree_close(&f);
 }
 
-/* Goal: the page whose last sequence let it go the longest ago goes first, leaves before what they
- * stand on; a page that is read again is young again; a page that is read does not go.
- * Method: three texts, the first one used again, one running; evict them all. */
+/* Goal: the page that was dropped longest ago is evicted first, a child before its parent.  Reading
+ * a page again makes it the warmest.  A page that a sequence reads is not evicted. Method: three
+ * texts, the first one read again, and one that runs; evict everything. */
 static void coldest_leaf_goes_first(void **state)
 {
     struct tree_fixture f;
@@ -171,14 +171,14 @@ static void coldest_leaf_goes_first(void **state)
     seq_text(&running, 40, 3000);
     seq_begin(&f, &running);
     seq_compute(&f, &running, 40);
-    seq_run(&f, &a); /* again: its last page is copied, the copy dropped again */
+    seq_run(&f, &a); /* again: its last page is copied, and the copy dropped */
     memcpy(order, (qr_page_id[]){b.pages[1], b.pages[0], c.pages[0]}, 3 * sizeof order[0]);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(qr_page_pool_coldest(&f.pool), order[i]);
         assert_true(qr_prefix_tree_evict(&f.tree));
         tree_check(&f);
     }
-    /* Of a its first page is left for the last. */
+    /* The first page of a is evicted last. */
     while (f.pool.cached_n > 1)
         assert_true(qr_prefix_tree_evict(&f.tree));
     assert_int_equal(qr_page_pool_coldest(&f.pool), a.pages[0]);
@@ -189,10 +189,10 @@ static void coldest_leaf_goes_first(void **state)
     tree_close(&f);
 }
 
-/* Goal: near-twins cost O(log n): siblings that differ in their last token stand in a balanced
- * tree, whatever the order in which they come and go.
- * Method: 3,000 of them upwards, downwards and mixed; the depth against Adelson-Velsky and Landis'
- * bound; then every second one evicted, and each looked up. */
+/* Goal: siblings that differ in their last token only form a balanced tree, in any order of
+ * insertion and after evictions.
+ * Method: insert 3,000 in ascending, descending and mixed order; compare the height with the bound
+ * of Adelson-Velsky and Landis; evict half of them and compare again. */
 static void near_twins_stay_balanced(void **state)
 {
     enum { TWINS = 3000 };
@@ -223,8 +223,9 @@ static void near_twins_stay_balanced(void **state)
     }
 }
 
-/* Goal: the memory is what the sums say, and the tree holds a page for every page of the pool.
- * Method: fill the pool with one text, then with another; sanitizers see a step past the memory. */
+/* Goal: the tree can hold every page of the pool within qr_prefix_tree_bytes.
+ * Method: fill the pool with one text, then with another; a sanitizer sees an access past the
+ * memory. */
 static void tree_may_hold_every_page(void **state)
 {
     struct tree_fixture f;
@@ -241,9 +242,9 @@ static void tree_may_hold_every_page(void **state)
     tree_close(&f);
 }
 
-/* Goal: the one sequence that reads a partly filled page may have it back, and writes into it
- * without a copy; the tree no longer finds what is in it, but all before.
- * Method: a sequence of 20 tokens leaves its pages, another takes them up. */
+/* Goal: after a release the one sequence that reads a partly filled page writes into it without a
+ * copy.  The tree no longer finds that page's tokens, but still all pages before it.
+ * Method: a sequence of 20 tokens ends, and another adopts its pages. */
 static void released_page_is_its_readers(void **state)
 {
     struct tree_fixture f;
@@ -269,13 +270,14 @@ static void released_page_is_its_readers(void **state)
     tree_close(&f);
 }
 
-/* What is matched, when of a text's pages only some are there: by trying every length. */
+/* The longest match if the tree has only some pages of a text: tries every length. */
 static uint32_t longest(uint32_t window, const bool *there, uint32_t tokens_n)
 {
     for (uint32_t n = tokens_n; n > 0; n--) {
         uint32_t first = n < window ? 0 : (n - window + 1) / PAGE, last = (n - 1) / PAGE;
         uint32_t i = first;
-        if (first > 0 && first >= n / PAGE) i = n / PAGE - 1; /* the last full one, always */
+        if (first > 0 && first >= n / PAGE)
+            i = n / PAGE - 1; /* the last full page is always needed */
         while (i <= last && there[i])
             i++;
         if (i > last) return n;
@@ -283,10 +285,10 @@ static uint32_t longest(uint32_t window, const bool *there, uint32_t tokens_n)
     return 0;
 }
 
-/* Goal: with a window a hit needs the pages that its next token sees, and no other: whatever pages
- * are gone, the longest text is found whose pages are there; the table has holes before them.
- * Method: a text of 8 pages and a half, windows below, at and above a page's tokens and all of it;
- * its pages are evicted one by one, and after each every length is asked for. */
+/* Goal: with a window a hit needs only the pages that its next token sees.  Whichever pages are
+ * evicted, the longest text whose pages are there is found, with holes before them.
+ * Method: a text of 8.5 pages; windows shorter than a page, equal, longer, and longer than the
+ * text. Evict its pages one by one, and after each match every length. */
 static void hit_needs_no_more_than_its_window(void **state)
 {
     static const uint32_t windows[] = {1, 5, 16, 17, 31, 32, 33, 64, 100, 200};
@@ -304,7 +306,7 @@ static void hit_needs_no_more_than_its_window(void **state)
         seq_text(&a, TEXT, 0);
         seq_run(&f, &a);
         for (qr_node_id id = 0; id < ALL; id++)
-            ids[id] = f.tree.nodes[id].page; /* nodes count up with the pages that entered */
+            ids[id] = f.tree.nodes[id].page; /* nodes are numbered in order of publishing */
         do {
             for (uint32_t i = 0; i < ALL; i++)
                 there[i] = qr_page_pool_kept(&f.pool, ids[i]);
@@ -324,11 +326,11 @@ static void hit_needs_no_more_than_its_window(void **state)
     }
 }
 
-/* Goal: pages behind every window go first, the last of a text before its first ones; then those
- * that full hits need, the coldest text's last page first.  So every full hit stays whole until
- * nothing else is left, be it of all tokens or of all but the last.
- * Method: two texts of 6 pages with a window of 32; the order of all evictions. */
-static void pages_behind_every_window_go_first(void **state)
+/* Goal: pages that no full hit reads are evicted first, from a text's last such page to its first.
+ * Then the pages of full hits, the coldest text's last page first.  So a hit of all tokens, or of
+ * all but the last, stays possible until only such pages are left.
+ * Method: two texts of 6 pages with a window of 32; compare the order of all evictions. */
+static void pages_that_no_hit_reads_go_first(void **state)
 {
     struct tree_fixture f;
     struct tree_seq a, b;
@@ -341,8 +343,8 @@ static void pages_behind_every_window_go_first(void **state)
     seq_run(&f, &a);
     seq_text(&b, 6 * PAGE, 1000);
     seq_run(&f, &b);
-    /* Nodes count up with the pages that entered.  A text of 96 tokens is found again, but for its
-     * last one, by what is from token 95 - 31 on: pages 4 and 5. */
+    /* Nodes are numbered in order of publishing.  A hit of 95 of the 96 tokens reads from token
+     * 95 - 31 on: pages 4 and 5. */
     for (qr_node_id first = 0; first < 12; first += 6)
         for (uint32_t i = 4; i-- > 0;)
             order[n++] = f.tree.nodes[first + i].page;
@@ -361,9 +363,9 @@ static void pages_behind_every_window_go_first(void **state)
     tree_close(&f);
 }
 
-/* Goal: of a text whose length puts the window's begin at a page's edge, the page before is kept
- * too: the same text again is found but for its last token, which reads it.
- * Method: texts of each length up to 5 pages; all that nobody protected is evicted. */
+/* Goal: if a text's window begins at a page's edge, the page before is protected too: a hit of all
+ * but the last token reads it.
+ * Method: texts of each length up to 5 pages; evict all unprotected pages. */
 static void all_but_the_last_token_is_found_again(void **state)
 {
     (void)state;
@@ -383,9 +385,9 @@ static void all_but_the_last_token_is_found_again(void **state)
     }
 }
 
-/* Goal: the pages that a text was found by go after those that nobody asked for.
- * Method: a long text; a second one that goes on from its middle, token 80, and reads from token 49
- * on; all others evicted.  Both 79 tokens and 80 read pages 3 and 4. */
+/* Goal: the pages of a hit are evicted after pages that no hit read.
+ * Method: a long text; a second one that matches its first 80 tokens and reads from token 49 on;
+ * evict all unprotected pages.  Hits of 79 and of 80 tokens both read pages 3 and 4. */
 static void found_pages_are_protected(void **state)
 {
     struct tree_fixture f;
@@ -409,9 +411,9 @@ static void found_pages_are_protected(void **state)
     tree_close(&f);
 }
 
-/* Goal: a node outlives its page, and a page that is computed again for its tokens takes the place;
- * what ends in the middle of such a page does not enter.
- * Method: a text's first pages are evicted, then a part of it runs, to a page's edge and beyond. */
+/* Goal: a node outlives its page and gets the page that is computed again for its tokens.  A partly
+ * filled page is not published if such a node continues its tokens.
+ * Method: evict a text's first pages, then run its first 2 pages and 5 tokens. */
 static void page_comes_again_for_its_node(void **state)
 {
     struct tree_fixture f;
@@ -435,11 +437,11 @@ static void page_comes_again_for_its_node(void **state)
     tree_close(&f);
 }
 
-/* Goal: where the text's own page is gone another's that has some of its tokens is taken, the one
- * with the most, however many others are between.
- * Method: 40 texts that part from each other inside their second page, each at a token of its own;
- * the pages of most are evicted, but the nodes stay. */
-static void nearest_page_stands_in(void **state)
+/* Goal: if the page of a text's own node is evicted, a match uses the sibling's page with the most
+ * common tokens, however many siblings without a page lie between.
+ * Method: 40 texts that differ from the 14 first tokens of their second page on; evict page by
+ * page, while the nodes stay. */
+static void nearest_sibling_with_a_page_is_used(void **state)
 {
     enum { MANY = 40 };
     struct tree_fixture f;
@@ -471,7 +473,7 @@ static void nearest_page_stands_in(void **state)
                     n++;
                 if (n > best_n) best_n = n;
             }
-            if (f.tree.nodes[parent].page != QR_PAGE_NONE) /* or it is read in vain */
+            if (f.tree.nodes[parent].page != QR_PAGE_NONE) /* otherwise no hit is possible */
                 assert_int_equal(
                     qr_prefix_tree_match(&f.tree, a.salt, a.tokens, 2 * PAGE - 1, pages),
                     PAGE + (best_n < PAGE ? best_n : PAGE - 1));
@@ -482,8 +484,8 @@ static void nearest_page_stands_in(void **state)
     tree_close(&f);
 }
 
-/* Goal: where nodes run out the coldest text goes, with all its nodes, and the others stay.
- * Method: texts of 15 pages that leave 3 each, with nodes for 3 of them. */
+/* Goal: if nodes run out, the coldest text is evicted with all its nodes, and the others stay.
+ * Method: texts of 15 pages, with nodes for 3 of them. */
 static void coldest_text_goes_when_nodes_run_out(void **state)
 {
     struct tree_fixture f;
@@ -504,9 +506,9 @@ static void coldest_text_goes_when_nodes_run_out(void **state)
     tree_close(&f);
 }
 
-/* Goal: pages that nobody protected do not go for a node, which they would not free.
- * Method: a text that has kept its last pages only, and one that has all of its; nodes run out in a
- * third, pages do not. */
+/* Goal: unprotected pages, which would free no node, are not evicted for a node.
+ * Method: a text with its last pages only, and one with all of its pages; a third text then runs
+ * out of nodes, not of pages. */
 static void pages_that_free_no_node_stay(void **state)
 {
     struct tree_fixture f;
@@ -531,12 +533,12 @@ static void pages_that_free_no_node_stay(void **state)
     tree_close(&f);
 }
 
-/* Goal: the sibling beside which a text was to stand may be the one that goes for its node.
- * Method: the last node goes to a short text, which is then the coldest; one that stands right
- * before or right behind it comes. */
+/* Goal: the eviction that frees a node may remove the sibling next to which the new node belongs.
+ * Method: a short text has the last node and is the coldest; publish a text that belongs right
+ * before it, and one that belongs right after it. */
 static void neighbour_may_go_for_the_node(void **state)
 {
-    static const int32_t beside[] = {500, 2000};
+    static const int32_t neighbours[] = {500, 2000};
     qr_page_id pages[TABLE_MAX];
 
     (void)state;
@@ -552,7 +554,7 @@ static void neighbour_may_go_for_the_node(void **state)
         seq_run(&f, &b);
         assert_int_equal(f.tree.live_n, 8);
         assert_int_equal(seq_run(&f, &a), 7 * PAGE - 1);
-        seq_text(&c, PAGE, beside[i]);
+        seq_text(&c, PAGE, neighbours[i]);
         seq_run(&f, &c);
         assert_int_equal(qr_prefix_tree_match(&f.tree, a.salt, a.tokens, 7 * PAGE, pages),
                          7 * PAGE);
@@ -569,18 +571,18 @@ int main(void)
         cmocka_unit_test(full_pages_are_shared),
         cmocka_unit_test(cached_pages_are_never_written),
         cmocka_unit_test(same_tokens_end_in_one_page),
-        cmocka_unit_test(beginnings_of_leaves_are_not_kept),
+        cmocka_unit_test(prefixes_of_leaves_are_not_kept),
         cmocka_unit_test(salts_are_kept_apart),
         cmocka_unit_test(coldest_leaf_goes_first),
         cmocka_unit_test(near_twins_stay_balanced),
         cmocka_unit_test(tree_may_hold_every_page),
         cmocka_unit_test(released_page_is_its_readers),
         cmocka_unit_test(hit_needs_no_more_than_its_window),
-        cmocka_unit_test(pages_behind_every_window_go_first),
+        cmocka_unit_test(pages_that_no_hit_reads_go_first),
         cmocka_unit_test(all_but_the_last_token_is_found_again),
         cmocka_unit_test(found_pages_are_protected),
         cmocka_unit_test(page_comes_again_for_its_node),
-        cmocka_unit_test(nearest_page_stands_in),
+        cmocka_unit_test(nearest_sibling_with_a_page_is_used),
         cmocka_unit_test(coldest_text_goes_when_nodes_run_out),
         cmocka_unit_test(pages_that_free_no_node_stay),
         cmocka_unit_test(neighbour_may_go_for_the_node),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* tree_fixture -- a prefix tree with its pool and a small KV store, and sequences over it.
  *
- * A sequence does what the scheduler's do: takes what the tree has, evicts for the pages it wants,
- * writes a stamp of each token's whole past as its key, and leaves its pages in the tree. */
+ * A sequence does what the scheduler does for one: it adopts the tree's pages, evicts for the pages
+ * that it needs, and publishes its own.  As a token's key it writes a stamp of the salt and of all
+ * tokens up to it, so that a page of another text is noticed. */
 #ifndef QR_TESTS_CACHE_TREE_FIXTURE_H
 #define QR_TESTS_CACHE_TREE_FIXTURE_H
 
@@ -32,8 +33,8 @@ struct tree_seq {
     struct qr_prefix_salt salt;
     int32_t tokens[TOKENS_MAX];
     uint32_t tokens_n;
-    uint32_t matched_n; /* what the tree had */
-    uint32_t kept_n;    /* pages in the tree */
+    uint32_t matched_n;   /* tokens that the tree had */
+    uint32_t published_n; /* pages in the tree */
     uint32_t copied_n;
     qr_page_id pages[TABLE_MAX];
     struct qr_page_table table;
@@ -84,7 +85,7 @@ static uint32_t *tree_slot(const struct tree_fixture *f, const struct tree_seq *
            i % PAGE;
 }
 
-/* What a key depends on: the salt and every token up to it. */
+/* Stands for a key, which depends on the salt and on every token up to it. */
 static uint32_t tree_stamp(const struct tree_seq *seq, uint32_t i)
 {
     uint32_t stamp = (uint32_t)seq->salt.words[0] * 31 + (uint32_t)seq->salt.words[1];
@@ -94,7 +95,7 @@ static uint32_t tree_stamp(const struct tree_seq *seq, uint32_t i)
     return stamp;
 }
 
-/* Adopts what the tree has, at most all tokens but the last one. */
+/* Adopts the tree's pages for all tokens but the last, and compares their stamps. */
 static UNUSED void seq_begin(struct tree_fixture *f, struct tree_seq *seq)
 {
     qr_page_id pages[TABLE_MAX];
@@ -103,13 +104,13 @@ static UNUSED void seq_begin(struct tree_fixture *f, struct tree_seq *seq)
     seq->matched_n =
         qr_prefix_tree_match(&f->tree, seq->salt, seq->tokens, seq->tokens_n - 1, pages);
     qr_prefix_tree_adopt(&f->tree, &seq->table, pages, seq->matched_n);
-    seq->kept_n = seq->matched_n / PAGE;
+    seq->published_n = seq->matched_n / PAGE;
     seq->copied_n = 0;
     for (uint32_t i = seq->table.first * PAGE; i < seq->matched_n; i++)
         assert_int_equal(*tree_slot(f, seq, i), tree_stamp(seq, i));
 }
 
-/* Computes up to token `end`; full pages enter the tree. */
+/* Computes up to token `end` and publishes full pages. */
 static UNUSED void seq_compute(struct tree_fixture *f, struct tree_seq *seq, uint32_t end)
 {
     uint32_t begin = seq->table.length, copied = 0;
@@ -122,13 +123,14 @@ static UNUSED void seq_compute(struct tree_fixture *f, struct tree_seq *seq, uin
     for (uint32_t i = begin; i < end; i++)
         *tree_slot(f, seq, i) = tree_stamp(seq, i);
     qr_page_table_advance(&seq->table, PAGE, end - begin);
-    seq->kept_n = qr_prefix_tree_add(&f->tree, seq->salt, &seq->table, seq->tokens, seq->kept_n);
+    seq->published_n =
+        qr_prefix_tree_add(&f->tree, seq->salt, &seq->table, seq->tokens, seq->published_n);
     for (uint32_t i = seq->table.first * PAGE; i < end; i++)
         assert_int_equal(*tree_slot(f, seq, i), tree_stamp(seq, i));
 }
 
-/* Lets go what no token to come sees. */
-static UNUSED void seq_leave(struct tree_fixture *f, struct tree_seq *seq)
+/* Drops the pages that no later token sees. */
+static UNUSED void seq_drop_left(struct tree_fixture *f, struct tree_seq *seq)
 {
     qr_page_table_drop_before(&seq->table, &f->pool, PAGE,
                               qr_prefix_tree_first(&f->tree, seq->table.length) * PAGE);
@@ -136,7 +138,7 @@ static UNUSED void seq_leave(struct tree_fixture *f, struct tree_seq *seq)
 
 static UNUSED void seq_end(struct tree_fixture *f, struct tree_seq *seq)
 {
-    qr_prefix_tree_end(&f->tree, seq->salt, &seq->table, seq->tokens, seq->kept_n);
+    qr_prefix_tree_end(&f->tree, seq->salt, &seq->table, seq->tokens, seq->published_n);
 }
 
 /* Tokens first, first + 1 ... */
@@ -148,14 +150,14 @@ static UNUSED void seq_text(struct tree_seq *seq, uint32_t tokens_n, int32_t fir
         seq->tokens[i] = first + (int32_t)i;
 }
 
-/* From its first token to its end; returns what the tree had of it. */
+/* Runs a sequence from its first token to its end.  Returns the tokens that the tree had. */
 static UNUSED uint32_t seq_run(struct tree_fixture *f, struct tree_seq *seq)
 {
     seq_begin(f, seq);
-    while (seq->table.length < seq->tokens_n) { /* page by page, so that windows need few */
+    while (seq->table.length < seq->tokens_n) { /* page by page, so that a window needs few pages */
         uint32_t end = seq->table.length + PAGE;
         seq_compute(f, seq, end < seq->tokens_n ? end : seq->tokens_n);
-        seq_leave(f, seq);
+        seq_drop_left(f, seq);
     }
     seq_end(f, seq);
     tree_check(f);
