@@ -72,6 +72,7 @@ void quire_stats(const quire_engine *engine, struct quire_stats *out)
     qr_stats_read(&e->stats, &stats);
     stats.waiting = live > stats.running ? live - stats.running : 0;
     stats.refused = atomic_load_explicit(&e->refused, memory_order_relaxed);
+    qr_grammars_count(e->model, &stats);
     qr_settings_write(out, &stats, sizeof stats);
 }
 

@@ -94,15 +94,15 @@ int quire_grammar_compile(const quire_model *model, const struct quire_grammar_s
     if (!model->tokenizer)
         return qr_error(error, QUIRE_NO_TOKENIZER,
                         "a grammar needs a tokenizer, and this model's is not supported");
+    quire_model *own = (quire_model *)(uintptr_t)model; /* its cache has a lock */
     const struct qr_grammar_vocabulary *vocabulary = vocabulary_of(model);
     quire_grammar *g = qr_alloc(&model->allocator, sizeof *g);
     if (!vocabulary || !g) {
         qr_free(&model->allocator, g);
         return qr_error(error, QUIRE_NO_MEMORY, "cannot compile a grammar: out of memory");
     }
-    status = qr_grammar_create(&g->compiled, &source, vocabulary,
-                               (size_t)(s.memory_max ? s.memory_max : MEMORY_DEFAULT),
-                               &model->allocator, error);
+    status = qr_grammar_cache_get(&own->grammars, &g->compiled, &source, vocabulary,
+                                  (size_t)(s.memory_max ? s.memory_max : MEMORY_DEFAULT), error);
     g->model = model;
     if (status)
         qr_free(&model->allocator, g);
@@ -133,4 +133,14 @@ int quire_grammar_match(quire_grammar *grammar, const char *text, size_t text_n,
 struct qr_grammar *qr_grammar_of(const quire_grammar *grammar, const quire_model *model)
 {
     return grammar->model == model ? grammar->compiled : NULL;
+}
+
+void qr_grammars_count(const quire_model *model, struct quire_stats *stats)
+{
+    quire_model *own = (quire_model *)(uintptr_t)model; /* the figures are under a lock */
+
+    (void)pthread_mutex_lock(&own->grammars.lock);
+    stats->grammars_compiled = own->grammars.misses;
+    stats->grammars_reused = own->grammars.hits;
+    (void)pthread_mutex_unlock(&own->grammars.lock);
 }

@@ -12,7 +12,7 @@
 
 #include "kernels/kernels.h"
 #include "runtime/base/warnings.h"
-#include "runtime/grammar/grammar.h"
+#include "runtime/grammar/cache.h"
 #include "runtime/model/gguf.h"
 #include "runtime/model/model.h"
 #include "runtime/quire.h"
@@ -41,6 +41,7 @@ struct quire_model {
     struct qr_warnings warnings;
     pthread_mutex_t grammar_lock; /* of the next, which is made with the first grammar */
     struct qr_grammar_vocabulary *grammar_vocabulary;
+    struct qr_grammar_cache grammars; /* has a lock of its own */
 };
 
 /* vocabulary.c: the text side and the ends, from the file; the weights are loaded, unless they were
@@ -55,6 +56,8 @@ void qr_model_tell_templates(const quire_model *model, const struct qr_refusals 
 
 /* grammars.c: what a public grammar holds; NULL: it was compiled for another model. */
 struct qr_grammar *qr_grammar_of(const quire_grammar *grammar, const quire_model *model);
+/* grammars.c: how many were compiled, and found compiled. */
+void qr_grammars_count(const quire_model *model, struct quire_stats *stats);
 
 bool qr_model_is_end(const quire_model *model, int32_t id);
 

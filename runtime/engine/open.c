@@ -105,7 +105,9 @@ int quire_model_open(const struct quire_model_settings *given, quire_model **out
     quire_model *model = qr_alloc_zero(&allocator, 1, sizeof *model);
     if (!model) return qr_error(error, QUIRE_NO_MEMORY, "no memory to open %s", settings.path);
     model->allocator = allocator;
-    if (pthread_mutex_init(&model->grammar_lock, NULL) != 0) {
+    bool locks = pthread_mutex_init(&model->grammar_lock, NULL) == 0;
+    if (!locks || !qr_grammar_cache_init(&model->grammars, &allocator)) {
+        if (locks) (void)pthread_mutex_destroy(&model->grammar_lock);
         qr_free(&allocator, model);
         return qr_error(error, QUIRE_NO_MEMORY, "no memory to open %s", settings.path);
     }
@@ -133,6 +135,7 @@ void quire_model_close(quire_model *model)
     if (!model) return;
     qr_template_destroy(model->chat);
     qr_template_destroy(model->chat_tools);
+    qr_grammar_cache_deinit(&model->grammars);
     if (model->grammar_vocabulary) {
         qr_grammar_vocabulary_deinit(model->grammar_vocabulary);
         qr_free(&model->allocator, model->grammar_vocabulary);

@@ -19,6 +19,8 @@
 struct qr_grammar {
     struct quire_allocator allocator;
     const struct qr_grammar_vocabulary *vocabulary;
+    size_t bytes_max;
+    atomic_size_t bytes; /* in use when the lock was last released */
     atomic_uint refs;
     pthread_mutex_t lock; /* of all below, and of constraints' matchers */
     struct qr_budget budget;
@@ -145,6 +147,7 @@ int qr_grammar_create(struct qr_grammar **grammar, const struct qr_grammar_sourc
     }
     g->allocator = *allocator;
     g->vocabulary = vocabulary;
+    g->bytes_max = bytes_max;
     atomic_init(&g->refs, 1);
     g->budget = (struct qr_budget){.allocator = *allocator, .bytes_left = bytes_max};
     g->lexer.pool = &g->pool;
@@ -167,11 +170,17 @@ int qr_grammar_create(struct qr_grammar **grammar, const struct qr_grammar_sourc
                                 "the grammar is too large: it needs more than %zu bytes, or too "
                                 "many steps",
                                 bytes_max);
+    atomic_init(&g->bytes, bytes_max - g->budget.bytes_left);
     if (status)
         destroy(g);
     else
         *grammar = g;
     return status;
+}
+
+size_t qr_grammar_bytes(const struct qr_grammar *grammar)
+{
+    return atomic_load_explicit(&grammar->bytes, memory_order_relaxed);
 }
 
 struct qr_grammar *qr_grammar_share(struct qr_grammar *grammar)
@@ -199,6 +208,7 @@ static void enter(struct qr_grammar *g)
 
 static void leave(struct qr_grammar *g)
 {
+    atomic_store_explicit(&g->bytes, g->bytes_max - g->budget.bytes_left, memory_order_relaxed);
     (void)pthread_mutex_unlock(&g->lock);
 }
 

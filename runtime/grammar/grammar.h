@@ -58,6 +58,8 @@ int qr_grammar_create(struct qr_grammar **grammar, const struct qr_grammar_sourc
                       const struct quire_allocator *allocator, struct quire_error *error);
 struct qr_grammar *qr_grammar_share(struct qr_grammar *grammar);
 void qr_grammar_drop(struct qr_grammar *grammar); /* NULL is allowed */
+/* Bytes in use, with its constraints, when a call on it last ended. */
+size_t qr_grammar_bytes(const struct qr_grammar *grammar);
 
 /* A sequence's place. */
 struct qr_constraint {

@@ -77,6 +77,9 @@ static void put_pages(struct qr_buffer *out, const struct quire_stats *s)
               "Prompt tokens found in cached pages and not computed again", s->prefix_hits);
     put_count(out, "page_copies_total", "Shared pages copied before a write", s->page_copies);
     put_count(out, "page_evictions_total", "Cached pages evicted to make room", s->page_evictions);
+    put_count(out, "grammars_compiled_total", "Grammars compiled, or refused",
+              s->grammars_compiled);
+    put_count(out, "grammars_reused_total", "Grammars found compiled", s->grammars_reused);
 }
 
 static void put_histograms(struct qr_buffer *out, const struct quire_stats *s)

@@ -153,6 +153,32 @@ static void a_request_keeps_its_grammar(void **state)
     stop_and_free(engine);
 }
 
+/* Goal: a grammar is compiled once; a request with the grammar from the cache has the same bits.
+ * Method: the same schema twice, by the model's counts and the tokens of one seed. */
+static void a_grammar_is_compiled_once(void **state)
+{
+    quire_model *model = *state;
+    quire_engine *engine = start(model);
+    struct quire_stats before = {.size = sizeof before}, after = {.size = sizeof after};
+    struct answer *answers[2];
+
+    quire_stats(engine, &before);
+    for (int i = 0; i < 2; i++) {
+        quire_grammar *grammar = compile(model, "{\"enum\":[1,22,\"once\"]}", NULL);
+        answers[i] = run(engine, held(grammar, prompt, 6, 77));
+        quire_grammar_free(grammar);
+    }
+    quire_stats(engine, &after);
+    assert_int_equal(after.grammars_compiled, before.grammars_compiled + 1);
+    assert_int_equal(after.grammars_reused, before.grammars_reused + 1);
+    assert_int_equal(answers[0]->ids_n, answers[1]->ids_n);
+    for (uint32_t t = 0; t < answers[0]->ids_n; t++)
+        assert_int_equal(answers[0]->ids[t].token, answers[1]->ids[t].token);
+    free(answers[0]);
+    free(answers[1]);
+    stop_and_free(engine);
+}
+
 /* Goal: settings that say nothing, too much or what cannot be held are errors that say so. */
 static void bad_settings_are_errors(void **state)
 {
@@ -200,6 +226,7 @@ int main(void)
         cmocka_unit_test(a_held_request_has_the_same_bits_in_a_crowd),
         cmocka_unit_test(logprobs_are_of_the_logits_as_they_came),
         cmocka_unit_test(a_request_keeps_its_grammar),
+        cmocka_unit_test(a_grammar_is_compiled_once),
         cmocka_unit_test(bad_settings_are_errors),
         cmocka_unit_test(a_grammar_of_another_model_is_refused),
     };
