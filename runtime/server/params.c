@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/server/params.h"
 
-#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/sampler_settings.h"
 #include "runtime/server/limits.h"
 
 #define KEY_SHOWN_MAX 32u /* bytes of a wrong key that its error quotes */
@@ -72,23 +72,29 @@ static bool field_number(const struct qr_json *body, const char *name, double le
 
 /* ---- groups of fields ---------------------------------------------------------------------- */
 
-static bool read_sampling(const struct qr_json *body, struct qr_params *p, struct qr_api_failure *f)
+static bool read_setting(const struct qr_json *body, const struct qr_sampler_setting *setting,
+                         struct qr_params *p, struct qr_api_failure *f)
 {
-    double temperature = 1, top_p = 1, min_p = 0;
-    int64_t top_k = 0;
-    if (!field_number(body, "temperature", 0, false, FLT_MAX, &temperature, f) ||
-        !field_number(body, "top_p", 0, true, 1, &top_p, f) ||
-        !field_number(body, "min_p", 0, false, 1, &min_p, f) ||
-        !qr_field_integer(body, "top_k", -1, INT32_MAX, &top_k, f)) {
+    double value = setting->normal;
+    int64_t integer = (int64_t)value;
+    if (setting->integer) {
+        if (!qr_field_integer(body, setting->name, (int64_t)setting->least, (int64_t)setting->most,
+                              &integer, f))
+            return false;
+        value = (double)integer;
+    } else if (!field_number(body, setting->name, setting->least, setting->bound != QR_SAMPLER_FROM,
+                             setting->most, &value, f)) {
         return false;
     }
-    p->request.temperature = (float)temperature;
-    /* A positive number too small for a float is still positive. */
-    p->request.top_p = (float)top_p > 0 ? (float)top_p : FLT_MIN;
-    p->request.min_p = (float)min_p;
-    p->request.top_k = top_k > 0 ? (int32_t)top_k : 0;
+    qr_sampler_setting_set(setting, &p->request, value);
+    return true;
+}
 
+static bool read_sampling(const struct qr_json *body, struct qr_params *p, struct qr_api_failure *f)
+{
     int64_t seed = -1; /* vLLM's and llama.cpp's "draw one" */
+    for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++)
+        if (!read_setting(body, &qr_sampler_settings[i], p, f)) return false;
     if (!qr_field_integer(body, "seed", INT64_MIN, INT64_MAX, &seed, f)) return false;
     if (seed != -1) p->request.flags |= QUIRE_REQUEST_SEEDED;
     p->request.seed = (uint64_t)seed;
@@ -108,7 +114,7 @@ static bool token_of(struct quire_text key, uint32_t vocab_n, int32_t *token)
     return key.n == 1 || (key.n > 0 && key.data[0] != '0');
 }
 
-/* {"17": -100, ...}; what is past OpenAI's range is taken as its end, as vLLM does. */
+/* {"17": -100, ...}; a value outside OpenAI's range is cut to it, as vLLM does. */
 static bool read_bias(const struct qr_json *body, const struct qr_model_limits *limits,
                       struct qr_params *p, struct qr_api_failure *f)
 {
@@ -140,22 +146,6 @@ static bool read_bias(const struct qr_json *body, const struct qr_model_limits *
         bias->bias = (float)fmax(-(double)QR_BIAS_MAX, fmin(value, (double)QR_BIAS_MAX));
     }
     return true;
-}
-
-static bool read_penalties(const struct qr_json *body, const struct qr_model_limits *limits,
-                           struct qr_params *p, struct qr_api_failure *f)
-{
-    const double most = (double)QR_PENALTY_MAX;
-    double presence = 0, frequency = 0, repetition = 1;
-    if (!field_number(body, "presence_penalty", -most, false, most, &presence, f) ||
-        !field_number(body, "frequency_penalty", -most, false, most, &frequency, f) ||
-        !field_number(body, "repetition_penalty", 0, true, FLT_MAX, &repetition, f)) {
-        return false;
-    }
-    p->request.presence_penalty = (float)presence;
-    p->request.frequency_penalty = (float)frequency;
-    p->request.repetition_penalty = (float)repetition > 0 ? (float)repetition : FLT_MIN;
-    return read_bias(body, limits, p, f);
 }
 
 static bool read_lengths(const struct qr_json *body, enum qr_endpoint endpoint,
@@ -345,7 +335,7 @@ bool qr_params_read(const struct qr_json *body, enum qr_endpoint endpoint,
     params->request.stop_ids = params->stop_ids;
     return qr_field_string(body, "model", &model, failure) && read_order(body, params, failure) &&
            read_answer(body, endpoint, params, failure) && read_choices(body, params, failure) &&
-           read_sampling(body, params, failure) && read_penalties(body, limits, params, failure) &&
+           read_sampling(body, params, failure) && read_bias(body, limits, params, failure) &&
            read_lengths(body, endpoint, limits, params, failure) &&
            read_stops(body, limits, params, failure) &&
            read_logprobs(body, endpoint, params, failure) && read_salt(body, params, failure);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <cmocka.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/base/sampler_settings.h"
 #include "runtime/server/params.h"
 
 static const struct qr_model_limits limits = {
@@ -107,7 +109,7 @@ static void fields_are_read(void **state)
     assert_int_equal(p.logprobs, 20);
     assert_int_equal(p.request.max_tokens, 5);
     assert_int_equal(p.request.stop_n, 1);
-    assert_int_equal(p.request.top_k, 0);
+    assert_int_equal(p.request.top_k, -1); /* off, as 0 is */
     assert_false(p.request.flags & QUIRE_REQUEST_SEEDED);
     assert_taken("{\"logprobs\":true}", QR_CHAT, &p);
     assert_int_equal(p.logprobs, 0);
@@ -334,14 +336,43 @@ static void max_tokens_fits_the_context(void **state)
     assert_false(qr_params_max_tokens(&scoring, QR_COMPLETIONS, &limits, 2049, &n, &failure));
 }
 
+/* Goal: docs/fields.md says of every sampler setting what the table of settings says.
+ * Method: make each row from the table, and look for it in the file. */
+static void sampler_settings_are_documented(void **state)
+{
+    static char page[65536];
+    FILE *file = fopen(QUIRE_SOURCE_DIR "/docs/fields.md", "r");
+
+    (void)state;
+    assert_non_null(file);
+    size_t n = fread(page, 1, sizeof page - 1, file);
+    assert_true(n > 0 && n < sizeof page - 1);
+    page[n] = 0;
+    fclose(file);
+    for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++) {
+        const struct qr_sampler_setting *setting = &qr_sampler_settings[i];
+        char range[QR_SAMPLER_RANGE_MAX], row[512];
+        qr_sampler_setting_range(setting, range);
+        snprintf(row, sizeof row, "\n| `%s` | both | %s | %s | %g | %c%s. |\n", setting->name,
+                 setting->integer ? "integer" : "number", range, setting->normal,
+                 toupper(setting->meaning[0]), setting->meaning + 1);
+        if (!strstr(page, row)) fail_msg("docs/fields.md lacks this row:%s", row);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_vllms),          cmocka_unit_test(fields_are_read),
-        cmocka_unit_test(wrong_fields_are_named),      cmocka_unit_test(harmless_values_are_taken),
-        cmocka_unit_test(choices_are_counted),         cmocka_unit_test(turns_are_read),
-        cmocka_unit_test(max_tokens_fits_the_context), cmocka_unit_test(penalties_are_read),
+        cmocka_unit_test(defaults_are_vllms),
+        cmocka_unit_test(fields_are_read),
+        cmocka_unit_test(wrong_fields_are_named),
+        cmocka_unit_test(harmless_values_are_taken),
+        cmocka_unit_test(choices_are_counted),
+        cmocka_unit_test(turns_are_read),
+        cmocka_unit_test(max_tokens_fits_the_context),
+        cmocka_unit_test(penalties_are_read),
         cmocka_unit_test(biases_are_bounded),
+        cmocka_unit_test(sampler_settings_are_documented),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

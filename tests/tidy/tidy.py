@@ -47,8 +47,10 @@ MAY = {
     "tools/quire": ["runtime/quire.h", "tools/client"],
     "tools/loadgen": ["tools/client"],
 }
-# inspect reads the GGUF parser, and through it the tensor types.
-EXTRA = {"tools/quire/inspect.c": ["runtime/model/gguf.h", "runtime/base", "kernels/types.h"]}
+# inspect reads the GGUF parser, and through it the tensor types.  The options of generate and chat
+# are made from the table of sampler settings.
+EXTRA = {"tools/quire/inspect.c": ["runtime/model/gguf.h", "runtime/base", "kernels/types.h"],
+         "tools/quire/answer.h": ["runtime/base/sampler_settings.h"]}
 
 LIBRARIES = {
     r"<cblas\.h>": ["tests/"],
