@@ -70,10 +70,17 @@ static void close_client(struct client *c)
     assert_int_equal(uv_loop_close(&c->loop), 0);
 }
 
+static struct qr_http_call *start(struct qr_http *http, const char *path, struct seen *seen)
+{
+    static const char body[] = "{}";
+    const struct qr_http_request request = {"POST", path, body, sizeof body - 1};
+    return qr_http_start(http, &request, &handler, seen);
+}
+
 static struct seen get(struct client *c, const char *path)
 {
     struct seen seen = {0};
-    seen.call = qr_http_start(c->http, "POST", path, "{}", 2, &handler, &seen);
+    seen.call = start(c->http, path, &seen);
     assert_non_null(seen.call);
     while (!seen.done)
         uv_run(&c->loop, UV_RUN_ONCE);
@@ -96,6 +103,7 @@ static void chunked_answers_are_read_however_cut(void **state)
     (void)state;
     struct fake_server server;
     struct client c;
+    static const char whole[] = "hello world";
     fake_start(&server, split_script, NULL);
     open_client(&c, server.path);
     for (size_t piece = 1; piece < sizeof chunked; piece++) {
@@ -104,8 +112,8 @@ static void chunked_answers_are_read_however_cut(void **state)
         struct seen seen = get(&c, path);
         assert_false(seen.failed);
         assert_int_equal(seen.status, 200);
-        assert_int_equal(seen.body_n, 11);
-        assert_memory_equal(seen.body, "hello world", 11);
+        assert_int_equal(seen.body_n, sizeof whole - 1);
+        assert_memory_equal(seen.body, whole, sizeof whole - 1);
     }
     assert_int_equal(atomic_load(&server.connections_n), 1);
     close_client(&c);
@@ -221,7 +229,7 @@ static void cancelling_from_the_body_is_safe(void **state)
     fake_start(&server, split_script, NULL);
     open_client(&c, server.path);
     struct seen seen = {.cancels = true};
-    seen.call = qr_http_start(c.http, "POST", "/1", "{}", 2, &handler, &seen);
+    seen.call = start(c.http, "/1", &seen);
     while (seen.call)
         uv_run(&c.loop, UV_RUN_ONCE);
     for (int i = 0; i < 20; i++)
@@ -251,7 +259,7 @@ static void destroying_ends_calls(void **state)
     fake_start(&server, silent_script, NULL);
     open_client(&c, server.path);
     for (int i = 0; i < 4; i++)
-        seen[i].call = qr_http_start(c.http, "POST", "/", "{}", 2, &handler, &seen[i]);
+        seen[i].call = start(c.http, "/", &seen[i]);
     for (int i = 0; i < 10; i++)
         uv_run(&c.loop, UV_RUN_NOWAIT);
     close_client(&c);
@@ -269,6 +277,8 @@ static bool refusing_script(const struct fake_exchange *x)
 
 static void ask_returns_the_whole_answer(void **state)
 {
+    static const struct qr_http_request models = {"GET", "/v1/models", NULL, 0};
+    static const struct qr_http_request root = {"GET", "/", NULL, 0};
     (void)state;
     struct fake_server server;
     struct qr_address address;
@@ -276,13 +286,13 @@ static void ask_returns_the_whole_answer(void **state)
     struct qr_reply reply;
     fake_start(&server, refusing_script, NULL);
     assert_true(qr_address_read(&address, server.path, NULL, &why));
-    assert_true(qr_http_ask(&address, NULL, "GET", "/v1/models", NULL, &reply, &why));
+    assert_true(qr_http_ask(&address, NULL, &models, &reply, &why));
     assert_int_equal(reply.status, 400);
     qr_http_error_text(reply.status, reply.body, reply.body_n, &why);
     assert_string_equal(why.text, "HTTP 400: n is wrong");
     free(reply.body);
     fake_stop(&server);
-    assert_false(qr_http_ask(&address, NULL, "GET", "/", NULL, &reply, &why));
+    assert_false(qr_http_ask(&address, NULL, &root, &reply, &why));
     qr_http_error_text(502, "<html>", 6, &why);
     assert_string_equal(why.text, "HTTP 502: <html>");
 }

@@ -80,7 +80,7 @@ static const char template[] = "{% for m in messages %}\n"
 static void everything_unsupported_is_told(void **state)
 {
     static const char *const reasons[] = {
-        "tensors of the type IQ2_XXS",
+        "tensors of type IQ2_XXS",
         "key 'llama.attention.\xc3\xa9tat'",
         "llama.expert_count is 8",
         "tensor blk.0.attn_q.weight with rows of 256 is of type IQ2_XXS",

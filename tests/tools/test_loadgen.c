@@ -189,7 +189,7 @@ static bool wrong_script(const struct fake_exchange *x)
 static void wrong_streams_fail(void **state)
 {
     (void)state;
-    static const char *const says[] = {"[DONE]", "without a token", "it broke", "no JSON", "end"};
+    static const char *const says[] = {"[DONE]", "without a token", "it broke", "not JSON", "end"};
     struct fake_server server;
     struct qr_load_settings s = settings_of(5);
     s.concurrency = 1;

@@ -70,13 +70,17 @@ static void progress_lines_fit(void **state)
 {
     (void)state;
     char line[200];
-    qr_progress_line(line, sizeof line, 100, 10, "requests", 32, 64, 1.5, "9 tok/s");
+    struct qr_progress_view view = {100, 10, "requests", "9 tok/s", 32, 64, 1.5};
+    const struct qr_progress_view empty = {100, 4, "x", "", 0, 0, 0};
+    const struct qr_progress_view over = {100, 4, "x", "", 9, 8, 0};
+    qr_progress_line(line, sizeof line, &view);
     assert_string_equal(line, "requests [#####.....] 32/64, 1.50 s, 9 tok/s");
-    qr_progress_line(line, sizeof line, 20, 10, "requests", 32, 64, 1.5, "9 tok/s");
+    view.width = 20;
+    qr_progress_line(line, sizeof line, &view);
     assert_int_equal(strlen(line), 20);
-    qr_progress_line(line, sizeof line, 100, 4, "x", 0, 0, 0, "");
+    qr_progress_line(line, sizeof line, &empty);
     assert_string_equal(line, "x [####] 0/0, 0.00 ms");
-    qr_progress_line(line, sizeof line, 100, 4, "x", 9, 8, 0, "");
+    qr_progress_line(line, sizeof line, &over);
     assert_non_null(strstr(line, "[####]"));
 }
 

@@ -23,8 +23,8 @@ struct values {
 };
 
 static struct qr_failure why;
-static const char *arguments[16];
-static size_t arguments_n;
+static const char *items[16];
+static struct qr_arguments arguments = {.items = items};
 
 static enum qr_options_result read_options(struct values *v, const char *const *words)
 {
@@ -45,8 +45,7 @@ static enum qr_options_result read_options(struct values *v, const char *const *
         argv[n] = (char *)(uintptr_t)words[n];
     memset(v, 0, sizeof *v);
     why.text[0] = 0;
-    return qr_options_read(options, sizeof options / sizeof *options, n, argv, arguments,
-                           &arguments_n, &why);
+    return qr_options_read(options, sizeof options / sizeof *options, n, argv, &arguments, &why);
 }
 
 /* Goal: every kind of value is parsed, written as --name value and as --name=value.
@@ -71,9 +70,9 @@ static void values_of_every_kind_are_read(void **state)
     assert_string_equal(v.stops.items[1], "");
     assert_int_equal(v.many.items_n, 2);
     assert_string_equal(v.many.items[1], "b:2");
-    assert_int_equal(arguments_n, 2);
-    assert_string_equal(arguments[0], "one");
-    assert_string_equal(arguments[1], "--two");
+    assert_int_equal(arguments.n, 2);
+    assert_string_equal(arguments.items[0], "one");
+    assert_string_equal(arguments.items[1], "--two");
 }
 
 /* Goal: the error names the option, the given value and what was expected.
@@ -118,7 +117,7 @@ static void help_and_dash_are_recognised(void **state)
     assert_int_equal(read_options(&v, help), QR_OPTIONS_HELP);
     assert_int_equal(read_options(&v, short_help), QR_OPTIONS_HELP);
     assert_int_equal(read_options(&v, dash), QR_OPTIONS_OK);
-    assert_int_equal(arguments_n, 1);
+    assert_int_equal(arguments.n, 1);
 }
 
 /* Goal: a list with too many entries is refused and not overrun.
@@ -130,11 +129,11 @@ static void a_full_list_is_refused(void **state)
     const struct qr_option option = {QR_OPTION_LIST, "stop", &v.stops, "TEXT", "", 0, 0, NULL};
     char word[] = "--stop=x";
     char *argv[QR_OPTION_ITEMS_MAX + 1];
-    const char *rest[QR_OPTION_ITEMS_MAX + 1];
+    const char *words[QR_OPTION_ITEMS_MAX + 1];
+    struct qr_arguments left = {.items = words};
     for (int i = 0; i <= QR_OPTION_ITEMS_MAX; i++)
         argv[i] = word;
-    size_t n;
-    assert_int_equal(qr_options_read(&option, 1, QR_OPTION_ITEMS_MAX + 1, argv, rest, &n, &why),
+    assert_int_equal(qr_options_read(&option, 1, QR_OPTION_ITEMS_MAX + 1, argv, &left, &why),
                      QR_OPTIONS_BAD);
     assert_int_equal(v.stops.items_n, QR_OPTION_ITEMS_MAX);
 }

@@ -137,8 +137,9 @@ static void turns_grow(void **state)
     assert_int_equal(w.conversations_n, 3);
     assert_int_equal(w.jobs[4].conversation, 1);
     assert_int_equal(w.jobs[4].turn, 1);
-    const int32_t answer[] = {7, 8, 9};
-    assert_true(qr_workload_answer(&w, 0, answer, 3, 3, "", 1600, &r));
+    const int32_t ids[] = {7, 8, 9};
+    const struct qr_turn_answer with_ids = {ids, 3, 3, ""}, without = {NULL, 0, 5, ""};
+    assert_true(qr_workload_answer(&w, 0, &with_ids, 1600, &r));
     assert_int_equal(qr_workload_input_n(&w, 1), 20 + 3 + 20);
     json_t *json = body(&w, 1, &s);
     const json_t *prompt = json_object_get(json, "prompt");
@@ -148,7 +149,7 @@ static void turns_grow(void **state)
     assert_int_equal(json_integer_value(json_array_get(prompt, 23)), w.jobs[1].ids[0]);
     assert_true(json_is_true(json_object_get(json, "return_token_ids")));
     json_decref(json);
-    assert_true(qr_workload_answer(&w, 1, NULL, 0, 5, "", 1600, &r));
+    assert_true(qr_workload_answer(&w, 1, &without, 1600, &r));
     assert_int_equal(qr_workload_input_n(&w, 2), 43 + 5 + 20);
     qr_workload_destroy(&w);
 }
@@ -163,7 +164,8 @@ static void chat_turns_are_messages(void **state)
     struct qr_random r;
     qr_random_seed(&r, 1);
     assert_true(qr_workload_create(&w, &s, 0, 3, 1, &why));
-    assert_true(qr_workload_answer(&w, 0, NULL, 0, 2, "an \"answer\"", 0, &r));
+    const struct qr_turn_answer answer = {NULL, 0, 2, "an \"answer\""};
+    assert_true(qr_workload_answer(&w, 0, &answer, 0, &r));
     json_t *json = body(&w, 1, &s);
     const json_t *messages = json_object_get(json, "messages");
     assert_int_equal(json_array_size(messages), 3);

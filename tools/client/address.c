@@ -6,13 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/client/bytes.h"
 #include "tools/client/http.h"
 
 static bool read_socket(struct qr_address *a, const char *path, struct qr_failure *why)
 {
     if (!path[0] || strlen(path) >= sizeof a->socket)
-        return qr_failed(why, "a Unix socket's path has 1 to %zu bytes, not %zu: '%.80s'",
-                         sizeof a->socket - 1, strlen(path), path);
+        return qr_failed(why, "the socket path '%.80s' has %zu bytes; expected 1 to %zu", path,
+                         strlen(path), sizeof a->socket - 1);
     a->is_unix = true;
     snprintf(a->socket, sizeof a->socket, "%s", path);
     snprintf(a->host, sizeof a->host, "localhost");
@@ -23,22 +24,24 @@ static bool read_socket(struct qr_address *a, const char *path, struct qr_failur
 static bool read_url(struct qr_address *a, const char *url, struct qr_failure *why)
 {
     static const char scheme[] = "http://";
-    if (strncmp(url, scheme, sizeof scheme - 1))
-        return qr_failed(why, "'%.80s' is no address: http://HOST:PORT was expected", url);
+    if (!qr_bytes_begin(url, strlen(url), scheme))
+        return qr_failed(why, "'%.80s' is not a server's address; expected http://HOST:PORT", url);
     const char *host = url + sizeof scheme - 1;
     size_t authority_n = strcspn(host, "/");
     if (authority_n == 0 || authority_n >= sizeof a->host)
-        return qr_failed(why, "'%.80s' has no host: http://HOST:PORT was expected", url);
+        return qr_failed(why, "'%.80s' has no host; expected http://HOST:PORT", url);
     snprintf(a->host, sizeof a->host, "%.*s", (int)authority_n, host);
 
-    size_t base_n = strlen(host + authority_n);
-    while (base_n && host[authority_n + base_n - 1] == '/')
+    const char *base = host + authority_n;
+    size_t base_n = strlen(base);
+    while (base_n && base[base_n - 1] == '/')
         base_n--;
-    if (base_n >= 3 && !memcmp(host + authority_n + base_n - 3, "/v1", 3)) base_n -= 3;
+    static const char version[] = "/v1"; /* every path that is asked for begins with it */
+    if (qr_bytes_end(base, base_n, version)) base_n -= sizeof version - 1;
     if (base_n >= sizeof a->base)
-        return qr_failed(why, "'%.80s...' is too long: its path may have %zu bytes", url,
+        return qr_failed(why, "'%.80s...' is too long; expected a path of at most %zu bytes", url,
                          sizeof a->base - 1);
-    snprintf(a->base, sizeof a->base, "%.*s", (int)base_n, host + authority_n);
+    snprintf(a->base, sizeof a->base, "%.*s", (int)base_n, base);
     snprintf(a->name, sizeof a->name, "http://%s%s", a->host, a->base);
 
     char name[sizeof a->host], port[8] = "80";
@@ -48,7 +51,8 @@ static bool read_url(struct qr_address *a, const char *url, struct qr_failure *w
     if (colon && (!bracket || colon > bracket)) {
         if (strlen(colon + 1) > 5 || !colon[1] ||
             strspn(colon + 1, "0123456789") != strlen(colon + 1))
-            return qr_failed(why, "'%.80s': the port is a number from 1 to 65535", url);
+            return qr_failed(why, "'%.80s' has no valid port; expected a number from 1 to 65535",
+                             url);
         snprintf(port, sizeof port, "%.5s", colon + 1);
         *colon = 0;
     }

@@ -39,28 +39,28 @@ static void ask_done(void *user, int status, const struct qr_failure *failure)
     if (failure)
         qr_failed(ask->why, "%s", failure->text);
     else if (ask->too_long)
-        qr_failed(ask->why, "the answer does not fit into memory");
+        qr_failed(ask->why, "the answer is longer than %u bytes, or memory is out", REPLY_MAX);
     else
         ask->ok = true;
 }
 
-bool qr_http_ask(const struct qr_address *address, const char *api_key, const char *method,
-                 const char *path, const char *body, struct qr_reply *reply, struct qr_failure *why)
+bool qr_http_ask(const struct qr_address *address, const char *api_key,
+                 const struct qr_http_request *request, struct qr_reply *reply,
+                 struct qr_failure *why)
 {
     static const struct qr_http_handler handler = {ask_body, ask_done};
     struct ask ask = {.reply = reply, .why = why};
     *reply = (struct qr_reply){0};
     uv_loop_t loop;
-    if (uv_loop_init(&loop) < 0) return qr_failed(why, "cannot make an event loop");
+    if (uv_loop_init(&loop) < 0) return qr_failed(why, "cannot create an event loop");
     struct qr_http *http = qr_http_create(&loop, address, api_key);
     if (!http) {
         uv_loop_close(&loop);
         return qr_failed(why, "out of memory");
     }
-    struct qr_http_call *call =
-        qr_http_start(http, method, path, body, body ? strlen(body) : 0, &handler, &ask);
+    struct qr_http_call *call = qr_http_start(http, request, &handler, &ask);
     if (!call) qr_failed(why, "out of memory");
-    /* A kept connection would keep the loop alive: it ends when the call has. */
+    /* Not until the loop is empty: the connection that is kept open keeps it alive. */
     while (call && !ask.ended)
         uv_run(&loop, UV_RUN_ONCE);
     qr_http_destroy(http);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/client/delta.h"
 
-#include <string.h>
+#include "tools/client/bytes.h"
 
 static uint32_t count(const json_t *object, const char *key)
 {
@@ -14,7 +14,7 @@ bool qr_delta_read(struct qr_delta *out, const char *data, size_t data_n)
     *out = (struct qr_delta){.text = ""};
     while (data_n && (data[data_n - 1] == ' ' || data[data_n - 1] == '\r'))
         data_n--;
-    if (data_n == 6 && !memcmp(data, "[DONE]", 6)) {
+    if (qr_bytes_are(data, data_n, "[DONE]")) {
         out->done = true;
         return true;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* failure -- a sentence that says what went wrong: what, where, and what was expected.
+/* failure -- one sentence about a failure: what was given, where, and what was expected.
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_CLIENT_FAILURE_H
@@ -11,8 +11,8 @@ struct qr_failure {
     char text[352]; /* room for a struct quire_error's sentence and a file name */
 };
 
-/* Writes the sentence (cut to fit; why may be NULL) and returns false, so that
- * `return qr_failed(...)` reads well. */
+/* Writes the sentence, cut to fit, and returns false for `return qr_failed(...)`.  why may be NULL.
+ */
 __attribute__((format(printf, 2, 3))) bool qr_failed(struct qr_failure *why, const char *format,
                                                      ...);
 

@@ -22,10 +22,10 @@ struct connection {
     http_parser parser;
     struct qr_http *http;
     struct qr_http_call *call; /* NULL: idle or closing */
-    struct connection *next;   /* of all */
-    char *out;                 /* the request's bytes: uv reads them until the write has ended */
-    bool used;                 /* has carried a whole call before this one */
-    bool whole;
+    struct connection *next;   /* in http->connections */
+    char *out;                 /* the request's bytes, until uv has written them */
+    bool used;                 /* an earlier call completed on it */
+    bool whole;                /* the whole answer was read */
     bool idle;
     bool closing;
     bool reading;
@@ -38,9 +38,9 @@ struct qr_http_call {
     void *user;
     char *request;
     size_t request_n;
-    size_t answered_n; /* bytes that have come back */
+    size_t answered_n; /* bytes of the answer that were read */
     int status;
-    struct qr_http_call *next_orphan; /* a call that waits to be told of its failure */
+    struct qr_http_call *next_orphan; /* a call that could not be sent; its done is still due */
     struct qr_failure failure;
 };
 
@@ -50,7 +50,7 @@ struct qr_http {
     char *api_key;
     struct connection *connections;
     struct qr_http_call *orphans;
-    uv_idle_t turn; /* tells orphans, outside of the caller's stack */
+    uv_idle_t idle; /* calls done of orphans, after qr_http_start has returned */
     uint32_t handles_n;
     bool destroyed;
     char buffer[READ_BYTES];
@@ -58,7 +58,7 @@ struct qr_http {
 
 static bool send_call(struct qr_http_call *call);
 
-/* ---- lifetimes -------------------------------------------------------------------------- */
+/* ---- lifetimes ---------------------------------------------------------------------- */
 
 static void free_call(struct qr_http_call *call)
 {
@@ -103,20 +103,20 @@ static void finish(struct qr_http_call *call, const struct qr_failure *failure)
     free_call(call);
 }
 
-static void tell_orphans(uv_idle_t *turn)
+static void end_orphan(uv_idle_t *idle)
 {
-    struct qr_http *http = turn->data;
-    uv_idle_stop(turn);
+    struct qr_http *http = idle->data;
+    uv_idle_stop(idle);
     if (!http->orphans) return;
     struct qr_http_call *call = http->orphans;
     http->orphans = call->next_orphan;
-    if (http->orphans) uv_idle_start(turn, tell_orphans); /* one a turn: done may cancel others */
+    if (http->orphans) uv_idle_start(idle, end_orphan); /* one at a time: done may cancel others */
     struct qr_failure why = call->failure;
     finish(call, &why);
 }
 
-/* The connection is of no more use.  Its call is tried once more if the server cannot have seen
- * it: the connection was an old one and nothing had come back. */
+/* Closes a broken connection.  Sends its call once more if the connection was used before and
+ * nothing of the answer was read: the server had probably closed it while it was idle. */
 static void fail(struct connection *c, const char *what, int uv_status)
 {
     struct qr_http_call *call = c->call;
@@ -131,7 +131,7 @@ static void fail(struct connection *c, const char *what, int uv_status)
     finish(call, &why);
 }
 
-/* ---- answers ---------------------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------------------ */
 
 static int on_headers_complete(http_parser *parser)
 {
@@ -144,13 +144,13 @@ static int on_body(http_parser *parser, const char *bytes, size_t n)
 {
     struct connection *c = parser->data;
     if (c->call) c->call->handler->body(c->call->user, c->call->status, bytes, n);
-    return c->call ? 0 : 1; /* cancelled meanwhile: nothing more of it */
+    return c->call ? 0 : 1; /* 1: the handler cancelled the call, stop parsing */
 }
 
 static int on_message_complete(http_parser *parser)
 {
     struct connection *c = parser->data;
-    if (parser->status_code / 100 == 1) return 0; /* 100 Continue: the answer is still to come */
+    if (parser->status_code / 100 == 1) return 0; /* 100 Continue precedes the answer */
     c->whole = true;
     http_parser_pause(parser, 1);
     return 0;
@@ -177,17 +177,17 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
         fail(c, "the connection broke", (int)n);
         return;
     }
-    if (!c->call) { /* idle: the server has closed it, or talks out of turn */
+    if (!c->call) { /* idle: the server closed it, or sent bytes that answer nothing */
         close_connection(c);
         return;
     }
     size_t bytes_n = n == UV_EOF ? 0 : (size_t)n;
     c->call->answered_n += bytes_n;
     http_parser_execute(&c->parser, &parser_settings, buffer->base, bytes_n);
-    if (c->closing) return; /* cancelled by its own body */
+    if (c->closing) return; /* the handler cancelled the call */
     if (c->whole) {
         struct qr_http_call *call = c->call;
-        /* Paused means errno is HPE_PAUSED, which http_should_keep_alive does not mind. */
+        /* The parser is paused; http_should_keep_alive works all the same. */
         bool keep = n != UV_EOF && http_should_keep_alive(&c->parser);
         c->call = NULL;
         c->used = true;
@@ -205,7 +205,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
         fail(c, "the server closed the connection before the answer's end", 0);
 }
 
-/* ---- requests --------------------------------------------------------------------------- */
+/* ---- requests ----------------------------------------------------------------------- */
 
 static void on_written(uv_write_t *write, int status)
 {
@@ -300,35 +300,35 @@ static bool send_call(struct qr_http_call *call)
     return true;
 }
 
-struct qr_http_call *qr_http_start(struct qr_http *http, const char *method, const char *path,
-                                   const char *body, size_t body_n,
+struct qr_http_call *qr_http_start(struct qr_http *http, const struct qr_http_request *request,
                                    const struct qr_http_handler *handler, void *user)
 {
     struct qr_http_call *call = calloc(1, sizeof *call);
     if (!call) return NULL;
     *call = (struct qr_http_call){.http = http, .handler = handler, .user = user};
-    size_t room = 1024 + strlen(path) + body_n + (http->api_key ? strlen(http->api_key) : 0);
+    size_t room = 1024 + strlen(request->path) + request->body_n +
+                  (http->api_key ? strlen(http->api_key) : 0);
     call->request = malloc(room);
     if (!call->request) {
         free(call);
         return NULL;
     }
-    int n = snprintf(call->request, room, "%s %s%s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n", method,
-                     http->address.base, path, http->address.host);
+    int n = snprintf(call->request, room, "%s %s%s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n",
+                     request->method, http->address.base, request->path, http->address.host);
     if (http->api_key)
         n += snprintf(call->request + n, room - (size_t)n, "Authorization: Bearer %s\r\n",
                       http->api_key);
-    if (body)
+    if (request->body)
         n += snprintf(call->request + n, room - (size_t)n,
-                      "Content-Type: application/json\r\nContent-Length: %zu\r\n", body_n);
+                      "Content-Type: application/json\r\nContent-Length: %zu\r\n", request->body_n);
     n += snprintf(call->request + n, room - (size_t)n, "\r\n");
-    assert((size_t)n + body_n <= room);
-    if (body) memcpy(call->request + n, body, body_n);
-    call->request_n = (size_t)n + body_n;
+    assert((size_t)n + request->body_n <= room);
+    if (request->body) memcpy(call->request + n, request->body, request->body_n);
+    call->request_n = (size_t)n + request->body_n;
     if (!send_call(call)) {
         call->next_orphan = http->orphans;
         http->orphans = call;
-        uv_idle_start(&http->turn, tell_orphans);
+        uv_idle_start(&http->idle, end_orphan);
     }
     return call;
 }
@@ -344,7 +344,7 @@ void qr_http_cancel(struct qr_http_call *call)
     free_call(call);
 }
 
-/* ---- clients ---------------------------------------------------------------------------- */
+/* ---- clients ------------------------------------------------------------------------ */
 
 struct qr_http *qr_http_create(uv_loop_t *loop, const struct qr_address *address,
                                const char *api_key)
@@ -357,13 +357,13 @@ struct qr_http *qr_http_create(uv_loop_t *loop, const struct qr_address *address
         free(http);
         return NULL;
     }
-    uv_idle_init(loop, &http->turn);
-    http->turn.data = http;
+    uv_idle_init(loop, &http->idle);
+    http->idle.data = http;
     http->handles_n = 1;
     return http;
 }
 
-static void turn_closed(uv_handle_t *handle)
+static void idle_closed(uv_handle_t *handle)
 {
     release(handle->data);
 }
@@ -377,5 +377,5 @@ void qr_http_destroy(struct qr_http *http)
         close_connection(c);
     }
     http->destroyed = true;
-    uv_close((uv_handle_t *)&http->turn, turn_closed);
+    uv_close((uv_handle_t *)&http->idle, idle_closed);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* numbers -- statistics over samples, and numbers as people read them.
+/* numbers -- statistics of samples, and numbers formatted for people.
  *
- * Definitions are numpy's, because vLLM's report is made with it: std divides by n, percentiles
- * interpolate linearly between neighbours.  Of no samples every figure is 0.
+ * Definitions are numpy's, as in vLLM's report: std divides by n, percentiles interpolate linearly
+ * between neighbours.  Without samples every figure is 0.
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_CLIENT_NUMBERS_H
@@ -22,7 +22,7 @@ void qr_sort(double *values, size_t n);
 /* Each writes into text (QR_NUMBER_ROOM bytes) and returns it. */
 const char *qr_format_count(char *text, uint64_t n);     /* 1234567: "1,234,567" */
 const char *qr_format_bytes(char *text, uint64_t bytes); /* "93.8 MiB" */
-const char *qr_format_rate(char *text, double rate); /* three figures or more: "0.123", "1,234" */
-const char *qr_format_seconds(char *text, double s); /* "12.3 ms", "1.23 s", "2 min 05 s" */
+const char *qr_format_rate(char *text, double rate);     /* "0.12", "12.3", "1,234" */
+const char *qr_format_seconds(char *text, double s);     /* "12.3 ms", "1.23 s", "2 min 05 s" */
 
 #endif

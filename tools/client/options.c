@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/client/bytes.h"
+
 bool qr_parse_real(const char *text, double *value)
 {
     char *end;
@@ -45,7 +47,7 @@ bool qr_parse_bytes(const char *text, uint64_t *bytes)
 
 bool qr_parse_ids(const char *text, int32_t **ids, size_t *ids_n, struct qr_failure *why)
 {
-    size_t room = strlen(text) / 2 + 1; /* a digit and a separator each */
+    size_t room = strlen(text) / 2 + 1; /* an id takes a digit and a separator */
     int32_t *out = malloc(room * sizeof *out);
     if (!out) return qr_failed(why, "out of memory");
     size_t n = 0;
@@ -59,7 +61,8 @@ bool qr_parse_ids(const char *text, int32_t **ids, size_t *ids_n, struct qr_fail
         long v = strtol(p, &end, 10);
         if (end == p || errno || v < 0 || v > INT32_MAX || (*end && !strchr(" \t\r\n,]", *end))) {
             free(out);
-            return qr_failed(why, "'%.20s' is no token id: a number from 0 was expected", p);
+            return qr_failed(why, "'%.20s' is not a token id; expected a number from 0 to %d", p,
+                             INT32_MAX);
         }
         assert(n < room);
         out[n++] = (int32_t)v;
@@ -75,13 +78,12 @@ static const struct qr_option *find(const struct qr_option *options, size_t n, c
 {
     for (size_t i = 0; i < n; i++) {
         if (options[i].kind == QR_OPTION_HEADING) continue;
-        if (strlen(options[i].name) == name_n && !memcmp(options[i].name, name, name_n))
-            return &options[i];
+        if (qr_bytes_are(name, name_n, options[i].name)) return &options[i];
     }
     return NULL;
 }
 
-/* A number's range for messages: the option's own, or the kind's. */
+/* A number's range: the option's own, or its kind's. */
 static void range(const struct qr_option *o, double *min, double *max)
 {
     *min = o->min;
@@ -119,8 +121,7 @@ static bool append(const struct qr_option *o, const char *text, struct qr_failur
 {
     struct qr_option_list *list = o->value;
     if (list->items_n == QR_OPTION_ITEMS_MAX)
-        return qr_failed(why, "--%s may be given %d times at the most", o->name,
-                         QR_OPTION_ITEMS_MAX);
+        return qr_failed(why, "--%s may be given at most %d times", o->name, QR_OPTION_ITEMS_MAX);
     list->items[list->items_n++] = text;
     return true;
 }
@@ -140,15 +141,15 @@ static bool set(const struct qr_option *o, const char *text, struct qr_failure *
 }
 
 enum qr_options_result qr_options_read(const struct qr_option *options, size_t options_n, int argc,
-                                       char **argv, const char **arguments, size_t *arguments_n,
+                                       char **argv, struct qr_arguments *arguments,
                                        struct qr_failure *why)
 {
-    *arguments_n = 0;
+    arguments->n = 0;
     bool ended = false;
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
         if (ended || word[0] != '-' || !word[1]) { /* "-" alone is an argument: standard input */
-            arguments[(*arguments_n)++] = word;
+            arguments->items[arguments->n++] = word;
             continue;
         }
         if (!strcmp(word, "--")) {

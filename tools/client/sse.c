@@ -2,7 +2,8 @@
 #include "tools/client/sse.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+#include "tools/client/bytes.h"
 
 void qr_sse_init(struct qr_sse *s, void (*event)(void *user, const char *data, size_t data_n),
                  void *user)
@@ -44,12 +45,16 @@ static bool end_line(struct qr_sse *s)
         s->data_n = 0;
         return true;
     }
-    if (n >= 3 && !memcmp(line, "\xef\xbb\xbf", 3)) { /* a byte order mark may open the stream */
-        line += 3;
-        n -= 3;
+    static const char mark[] = "\xef\xbb\xbf", field[] = "data:";
+    if (qr_bytes_begin(line, n, mark)) { /* the byte order mark that may begin a stream */
+        line += sizeof mark - 1;
+        n -= sizeof mark - 1;
     }
-    if (n < 4 || memcmp(line, "data", 4) || (n > 4 && line[4] != ':')) return true;
-    size_t at = n > 4 ? 5 : 4;
+    size_t at = sizeof field - 1;
+    if (qr_bytes_are(line, n, "data"))
+        at = n; /* a field without a value */
+    else if (!qr_bytes_begin(line, n, field))
+        return true;
     if (at < n && line[at] == ' ') at++;
     if (s->has_data && !append(&s->data, &s->data_n, &s->data_room, "\n", 1)) return false;
     s->has_data = true;
@@ -59,7 +64,7 @@ static bool end_line(struct qr_sse *s)
 bool qr_sse_feed(struct qr_sse *s, const char *bytes, size_t bytes_n)
 {
     for (size_t i = 0; i < bytes_n && !s->bad;) {
-        if (s->after_cr && bytes[i] == '\n') { /* the rest of a CR LF */
+        if (s->after_cr && bytes[i] == '\n') { /* the LF of a CR LF */
             s->after_cr = false;
             i++;
             continue;

@@ -39,22 +39,23 @@ double qr_clock_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-void qr_progress_line(char *line, size_t line_n, unsigned width, unsigned bar_n, const char *title,
-                      uint64_t done, uint64_t total, double elapsed_s, const char *note)
+void qr_progress_line(char *line, size_t line_n, const struct qr_progress_view *v)
 {
-    char bar[128] = "";
-    if (bar_n) {
-        if (bar_n > sizeof bar - 4) bar_n = sizeof bar - 4;
-        uint64_t full = total ? (done < total ? done : total) * bar_n / total : bar_n;
+    static const char end[] = "] ";
+    char bar[128] = "", time_text[QR_NUMBER_ROOM];
+    if (v->bar_n) {
+        unsigned bar_n =
+            v->bar_n < sizeof bar - 1 - sizeof end ? v->bar_n : sizeof bar - 1 - sizeof end;
+        uint64_t done = v->done < v->total ? v->done : v->total;
+        uint64_t full = v->total ? done * bar_n / v->total : bar_n;
         bar[0] = '[';
         memset(bar + 1, '#', full);
         memset(bar + 1 + full, '.', bar_n - full);
-        memcpy(bar + 1 + bar_n, "] ", 3);
+        memcpy(bar + 1 + bar_n, end, sizeof end);
     }
-    char time_text[QR_NUMBER_ROOM];
-    snprintf(line, line_n, "%s %s%" PRIu64 "/%" PRIu64 ", %s%s%s", title, bar, done, total,
-             qr_format_seconds(time_text, elapsed_s), note[0] ? ", " : "", note);
-    if (width < line_n) line[width] = 0;
+    snprintf(line, line_n, "%s %s%" PRIu64 "/%" PRIu64 ", %s%s%s", v->title, bar, v->done, v->total,
+             qr_format_seconds(time_text, v->elapsed_s), v->note[0] ? ", " : "", v->note);
+    if (v->width < line_n) line[v->width] = 0;
 }
 
 void qr_progress_begin(struct qr_progress *p, FILE *out, const char *title, uint64_t total)
@@ -71,8 +72,16 @@ static void draw(struct qr_progress *p, uint64_t done, const char *note, double 
 {
     char line[512];
     unsigned width = p->in_place ? qr_terminal_width(p->out) : (unsigned)sizeof line;
-    qr_progress_line(line, sizeof line, p->in_place && width > 1 ? width - 1 : width,
-                     p->in_place ? BAR_N : 0, p->title, done, p->total, now_s - p->began_s, note);
+    const struct qr_progress_view view = {
+        .width = p->in_place && width > 1 ? width - 1 : width,
+        .bar_n = p->in_place ? BAR_N : 0,
+        .title = p->title,
+        .note = note,
+        .done = done,
+        .total = p->total,
+        .elapsed_s = now_s - p->began_s,
+    };
+    qr_progress_line(line, sizeof line, &view);
     if (p->in_place)
         fprintf(p->out, "\r%s\x1b[K%s", line, last ? "\n" : "");
     else

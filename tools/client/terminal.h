@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* terminal -- is somebody looking, how wide is the window, and a bar that shows how far things are.
+/* terminal -- whether a file is a terminal, the size of its window, and a progress bar.
  *
- * On a terminal the bar is redrawn in place ten times a second at the most; in a pipe or a file it
- * is a plain line now and then, so that a log stays readable.
+ * On a terminal the bar is drawn in place, at most ten times a second.  In a pipe or a file it is a
+ * plain line every five seconds, so that a log stays readable.
  *
  * Thread: one.   Memory: the caller's. */
 #ifndef QR_CLIENT_TERMINAL_H
@@ -14,9 +14,9 @@
 #include <stdio.h>
 
 bool qr_terminal_is(FILE *file);
-/* Columns; 80 where it cannot be told. */
+/* Columns; 80 if unknown. */
 unsigned qr_terminal_width(FILE *file);
-/* Lines; 24 where it cannot be told. */
+/* Lines; 24 if unknown. */
 unsigned qr_terminal_height(FILE *file);
 
 struct qr_progress {
@@ -25,21 +25,26 @@ struct qr_progress {
     uint64_t total;
     bool in_place;
     double began_s, shown_s;
-    uint64_t shown; /* what the last line said */
+    uint64_t shown; /* the count in the last line */
 };
 
-/* Seconds of a clock that never steps. */
+/* Seconds of the monotonic clock. */
 double qr_clock_s(void);
 
 void qr_progress_begin(struct qr_progress *p, FILE *out, const char *title, uint64_t total);
-/* note: a few words behind the count, such as a rate; "" for none. */
+/* note: a few words after the count, such as a rate; "": none. */
 void qr_progress_show(struct qr_progress *p, uint64_t done, const char *note);
-/* Shows the end and leaves the line. */
+/* Shows the last count and ends the line. */
 void qr_progress_end(struct qr_progress *p, uint64_t done, const char *note);
 
-/* One line of the bar, at most width columns, without newline: title, bar, count, time, note.
- * bar_n columns of bar; 0: none. */
-void qr_progress_line(char *line, size_t line_n, unsigned width, unsigned bar_n, const char *title,
-                      uint64_t done, uint64_t total, double elapsed_s, const char *note);
+struct qr_progress_view {
+    unsigned width; /* columns of the line */
+    unsigned bar_n; /* columns of the bar; 0: no bar */
+    const char *title, *note;
+    uint64_t done, total;
+    double elapsed_s;
+};
+/* Writes one line without newline: title, bar, count, time, note. */
+void qr_progress_line(char *line, size_t line_n, const struct qr_progress_view *view);
 
 #endif

@@ -12,7 +12,7 @@ static char *read_file(const char *path, size_t *n, struct qr_failure *why)
 {
     FILE *file = fopen(path, "rb");
     if (!file) {
-        qr_failed(why, "%s: cannot be opened", path);
+        qr_failed(why, "cannot open %s", path);
         return NULL;
     }
     char *bytes = NULL;
@@ -33,18 +33,18 @@ static char *read_file(const char *path, size_t *n, struct qr_failure *why)
             fclose(file);
             bytes[*n] = 0;
             if (!bad) return bytes;
-            qr_failed(why, "%s: cannot be read", path);
+            qr_failed(why, "cannot read %s", path);
             free(bytes);
             return NULL;
         }
     }
     fclose(file);
     free(bytes);
-    qr_failed(why, "%s: does not fit into memory", path);
+    qr_failed(why, "%s does not fit into memory", path);
     return NULL;
 }
 
-/* ids from a JSON array of numbers; NULL: it is something else. */
+/* Ids from a JSON array of numbers.  NULL: it has something else, or no memory. */
 static int32_t *ids_of(const json_t *array, size_t *n)
 {
     *n = json_array_size(array);
@@ -64,14 +64,14 @@ static int32_t *ids_of(const json_t *array, size_t *n)
 static uint32_t wanted_tokens(const json_t *row, uint32_t otherwise)
 {
     static const char *const keys[] = {"output_tokens", "max_tokens", "output_len"};
-    for (size_t k = 0; k < 3; k++) {
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
         json_int_t v = json_integer_value(json_object_get(row, keys[k]));
         if (v > 0 && v < 1000000) return (uint32_t)v;
     }
     return otherwise;
 }
 
-/* One row of JSON.  False: it has no prompt of any known kind. */
+/* Reads a row of JSON.  False: it has no prompt that the endpoint takes. */
 static bool job_of(struct qr_job *job, const json_t *row, const struct qr_load_settings *s)
 {
     job->output_n = wanted_tokens(row, s->output_n);
@@ -107,11 +107,12 @@ static bool copy_job(struct qr_job *to, const struct qr_job *from)
 
 static bool bad_row(const struct qr_load_settings *s, size_t row, struct qr_failure *why)
 {
-    return qr_failed(why,
-                     "%s, row %zu: for --endpoint %s an object with \"prompt\" (a text%s), %s"
-                     "or ShareGPT's \"conversations\" was expected",
-                     s->dataset_path, row + 1, s->chat ? "chat" : "completions",
-                     s->chat ? "" : " or token ids", s->chat ? "\"messages\" " : "");
+    return qr_failed(
+        why,
+        "%s, row %zu has no prompt for --endpoint %s; expected \"prompt\" (a text%s), %s"
+        "or ShareGPT's \"conversations\"",
+        s->dataset_path, row + 1, s->chat ? "chat" : "completions", s->chat ? "" : " or token ids",
+        s->chat ? "\"messages\" " : "");
 }
 
 static bool read_array(struct qr_workload *w, const json_t *array, const struct qr_load_settings *s,
@@ -168,7 +169,7 @@ bool qr_dataset_read(struct qr_workload *w, const struct qr_load_settings *s, ui
     json_decref(array);
     free(bytes);
     if (!ok) return false;
-    if (!w->jobs_n) return qr_failed(why, "%s: there is no prompt in it", s->dataset_path);
+    if (!w->jobs_n) return qr_failed(why, "%s has no prompts", s->dataset_path);
     for (size_t rows_n = w->jobs_n; w->jobs_n < count; w->jobs_n++)
         if (!copy_job(&w->jobs[w->jobs_n], &w->jobs[w->jobs_n % rows_n])) {
             w->jobs_n++;

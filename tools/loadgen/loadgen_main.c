@@ -11,7 +11,7 @@
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* Every request under way has a connection of its own. */
+/* Every request in progress has a connection. */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -26,7 +26,7 @@ static bool save(const json_t *json, const char *path, struct qr_failure *why)
     FILE *file = fopen(path, "w");
     bool ok = file && json_dumpf(json, file, JSON_INDENT(1)) == 0 && fputc('\n', file) != EOF;
     if (file && fclose(file)) ok = false;
-    return ok ? true : qr_failed(why, "%s: cannot be written", path);
+    return ok ? true : qr_failed(why, "cannot write %s", path);
 }
 
 static bool warm_up(const struct qr_load_settings *s, const struct qr_run_input *main_input,
@@ -35,7 +35,7 @@ static bool warm_up(const struct qr_load_settings *s, const struct qr_run_input 
     struct qr_workload workload;
     struct qr_run_input input = *main_input;
     double duration_s;
-    /* Prompts of their own, so that no answer to them is in a prefix cache. */
+    /* Another seed: the measured prompts must not be in the server's prefix cache. */
     if (!qr_workload_create(&workload, s, input.vocab_n, s->warmups_n, ~(uint64_t)s->seed, why))
         return false;
     input.workload = &workload;
@@ -44,7 +44,7 @@ static bool warm_up(const struct qr_load_settings *s, const struct qr_run_input 
     struct qr_record *records = calloc(workload.jobs_n, sizeof *records);
     bool ok = records && qr_run(&input, records, &duration_s, why);
     for (size_t i = 0; ok && i < workload.jobs_n; i++)
-        if (!records[i].ok) ok = qr_failed(why, "a warm-up failed: %s", records[i].error);
+        if (!records[i].ok) ok = qr_failed(why, "a warm-up request failed: %s", records[i].error);
     qr_records_free(records, workload.jobs_n);
     qr_workload_destroy(&workload);
     return ok;
@@ -90,7 +90,7 @@ static bool drive(const struct qr_load_settings *s, uint32_t *failed, struct qr_
     }
     if (s->vocab_n) vocab_n = s->vocab_n;
     if (draws_ids && !vocab_n)
-        return qr_failed(why, "%s does not tell the size of its vocabulary: give --vocab N",
+        return qr_failed(why, "%s does not report the size of its vocabulary; expected --vocab N",
                          address.name);
     struct qr_workload workload;
     if (!qr_workload_create(&workload, s, vocab_n, s->prompts_n, (uint64_t)s->seed + 1, why))

@@ -29,7 +29,7 @@ static bool is_good(const struct qr_record *r, const struct qr_goodput *g)
            r->latency_s * 1e3 <= g->e2el_ms;
 }
 
-/* Peaks by whole seconds after the first start, as vLLM counts them. */
+/* Counts by whole seconds from the first start, as vLLM does. */
 static bool peaks(struct qr_metrics *m, const struct qr_record *records, size_t records_n)
 {
     double first = HUGE_VAL, last = 0;

@@ -10,9 +10,10 @@
 bool qr_run_ask_model(const struct qr_address *address, const char *api_key, char *model,
                       size_t model_n, uint32_t *vocab_n, struct qr_failure *why)
 {
+    static const struct qr_http_request request = {"GET", "/v1/models", NULL, 0};
     struct qr_reply reply;
     *vocab_n = 0;
-    if (!qr_http_ask(address, api_key, "GET", "/v1/models", NULL, &reply, why)) return false;
+    if (!qr_http_ask(address, api_key, &request, &reply, why)) return false;
     if (reply.status != 200) {
         struct qr_failure text;
         qr_http_error_text(reply.status, reply.body, reply.body_n, &text);
@@ -26,11 +27,13 @@ bool qr_run_ask_model(const struct qr_address *address, const char *api_key, cha
     json_int_t vocab =
         json_integer_value(json_object_get(json_object_get(entry, "meta"), "n_vocab"));
     if (!vocab) vocab = json_integer_value(json_object_get(entry, "vocab_size"));
-    /* Fewer than 16 are too few to draw from. */
+    /* qr_workload_draw needs at least 16. */
     *vocab_n = vocab >= 16 && vocab <= IDS_MAX ? (uint32_t)vocab : 0;
     if (name) snprintf(model, model_n, "%s", name);
     json_decref(json);
     if (!name)
-        return qr_failed(why, "%s, /v1/models: no model was named in data[0].id", address->name);
+        return qr_failed(why,
+                         "%s, /v1/models: the answer has no data[0].id; expected a model's name",
+                         address->name);
     return true;
 }

@@ -9,7 +9,7 @@
 #define WIDTH        50
 #define FAILURES_MAX 10
 
-/* A title in the middle of a line of marks; the odd one stands on the right, as Python's ^ does. */
+/* Centres a title in a line of marks.  An odd mark goes to the right, as with Python's ^. */
 static void title(FILE *out, char mark, const char *text)
 {
     int marks = WIDTH - (int)strlen(text), left = marks / 2;
@@ -79,21 +79,22 @@ static void set_whole(json_t *json, const char *key, uint64_t value)
 
 static void set_spread(json_t *json, const char *name, const struct qr_spread *s)
 {
-    static const char *const kinds[] = {"mean", "median", "std", "p99"};
+    static const char *const figures[] = {"mean", "median", "std", "p99"};
     const double values[] = {s->mean_ms, s->median_ms, s->std_ms, s->p99_ms};
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         char key[32];
-        snprintf(key, sizeof key, "%s_%s_ms", kinds[i], name);
+        snprintf(key, sizeof key, "%s_%s_ms", figures[i], name);
         set_real(json, key, values[i]);
     }
 }
 
 static void set_details(json_t *json, const struct qr_record *records, size_t records_n)
 {
-    static const char *const keys[] = {"input_lens",  "output_lens", "ttfts",          "itls",
-                                       "start_times", "errors",      "generated_texts"};
-    json_t *lists[7];
-    for (size_t k = 0; k < 7; k++)
+    enum { INPUTS, OUTPUTS, TTFTS, ITLS, STARTS, ERRORS, TEXTS, LISTS_N };
+    static const char *const keys[LISTS_N] = {
+        "input_lens", "output_lens", "ttfts", "itls", "start_times", "errors", "generated_texts"};
+    json_t *lists[LISTS_N];
+    for (size_t k = 0; k < LISTS_N; k++)
         json_object_set_new(json, keys[k], lists[k] = json_array());
     for (size_t i = 0; i < records_n; i++) {
         const struct qr_record *r = &records[i];
@@ -101,13 +102,13 @@ static void set_details(json_t *json, const struct qr_record *records, size_t re
         for (uint32_t g = 0; g < r->gaps_n; g++)
             json_array_append_new(gaps, json_real(r->gaps_s[g]));
         json_t *text = r->text ? json_stringn(r->text, r->text_n) : NULL;
-        json_array_append_new(lists[0], json_integer(r->input_n));
-        json_array_append_new(lists[1], json_integer(r->ok ? r->output_n : 0));
-        json_array_append_new(lists[2], json_real(r->ttft_s));
-        json_array_append_new(lists[3], gaps);
-        json_array_append_new(lists[4], json_real(r->start_s));
-        json_array_append_new(lists[5], json_string(r->ok ? "" : r->error));
-        json_array_append_new(lists[6], text ? text : json_string(""));
+        json_array_append_new(lists[INPUTS], json_integer(r->input_n));
+        json_array_append_new(lists[OUTPUTS], json_integer(r->ok ? r->output_n : 0));
+        json_array_append_new(lists[TTFTS], json_real(r->ttft_s));
+        json_array_append_new(lists[ITLS], gaps);
+        json_array_append_new(lists[STARTS], json_real(r->start_s));
+        json_array_append_new(lists[ERRORS], json_string(r->ok ? "" : r->error));
+        json_array_append_new(lists[TEXTS], text ? text : json_string(""));
     }
 }
 

@@ -14,7 +14,7 @@
 
 #define ERROR_BODY_MAX 4096u
 
-struct run {
+struct load_run {
     const struct qr_run_input *in;
     uv_loop_t loop;
     struct qr_http *http;
@@ -23,9 +23,9 @@ struct run {
     struct qr_record *records;
     double *arrivals_s; /* [conversations or jobs] */
     size_t arrivals_n, arrived_n;
-    size_t *ready; /* a queue of jobs: every job enters it once */
+    size_t *ready; /* [jobs_n] queue of jobs; each enters it once */
     size_t ready_head, ready_tail;
-    struct active *active; /* under way */
+    struct load_call *active; /* list of requests in progress */
     uint32_t active_n;
     size_t ended_n, failed_n;
     uint64_t tokens_n;
@@ -35,34 +35,34 @@ struct run {
     bool stopping;
 };
 
-/* A request under way. */
-struct active {
-    struct run *run;
-    struct active *next, **link;
+/* A request in progress. */
+struct load_call {
+    struct load_run *run;
+    struct load_call *next, **link;
     size_t job;
     struct qr_record *record;
     struct qr_http_call *call;
     struct qr_sse sse;
-    double last_s; /* when the latest chunk came */
+    double last_s; /* time of the latest event */
     uint32_t chunks_n;
     bool done, has_usage, bad;
-    int32_t *ids; /* generated, where the server tells them */
+    int32_t *ids; /* generated, if the server sends them */
     size_t ids_n, ids_room;
     char error_body[ERROR_BODY_MAX];
     size_t error_body_n;
 };
 
-static void pump(struct run *run);
+static void pump(struct load_run *run);
 
-/* ---- what a request sees ------------------------------------------------------------------ */
+/* ---- what a request sees ------------------------------------------------------------ */
 
-static void fault(struct active *a, const char *text)
+static void fault(struct load_call *a, const char *text)
 {
     if (!a->bad) snprintf(a->record->error, sizeof a->record->error, "%s", text);
     a->bad = true;
 }
 
-static bool keeps_text(const struct run *run)
+static bool keeps_text(const struct load_run *run)
 {
     const struct qr_load_settings *s = run->in->settings;
     return s->save_detailed || (s->chat && run->in->workload->histories);
@@ -92,7 +92,7 @@ static bool add_gap(struct qr_record *r, double gap_s)
     return true;
 }
 
-static bool add_ids(struct active *a, const json_t *ids)
+static bool add_ids(struct load_call *a, const json_t *ids)
 {
     size_t n = json_array_size(ids);
     if (a->ids_n + n > a->ids_room) {
@@ -107,7 +107,7 @@ static bool add_ids(struct active *a, const json_t *ids)
     return true;
 }
 
-static void count_token(struct active *a, const struct qr_delta *chunk)
+static void count_token(struct load_call *a, const struct qr_delta *chunk)
 {
     struct qr_record *r = a->record;
     double now_s = qr_clock_s();
@@ -123,16 +123,16 @@ static void count_token(struct active *a, const struct qr_delta *chunk)
     if (ok && keeps_text(a->run)) ok = add_text(r, chunk->text, chunk->text_n);
     if (ok && chunk->token_ids && a->run->in->workload->histories)
         ok = add_ids(a, chunk->token_ids);
-    if (!ok) fault(a, "loadgen has run out of memory");
+    if (!ok) fault(a, "loadgen is out of memory");
 }
 
 static void on_event(void *user, const char *data, size_t n)
 {
-    struct active *a = user;
+    struct load_call *a = user;
     struct qr_delta chunk;
     if (a->bad || a->done) return;
     if (!qr_delta_read(&chunk, data, n)) {
-        fault(a, "the server sent an event that is no JSON");
+        fault(a, "the server sent an event that is not JSON");
         return;
     }
     if (chunk.error) fault(a, chunk.error);
@@ -148,7 +148,7 @@ static void on_event(void *user, const char *data, size_t n)
 
 static void on_body(void *user, int status, const char *bytes, size_t n)
 {
-    struct active *a = user;
+    struct load_call *a = user;
     if (status == 200) {
         if (!a->bad && !qr_sse_feed(&a->sse, bytes, n)) fault(a, "the server's stream is too long");
         return;
@@ -159,9 +159,9 @@ static void on_body(void *user, int status, const char *bytes, size_t n)
     a->error_body_n += n;
 }
 
-/* ---- jobs ------------------------------------------------------------------------------- */
+/* ---- jobs --------------------------------------------------------------------------- */
 
-static void end_job(struct run *run, size_t job, const char *error)
+static void end_job(struct load_run *run, size_t job, const char *error)
 {
     struct qr_record *r = &run->records[job];
     r->ok = error == NULL;
@@ -171,16 +171,17 @@ static void end_job(struct run *run, size_t job, const char *error)
     run->ended_s = qr_clock_s();
 }
 
-/* The turns of a conversation that will not be sent any more. */
-static void end_later_turns(struct run *run, size_t job, const char *error)
+/* Ends a job and the later turns of its conversation, which can no longer be sent. */
+static void end_conversation(struct load_run *run, size_t job, const char *error)
 {
     const struct qr_workload *w = run->in->workload;
     uint32_t conversation = w->jobs[job].conversation;
+    end_job(run, job, error);
     for (size_t i = job + 1; i < w->jobs_n && w->jobs[i].conversation == conversation; i++)
-        end_job(run, i, error);
+        end_job(run, i, "an earlier turn of its conversation failed");
 }
 
-static void free_active(struct active *a)
+static void free_active(struct load_call *a)
 {
     *a->link = a->next;
     if (a->next) a->next->link = a->link;
@@ -192,8 +193,8 @@ static void free_active(struct active *a)
 
 static void on_done(void *user, int status, const struct qr_failure *failure)
 {
-    struct active *a = user;
-    struct run *run = a->run;
+    struct load_call *a = user;
+    struct load_run *run = a->run;
     struct qr_record *r = a->record;
     struct qr_workload *w = run->in->workload;
     size_t job = a->job;
@@ -212,30 +213,30 @@ static void on_done(void *user, int status, const struct qr_failure *failure)
     if (!r->input_n) r->input_n = qr_workload_input_n(w, job);
     bool more = w->histories && job + 1 < w->jobs_n &&
                 w->jobs[job + 1].conversation == w->jobs[job].conversation;
-    if (!a->bad && more &&
-        !qr_workload_answer(w, job, a->ids, a->ids_n, r->output_n, r->text ? r->text : "",
-                            run->in->vocab_n, &run->random))
-        fault(a, "loadgen has run out of memory");
+    const struct qr_turn_answer answer = {a->ids, a->ids_n, r->output_n, r->text ? r->text : ""};
+    if (!a->bad && more && !qr_workload_answer(w, job, &answer, run->in->vocab_n, &run->random))
+        fault(a, "loadgen is out of memory");
     bool bad = a->bad;
     free_active(a);
-    end_job(run, job, bad ? r->error : NULL);
-    if (more && bad) end_later_turns(run, job, "an earlier turn of its conversation failed");
+    if (bad)
+        end_conversation(run, job, r->error);
+    else
+        end_job(run, job, NULL);
     if (more && !bad) run->ready[run->ready_tail++] = job + 1;
     pump(run);
 }
 
 static const struct qr_http_handler handler = {on_body, on_done};
 
-static void start_job(struct run *run, size_t job)
+static void start_job(struct load_run *run, size_t job)
 {
     const struct qr_run_input *in = run->in;
-    struct active *a = calloc(1, sizeof *a);
+    struct load_call *a = calloc(1, sizeof *a);
     size_t body_n = 0;
     char *body = a ? qr_workload_body(in->workload, job, in->settings, in->model, &body_n) : NULL;
     if (!body) {
         free(a);
-        end_job(run, job, "loadgen has run out of memory");
-        end_later_turns(run, job, "an earlier turn of its conversation failed");
+        end_conversation(run, job, "loadgen is out of memory");
         return;
     }
     a->run = run;
@@ -248,20 +249,19 @@ static void start_job(struct run *run, size_t job)
     if (a->next) a->next->link = &a->next;
     run->active = a;
     run->active_n++;
-    a->call = qr_http_start(run->http, "POST",
-                            in->settings->chat ? "/v1/chat/completions" : "/v1/completions", body,
-                            body_n, &handler, a);
+    const struct qr_http_request request = {
+        "POST", in->settings->chat ? "/v1/chat/completions" : "/v1/completions", body, body_n};
+    a->call = qr_http_start(run->http, &request, &handler, a);
     free(body);
     if (!a->call) {
         free_active(a);
-        end_job(run, job, "loadgen has run out of memory");
-        end_later_turns(run, job, "an earlier turn of its conversation failed");
+        end_conversation(run, job, "loadgen is out of memory");
     }
 }
 
-/* ---- the run's course --------------------------------------------------------------------- */
+/* ---- the run's course --------------------------------------------------------------- */
 
-static void close_timers(struct run *run)
+static void close_timers(struct load_run *run)
 {
     uv_handle_t *handles[] = {(uv_handle_t *)&run->arrival, (uv_handle_t *)&run->deadline,
                               (uv_handle_t *)&run->tick, (uv_handle_t *)&run->interrupt};
@@ -271,7 +271,7 @@ static void close_timers(struct run *run)
     run->http = NULL;
 }
 
-static void pump(struct run *run)
+static void pump(struct load_run *run)
 {
     while (!run->stopping && run->ready_head < run->ready_tail &&
            (!run->in->concurrency || run->active_n < run->in->concurrency))
@@ -283,12 +283,12 @@ static void pump(struct run *run)
 }
 
 /* Ends everything that has not ended. */
-static void stop(struct run *run, const char *reason)
+static void stop(struct load_run *run, const char *reason)
 {
     if (run->stopping) return;
     run->stopping = true;
     while (run->active) {
-        struct active *a = run->active;
+        struct load_call *a = run->active;
         size_t job = a->job;
         qr_http_cancel(a->call);
         free_active(a);
@@ -314,7 +314,7 @@ static void on_interrupt(uv_signal_t *signal, int number)
 
 static void on_arrival(uv_timer_t *timer)
 {
-    struct run *run = timer->data;
+    struct load_run *run = timer->data;
     double now_s = qr_clock_s() - run->began_s;
     while (run->arrived_n < run->arrivals_n && run->arrivals_s[run->arrived_n] <= now_s)
         run->ready[run->ready_tail++] = run->arrived_n++ * run->in->workload->turns_n;
@@ -327,16 +327,16 @@ static void on_arrival(uv_timer_t *timer)
 
 static void on_tick(uv_timer_t *timer)
 {
-    struct run *run = timer->data;
+    struct load_run *run = timer->data;
     char rate[QR_NUMBER_ROOM], note[128];
     double elapsed_s = qr_clock_s() - run->began_s;
     qr_format_rate(rate, elapsed_s > 0 ? (double)run->tokens_n / elapsed_s : 0);
-    snprintf(note, sizeof note, "%u under way, %s tok/s%s", run->active_n, rate,
+    snprintf(note, sizeof note, "%u in progress, %s tok/s%s", run->active_n, rate,
              run->failed_n ? ", some failed" : "");
     qr_progress_show(&run->progress, run->ended_n, note);
 }
 
-static bool prepare(struct run *run, struct qr_failure *why)
+static bool prepare(struct load_run *run, struct qr_failure *why)
 {
     const struct qr_run_input *in = run->in;
     size_t jobs_n = in->workload->jobs_n;
@@ -347,7 +347,7 @@ static bool prepare(struct run *run, struct qr_failure *why)
     qr_random_seed(&run->random, (uint64_t)in->settings->seed ^ 0x6172726976616cu);
     qr_arrivals(&run->random, in->request_rate, in->settings->burstiness, run->arrivals_s,
                 run->arrivals_n);
-    if (uv_loop_init(&run->loop) < 0) return qr_failed(why, "cannot make an event loop");
+    if (uv_loop_init(&run->loop) < 0) return qr_failed(why, "cannot create an event loop");
     run->http = qr_http_create(&run->loop, in->address, in->settings->api_key);
     uv_timer_init(&run->loop, &run->arrival);
     uv_timer_init(&run->loop, &run->deadline);
@@ -364,7 +364,7 @@ static bool prepare(struct run *run, struct qr_failure *why)
 bool qr_run(const struct qr_run_input *input, struct qr_record *records, double *duration_s,
             struct qr_failure *why)
 {
-    struct run run = {.in = input, .records = records};
+    struct load_run run = {.in = input, .records = records};
     bool ok = prepare(&run, why);
     if (ok) {
         qr_progress_begin(&run.progress, input->settings->quiet ? NULL : stderr, input->title,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Words that the table turns into settings afterwards. */
+/* Options that need further parsing. */
 struct words {
     const char *workload, *endpoint;
     struct qr_option_list goodput;
@@ -104,7 +104,7 @@ bool qr_goodput_read(struct qr_goodput *goodput, const char *const *items, size_
                             : !strcmp(item, "e2el") ? &goodput->e2el_ms
                                                     : NULL;
             if (!limit)
-                return qr_failed(why, "--goodput knows ttft, tpot and e2el, not '%s'", item);
+                return qr_failed(why, "--goodput takes ttft, tpot and e2el, not '%s'", item);
             *limit = ms;
             goodput->any = true;
         }
@@ -115,17 +115,18 @@ bool qr_goodput_read(struct qr_goodput *goodput, const char *const *items, size_
 static bool words_read(struct qr_load_settings *s, const struct words *w, struct qr_failure *why)
 {
     static const char *const kinds[] = {"random", "shared-prefix", "multi-turn", "file"};
+    const size_t kinds_n = sizeof kinds / sizeof *kinds;
     size_t kind = 0;
-    while (kind < 4 && strcmp(kinds[kind], w->workload))
+    while (kind < kinds_n && strcmp(kinds[kind], w->workload))
         kind++;
-    if (kind == 4)
+    if (kind == kinds_n)
         return qr_failed(why,
-                         "--workload is random, shared-prefix, multi-turn or file, not '%.40s'",
+                         "--workload takes random, shared-prefix, multi-turn or file, not '%.40s'",
                          w->workload);
     s->workload = (enum qr_workload_kind)kind;
     s->chat = !strcmp(w->endpoint, "chat") || !strcmp(w->endpoint, "/v1/chat/completions");
     if (!s->chat && strcmp(w->endpoint, "completions") && strcmp(w->endpoint, "/v1/completions"))
-        return qr_failed(why, "--endpoint is completions or chat, not '%.40s'", w->endpoint);
+        return qr_failed(why, "--endpoint takes completions or chat, not '%.40s'", w->endpoint);
     return qr_goodput_read(&s->goodput, w->goodput.items, w->goodput.items_n, why);
 }
 
@@ -135,7 +136,7 @@ static bool consistent(struct qr_load_settings *s, struct qr_failure *why)
     if ((s->workload == QR_WORKLOAD_FILE) != (s->dataset_path != NULL))
         return qr_failed(why, "--workload file and --dataset-path FILE go together");
     if (s->save_detailed && !s->save_result)
-        return qr_failed(why, "--save-detailed goes with --save-result FILE");
+        return qr_failed(why, "--save-detailed needs --save-result FILE");
     if (s->workload == QR_WORKLOAD_SHARED_PREFIX && !s->prefix_given) s->prefix_n = 512;
     return true;
 }
@@ -153,21 +154,20 @@ enum qr_options_result qr_load_settings_read(struct qr_load_settings *s, int arg
     struct words words = {.workload = "random", .endpoint = "completions"};
     struct qr_option options[OPTIONS_MAX];
     size_t options_n = table(options, s, &words);
-    const char **arguments = calloc((size_t)argc + 1, sizeof *arguments);
-    size_t arguments_n = 0;
-    if (!arguments) {
+    struct qr_arguments arguments = {.items = calloc((size_t)argc + 1, sizeof *arguments.items)};
+    if (!arguments.items) {
         qr_failed(why, "out of memory");
         return QR_OPTIONS_BAD;
     }
     enum qr_options_result result =
-        qr_options_read(options, options_n, argc, argv, arguments, &arguments_n, why);
-    if (result == QR_OPTIONS_OK && arguments_n) {
-        qr_failed(why, "loadgen takes options only, not '%.60s'", arguments[0]);
+        qr_options_read(options, options_n, argc, argv, &arguments, why);
+    if (result == QR_OPTIONS_OK && arguments.n) {
+        qr_failed(why, "loadgen takes options only, not '%.60s'", arguments.items[0]);
         result = QR_OPTIONS_BAD;
     }
     if (result == QR_OPTIONS_OK && (!words_read(s, &words, why) || !consistent(s, why)))
         result = QR_OPTIONS_BAD;
-    free(arguments);
+    free(arguments.items);
     return result;
 }
 

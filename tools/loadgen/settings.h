@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* settings -- what loadgen was asked to do.
+/* settings -- loadgen's command line.
  *
  * Thread: any.   Memory: texts point into argv. */
 #ifndef QR_LOADGEN_SETTINGS_H
@@ -18,7 +18,7 @@ enum qr_workload_kind {
     QR_WORKLOAD_FILE
 };
 
-/* Milliseconds a request may take to count as good; infinity where not asked for. */
+/* Limits in milliseconds for a request to count as good; infinity: no limit. */
 struct qr_goodput {
     bool any;
     double ttft_ms, tpot_ms, e2el_ms;
@@ -37,13 +37,13 @@ struct qr_load_settings {
     struct qr_goodput goodput;
 };
 
-/* argv without the program's name.  Where neither socket nor url is given, the place where quired
- * listens by itself is meant (socket stays NULL). */
+/* argv is without the program's name.  If socket and url stay NULL, quired's default socket is
+ * meant. */
 enum qr_options_result qr_load_settings_read(struct qr_load_settings *settings, int argc,
                                              char **argv, struct qr_failure *why);
 void qr_load_settings_help(void);
 
-/* "ttft:200" "tpot:50,e2el:3000" */
+/* Reads items such as "ttft:200" and "tpot:50,e2el:3000". */
 bool qr_goodput_read(struct qr_goodput *goodput, const char *const *items, size_t items_n,
                      struct qr_failure *why);
 

@@ -14,7 +14,7 @@ int32_t qr_workload_draw(struct qr_random *r, uint32_t vocab_n)
     return (int32_t)qr_random_range(r, vocab_n / 16, vocab_n - vocab_n / 16 - 1);
 }
 
-/* vLLM's bounds: floor below, ceiling above, at least one. */
+/* As in vLLM: the lower bound is rounded down, the upper one up, and both are at least 1. */
 static uint32_t draw_length(struct qr_random *r, uint32_t length, double ratio)
 {
     double low = floor(length * (1 - ratio)), high = ceil(length * (1 + ratio));
@@ -45,7 +45,7 @@ static bool draw_jobs(struct qr_workload *w, const struct qr_load_settings *s, u
                       uint64_t seed)
 {
     struct qr_random r;
-    qr_random_seed(&r, (uint64_t)s->seed); /* the prefix is the same for warm-ups */
+    qr_random_seed(&r, (uint64_t)s->seed); /* warm-ups have the same prefix */
     if (!s->chat && s->prefix_n) {
         w->prefix = draw_ids(&r, s->prefix_n, vocab_n);
         if (!w->prefix) return false;
@@ -131,7 +131,7 @@ uint32_t qr_workload_input_n(const struct qr_workload *w, size_t index)
     return (uint32_t)(w->prefix_n + before + job->ids_n);
 }
 
-/* ---- bodies ----------------------------------------------------------------------------- */
+/* ---- bodies ------------------------------------------------------------------------- */
 
 static char *put_ids(char *p, const int32_t *ids, size_t n, bool *first)
 {
@@ -218,7 +218,7 @@ char *qr_workload_body(const struct qr_workload *w, size_t index, const struct q
     return body;
 }
 
-/* ---- conversations ---------------------------------------------------------------------- */
+/* ---- conversations ------------------------------------------------------------------ */
 
 static bool append_ids(struct qr_history *h, const int32_t *ids, size_t n)
 {
@@ -256,16 +256,17 @@ static bool append_message(struct qr_history *h, const char *role, const char *c
     return ok;
 }
 
-bool qr_workload_answer(struct qr_workload *w, size_t index, const int32_t *ids, size_t ids_n,
-                        uint32_t output_n, const char *text, uint32_t vocab_n, struct qr_random *r)
+bool qr_workload_answer(struct qr_workload *w, size_t index, const struct qr_turn_answer *answer,
+                        uint32_t vocab_n, struct qr_random *r)
 {
     const struct qr_job *job = &w->jobs[index];
     assert(w->histories);
     struct qr_history *h = &w->histories[job->conversation];
     if (!job->ids)
-        return append_message(h, "user", job->text) && append_message(h, "assistant", text);
-    if (!append_ids(h, job->ids, job->ids_n) || !append_ids(h, ids, ids_n)) return false;
-    for (uint32_t i = 0; !ids_n && i < output_n; i++) {
+        return append_message(h, "user", job->text) && append_message(h, "assistant", answer->text);
+    if (!append_ids(h, job->ids, job->ids_n) || !append_ids(h, answer->ids, answer->ids_n))
+        return false;
+    for (uint32_t i = 0; !answer->ids_n && i < answer->output_n; i++) {
         int32_t id = qr_workload_draw(r, vocab_n);
         if (!append_ids(h, &id, 1)) return false;
     }

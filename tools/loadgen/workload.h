@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* workload -- what is sent: prompts and lengths, drawn from a seed or read from a file.
+/* workload -- the prompts and lengths of a run, drawn from a seed or read from a file.
  *
- * Random prompts are token ids, so that their lengths are exact; they are drawn from the middle
- * seven eighths of the vocabulary, because published tokenizers keep their special tokens at
- * either end.  /v1/chat/completions takes no ids: there a prompt is made of common short words,
- * about a token each, and the server's usage tells the length.
+ * Random prompts are token ids, so that their lengths are exact.  They are drawn from the middle
+ * seven eighths of the vocabulary, because published tokenizers have their special tokens at its
+ * ends. /v1/chat/completions takes no ids, so its prompts are short common words of about one token
+ * each. The server's usage then reports their length.
  *
- * In multi-turn a conversation's next prompt is everything said so far and input_n new tokens; its
- * ids (or texts) come from the answers, which the caller appends.
+ * In multi-turn a conversation's next prompt is all earlier prompts and answers, and input_n new
+ * tokens.  The caller appends each answer.
  *
  * Thread: one.   Memory: malloc. */
 #ifndef QR_LOADGEN_WORKLOAD_H
@@ -20,9 +20,9 @@
 #include "tools/loadgen/arrivals.h"
 #include "tools/loadgen/settings.h"
 
-/* One request.  Its prompt is one of: ids, a text, messages as JSON. */
+/* One request.  Its prompt is ids, a text or messages. */
 struct qr_job {
-    int32_t *ids; /* [ids_n]: what is new in this turn */
+    int32_t *ids; /* [ids_n]: the new ids of this turn */
     size_t ids_n;
     char *text;
     char *messages; /* a JSON array */
@@ -31,42 +31,46 @@ struct qr_job {
     uint32_t turn;
 };
 
-/* What has been said in a conversation so far. */
+/* The prompts and answers of a conversation so far. */
 struct qr_history {
     int32_t *ids;
     size_t ids_n, ids_room;
-    char *messages; /* "{...},{...}": the inside of a JSON array */
+    char *messages; /* "{...},{...}": elements of a JSON array */
     size_t messages_n, messages_room;
-    bool broken; /* a turn of it has failed */
 };
 
 struct qr_workload {
-    struct qr_job *jobs; /* [jobs_n]; a conversation's turns stand one after another */
+    struct qr_job *jobs; /* [jobs_n]; a conversation's turns follow each other */
     size_t jobs_n;
-    uint32_t turns_n;             /* of a conversation; 1 but in multi-turn */
+    uint32_t turns_n;             /* of a conversation; 1 except in multi-turn */
     struct qr_history *histories; /* [conversations_n], in multi-turn only */
     size_t conversations_n;
     int32_t *prefix;
     size_t prefix_n;
 };
 
-/* vocab_n: ids are below it.  count: requests (the settings' own number, or warm-ups). */
+/* vocab_n: ids are below it.  count: the number of requests. */
 bool qr_workload_create(struct qr_workload *w, const struct qr_load_settings *s, uint32_t vocab_n,
                         uint32_t count, uint64_t seed, struct qr_failure *why);
 void qr_workload_destroy(struct qr_workload *w);
 
-/* The request's body.  NULL: no memory; otherwise free(). */
+/* The request's body, which the caller frees.  NULL: no memory. */
 char *qr_workload_body(const struct qr_workload *w, size_t job, const struct qr_load_settings *s,
                        const char *model, size_t *body_n);
-/* Prompt tokens of a job, as far as they are known here; 0: only the server knows. */
+/* Prompt tokens of a job; 0: unknown before the server reports them. */
 uint32_t qr_workload_input_n(const struct qr_workload *w, size_t job);
-/* Puts a finished turn into its conversation: prompt, then answer (ids or text).  ids_n 0 with
- * output_n tokens generated: the server does not tell ids, so as many are drawn from r, which
- * keeps the lengths. */
-bool qr_workload_answer(struct qr_workload *w, size_t job, const int32_t *ids, size_t ids_n,
-                        uint32_t output_n, const char *text, uint32_t vocab_n, struct qr_random *r);
+struct qr_turn_answer {
+    const int32_t *ids; /* [ids_n]; ids_n 0: the server sends none */
+    size_t ids_n;
+    uint32_t output_n; /* tokens generated */
+    const char *text;
+};
+/* Appends a finished turn, prompt and answer, to its conversation.  If the server sends no ids,
+ * output_n ids are drawn from r, so that lengths stay exact.  False: no memory. */
+bool qr_workload_answer(struct qr_workload *w, size_t job, const struct qr_turn_answer *answer,
+                        uint32_t vocab_n, struct qr_random *r);
 
-/* Reads prompts from a file into jobs (rows are used again from the top if they are too few). */
+/* Reads the prompts of a file into jobs.  If there are fewer than count, they repeat. */
 bool qr_dataset_read(struct qr_workload *w, const struct qr_load_settings *s, uint32_t count,
                      struct qr_failure *why);
 

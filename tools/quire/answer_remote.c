@@ -162,10 +162,9 @@ bool qr_answer_remote(const struct qr_source *source, const struct qr_ask *ask,
     uv_timer_init(&loop, &tick);
     tick.data = &s;
     uv_timer_start(&tick, on_tick, 100, 100);
-    if (http)
-        s.call =
-            qr_http_start(http, "POST", ask->turns ? "/v1/chat/completions" : "/v1/completions",
-                          body, strlen(body), &handler, &s);
+    const struct qr_http_request request = {
+        "POST", ask->turns ? "/v1/chat/completions" : "/v1/completions", body, strlen(body)};
+    if (http) s.call = qr_http_start(http, &request, &handler, &s);
     if (!s.call) s.bad = !qr_failed(why, "out of memory");
     while (s.call && !s.ended)
         uv_run(&loop, UV_RUN_ONCE);

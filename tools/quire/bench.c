@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tools/client/bytes.h"
 #include "tools/client/numbers.h"
 #include "tools/client/terminal.h"
 #include "tools/quire/command.h"
@@ -19,7 +20,7 @@ static const char usage[] =
     "machine's limits allow.  The limits are measured in the same run.\n";
 
 #define ROWS_MAX     32
-#define LIST_MAX     12 /* sizes of a batch, contexts */
+#define LIST_MAX     12 /* items of --batches and of --contexts */
 #define CACHE_MAX    16
 #define PROMPT_N     128u
 #define GENERATE_N   64u
@@ -80,15 +81,14 @@ static size_t table(struct qr_option *o, struct bench *b)
     return n + qr_source_options(o + n, &b->where, false);
 }
 
-/* ---- the rows --------------------------------------------------------------------------- */
+/* ---- the rows ----------------------------------------------------------------------- */
 
-/* Is a word in a comma-separated list? */
+/* Whether a word is in a comma-separated list. */
 static bool listed(const char *list, const char *word)
 {
-    size_t n = strlen(word);
     for (const char *p = list; *p;) {
         size_t item_n = strcspn(p, ",");
-        if (item_n == n && !memcmp(p, word, n)) return true;
+        if (qr_bytes_are(p, item_n, word)) return true;
         p += item_n + (p[item_n] == ',');
     }
     return false;
@@ -113,8 +113,8 @@ new_row(struct bench *b, bool is_time, const char *key, const char *title, ...)
     return row;
 }
 
-/* A server that has run for a while has pages to write to.  What the system takes to give an engine
- * its memory is no row's. */
+/* Waits until the engine has prefaulted its pages, as in a server that has run for a while: no row
+ * should include the time in which the system provides memory. */
 static void wait_for_pages(const quire_engine *engine)
 {
     struct quire_stats stats = {.size = sizeof stats};
@@ -131,12 +131,12 @@ static bool run_batch(struct bench *b, struct qr_batch batch, struct qr_batch_ti
                       struct qr_failure *why)
 {
     wait_for_pages(b->source.engine);
-    batch.seed = b->seed += 0x10001; /* prompts of its own: nothing of it is in a cache */
+    batch.seed = b->seed += 0x10001; /* new prompts: none of their pages is cached */
     return qr_batch_run(b->source.engine, b->report.info.vocab_n, &batch, times, why);
 }
 
-/* The same, for what decode takes.  A small model may be done before a busy machine lets its reader
- * look, and then all tokens come at once: no rate is to be had from that, so it is done again. */
+/* On a busy machine a small model may finish before this thread reads its first event.  Then all
+ * tokens come at once and give no decode rate, so the batch runs again. */
 static bool run_decode(struct bench *b, struct qr_batch batch, struct qr_batch_times *times,
                        struct qr_failure *why)
 {
@@ -147,20 +147,20 @@ static bool run_decode(struct bench *b, struct qr_batch batch, struct qr_batch_t
     return true;
 }
 
-/* Limits are taken before each row and at the end (row: NULL). */
+/* Limits are measured before each row, and at the end (row: NULL). */
 static bool measure_limits(struct bench *b, struct qr_bench_row *row, struct qr_failure *why)
 {
     struct quire_limits now = {.size = sizeof now};
-    wait_for_pages(b->source.engine); /* by all threads */
+    wait_for_pages(b->source.engine); /* prefaulting would take a core from the measurement */
     int status = quire_measure_limits(b->where.threads, LIMITS_MS, &now);
     if (status != QUIRE_OK)
-        return qr_failed(why, "the limits cannot be measured: %s", quire_status_text(status));
+        return qr_failed(why, "cannot measure the machine's limits: %s", quire_status_text(status));
     qr_bench_keep_limits(&b->report.limits, &now);
     if (row) row->core_to_core_ns = now.core_to_core_ns;
     return true;
 }
 
-/* Of a row's runs the best one's. */
+/* Keeps the profile of a row's best run. */
 static void keep_profile(struct bench *b, const char *title, double rate,
                          const struct qr_stretch *stretch)
 {
@@ -229,7 +229,7 @@ static bool measure_decode(struct bench *b, uint32_t requests_n, uint32_t prefix
     return true;
 }
 
-/* One sequence that has nearly filled a context: what a token costs there. */
+/* One sequence whose last GENERATE_N tokens fill a context. */
 static bool measure_context(struct bench *b, uint32_t context_n, struct qr_failure *why)
 {
     char key[40];
@@ -269,7 +269,7 @@ static bool measure_wall(struct bench *b, struct qr_failure *why)
     return true;
 }
 
-/* Opens and starts runs_n times; the last one stays open. */
+/* Opens the model and starts an engine, runs_n times; the last ones stay open. */
 static int measure_start(struct bench *b, const char *path, struct qr_failure *why)
 {
     struct qr_bench_row *row = new_row(b, true, "start", "start to ready");
@@ -289,7 +289,7 @@ static int measure_start(struct bench *b, const char *path, struct qr_failure *w
     return QR_EXIT_FINE;
 }
 
-/* ---- with and without the cache ----------------------------------------------------------- */
+/* ---- with and without the cache ----------------------------------------------------- */
 
 #define CACHE_PROMPT_N 16u
 
@@ -328,39 +328,43 @@ static bool compare_cache(struct bench *b, struct qr_cache_row *row, struct qr_f
     ok =
         ok && generate_without(b, prompt, row->tokens_n, out + row->tokens_n, &row->without_s, why);
     if (ok && b->cache_table && memcmp(out, out + row->tokens_n, row->tokens_n * sizeof *out))
-        ok = qr_failed(why, "%u tokens with and without the KV cache are not the same",
-                       row->tokens_n);
+        ok = qr_failed(why, "the %u tokens with and without the KV cache differ", row->tokens_n);
     free(out);
     return ok;
 }
 
-/* ---- the whole -------------------------------------------------------------------------- */
+/* ---- the whole ---------------------------------------------------------------------- */
 
-/* A list of counts from 1 to max. */
-static bool read_counts(const char *name, const char *text, uint32_t max, uint32_t *out,
-                        size_t room, size_t *n, struct qr_failure *why)
+/* An option with a list of counts. */
+struct count_list {
+    const char *name, *text;
+    uint32_t max;
+    uint32_t *counts; /* [room] */
+    size_t room;
+};
+
+static bool read_counts(struct count_list list, size_t *n, struct qr_failure *why)
 {
     int32_t *ids;
-    if (!qr_parse_ids(text, &ids, n, why)) return false;
-    bool ok = *n > 0 && *n <= room;
+    if (!qr_parse_ids(list.text, &ids, n, why)) return false;
+    bool ok = *n > 0 && *n <= list.room;
     for (size_t i = 0; ok && i < *n; i++) {
-        ok = ids[i] >= 1 && (uint32_t)ids[i] <= max;
-        out[i] = (uint32_t)ids[i];
+        ok = ids[i] >= 1 && (uint32_t)ids[i] <= list.max;
+        list.counts[i] = (uint32_t)ids[i];
     }
     free(ids);
     return ok ? true
-              : qr_failed(why, "--%s takes up to %zu numbers from 1 to %u, like 1,8,32", name, room,
-                          max);
+              : qr_failed(why, "--%s takes up to %zu numbers from 1 to %u, like 1,8,32", list.name,
+                          list.room, list.max);
 }
 
 static bool read_contexts(struct bench *b, struct qr_failure *why)
 {
-    if (!read_counts("contexts", b->contexts_text, 1u << 20, b->contexts, LIST_MAX, &b->contexts_n,
-                     why))
-        return false;
+    const struct count_list list = {"contexts", b->contexts_text, 1u << 20, b->contexts, LIST_MAX};
+    if (!read_counts(list, &b->contexts_n, why)) return false;
     for (size_t i = 0; i < b->contexts_n; i++)
         if (b->contexts[i] < 2 * GENERATE_N)
-            return qr_failed(why, "--contexts begins at %u tokens, not %u", 2 * GENERATE_N,
+            return qr_failed(why, "--contexts takes numbers from %u, not %u", 2 * GENERATE_N,
                              b->contexts[i]);
     return true;
 }
@@ -373,7 +377,7 @@ static bool read_rows(const struct bench *b, struct qr_failure *why)
         snprintf(word, sizeof word, "%.*s", (int)n, p);
         if (!listed("start,prefill,prefill_1x512,prefill_32x128,decode,wall,prefix,context", word))
             return qr_failed(why,
-                             "--rows knows start, prefill, prefill_1x512, prefill_32x128, decode, "
+                             "--rows takes start, prefill, prefill_1x512, prefill_32x128, decode, "
                              "wall, prefix and context, not '%s'",
                              word);
         p += n + (p[n] == ',');
@@ -381,7 +385,7 @@ static bool read_rows(const struct bench *b, struct qr_failure *why)
     return true;
 }
 
-/* A row of prefill by its own name, or all of them. */
+/* Whether --rows names a prefill row, or all prefill rows. */
 static bool prefill_listed(const struct bench *b, const char *key)
 {
     return listed(b->rows_text, "prefill") || listed(b->rows_text, key);
@@ -438,10 +442,10 @@ static int run(struct bench *b, struct qr_failure *why)
 {
     uint32_t lengths[CACHE_MAX];
     size_t lengths_n;
-    if (!read_rows(b, why) ||
-        !read_counts("batches", b->batches_text, 4096, b->batches, LIST_MAX, &b->batches_n, why) ||
-        !read_contexts(b, why) ||
-        !read_counts("lengths", b->lengths_text, 100000, lengths, CACHE_MAX, &lengths_n, why))
+    const struct count_list batch_list = {"batches", b->batches_text, 4096, b->batches, LIST_MAX};
+    const struct count_list length_list = {"lengths", b->lengths_text, 100000, lengths, CACHE_MAX};
+    if (!read_rows(b, why) || !read_counts(batch_list, &b->batches_n, why) ||
+        !read_contexts(b, why) || !read_counts(length_list, &lengths_n, why))
         return QR_EXIT_USAGE;
     b->report.runs_n = b->runs_n;
     b->report.rows = b->rows;
@@ -473,7 +477,7 @@ static int run(struct bench *b, struct qr_failure *why)
     qr_progress_end(&b->progress, b->steps_done, "");
     if (code == QR_EXIT_FINE && !b->json) qr_bench_print(&b->report);
     if (code == QR_EXIT_FINE && b->json && !qr_bench_print_json(&b->report)) {
-        qr_failed(why, "the figures cannot be written");
+        qr_failed(why, "cannot write the figures");
         code = QR_EXIT_FAILED;
     }
     qr_source_close(&b->source);
@@ -494,17 +498,17 @@ int qr_command_bench(int argc, char **argv)
     b->lengths_text = "64,256,1024";
     b->contexts_text = "256,512,1024,2048,4096";
     struct qr_option options[32];
-    size_t options_n = table(options, b), arguments_n;
-    const char **arguments;
+    const struct qr_command_syntax syntax = {usage, options, table(options, b)};
+    struct qr_arguments arguments;
     int code;
-    if (qr_command_read(usage, options, options_n, argc, argv, &arguments, &arguments_n, &code)) {
-        if (arguments_n == 1 && !b->where.model)
-            b->where.model = arguments[0];
-        else if (arguments_n)
-            qr_failed(&why, "bench takes one file, not '%.60s'", arguments[arguments_n - 1]);
+    if (qr_command_read(&syntax, argc, argv, &arguments, &code)) {
+        if (arguments.n == 1 && !b->where.model)
+            b->where.model = arguments.items[0];
+        else if (arguments.n)
+            qr_failed(&why, "bench takes one file, not '%.60s'", arguments.items[arguments.n - 1]);
         code = why.text[0] ? QR_EXIT_USAGE : run(b, &why);
         if (code != QR_EXIT_FINE) qr_command_fail((enum qr_exit)code, &why);
-        free(arguments);
+        free(arguments.items);
     }
     free(b);
     return code;

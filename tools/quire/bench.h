@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* bench -- rates of a model on this machine, through quire.h alone, beside the machine's limits.
+/* bench -- measures a model's rates through quire.h, and compares them with the machine's limits.
  *
- * Every request is submitted with token ids, greedy, past end of sequence, and timed by its
- * events.  As vLLM and llama-batched-bench do:
- *   prefill   prompt tokens / time until all have their first token, one token generated each
- *   decode    tokens after all have their first one / the time that those took
- *   wall      from the first submit to the last end
- * A share is what is measured over what the tighter of two limits would allow by arithmetic alone:
- * two operations a weight and token (the output head for sampled tokens only), and every weight
- * read once a step.  Attention is not in it.
+ * Every request has token ids, is greedy, and continues past the end of sequence.  Times are those
+ * of its events.  Definitions, as in vLLM and llama-batched-bench: prefill   prompt tokens / time
+ * until every request has its first token; one token each decode    tokens after every request has
+ * its first one / the time that they took wall      from the first submit to the last end A share
+ * is the measured rate over the rate that the tighter of two limits allows.  The limits count two
+ * operations for each weight and token (the output head for sampled tokens only), and one read of
+ * every weight in a step.  They leave out attention.
  *
  * Thread: the main one.   Memory: malloc. */
 #ifndef QR_QUIRE_BENCH_H
@@ -23,15 +22,15 @@
 /* Requests submitted together. */
 struct qr_batch {
     uint32_t requests_n;
-    uint32_t prompt_n; /* tokens of each, prefix_n included */
-    uint32_t prefix_n; /* tokens that all begin with */
+    uint32_t prompt_n; /* tokens of each prompt, including prefix_n */
+    uint32_t prefix_n; /* tokens of the prefix that all prompts share */
     uint32_t generate_n;
     uint64_t seed; /* of the prompts */
 };
 
 #define QR_BENCH_PHASES_MAX 32
 
-/* What the engine's profile says of a stretch of a batch. */
+/* The engine's profile over a stretch of a batch. */
 struct qr_stretch {
     uint64_t steps_n;
     struct quire_phase phases[QR_BENCH_PHASES_MAX];
@@ -39,33 +38,33 @@ struct qr_stretch {
 };
 
 struct qr_batch_times {
-    double first_s;                  /* until the first of all has its first token */
-    double all_first_s;              /* until all have */
-    double wall_s;                   /* until all have ended */
+    double first_s;                  /* until one request has its first token */
+    double all_first_s;              /* until every request has its first token */
+    double wall_s;                   /* until every request has ended */
     uint64_t tokens_after;           /* generated after all_first_s */
-    double full_s;                   /* from all_first_s until the first of them ended */
-    uint64_t tokens_full;            /* generated in it */
-    struct qr_stretch prefill, full; /* until all_first_s; in full_s */
+    double full_s;                   /* from all_first_s until a request ended */
+    uint64_t tokens_full;            /* generated during full_s */
+    struct qr_stretch prefill, full; /* before all_first_s; during full_s */
 };
 
 bool qr_batch_run(quire_engine *engine, uint32_t vocab_n, const struct qr_batch *batch,
                   struct qr_batch_times *times, struct qr_failure *why);
 
-/* Runs one prompt, the generated ids into out[0..generate_n). */
+/* Runs one prompt and writes the generated ids into out[0..generate_n). */
 bool qr_batch_ids(quire_engine *engine, const int32_t *prompt, uint32_t prompt_n,
                   uint32_t generate_n, int32_t *out, struct qr_failure *why);
 
-/* Ids in the middle seven eighths of the vocabulary, where no special tokens are. */
+/* Draws ids from the middle seven eighths of the vocabulary, which have no special tokens. */
 void qr_batch_draw(uint64_t seed, uint32_t vocab_n, int32_t *ids, uint32_t n);
 
-/* ---- shares ----------------------------------------------------------------------------- */
+/* ---- shares ------------------------------------------------------------------------- */
 
-/* What a token costs by arithmetic alone. */
+/* A model's work by arithmetic, and the limits that apply to it. */
 struct qr_cost {
-    double body_ops;      /* of every token */
-    double head_ops;      /* of a sampled one */
-    double bytes;         /* of a step */
-    double ops;           /* limit for this model's weights, a second */
+    double body_ops;      /* operations of every token */
+    double head_ops;      /* further operations of a sampled token */
+    double bytes;         /* bytes that a step reads */
+    double ops;           /* limit for this model's weights, operations a second */
     double read;          /* limit, bytes a second */
     const char *ops_name; /* "int8" or "fp32" */
 };
@@ -73,38 +72,38 @@ struct qr_cost {
 void qr_cost_of(struct qr_cost *cost, const struct quire_model_info *info,
                 const struct quire_limits *limits);
 
-/* The least seconds that the limits leave for so many tokens, of them so many sampled, in so many
- * steps; *bound (may be NULL) names the limit that decides. */
+/* The shortest time that the limits allow for tokens_n tokens, sampled_n of them sampled, in
+ * steps_n steps.  *bound (may be NULL) names the limit that decides. */
 double qr_cost_seconds(const struct qr_cost *cost, double tokens_n, double sampled_n,
                        double steps_n, const char **bound);
 
-/* ---- limits ----------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------- */
 
-/* Of several measurements in one run. */
+/* The limits of one run, measured several times. */
 struct qr_bench_limits {
-    struct quire_limits best;    /* core_to_core_ns: the least, 0: none was measured */
-    double core_to_core_most_ns; /* another than the least where the state changed meanwhile */
+    struct quire_limits best;    /* core_to_core_ns: the minimum; 0: not measured */
+    double core_to_core_most_ns; /* the maximum */
 };
 
-/* A limit is what the machine can do, whoever else is on it meanwhile: of each the best counts. */
+/* Keeps the best of each limit: other work on the machine can only lower a measurement. */
 void qr_bench_keep_limits(struct qr_bench_limits *kept, const struct quire_limits *now);
 
-/* "45", "45-250" or "none", into text (QR_NUMBER_ROOM bytes). */
+/* Writes "45" or "45-250" into text (QR_NUMBER_ROOM bytes) and returns it, or returns "none". */
 const char *qr_bench_format_distance(char *text, const struct qr_bench_limits *limits);
 
-/* ---- rows of the table ------------------------------------------------------------------ */
+/* ---- rows of the table -------------------------------------------------------------- */
 
 #define QR_BENCH_RUNS_MAX 64
 
 struct qr_bench_row {
     char key[40];   /* "decode_8" */
     char title[56]; /* "decode, 8 sequences" */
-    bool is_time;   /* seconds: less is better; else tokens a second */
+    bool is_time;   /* values are seconds; otherwise tokens a second */
     double values[QR_BENCH_RUNS_MAX];
     uint32_t values_n;
-    double core_to_core_ns;              /* measured before it; 0: not */
-    double full[QR_BENCH_RUNS_MAX];      /* decode: while the whole batch ran */
-    double tokens_n, sampled_n, steps_n; /* the work behind the limit; 0: there is none */
+    double core_to_core_ns;              /* measured before the row; 0: not measured */
+    double full[QR_BENCH_RUNS_MAX];      /* decode: the rate while the whole batch ran */
+    double tokens_n, sampled_n, steps_n; /* the work for qr_cost_seconds; 0: no limit applies */
     double limit;                        /* the value that the limits allow; 0: none */
     const char *bound;                   /* the limit that decides */
 };
@@ -113,17 +112,17 @@ struct qr_bench_row {
 void qr_bench_settle(struct qr_bench_row *row, const struct qr_cost *cost);
 double qr_bench_best(const struct qr_bench_row *row);
 double qr_bench_median(const struct qr_bench_row *row);
-/* Measured over allowed, 0 where there is no limit. */
+/* The share of the limit that a value reaches; 0 without a limit. */
 double qr_bench_share(const struct qr_bench_row *row, double value);
 
-/* The best of a row's runs, by its phases. */
+/* The phases of a row's best run. */
 struct qr_bench_profile {
     char title[24]; /* "decode 8" */
     double rate;
     struct qr_stretch stretch;
 };
 
-/* The comparison with and without a KV cache. */
+/* Times of generating tokens_n tokens with and without a KV cache. */
 struct qr_cache_row {
     uint32_t tokens_n;
     double with_s, without_s; /* 0: not measured */
@@ -143,7 +142,7 @@ struct qr_bench_report {
 
 void qr_bench_print(const struct qr_bench_report *report);
 bool qr_bench_print_json(const struct qr_bench_report *report);
-/* A column for each profile: microseconds a step and share, by phase. */
+/* Prints a column for each profile: microseconds a step and their share, by phase. */
 void qr_bench_print_profile(const struct qr_bench_profile *profiles, size_t n);
 struct json_t *qr_bench_profile_json(const struct qr_bench_profile *profiles, size_t n);
 void qr_bench_print_limits(const struct qr_bench_limits *limits, uint32_t threads, bool json);

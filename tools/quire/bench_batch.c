@@ -38,7 +38,7 @@ static bool submit(quire_engine *engine, struct quire_request *request, struct q
     return qr_failed(why, "%s", error.text[0] ? error.text : quire_status_text(status));
 }
 
-/* Where a batch stands while its events come in. */
+/* Progress of a batch. */
 struct watch {
     double began_s;
     uint64_t tokens_n, tokens_all_first;
@@ -54,7 +54,7 @@ static bool take(struct watch *w, const struct quire_event *e, struct qr_failure
     } else if (e->kind == QUIRE_EVENT_DONE) {
         w->ended_n++;
         if (e->finish != QUIRE_FINISH_LENGTH)
-            return qr_failed(why, "a request ended before its length was reached");
+            return qr_failed(why, "a request ended before it had generated all its tokens");
     } else if (e->kind == QUIRE_EVENT_ERROR) {
         return qr_failed(why, "a request failed: %s", quire_status_text(e->status));
     }
@@ -83,7 +83,7 @@ static void end_stretch(quire_engine *engine, struct qr_stretch *s)
     }
 }
 
-/* The clock is read when all events of a step are taken, so that a step is never cut in two. */
+/* Called after all events of a step were taken, so that no time falls inside a step. */
 static void mark(struct watch *w, quire_engine *engine, uint32_t requests_n)
 {
     struct qr_batch_times *t = w->times;
@@ -144,7 +144,7 @@ bool qr_batch_ids(quire_engine *engine, const int32_t *prompt, uint32_t prompt_n
                   uint32_t generate_n, int32_t *out, struct qr_failure *why)
 {
     struct quire_request request;
-    /* A salt of its own: what another request computed of the same prompt is not reused. */
+    /* A salt of its own keeps the pages of earlier requests out. */
     const uint32_t salt[2] = {prompt_n, generate_n};
     request_of(&request, prompt, prompt_n, generate_n);
     request.cache_salt = (struct quire_text){(const char *)salt, sizeof salt};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where each microsecond of a step goes: a column of the table for each row that was measured. */
+/* The time of each phase of a step: one column of the table for each measured row. */
 #include <jansson.h>
 #include <stdio.h>
 
@@ -18,7 +18,7 @@ static void print_cell(const struct qr_stretch *s, double ns)
     printf(" %9.1f %4.1f %%", ns / (double)s->steps_n / 1e3, 100 * ns / sum_ns(s, false));
 }
 
-/* All rows have the same phases: they are the engine's. */
+/* The engine defines the phases, so all rows have the same ones. */
 void qr_bench_print_profile(const struct qr_bench_profile *profiles, size_t n)
 {
     if (!n) return;
@@ -35,7 +35,7 @@ void qr_bench_print_profile(const struct qr_bench_profile *profiles, size_t n)
     printf("  %-26s", "all");
     for (size_t i = 0; i < n; i++)
         print_cell(&profiles[i].stretch, sum_ns(&profiles[i].stretch, false));
-    printf("\n  %-26s", "of it waiting for threads");
+    printf("\n  %-26s", "waiting for threads");
     for (size_t i = 0; i < n; i++)
         print_cell(&profiles[i].stretch, sum_ns(&profiles[i].stretch, true));
     putchar('\n');

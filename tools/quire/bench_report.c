@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/client/bytes.h"
 #include "tools/client/numbers.h"
 #include "tools/quire/bench.h"
 
@@ -103,7 +104,7 @@ void qr_bench_print(const struct qr_bench_report *r)
     qr_bench_print_profile(r->profiles, r->profiles_n);
 }
 
-static json_t *row_json(const struct qr_bench_row *row, bool decode)
+static json_t *row_json(const struct qr_bench_row *row)
 {
     json_t *values = json_array(), *full = json_array();
     for (uint32_t i = 0; i < row->values_n; i++) {
@@ -119,7 +120,7 @@ static json_t *row_json(const struct qr_bench_row *row, bool decode)
         json_object_set_new(json, "bound_by", json_string(row->bound));
         json_object_set_new(json, "share", json_real(qr_bench_share(row, qr_bench_best(row))));
     }
-    if (decode)
+    if (qr_bytes_begin(row->key, strlen(row->key), "decode"))
         json_object_set_new(json, "full_batch", full);
     else
         json_decref(full);
@@ -130,7 +131,7 @@ bool qr_bench_print_json(const struct qr_bench_report *r)
 {
     json_t *rows = json_array(), *cache = json_array();
     for (size_t i = 0; i < r->rows_n; i++)
-        json_array_append_new(rows, row_json(&r->rows[i], !strncmp(r->rows[i].key, "decode", 6)));
+        json_array_append_new(rows, row_json(&r->rows[i]));
     for (size_t i = 0; i < r->cache_n; i++)
         json_array_append_new(
             cache, json_pack("{s:i, s:f, s:f}", "tokens", (int)r->cache[i].tokens_n, "with_s",

@@ -14,7 +14,7 @@ static const char usage[] =
     "With MESSAGE: prints one answer.  Without: a conversation, one message a line.  /reset\n"
     "begins a new conversation, /exit or Ctrl-D ends, Ctrl-C cancels the current answer.\n";
 
-struct chat {
+struct chat_command {
     struct qr_source_options where;
     struct qr_cli_sampling sampling;
     const char *system;
@@ -23,7 +23,7 @@ struct chat {
     size_t turns_n, turns_room;
 };
 
-static size_t table(struct qr_option *o, struct chat *c)
+static size_t table(struct qr_option *o, struct chat_command *c)
 {
     const struct qr_option own[] = {
         {QR_OPTION_HEADING, NULL, NULL, NULL, "Prompt and output:", 0, 0, NULL},
@@ -39,7 +39,7 @@ static size_t table(struct qr_option *o, struct chat *c)
     return n + qr_source_options(o + n, &c->where, true);
 }
 
-static bool add_turn(struct chat *c, const char *role, const char *content)
+static bool add_turn(struct chat_command *c, const char *role, const char *content)
 {
     if (c->turns_n == c->turns_room) {
         size_t room = c->turns_room ? c->turns_room * 2 : 16;
@@ -54,13 +54,13 @@ static bool add_turn(struct chat *c, const char *role, const char *content)
     return true;
 }
 
-static void drop_turns(struct chat *c, size_t down_to)
+static void drop_turns(struct chat_command *c, size_t down_to)
 {
     while (c->turns_n > down_to)
         free(c->turns[--c->turns_n].content);
 }
 
-static bool reset(struct chat *c)
+static bool reset(struct chat_command *c)
 {
     drop_turns(c, 0);
     return !c->system || add_turn(c, "system", c->system);
@@ -73,8 +73,8 @@ static void print_piece(void *user, const char *text, size_t n)
     fflush(stdout);
 }
 
-/* One turn.  A turn that fails leaves the conversation as it was. */
-static bool turn(struct chat *c, const struct qr_source *source, const char *message,
+/* Answers one message.  On failure the conversation is unchanged. */
+static bool turn(struct chat_command *c, const struct qr_source *source, const char *message,
                  struct qr_failure *why)
 {
     size_t before = c->turns_n;
@@ -96,7 +96,7 @@ static bool turn(struct chat *c, const struct qr_source *source, const char *mes
     return ok;
 }
 
-/* A line without its end.  False: the input has ended. */
+/* Reads a line that is not empty, without its end.  False: the end of the input. */
 static bool read_line(bool terminal, char **line, size_t *room)
 {
     for (;;) {
@@ -106,10 +106,10 @@ static bool read_line(bool terminal, char **line, size_t *room)
         }
         errno = 0;
         ssize_t n = getline(line, room, stdin);
-        if (n < 0 && errno == EINTR && qr_answer_interrupted) { /* Ctrl-C with nothing under way */
+        if (n < 0 && errno == EINTR && qr_answer_interrupted) { /* Ctrl-C between answers */
             clearerr(stdin);
             qr_answer_interrupted = 0;
-            printf("\n(/exit or Ctrl-D ends)\n");
+            printf("\n(/exit or Ctrl-D ends the conversation)\n");
             continue;
         }
         if (n < 0) return false;
@@ -119,7 +119,7 @@ static bool read_line(bool terminal, char **line, size_t *room)
     }
 }
 
-static int converse(struct chat *c, const struct qr_source *source)
+static int converse(struct chat_command *c, const struct qr_source *source)
 {
     bool terminal = qr_terminal_is(stdin) && qr_terminal_is(stdout);
     char *line = NULL;
@@ -135,7 +135,7 @@ static int converse(struct chat *c, const struct qr_source *source)
         }
         if (turn(c, source, line, &why)) continue;
         fprintf(stderr, "quire: %s\n", why.text);
-        if (terminal) continue; /* /reset may help */
+        if (terminal) continue; /* the user may /reset */
         code = QR_EXIT_FAILED;
         break;
     }
@@ -146,17 +146,16 @@ static int converse(struct chat *c, const struct qr_source *source)
 
 int qr_command_chat(int argc, char **argv)
 {
-    struct chat c = {0};
+    struct chat_command c = {0};
     struct qr_option options[40];
-    size_t options_n = table(options, &c), arguments_n;
-    const char **arguments;
+    const struct qr_command_syntax syntax = {usage, options, table(options, &c)};
+    struct qr_arguments arguments;
     int code;
-    if (!qr_command_read(usage, options, options_n, argc, argv, &arguments, &arguments_n, &code))
-        return code;
+    if (!qr_command_read(&syntax, argc, argv, &arguments, &code)) return code;
     struct qr_failure why = {""};
-    if (arguments_n > 1) {
-        qr_failed(&why, "one message was expected: quote a text with spaces");
-        free(arguments);
+    if (arguments.n > 1) {
+        qr_failed(&why, "chat takes one message; quote a message that has spaces");
+        free(arguments.items);
         return qr_command_fail(QR_EXIT_USAGE, &why);
     }
     struct qr_source source;
@@ -166,8 +165,8 @@ int qr_command_chat(int argc, char **argv)
         if (!reset(&c)) {
             qr_failed(&why, "out of memory");
             code = QR_EXIT_FAILED;
-        } else if (arguments_n) {
-            code = turn(&c, &source, arguments[0], &why) ? QR_EXIT_FINE : QR_EXIT_FAILED;
+        } else if (arguments.n) {
+            code = turn(&c, &source, arguments.items[0], &why) ? QR_EXIT_FINE : QR_EXIT_FAILED;
         } else {
             code = converse(&c, &source);
         }
@@ -176,6 +175,6 @@ int qr_command_chat(int argc, char **argv)
     if (why.text[0]) qr_command_fail((enum qr_exit)code, &why);
     drop_turns(&c, 0);
     free(c.turns);
-    free(arguments);
+    free(arguments.items);
     return code;
 }

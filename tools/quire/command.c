@@ -6,28 +6,28 @@
 
 #define INPUT_MAX ((size_t)1 << 30)
 
-bool qr_command_read(const char *usage, const struct qr_option *options, size_t options_n, int argc,
-                     char **argv, const char ***arguments, size_t *arguments_n, int *code)
+bool qr_command_read(const struct qr_command_syntax *syntax, int argc, char **argv,
+                     struct qr_arguments *arguments, int *code)
 {
     struct qr_failure why = {""};
-    *arguments = calloc((size_t)argc, sizeof **arguments);
-    if (!*arguments) {
+    *arguments = (struct qr_arguments){.items = calloc((size_t)argc, sizeof *arguments->items)};
+    if (!arguments->items) {
         qr_failed(&why, "out of memory");
         *code = qr_command_fail(QR_EXIT_FAILED, &why);
         return false;
     }
     switch (
-        qr_options_read(options, options_n, argc - 1, argv + 1, *arguments, arguments_n, &why)) {
+        qr_options_read(syntax->options, syntax->options_n, argc - 1, argv + 1, arguments, &why)) {
     case QR_OPTIONS_OK: return true;
     case QR_OPTIONS_HELP:
-        fputs(usage, stdout);
-        qr_options_help(stdout, options, options_n);
+        fputs(syntax->usage, stdout);
+        qr_options_help(stdout, syntax->options, syntax->options_n);
         *code = QR_EXIT_FINE;
         break;
     case QR_OPTIONS_BAD: *code = qr_command_fail(QR_EXIT_USAGE, &why); break;
     }
-    free(*arguments);
-    *arguments = NULL;
+    free(arguments->items);
+    arguments->items = NULL;
     return false;
 }
 

@@ -77,17 +77,17 @@ static bool print_json(const struct qr_answer *a, struct qr_failure *why)
     return ok ? true : qr_failed(why, "the answer cannot be written as JSON");
 }
 
-static bool read_prompt(struct generate *g, const char **arguments, size_t arguments_n,
+static bool read_prompt(struct generate *g, const struct qr_arguments *arguments,
                         struct qr_failure *why)
 {
     if (g->ids_text) {
         if (!qr_parse_ids(g->ids_text, &g->ids, &g->ids_n, why)) return false;
         return g->ids_n ? true : qr_failed(why, "--ids needs at least one id");
     }
-    if (!arguments_n || !strcmp(arguments[0], "-"))
+    if (!arguments->n || !strcmp(arguments->items[0], "-"))
         return qr_command_read_input(&g->text, &g->text_n, why);
-    g->text = strdup(arguments[0]);
-    g->text_n = strlen(arguments[0]);
+    g->text = strdup(arguments->items[0]);
+    g->text_n = strlen(arguments->items[0]);
     return g->text ? true : qr_failed(why, "out of memory");
 }
 
@@ -128,16 +128,15 @@ int qr_command_generate(int argc, char **argv)
 {
     struct generate g = {0};
     struct qr_option options[40];
-    size_t options_n = table(options, &g), arguments_n;
-    const char **arguments;
+    const struct qr_command_syntax syntax = {usage, options, table(options, &g)};
+    struct qr_arguments arguments;
     int code;
-    if (!qr_command_read(usage, options, options_n, argc, argv, &arguments, &arguments_n, &code))
-        return code;
+    if (!qr_command_read(&syntax, argc, argv, &arguments, &code)) return code;
     struct qr_failure why = {""};
-    if (arguments_n > 1 || (arguments_n && g.ids_text)) {
-        qr_failed(&why, "one prompt was expected: quote a text with spaces");
+    if (arguments.n > 1 || (arguments.n && g.ids_text)) {
+        qr_failed(&why, "generate takes one prompt, or --ids; quote a prompt that has spaces");
         code = QR_EXIT_USAGE;
-    } else if (!read_prompt(&g, arguments, arguments_n, &why)) {
+    } else if (!read_prompt(&g, &arguments, &why)) {
         code = QR_EXIT_USAGE;
     } else {
         qr_answer_watch_interrupts();
@@ -146,6 +145,6 @@ int qr_command_generate(int argc, char **argv)
     if (code != QR_EXIT_FINE) qr_command_fail((enum qr_exit)code, &why);
     free(g.ids);
     free(g.text);
-    free(arguments);
+    free(arguments.items);
     return code;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/model/gguf.h"
+#include "tools/client/bytes.h"
 #include "tools/client/numbers.h"
 #include "tools/quire/command.h"
 #include "tools/quire/source.h"
@@ -15,11 +16,11 @@ static const char usage[] =
     "Prints what a GGUF file holds, the memory that serving it takes, and what in it quire does\n"
     "not support.  Exit status 3: the file is not well-formed GGUF.\n";
 
-#define SHOWN_MAX     20 /* of what is unsupported, in the table */
+#define SHOWN_MAX     20 /* unsupported things in the table */
 #define TOKEN_KINDS_N 7
 #define TYPES_MAX     64
 
-/* tokenizer.ggml.token_type, and enum quire_kv_type. */
+/* Values of tokenizer.ggml.token_type, and of enum quire_kv_type. */
 static const char *const kind_names[TOKEN_KINDS_N] = {
     "other", "normal", "unknown", "control", "user-defined", "unused", "byte"};
 static const char *const kv_names[] = {"f16", "f32", "bf16", "q8"};
@@ -38,16 +39,16 @@ struct inspect {
     struct type_sum types[TYPES_MAX];
     size_t types_n;
     json_t *unsupported; /* sentences */
-    json_t *noted;       /* the same as keys: a file may give one for each of 65,536 tensors */
+    json_t *noted;       /* the same as keys: a file may have one for each of 65,536 tensors */
     bool loaded, has_tokenizer, has_template;
     char cpu_level[32];
     uint64_t weights_bytes;
-    uint32_t token_kinds[TOKEN_KINDS_N]; /* tokens of each kind; those of others under 0 */
-    uint64_t kv_bytes[QUIRE_KV_Q8 + 1];  /* of a token, by type; 0: not supported, not known */
-    json_t *out;                         /* what is printed, in order */
+    uint32_t token_kinds[TOKEN_KINDS_N]; /* tokens of each kind; unknown kinds count as 0 */
+    uint64_t kv_bytes[QUIRE_KV_Q8 + 1]; /* bytes of a token, by type; 0: not supported or unknown */
+    json_t *out;                        /* the JSON output, in order */
 };
 
-/* Adds what is unsupported, once.  Sentences may quote names that are no UTF-8. */
+/* Adds a sentence to `unsupported`, once.  It may quote names that are not UTF-8. */
 static void note(void *context, const char *sentence)
 {
     struct inspect *in = context;
@@ -67,7 +68,7 @@ static json_t *text_json(struct quire_text text)
     return json ? json : json_string("(not UTF-8)");
 }
 
-/* The parser takes an allocator, as the library does inside. */
+/* The parser's allocator. */
 static void *resize(void *context, void *memory, size_t bytes)
 {
     (void)context;
@@ -76,7 +77,7 @@ static void *resize(void *context, void *memory, size_t bytes)
     return NULL;
 }
 
-/* A scalar's value; an array's kind and length. */
+/* A scalar's value, or an array's length. */
 static json_t *value_json(const struct qr_gguf *g, const struct qr_gguf_key *key)
 {
     char name[QR_GGUF_NAME_MAX + 1];
@@ -96,8 +97,7 @@ static json_t *value_json(const struct qr_gguf *g, const struct qr_gguf_key *key
 
 static bool starts_with(struct quire_text text, const char *prefix)
 {
-    size_t n = strlen(prefix);
-    return text.n >= n && !memcmp(text.data, prefix, n);
+    return qr_bytes_begin(text.data, text.n, prefix);
 }
 
 static void add_hyperparameters(struct inspect *in)
@@ -130,7 +130,7 @@ static void sum_types(struct inspect *in)
         in->types[k].values_n += values_n;
         in->types[k].bytes += t->data_n;
     }
-    for (size_t a = 1; a < in->types_n; a++) /* the largest first */
+    for (size_t a = 1; a < in->types_n; a++) /* insertion sort, largest first */
         for (size_t b = a; b && in->types[b].bytes > in->types[b - 1].bytes; b--) {
             struct type_sum swap = in->types[b];
             in->types[b] = in->types[b - 1];
@@ -153,7 +153,7 @@ static void add_types(struct inspect *in)
         bool supported = traits && traits->block_n;
         if (!supported) {
             char sentence[64];
-            snprintf(sentence, sizeof sentence, "tensors of the type %s", name);
+            snprintf(sentence, sizeof sentence, "tensors of type %s", name);
             note(in, sentence);
         }
         json_array_append_new(list,
@@ -179,7 +179,7 @@ static void count_kinds(struct inspect *in, json_t *list)
     json_object_set_new(list, "tokens_by_type", counts);
 }
 
-/* The tokens that tokenizer.ggml.*_token_id name, with their texts. */
+/* Adds the tokens that the keys tokenizer.ggml.*_token_id name, with their texts. */
 static void add_special_tokens(struct inspect *in, json_t *list)
 {
     static const char suffix[] = "_token_id";
@@ -236,7 +236,7 @@ static bool hyperparameter(const struct inspect *in, const char *name, uint32_t 
     return qr_gguf_u32(&in->file, key, value);
 }
 
-/* By the header alone: what a model that is not loaded would take. */
+/* Computes the bytes of a token from the header, for a model that is not loaded. */
 static void estimate_kv(struct inspect *in)
 {
     uint32_t layers_n, heads_n, kv_heads_n, width, k_n, v_n;
@@ -250,7 +250,7 @@ static void estimate_kv(struct inspect *in)
     uint64_t values_n = (uint64_t)layers_n * kv_heads_n * ((uint64_t)k_n + v_n);
     in->kv_bytes[QUIRE_KV_F16] = in->kv_bytes[QUIRE_KV_BF16] = values_n * 2;
     in->kv_bytes[QUIRE_KV_F32] = values_n * 4;
-    /* int8, and a scale a vector */
+    /* int8 values, and one scale for each head's vector */
     in->kv_bytes[QUIRE_KV_Q8] = values_n + (uint64_t)layers_n * kv_heads_n * 2 * sizeof(float);
 }
 
@@ -264,7 +264,7 @@ static void add_kv(struct inspect *in)
     json_object_set_new(in->out, "kv_bytes_per_token", list);
 }
 
-/* The loader itself is the judge of what can be served, and says so by note. */
+/* The loader decides what can be served and reports the reasons through note. */
 static void try_to_load(struct inspect *in)
 {
     struct qr_source_options options = {
@@ -272,7 +272,7 @@ static void try_to_load(struct inspect *in)
     struct qr_failure why = {""};
     quire_model *model = NULL;
     if (qr_source_open_model(&model, &options, in->path, &why) != QR_EXIT_FINE) {
-        note(in, why.text); /* already there, unless it is about this machine */
+        note(in, why.text); /* adds a reason that is about this machine; others are known already */
         return;
     }
     struct quire_model_info info = {.size = sizeof info};
@@ -337,7 +337,7 @@ static void collect(struct inspect *in)
     json_object_set_new(in->out, "unsupported", in->unsupported);
 }
 
-/* ---- the table -------------------------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------------------- */
 
 static void row(const char *name, const json_t *value)
 {
@@ -446,18 +446,16 @@ int qr_command_inspect(int argc, char **argv)
          "the file; the same as the argument (default: $QUIRE_MODEL)", 0, 0, NULL},
         {QR_OPTION_FLAG, "help", NULL, NULL, "print this help", 0, 0, NULL},
     };
-    const char **arguments;
-    size_t arguments_n;
+    const struct qr_command_syntax syntax = {usage, options, sizeof options / sizeof *options};
+    struct qr_arguments arguments;
     int code;
-    if (!qr_command_read(usage, options, sizeof options / sizeof *options, argc, argv, &arguments,
-                         &arguments_n, &code))
-        return code;
+    if (!qr_command_read(&syntax, argc, argv, &arguments, &code)) return code;
     struct qr_failure why = {""};
-    if (arguments_n && !in.path) in.path = arguments[0];
+    if (arguments.n && !in.path) in.path = arguments.items[0];
     if (!in.path) in.path = getenv("QUIRE_MODEL");
-    if (!in.path || arguments_n > 1) {
-        free(arguments);
-        qr_failed(&why, "one file was expected: quire inspect FILE.gguf");
+    if (!in.path || arguments.n > 1) {
+        free(arguments.items);
+        qr_failed(&why, "inspect takes one file: quire inspect FILE.gguf");
         return qr_command_fail(QR_EXIT_USAGE, &why);
     }
     const struct quire_allocator allocator = {.resize = resize};
@@ -465,7 +463,7 @@ int qr_command_inspect(int argc, char **argv)
     int status = qr_gguf_open(&in.file, in.path, &allocator, &error);
     if (status != QUIRE_OK) {
         qr_failed(&why, "%s", error.text[0] ? error.text : quire_status_text(status));
-        free(arguments);
+        free(arguments.items);
         return qr_command_fail(QR_EXIT_MODEL, &why);
     }
     collect(&in);
@@ -478,6 +476,6 @@ int qr_command_inspect(int argc, char **argv)
     json_decref(in.out);
     json_decref(in.noted);
     qr_gguf_close(&in.file);
-    free(arguments);
+    free(arguments.items);
     return QR_EXIT_FINE;
 }

@@ -56,10 +56,10 @@ size_t qr_source_options(struct qr_option *table, struct qr_source_options *o, b
     return n;
 }
 
-/* The whole of a file as a string; NULL: `why` says. */
+/* Reads a file as a string.  NULL: see why. */
 static char *read_template(const char *path, struct qr_failure *why)
 {
-    const size_t most = (size_t)256 << 10; /* what the library takes */
+    const size_t most = (size_t)256 << 10; /* the library's limit */
     FILE *file = fopen(path, "re");
     char *text = file ? malloc(most + 2) : NULL;
     size_t n = text ? fread(text, 1, most + 1, file) : 0;
@@ -74,7 +74,7 @@ static char *read_template(const char *path, struct qr_failure *why)
         return text;
     }
     free(text);
-    qr_failed(why, "--chat-template %.200s: a text of 1 to %zu bytes without NUL is expected", path,
+    qr_failed(why, "--chat-template %.200s: expected a text of 1 to %zu bytes without NUL", path,
               most);
     return NULL;
 }
@@ -115,7 +115,7 @@ static bool read_kv_type(const char *name, uint32_t *type, struct qr_failure *wh
             *type = types[i].type;
             return true;
         }
-    return qr_failed(why, "--kv-type is f16, f32, bf16 or q8, not '%.40s'", name);
+    return qr_failed(why, "--kv-type takes f16, f32, bf16 or q8, not '%.40s'", name);
 }
 
 int qr_source_start_engine(quire_engine **engine, quire_model *model,
@@ -160,7 +160,7 @@ int qr_source_open(struct qr_source *source, const struct qr_source_options *o, 
     }
     if (!model) {
         if (o->chat_template) {
-            qr_failed(why, "--chat-template is for --model; a server is given its own");
+            qr_failed(why, "--chat-template needs --model; a server has its own template");
             return QR_EXIT_USAGE;
         }
         if (!qr_address_read(&source->address, path, o->url, why)) return QR_EXIT_USAGE;

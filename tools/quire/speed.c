@@ -8,12 +8,12 @@
 void qr_speed_print(const struct qr_answer *a)
 {
     char first[QR_NUMBER_ROOM], rate[QR_NUMBER_ROOM];
-    double rest_s = a->total_s - a->first_s;
+    double decode_s = a->total_s - a->first_s;
     fprintf(stderr, "[%u prompt tokens", a->prompt_n);
     if (a->cached_n) fprintf(stderr, " (%u cached)", a->cached_n);
     fprintf(stderr, ", first token after %s; %u tokens", qr_format_seconds(first, a->first_s),
             a->completion_n);
-    if (a->completion_n > 1 && rest_s > 0)
-        fprintf(stderr, " at %s tok/s", qr_format_rate(rate, (a->completion_n - 1) / rest_s));
+    if (a->completion_n > 1 && decode_s > 0)
+        fprintf(stderr, " at %s tok/s", qr_format_rate(rate, (a->completion_n - 1) / decode_s));
     fprintf(stderr, "; %s]\n", a->finish);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* speed -- one line on standard error about how fast an answer came.
+/* speed -- prints the speed of an answer, one line on standard error.
  *
  * Thread: any. */
 #ifndef QR_QUIRE_SPEED_H

@@ -22,36 +22,38 @@ struct tokens {
     bool no_special, no_bos, show, json;
 };
 
-/* A server's answer to a POST with a JSON body, as JSON; NULL: why says. */
+/* Sends a JSON body, which is released, and returns the JSON answer.  NULL: see why. */
 static json_t *post(const struct qr_source *source, const char *path, json_t *body,
                     struct qr_failure *why)
 {
     struct qr_reply reply;
     char *text = json_dumps(body, JSON_COMPACT);
     json_decref(body);
-    bool ok =
-        text && qr_http_ask(&source->address, source->api_key, "POST", path, text, &reply, why);
+    const struct qr_http_request request = {"POST", path, text, text ? strlen(text) : 0};
+    bool ok = text ? qr_http_ask(&source->address, source->api_key, &request, &reply, why)
+                   : qr_failed(why, "out of memory");
     free(text);
     if (!ok) return NULL;
     json_t *json = NULL;
     if (reply.status != 200)
         qr_http_error_text(reply.status, reply.body, reply.body_n, why);
     else if (!(json = json_loadb(reply.body, reply.body_n, JSON_ALLOW_NUL, NULL)))
-        qr_failed(why, "%s: the answer is no JSON", path);
+        qr_failed(why, "%s: the answer is not JSON", path);
     free(reply.body);
     return json;
 }
 
-static bool tokenize(const struct qr_source *source, const struct tokens *t, const char *text,
-                     size_t text_n, int32_t **ids, size_t *ids_n, struct qr_failure *why)
+static bool tokenize(const struct qr_source *source, const struct tokens *t, struct quire_text text,
+                     int32_t **ids, size_t *ids_n, struct qr_failure *why)
 {
     if (source->model) {
         unsigned flags = (t->no_special ? 0u : QUIRE_TEXT_SPECIAL) |
                          (t->no_bos ? 0u : QUIRE_TEXT_BOS | QUIRE_TEXT_EOS);
-        return qr_answer_tokenize(source->model, text, text_n, flags, ids, ids_n, why);
+        return qr_answer_tokenize(source->model, text.data, text.n, flags, ids, ids_n, why);
     }
-    json_t *prompt = json_stringn(text, text_n);
-    if (!prompt) return qr_failed(why, "a server takes UTF-8 only: use --model for other bytes");
+    json_t *prompt = json_stringn(text.data, text.n);
+    if (!prompt)
+        return qr_failed(why, "the text is not UTF-8; a server takes UTF-8 only, use --model");
     json_t *json =
         post(source, "/tokenize",
              json_pack("{s:o, s:b}", "prompt", prompt, "add_special_tokens", !t->no_bos), why);
@@ -65,14 +67,21 @@ static bool tokenize(const struct qr_source *source, const struct tokens *t, con
     return *ids ? true : qr_failed(why, "out of memory");
 }
 
-/* alone: one token as it stands within a text, not the beginning of one. */
-static bool detokenize(const struct qr_source *source, const struct tokens *t, const int32_t *ids,
-                       size_t ids_n, bool alone, char **text, size_t *text_n,
-                       struct qr_failure *why)
+struct id_list {
+    const int32_t *ids;
+    size_t ids_n;
+    bool begins; /* they begin a text: SentencePiece's leading space is removed */
+};
+
+/* On success the caller frees *text. */
+static bool detokenize(const struct qr_source *source, const struct tokens *t, struct id_list list,
+                       char **text, size_t *text_n, struct qr_failure *why)
 {
+    const int32_t *ids = list.ids;
+    size_t ids_n = list.ids_n;
     if (source->model) {
         unsigned flags =
-            (t->no_special ? 0u : QUIRE_TEXT_SPECIAL) | (alone ? 0u : QUIRE_TEXT_BEGIN);
+            (t->no_special ? 0u : QUIRE_TEXT_SPECIAL) | (list.begins ? QUIRE_TEXT_BEGIN : 0u);
         int status = quire_detokenize(source->model, ids, ids_n, flags, NULL, 0, text_n);
         if (status == QUIRE_OK || status == QUIRE_BUFFER_SMALL) {
             *text = malloc(*text_n + 1);
@@ -84,14 +93,15 @@ static bool detokenize(const struct qr_source *source, const struct tokens *t, c
         free(*text);
         *text = NULL;
         if (status == QUIRE_INVALID)
-            return qr_failed(why, "an id is outside of the model's vocabulary");
+            return qr_failed(why, "an id is outside the model's vocabulary");
         return qr_failed(why, "%s", quire_status_text(status));
     }
-    json_t *list = json_array();
+    json_t *tokens = json_array();
     for (size_t i = 0; i < ids_n; i++)
-        json_array_append_new(list, json_integer(ids[i]));
-    json_t *json = post(source, "/detokenize",
-                        json_pack("{s:o, s:b}", "tokens", list, "continuation", alone), why);
+        json_array_append_new(tokens, json_integer(ids[i]));
+    json_t *json =
+        post(source, "/detokenize",
+             json_pack("{s:o, s:b}", "tokens", tokens, "continuation", !list.begins), why);
     if (!json) return false;
     const json_t *prompt = json_object_get(json, "prompt");
     *text_n = json_string_length(prompt);
@@ -101,7 +111,7 @@ static bool detokenize(const struct qr_source *source, const struct tokens *t, c
     return *text ? true : qr_failed(why, "out of memory");
 }
 
-/* Bytes between quotes, control characters and quotes escaped. */
+/* Prints bytes between quotes; control characters and quotes are escaped. */
 static void print_quoted(const char *text, size_t n)
 {
     putchar('\'');
@@ -127,7 +137,8 @@ static bool print_tokens(const struct qr_source *source, const struct tokens *t,
     for (size_t i = 0; i < ids_n && t->show; i++) {
         char *text = NULL;
         size_t text_n = 0;
-        if (!detokenize(source, t, &ids[i], 1, true, &text, &text_n, why)) return false;
+        if (!detokenize(source, t, (struct id_list){&ids[i], 1, false}, &text, &text_n, why))
+            return false;
         printf("%8d  ", ids[i]);
         print_quoted(text, text_n);
         putchar('\n');
@@ -160,31 +171,31 @@ static size_t table(struct qr_option *o, struct tokens *t, bool encode)
     return n + qr_source_options(o + n, &t->where, true);
 }
 
-static char *join(const char **arguments, size_t n)
+static char *join(const struct qr_arguments *arguments)
 {
     size_t room = 1;
-    for (size_t i = 0; i < n; i++)
-        room += strlen(arguments[i]) + 1;
+    for (size_t i = 0; i < arguments->n; i++)
+        room += strlen(arguments->items[i]) + 1;
     char *text = malloc(room), *p = text;
     if (!text) return NULL;
     *p = 0;
-    for (size_t i = 0; i < n; i++)
-        p += sprintf(p, "%s%s", i ? " " : "", arguments[i]);
+    for (size_t i = 0; i < arguments->n; i++)
+        p += sprintf(p, "%s%s", i ? " " : "", arguments->items[i]);
     return text;
 }
 
-static int run(bool encode, const struct tokens *t, const char **arguments, size_t arguments_n,
+static int run(bool encode, const struct tokens *t, const struct qr_arguments *arguments,
                struct qr_failure *why)
 {
     char *text = NULL;
     int32_t *ids = NULL;
     size_t text_n = 0, ids_n = 0;
-    bool from_input = !arguments_n || (arguments_n == 1 && !strcmp(arguments[0], "-"));
+    bool from_input = !arguments->n || (arguments->n == 1 && !strcmp(arguments->items[0], "-"));
     bool ok = true;
     if (from_input) {
         ok = qr_command_read_input(&text, &text_n, why);
     } else {
-        text = join(arguments, arguments_n);
+        text = join(arguments);
         text_n = text ? strlen(text) : 0;
         ok = text != NULL;
     }
@@ -196,12 +207,12 @@ static int run(bool encode, const struct tokens *t, const char **arguments, size
     int code = ok ? qr_source_open(&source, &t->where, false, why) : QR_EXIT_FAILED;
     if (code == QR_EXIT_FINE) {
         if (encode) {
-            ok = tokenize(&source, t, text, text_n, &ids, &ids_n, why) &&
+            ok = tokenize(&source, t, (struct quire_text){text, text_n}, &ids, &ids_n, why) &&
                  print_tokens(&source, t, ids, ids_n, why);
         } else {
             char *out = NULL;
             size_t out_n = 0;
-            ok = detokenize(&source, t, ids, ids_n, false, &out, &out_n, why);
+            ok = detokenize(&source, t, (struct id_list){ids, ids_n, true}, &out, &out_n, why);
             if (ok) fwrite(out, 1, out_n, stdout);
             if (ok && qr_terminal_is(stdout)) putchar('\n');
             free(out);
@@ -218,15 +229,14 @@ static int command(bool encode, int argc, char **argv)
 {
     struct tokens t = {0};
     struct qr_option options[24];
-    size_t options_n = table(options, &t, encode), arguments_n;
-    const char **arguments;
+    const struct qr_command_syntax syntax = {encode ? tokenize_usage : detokenize_usage, options,
+                                             table(options, &t, encode)};
+    struct qr_arguments arguments;
     int code;
-    if (!qr_command_read(encode ? tokenize_usage : detokenize_usage, options, options_n, argc, argv,
-                         &arguments, &arguments_n, &code))
-        return code;
+    if (!qr_command_read(&syntax, argc, argv, &arguments, &code)) return code;
     struct qr_failure why = {""};
-    code = run(encode, &t, arguments, arguments_n, &why);
-    free(arguments);
+    code = run(encode, &t, &arguments, &why);
+    free(arguments.items);
     return code == QR_EXIT_FINE ? code : qr_command_fail((enum qr_exit)code, &why);
 }
 

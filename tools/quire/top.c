@@ -17,16 +17,16 @@ static const char usage[] =
     "Rates and means cover the time between two readings of /metrics.  If standard output is not\n"
     "a terminal, one frame is printed, as with --once.\n";
 
-#define BODY_MAX    ((size_t)1 << 20) /* quired's is some 20 KiB */
-#define PATIENCE_MS 10000u            /* for one answer */
+#define BODY_MAX    ((size_t)1 << 20) /* quired sends about 20 KiB */
+#define PATIENCE_MS 10000u            /* for one reading */
 
-/* The alternate screen, so that what was there comes back; and no cursor on it. */
+/* The alternate screen keeps what the terminal showed before.  The cursor is hidden on it. */
 #define SCREEN_ENTER "\x1b[?1049h\x1b[?25l"
 #define SCREEN_LEAVE "\x1b[?25h\x1b[?1049l"
 #define SIGNALS_N    4
 
 struct top {
-    /* what was asked for */
+    /* options */
     const char *socket, *url, *api_key;
     double interval_s;
     bool once, json;
@@ -38,10 +38,10 @@ struct top {
     uv_signal_t signals[SIGNALS_N];
     struct qr_http *http;
     struct qr_http_call *call;
-    char *body; /* of the answer under way: BODY_MAX */
+    char *body; /* [BODY_MAX] of the current answer */
     size_t body_n;
     bool too_long;
-    double asked_s; /* when the call was begun: the reading's time */
+    double asked_s; /* when the call began: the time of the reading */
 
     struct qr_top_sample sample; /* the last reading */
     struct qr_top_figures figures;
@@ -70,13 +70,13 @@ static void draw(struct top *t)
     if (t->live) fputs(t->entered ? "\x1b[H" : SCREEN_ENTER "\x1b[H", stdout);
     t->entered = t->live;
     for (uint32_t i = 0; i < t->frame.lines_n; i++) {
-        /* A newline behind the last line of the window would scroll it. */
+        /* A newline after the window's last line would scroll the window. */
         const char *newline = !t->live ? "\n" : i + 1 < t->frame.lines_n ? "\x1b[K\r\n" : "\x1b[K";
         fprintf(stdout, "%s%s", t->frame.lines[i], newline);
     }
     if (t->live) fputs("\x1b[J", stdout);
     if (fflush(stdout) != 0) {
-        qr_failed(&t->why, "standard output cannot be written to");
+        qr_failed(&t->why, "cannot write to standard output");
         end(t, QR_EXIT_FAILED);
     }
 }
@@ -87,11 +87,11 @@ static void print_json(struct top *t)
     bool ok = json && json_dumpf(json, stdout, JSON_INDENT(2)) == 0 && putchar('\n') == '\n' &&
               fflush(stdout) == 0;
     json_decref(json);
-    if (!ok) qr_failed(&t->why, "the figures cannot be written as JSON");
+    if (!ok) qr_failed(&t->why, "cannot write the figures as JSON");
     end(t, ok ? QR_EXIT_FINE : QR_EXIT_FAILED);
 }
 
-/* One reading: the first has no figures, so a single frame waits for the second. */
+/* The first reading has no rates, so a single frame waits for the second. */
 static void take(struct top *t, const struct qr_top_sample *sample)
 {
     bool figures =
@@ -154,12 +154,13 @@ static void on_patience(uv_timer_t *timer)
 static void on_interval(uv_timer_t *timer)
 {
     static const struct qr_http_handler handler = {on_body, on_done};
+    static const struct qr_http_request request = {"GET", "/metrics", NULL, 0};
     struct top *t = timer->data;
-    if (t->call || t->ended) return; /* a server slower than the interval is asked less often */
+    if (t->call || t->ended) return; /* the server is slower than the interval */
     t->body_n = 0;
     t->too_long = false;
     t->asked_s = qr_clock_s();
-    t->call = qr_http_start(t->http, "GET", "/metrics", NULL, 0, &handler, t);
+    t->call = qr_http_start(t->http, &request, &handler, t);
     if (t->call) {
         uv_timer_start(&t->patience, on_patience, PATIENCE_MS, 0);
     } else {
@@ -168,7 +169,7 @@ static void on_interval(uv_timer_t *timer)
     }
 }
 
-/* Ctrl-C is how one leaves the live view; a single frame it leaves unwritten. */
+/* Ctrl-C ends the live view with status 0.  Before a single frame it is a failure. */
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct top *t = handle->data;
@@ -194,7 +195,7 @@ static int watch(struct top *t)
     if (status < 0 || !t->body) {
         if (status >= 0) uv_loop_close(&t->loop);
         free(t->body);
-        qr_failed(&t->why, "cannot make an event loop: out of memory or of files");
+        qr_failed(&t->why, "cannot create an event loop: out of memory or of files");
         return QR_EXIT_FAILED;
     }
     uv_timer_init(&t->loop, &t->interval);
@@ -226,12 +227,12 @@ static int watch(struct top *t)
     return t->code;
 }
 
-static int run(struct top *t, const char **arguments, size_t arguments_n)
+static int run(struct top *t, const struct qr_arguments *arguments)
 {
     char standard[128];
     const char *socket = t->socket;
-    if (arguments_n) {
-        qr_failed(&t->why, "top takes options only, not '%.60s'", arguments[0]);
+    if (arguments->n) {
+        qr_failed(&t->why, "top takes options only, not '%.60s'", arguments->items[0]);
         return QR_EXIT_USAGE;
     }
     if (t->socket && t->url) {
@@ -243,7 +244,7 @@ static int run(struct top *t, const char **arguments, size_t arguments_n)
         socket = standard;
     }
     if (!qr_address_read(&t->address, socket, t->url, &t->why)) return QR_EXIT_USAGE;
-    const char *no_colour = getenv("NO_COLOR"); /* no-color.org: there, and not empty */
+    const char *no_colour = getenv("NO_COLOR"); /* no-color.org: present and not empty */
     t->live = !t->once && !t->json && qr_terminal_is(stdout);
     t->colours = t->live && !(no_colour && no_colour[0]);
     return watch(t);
@@ -251,7 +252,7 @@ static int run(struct top *t, const char **arguments, size_t arguments_n)
 
 int qr_command_top(int argc, char **argv)
 {
-    static struct top t; /* a frame is large for a stack */
+    static struct top t; /* too large for the stack */
     t = (struct top){.interval_s = 1};
     const struct qr_option options[] = {
         {QR_OPTION_HEADING, NULL, NULL, NULL, "Server (default: the one on quired's socket):", 0, 0,
@@ -270,13 +271,11 @@ int qr_command_top(int argc, char **argv)
          NULL},
         {QR_OPTION_FLAG, "help", NULL, NULL, "print this help", 0, 0, NULL},
     };
-    const char **arguments;
-    size_t arguments_n;
+    const struct qr_command_syntax syntax = {usage, options, sizeof options / sizeof *options};
+    struct qr_arguments arguments;
     int code;
-    if (!qr_command_read(usage, options, sizeof options / sizeof *options, argc, argv, &arguments,
-                         &arguments_n, &code))
-        return code;
-    code = run(&t, arguments, arguments_n);
-    free(arguments);
+    if (!qr_command_read(&syntax, argc, argv, &arguments, &code)) return code;
+    code = run(&t, &arguments);
+    free(arguments.items);
     return code == QR_EXIT_FINE ? code : qr_command_fail((enum qr_exit)code, &t.why);
 }

@@ -7,7 +7,7 @@
 #include "tools/client/numbers.h"
 #include "tools/quire/top.h"
 
-/* A letter each, so that the map can be read without colours too; ECMA-48's for the rest. */
+/* Letters make the map readable without colours.  The colours are ECMA-48 sequences. */
 static const struct {
     char letter;
     const char *name, *means, *colour;
@@ -21,9 +21,9 @@ static const struct {
 #define PLAIN       "\x1b[0m"
 #define RUNNING     '>'
 #define WAITING     ':'
-#define MAP_COLUMNS 128u /* more are no easier to read, and a line must hold its colours too */
+#define MAP_COLUMNS 128u /* a line must also hold its colours, within QR_TOP_LINE_MAX */
 #define MAP_ROWS    16u
-#define OTHER_ROWS  15u /* lines that are no map */
+#define OTHER_ROWS  15u /* lines of a frame besides the map */
 
 static void counts_of(const struct qr_top_sample *s, double counts[QR_TOP_STATES_N])
 {
@@ -38,8 +38,8 @@ static double pages_of(const struct qr_top_sample *s)
     return s->pages_held + s->pages_cached + s->pages_free;
 }
 
-/* The largest remainders get what rounding down leaves over; a state that has pages but no cell
- * takes one from the largest. */
+/* Largest-remainder method.  A state with pages but no cell then takes one from the largest state.
+ */
 uint32_t qr_top_cells(const struct qr_top_sample *sample, uint32_t room,
                       uint32_t cells[QR_TOP_STATES_N])
 {
@@ -49,7 +49,7 @@ uint32_t qr_top_cells(const struct qr_top_sample *sample, uint32_t room,
     counts_of(sample, counts);
     for (int i = 0; i < QR_TOP_STATES_N; i++) {
         double exact = all > 0 ? counts[i] / all * cells_n : 0;
-        /* A hair above, or 3 / 7 * 7 may round down to 2. */
+        /* Without the 1e-9, 3 / 7 * 7 may round down to 2. */
         cells[i] = (uint32_t)(exact + 1e-9);
         left[i] = exact - cells[i];
         given_n += cells[i];
@@ -84,7 +84,7 @@ __attribute__((format(printf, 2, 3))) static void put(struct qr_top_frame *frame
     if (frame->columns < QR_TOP_LINE_MAX) line[frame->columns] = 0;
 }
 
-/* Colours n columns of a line from `at`, if nothing up to there has been coloured yet. */
+/* Colours n columns of a line from `at`.  Nothing left of `at + n` may have a colour yet. */
 static void paint(struct qr_top_frame *frame, uint32_t line, size_t at, size_t n,
                   const char *colour)
 {
@@ -132,7 +132,8 @@ static void draw_map(struct qr_top_frame *frame, const struct qr_top_sample *sam
         }
         row[n] = 0;
         put(frame, "  %s", row);
-        for (int i = QR_TOP_STATES_N - 1; i >= 0; i--) /* from the right: columns stay */
+        for (int i = QR_TOP_STATES_N - 1; i >= 0;
+             i--) /* from the right, so that `starts` stay valid */
             if (lengths[i])
                 paint(frame, frame->lines_n - 1, starts[i] + 2, lengths[i], states[i].colour);
     }
@@ -147,7 +148,8 @@ static void draw_map(struct qr_top_frame *frame, const struct qr_top_sample *sam
     }
 }
 
-/* One row: who runs, then who waits, a cell each, or in proportion where they are more. */
+/* One row: a cell for each running request, then for each waiting one; in proportion if they do not
+ * fit. */
 static void draw_batch(struct qr_top_frame *frame, const struct qr_top_sample *s)
 {
     char row[MAP_COLUMNS + 1];
@@ -165,7 +167,7 @@ static void draw_batch(struct qr_top_frame *frame, const struct qr_top_sample *s
     if (running_n) paint(frame, line, 2, running_n, "\x1b[30;46m");
 }
 
-/* "-" for what there is no figure of. */
+/* "-" if there is no figure. */
 static const char *rate(char *text, const struct qr_top_figures *f, double value)
 {
     if (f->seconds > 0 && !isnan(value)) return qr_format_rate(text, value);
@@ -223,7 +225,7 @@ void qr_top_draw(struct qr_top_frame *frame, const char *server, const struct qr
         rate(a, f, f->step_tokens));
 }
 
-/* null for what there is no figure of: JSON has no NaN. */
+/* null if there is no figure, because JSON has no NaN. */
 static json_t *figure(const struct qr_top_figures *f, double value)
 {
     return f->seconds > 0 && !isnan(value) ? json_real(value) : json_null();

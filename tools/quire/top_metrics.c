@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/client/bytes.h"
 #include "tools/client/options.h"
 #include "tools/quire/top.h"
 
-/* What is read: a series, as quired writes it, and where its value goes. */
+/* Series as quired writes them, and the field of each. */
 static const struct {
     const char *series;
     size_t at;
@@ -42,7 +43,7 @@ static const struct {
 
 #define WANTED_N  (sizeof wanted / sizeof *wanted)
 #define VALUE_MAX 63
-#define MOST      9e15 /* below it every whole number is a double, and fits an int64_t */
+#define MOST      9e15 /* doubles up to this hold every whole number */
 
 static bool is_name(char c, bool first)
 {
@@ -50,7 +51,7 @@ static bool is_name(char c, bool first)
     return letter || (!first && c >= '0' && c <= '9');
 }
 
-/* The length of `name` or `name{label="value",...}` at the beginning of a line; 0: neither. */
+/* The length of `name` or `name{label="value",...}` at the beginning of a line; 0: malformed. */
 static size_t series_length(const char *line, size_t n)
 {
     size_t i = 0;
@@ -69,7 +70,7 @@ static size_t series_length(const char *line, size_t n)
     return i < n && line[i] == '}' ? i + 1 : 0;
 }
 
-/* One line that is no comment. */
+/* Reads a line that is not a comment. */
 static bool read_line(struct qr_top_sample *sample, bool *seen, const char *line, size_t n,
                       struct qr_failure *why)
 {
@@ -77,7 +78,7 @@ static bool read_line(struct qr_top_sample *sample, bool *seen, const char *line
     double value;
     size_t series_n = series_length(line, n), value_n = n - series_n;
     if (series_n == 0 || value_n < 2 || line[series_n] != ' ' || value_n - 1 > VALUE_MAX)
-        return qr_failed(why, "'%.*s': a metric's name and its value were expected",
+        return qr_failed(why, "'%.*s' is not a metric; expected a name and a value",
                          (int)(n < 80 ? n : 80), line);
     value_n--;
     memcpy(text, line + series_n + 1, value_n);
@@ -86,11 +87,10 @@ static bool read_line(struct qr_top_sample *sample, bool *seen, const char *line
     if (!number && strcmp(text, "NaN") != 0)
         return qr_failed(why, "%.*s: '%s' is not a number", (int)series_n, line, text);
     for (size_t k = 0; k < WANTED_N; k++) {
-        if (strlen(wanted[k].series) != series_n || memcmp(wanted[k].series, line, series_n) != 0)
-            continue;
-        if (seen[k]) return qr_failed(why, "%s is there twice", wanted[k].series);
+        if (!qr_bytes_are(line, series_n, wanted[k].series)) continue;
+        if (seen[k]) return qr_failed(why, "%s occurs twice", wanted[k].series);
         if (!number || !(value >= 0) || value > MOST)
-            return qr_failed(why, "%s is %s: a number from 0 to %g was expected", wanted[k].series,
+            return qr_failed(why, "%s is %s; expected a number from 0 to %g", wanted[k].series,
                              text, MOST);
         seen[k] = true;
         memcpy((char *)sample + wanted[k].at, &value, sizeof value);
@@ -103,11 +103,11 @@ bool qr_top_read(struct qr_top_sample *sample, const char *text, size_t text_n,
 {
     bool seen[WANTED_N] = {false};
     const char *const end = text + text_n;
-    /* The table fills the sample, all of which are doubles. */
+    /* The table fills the sample, whose fields are all doubles. */
     static_assert(sizeof *sample == WANTED_N * sizeof(double), "a field without a metric");
     while (text < end) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));
-        if (!newline) return qr_failed(why, "the last line has no end: the text is cut");
+        if (!newline) return qr_failed(why, "the last line has no newline: the text is cut");
         size_t n = (size_t)(newline - text);
         if (n && text[0] != '#' && !read_line(sample, seen, text, n, why)) return false;
         text = newline + 1;
@@ -115,7 +115,8 @@ bool qr_top_read(struct qr_top_sample *sample, const char *text, size_t text_n,
     for (size_t k = 0; k < WANTED_N; k++)
         if (!seen[k]) return qr_failed(why, "%s is missing: is this quired?", wanted[k].series);
     if (sample->pages_shared > sample->pages_held)
-        return qr_failed(why, "%g pages are shared, but %g held: the shared ones are among those",
+        return qr_failed(why,
+                         "%g pages are shared, but %g are held; held pages include shared ones",
                          sample->pages_shared, sample->pages_held);
     return true;
 }
@@ -140,8 +141,9 @@ bool qr_top_compare(struct qr_top_figures *figures, const struct qr_top_sample *
         DELTA(step_s.count) < 0 || DELTA(ttft_s.count) < 0 || DELTA(itl_s.count) < 0 ||
         DELTA(stopped) + DELTA(at_length) < 0)
         return false;
-    /* A step computes prompt tokens and one token for each sequence that already has some.  Of
-     * the generated ones only the first of a request comes out of its prompt's own tokens. */
+    /* A step's tokens are prompt tokens, and one for each decoding sequence.  Each generated token
+     * is the result of one such token, except a request's first: its prompt's last token gives it.
+     */
     double prefill = DELTA(step_tokens.sum) - DELTA(generated_tokens) + DELTA(ttft_s.count);
     *figures = (struct qr_top_figures){
         .seconds = seconds,
