@@ -2,10 +2,14 @@
 #include "runtime/server/json.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "runtime/base/memory.h"
 #include "runtime/server/buffer.h"
 
 static const json_t *json_of(const struct qr_json *value)
@@ -23,10 +27,139 @@ void qr_json_set_memory(void *(*take)(size_t bytes), void (*give_back)(void *mem
     json_set_alloc_funcs(take, give_back);
 }
 
+/* ---- parsing ------------------------------------------------------------------------------- */
+
+/* jansson refuses numbers past 64 bits or past a double, and a NUL in a member's name.  All are
+ * JSON, so a text that it refuses is copied with these replaced, and parsed again. */
+struct amending {
+    const char *text;
+    size_t n;
+    size_t at;
+    char *out; /* room for four times the text: 9e308 becomes 22 characters */
+    size_t out_n;
+    bool changed;
+};
+
+static void put(struct amending *a, const char *text, size_t n)
+{
+    memcpy(a->out + a->out_n, text, n);
+    a->out_n += n;
+}
+
+static void amend_number(struct amending *a)
+{
+    const char *from = a->text + a->at, *end = a->text + a->n;
+    char copy[64], *stop;
+    bool real = false;
+    size_t n = 0;
+
+    while (from + n < end && from[n] && strchr("+-.eE0123456789", from[n]))
+        real |= strchr(".eE", from[n++]) != NULL;
+    a->at += n;
+    if (n < sizeof copy) {
+        memcpy(copy, from, n);
+        copy[n] = '\0';
+        errno = 0;
+        if (real)
+            (void)strtod(copy, &stop);
+        else
+            (void)strtoll(copy, &stop, 10);
+        if (errno != ERANGE || *stop) {
+            put(a, from, n);
+            return;
+        }
+        /* Too small for a double is 0 or subnormal, which jansson takes. */
+        if (real && fabs(strtod(copy, &stop)) < 1) {
+            put(a, from, n);
+            return;
+        }
+        if (!real) {
+            put(a, from, n);
+            put(a, "e0", 2);
+            a->changed = true;
+            return;
+        }
+    }
+    put(a, from[0] == '-' ? "-1.7976931348623157e308" : "1.7976931348623157e308",
+        from[0] == '-' ? 23 : 22);
+    a->changed = true;
+}
+
+/* A string; if a colon follows, it is a name. */
+static void amend_string(struct amending *a)
+{
+    const char *from = a->text + a->at, *end = a->text + a->n;
+    size_t n = 1;
+
+    while (from + n < end && from[n] != '"')
+        n += from[n] == '\\' && from + n + 1 < end ? 2 : 1;
+    n += from + n < end;
+    const size_t begin = a->out_n;
+    put(a, from, n);
+    a->at += n;
+    size_t after = a->at;
+    while (after < a->n && a->text[after] && strchr(" \t\r\n", a->text[after]))
+        after++;
+    if (after == a->n || a->text[after] != ':') return;
+    for (size_t i = begin; i + 6 <= a->out_n; i++) {
+        if (a->out[i] != '\\') continue;
+        if (memcmp(a->out + i, "\\u0000", 6) == 0) {
+            memcpy(a->out + i, "\\ufffd", 6);
+            a->changed = true;
+        }
+        i++; /* the escaped character */
+    }
+}
+
+/* NULL: nothing to replace, or no memory. */
+static char *amend(const char *text, size_t n, size_t *out_n)
+{
+    json_malloc_t take;
+    json_free_t give_back;
+    size_t room;
+
+    json_get_alloc_funcs(&take, &give_back);
+    if (!qr_mul(n, 4, &room) || !qr_add_size(room, 64, &room)) return NULL;
+    struct amending a = {.text = text, .n = n, .out = take(room)};
+    while (a.out && a.at < n) {
+        const char c = text[a.at];
+        if (c == '"') {
+            amend_string(&a);
+        } else if (c == '-' || (c >= '0' && c <= '9')) {
+            amend_number(&a);
+        } else {
+            put(&a, &c, 1);
+            a.at++;
+        }
+    }
+    if (a.out && !a.changed) {
+        give_back(a.out);
+        return NULL;
+    }
+    *out_n = a.out_n;
+    return a.out;
+}
+
 struct qr_json *qr_json_parse(const char *text, size_t text_n, char *why, size_t why_n)
 {
+    json_malloc_t take;
+    json_free_t give_back;
     json_error_t error;
+    size_t amended_n;
+
+    if (text_n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        text += 3;
+        text_n -= 3;
+    }
     json_t *root = json_loadb(text_n ? text : "", text_n, JSON_ALLOW_NUL, &error);
+    if (!root) {
+        char *amended = amend(text, text_n, &amended_n);
+        if (amended) {
+            root = json_loadb(amended, amended_n, JSON_ALLOW_NUL, &error);
+            json_get_alloc_funcs(&take, &give_back);
+            give_back(amended);
+        }
+    }
     if (!root) {
         (void)snprintf(why, why_n, "line %d, column %d (byte %d): %s", error.line, error.column,
                        error.position, error.text);
@@ -145,4 +278,62 @@ void qr_json_dump(const struct qr_json *value, struct qr_buffer *out)
 {
     if (json_dump_callback(json_of(value), dump_piece, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
         out->failed = true;
+}
+
+/* ---- making values ------------------------------------------------------------------------- */
+
+static struct qr_json *made(json_t *json)
+{
+    return (struct qr_json *)(void *)json;
+}
+
+struct qr_json *qr_json_null(void)
+{
+    return made(json_null());
+}
+
+struct qr_json *qr_json_object(void)
+{
+    return made(json_object());
+}
+
+struct qr_json *qr_json_array(void)
+{
+    return made(json_array());
+}
+
+struct qr_json *qr_json_string(struct quire_text text)
+{
+    return made(json_stringn(text.n ? text.data : "", text.n));
+}
+
+struct qr_json *qr_json_from_bool(bool value)
+{
+    return made(json_boolean(value));
+}
+
+struct qr_json *qr_json_from_integer(int64_t value)
+{
+    return made(json_integer(value));
+}
+
+struct qr_json *qr_json_share(const struct qr_json *value)
+{
+    return made(json_incref((json_t *)(uintptr_t)json_of(value)));
+}
+
+bool qr_json_set(struct qr_json *object, const char *key, struct qr_json *value)
+{
+    return json_object_set_new((json_t *)(void *)object, key, (json_t *)(void *)value) == 0;
+}
+
+bool qr_json_set_text(struct qr_json *object, struct quire_text key, struct qr_json *value)
+{
+    return json_object_setn_new((json_t *)(void *)object, key.data, key.n,
+                                (json_t *)(void *)value) == 0;
+}
+
+bool qr_json_append(struct qr_json *array, struct qr_json *value)
+{
+    return json_array_append_new((json_t *)(void *)array, (json_t *)(void *)value) == 0;
 }

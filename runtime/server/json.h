@@ -30,7 +30,11 @@ enum qr_json_type {
 /* Sets the functions that allocate all documents.  Call it before the first parse. */
 void qr_json_set_memory(void *(*take)(size_t bytes), void (*give_back)(void *memory));
 
-/* Returns an object or array.  NULL: `why` names the error and its position.  \u0000 is legal. */
+/* Returns an object or array.  NULL: `why` names the error and its position.
+ *
+ * The whole of JSON is legal: \u0000, numbers of any size, a byte order mark in front.  A number
+ * past 64 bits becomes a real, one past a double the largest double, and a NUL in a member's name
+ * U+FFFD. */
 struct qr_json *qr_json_parse(const char *text, size_t text_n, char *why, size_t why_n);
 void qr_json_free(struct qr_json *root); /* NULL is allowed */
 
@@ -63,5 +67,23 @@ bool qr_json_bool(const struct qr_json *boolean);
 bool qr_json_integer(const struct qr_json *value, int64_t *out);
 /* Reads an integer or a real.  False: it is neither. */
 bool qr_json_number(const struct qr_json *value, double *out);
+
+/* ---- making values ------------------------------------------------------------------------- */
+
+/* A new value, or NULL without memory (a text: or if it is not UTF-8).  Freed with qr_json_free
+ * unless it has been put into another. */
+struct qr_json *qr_json_null(void);
+struct qr_json *qr_json_object(void);
+struct qr_json *qr_json_array(void);
+struct qr_json *qr_json_string(struct quire_text text);
+struct qr_json *qr_json_from_bool(bool value);
+struct qr_json *qr_json_from_integer(int64_t value);
+/* Another owner of a value that is not changed; NULL of NULL. */
+struct qr_json *qr_json_share(const struct qr_json *value);
+
+/* Each takes over value.  False: it was NULL or there is no memory, and value has been freed. */
+bool qr_json_set(struct qr_json *object, const char *key, struct qr_json *value);
+bool qr_json_set_text(struct qr_json *object, struct quire_text key, struct qr_json *value);
+bool qr_json_append(struct qr_json *array, struct qr_json *value);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <float.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -152,24 +153,45 @@ static void every_character_round_trips(void **state)
 static void bad_json_is_refused_with_its_place(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",
-                                      "{",
-                                      "{\"a\":}",
-                                      "{\"a\":1,}",
-                                      "[1,]",
-                                      "nul",
-                                      "{'a':1}",
-                                      "{\"a\":01}",
-                                      "[1e999]",
-                                      "[\"\\ud800\"]",
-                                      "[\"\xff\"]",
-                                      "{} x",
-                                      "[99999999999999999999]"};
+    static const char *const bad[] = {
+        "",     "{",       "{\"a\":}",   "{\"a\":1,}",           "[1,]",
+        "nul",  "{'a':1}", "{\"a\":01}", "[\"\\ud800\"]",        "[\"\xff\"]",
+        "{} x", "[1e999",  "[1e999e]",   "{\"\\u0000\":1e999,}", "[99999999999999999999,]"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char why[256] = "";
         assert_null(qr_json_parse(bad[i], strlen(bad[i]), why, sizeof why));
         assert_non_null(strstr(why, "line 1, column "));
     }
+}
+
+/* Goal: all of JSON is read, also what does not fit the reader's types.
+ * Method: parse numbers past 64 bits and past a double, a NUL in a name, and a byte order mark; the
+ * values near them, and those in strings, stay as they are. */
+static void what_does_not_fit_is_still_json(void **state)
+{
+    (void)state;
+    static const char text[] = "\xef\xbb\xbf{\"a\\u0000\":18446744073709551615,\"b\":-1e999,"
+                               "\"c\":9223372036854775807,\"d\":\"1e999 \\u0000\","
+                               "\"e\\\\u0000\" :1e-999,\"f\":[9e308,-99999999999999999999]}";
+    char why[256] = "";
+    double number = 0;
+    int64_t integer = 0;
+    struct qr_json *json = qr_json_parse(text, sizeof text - 1, why, sizeof why);
+    assert_non_null(json);
+    assert_true(qr_json_number(qr_json_get(json, "a\xef\xbf\xbd"), &number));
+    assert_true(number == 0x1p64);
+    assert_true(qr_json_number(qr_json_get(json, "b"), &number));
+    assert_true(number == -DBL_MAX);
+    assert_true(qr_json_integer(qr_json_get(json, "c"), &integer));
+    assert_true(integer == INT64_MAX);
+    assert_int_equal(qr_json_text(qr_json_get(json, "d")).n, 7);
+    assert_true(qr_json_number(qr_json_get(json, "e\\u0000"), &number));
+    assert_true(number == 0);
+    assert_true(qr_json_number(qr_json_at(qr_json_get(json, "f"), 0), &number));
+    assert_true(number == DBL_MAX);
+    assert_true(qr_json_number(qr_json_at(qr_json_get(json, "f"), 1), &number));
+    assert_true(number == -1e20);
+    qr_json_free(json);
 }
 
 /* Goal: deep nesting cannot exhaust the stack.
@@ -225,6 +247,7 @@ int main(void)
         cmocka_unit_test(broken_utf8_is_replaced),
         cmocka_unit_test(every_character_round_trips),
         cmocka_unit_test(bad_json_is_refused_with_its_place),
+        cmocka_unit_test(what_does_not_fit_is_still_json),
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(values_are_read_by_type),
     };
