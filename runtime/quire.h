@@ -159,6 +159,8 @@ struct quire_model_info {
     bool adds_eos;               /* QUIRE_TEXT_EOS has an effect */
     const char *tokenizer_split; /* the pre-tokenizer: "llama-bpe"; "none": SentencePiece; NULL: no
                                     tokenizer */
+    const char *chat_template;   /* the source of the template in use; NULL: none */
+    const char *tools_template;  /* of the one used where a request has tools; NULL: the same */
 };
 QUIRE_API void quire_model_info(const quire_model *model, struct quire_model_info *info);
 

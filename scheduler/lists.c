@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Doubly linked lists by index: a cancelled sequence leaves from the middle in O(1). */
+/* Doubly linked by index, so that a sequence leaves from the middle in O(1) when it is cancelled.
+ */
 #include <assert.h>
 
 #include "scheduler/scheduler_internal.h"

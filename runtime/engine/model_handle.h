@@ -27,9 +27,10 @@ struct quire_model {
     bool file_open;
     struct qr_kernels kernels;
     struct qr_model *weights;
-    struct qr_tokenizer *tokenizer; /* NULL: none, and note says why */
-    struct qr_template *chat;       /* NULL: none, and template_note says why */
-    struct qr_template *chat_tools; /* used instead where there are tools; NULL: chat is */
+    struct qr_tokenizer *tokenizer;   /* NULL: none, and note says why */
+    struct qr_template *chat;         /* NULL: none, and template_note says why */
+    struct qr_template *chat_tools;   /* used instead where there are tools; NULL: chat is */
+    char *chat_source, *tools_source; /* the texts of the two, NUL at their ends; NULL: none */
     struct qr_chat_token special[QR_CHAT_TOKENS_MAX]; /* [special_n], what templates call them */
     uint32_t special_n;
     int32_t bos_id, eos_id;

@@ -134,6 +134,8 @@ void quire_model_close(quire_model *model)
 {
     if (!model) return;
     qr_template_destroy(model->chat);
+    qr_free(&model->allocator, model->chat_source);
+    qr_free(&model->allocator, model->tools_source);
     qr_template_destroy(model->chat_tools);
     qr_grammar_cache_deinit(&model->grammars);
     if (model->grammar_vocabulary) {
@@ -178,6 +180,8 @@ void quire_model_info(const quire_model *model, struct quire_model_info *out)
     info.sliding_window = shape->sliding_window;
     info.adds_eos = model->tokenizer && qr_tokenizer_adds_eos(model->tokenizer);
     info.tokenizer_split = model->tokenizer ? qr_tokenizer_split_name(model->tokenizer) : NULL;
+    info.chat_template = model->chat_source;
+    info.tools_template = model->tools_source;
     qr_settings_write(out, &info, sizeof info);
 }
 

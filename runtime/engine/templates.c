@@ -58,6 +58,17 @@ static int open_one(quire_model *model, struct qr_template **out, struct quire_t
     return QUIRE_OK;
 }
 
+/* Copies the source of a template in use, for callers that show it or recognise its family. */
+static int keep_source(const quire_model *model, char **out, struct quire_text source,
+                       struct quire_error *error)
+{
+    *out = qr_alloc(&model->allocator, source.n + 1);
+    if (!*out) return qr_error(error, QUIRE_NO_MEMORY, "no memory for a template");
+    memcpy(*out, source.data, source.n);
+    (*out)[source.n] = '\0';
+    return QUIRE_OK;
+}
+
 int qr_model_open_templates(quire_model *model, const char *given, struct quire_error *error)
 {
     struct quire_text source;
@@ -66,6 +77,7 @@ int qr_model_open_templates(quire_model *model, const char *given, struct quire_
     if (given) {
         source = (struct quire_text){.data = given, .n = strlen(given)};
         int status = qr_template_create(&model->chat, source, &model->allocator, error);
+        if (!status) return keep_source(model, &model->chat_source, source, error);
         if (status == QUIRE_INVALID && error)
             (void)snprintf(error->field, sizeof error->field, "chat_template");
         return status;
@@ -74,11 +86,14 @@ int qr_model_open_templates(quire_model *model, const char *given, struct quire_
     if (!qr_gguf_string(&model->file, "tokenizer.chat_template", &source)) {
         (void)snprintf(model->template_note, sizeof model->template_note,
                        "the file has no chat template; ChatML is used");
-        return open_one(model, &model->chat, qr_chat_fallback, error);
+        source = qr_chat_fallback;
     }
     int status = open_one(model, &model->chat, source, error);
+    if (!status && model->chat) status = keep_source(model, &model->chat_source, source, error);
     if (!status && qr_gguf_string(&model->file, "tokenizer.chat_template.tool_use", &source))
         status = open_one(model, &model->chat_tools, source, error);
+    if (!status && model->chat_tools)
+        status = keep_source(model, &model->tools_source, source, error);
     return status;
 }
 

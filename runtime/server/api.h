@@ -11,7 +11,10 @@ void qr_api_completions(struct qr_conn *conn); /* api_completions.c */
 void qr_api_chat(struct qr_conn *conn);        /* api_chat.c */
 void qr_api_tokenize(struct qr_conn *conn);    /* api_tokenize.c */
 void qr_api_detokenize(struct qr_conn *conn);
-void qr_api_models(struct qr_conn *conn); /* api_models.c */
+void qr_api_tokenizer_info(struct qr_conn *conn);
+void qr_api_embeddings(struct qr_conn *conn); /* api_models.c */
+void qr_api_models(struct qr_conn *conn);
+void qr_api_model(struct qr_conn *conn); /* one, by its id */
 void qr_api_health(struct qr_conn *conn);
 void qr_api_version(struct qr_conn *conn);
 void qr_api_metrics(struct qr_conn *conn);

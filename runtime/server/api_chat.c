@@ -44,7 +44,7 @@ static void put_choices(struct qr_generation *generation, struct qr_buffer *out)
         qr_buffer_printf(
             out, "{\"index\":%u,\"message\":{\"role\":\"assistant\",\"content\":", choice->index);
         qr_json_put_string(out, choice->text.data, choice->text.n);
-        qr_buffer_put(out, "}", 1);
+        qr_buffer_puts(out, ",\"refusal\":null}");
         put_logprobs(choice, out);
         put_end(choice, out);
         qr_buffer_put(out, "}", 1);

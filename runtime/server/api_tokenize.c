@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* POST /tokenize and POST /detokenize, in vLLM's shapes. */
+/* POST /tokenize, POST /detokenize and GET /tokenizer_info, in vLLM's shapes. */
 #include <assert.h>
 #include <string.h>
 
@@ -116,7 +116,7 @@ static bool tokenize(struct text_job *job, const struct qr_json *body)
     qr_buffer_init(&rendered, &s->memory);
     bool ok = true;
     if (chat) {
-        ok = qr_conversation_render(&rendered, s->model, body, &job->failure);
+        ok = qr_conversation_render(&rendered, s, body, &job->failure);
         text = (struct quire_text){.data = rendered.n ? rendered.data : "", .n = rendered.n};
     } else if (!text.data) {
         ok = qr_fail_field(&job->failure, "prompt", "prompt or messages is required");
@@ -187,4 +187,43 @@ static bool detokenize(struct text_job *job, const struct qr_json *body)
 void qr_api_detokenize(struct qr_conn *conn)
 {
     begin(conn, detokenize);
+}
+
+/* ---- /tokenizer_info ----------------------------------------------------------------------- */
+
+static void put_special(struct qr_buffer *out, const struct qr_server *server, const char *name,
+                        int32_t id)
+{
+    if (id < 0) return;
+    qr_buffer_printf(out, ",\"%s\":", name);
+    qr_logprobs_put_token(out, server->settings.model, id);
+}
+
+/* What transformers' tokenizer_config.json has, as far as the model file says it. */
+void qr_api_tokenizer_info(struct qr_conn *conn)
+{
+    const struct qr_server *server = conn->server;
+    const struct quire_model_info *info = &server->info;
+    struct qr_buffer out;
+
+    qr_buffer_init(&out, &server->settings.memory);
+    qr_buffer_puts(&out, "{\"tokenizer_class\":");
+    const bool pieces = info->tokenizer_split && strcmp(info->tokenizer_split, "none") == 0;
+    qr_json_put_cstring(&out, !info->has_tokenizer ? "none"
+                              : pieces             ? "LlamaTokenizer"
+                                                   : "PreTrainedTokenizerFast");
+    qr_buffer_printf(&out, ",\"model_max_length\":%u,\"vocab_size\":%u,\"add_bos_token\":%s",
+                     server->limits.context_max, info->vocab_n, info->adds_bos ? "true" : "false");
+    if (info->has_tokenizer) {
+        put_special(&out, server, "bos_token", info->bos_id);
+        put_special(&out, server, "eos_token", info->eos_id);
+    }
+    qr_buffer_puts(&out, ",\"chat_template\":");
+    if (info->chat_template)
+        qr_json_put_cstring(&out, info->chat_template);
+    else
+        qr_buffer_puts(&out, "null");
+    qr_buffer_puts(&out, "}");
+    qr_conn_answer(conn, out.failed ? 500 : 200, "application/json", out.data, out.n);
+    qr_buffer_deinit(&out);
 }

@@ -2,6 +2,7 @@
 #include "runtime/server/conn.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "runtime/base/memory.h"
@@ -53,6 +54,7 @@ static void on_handle_closed(uv_handle_t *handle)
     qr_buffer_deinit(&conn->in);
     qr_buffer_deinit(&conn->out);
     qr_buffer_deinit(&conn->writing);
+    qr_buffer_deinit(&conn->more_head);
     qr_free(&server->settings.memory, conn);
     for (size_t i = 0; i < server->listeners_n; i++)
         if (server->listeners[i].refused) qr_conn_accept(&server->listeners[i]);
@@ -165,6 +167,9 @@ static void begin_request(struct qr_conn *conn)
     conn->begun_ns = uv_hrtime();
     conn->prompt_tokens = conn->completion_tokens = 0;
     conn->path[0] = '\0';
+    conn->head_only = conn->anthropic = false;
+    conn->request_id[0] = '\0';
+    qr_buffer_clear(&conn->more_head);
 }
 
 static void on_deadline(uv_timer_t *timer)
@@ -258,6 +263,7 @@ static void dispatch(struct qr_conn *conn)
     begin_request(conn);
     conn->keep_alive = qr_http_keep_alive(&conn->http) && !conn->server->draining;
     conn->chunked = qr_http_takes_chunks(&conn->http);
+    conn->head_only = strcmp(qr_http_method(&conn->http), "HEAD") == 0;
     struct quire_text path = qr_http_path(&conn->http);
     size_t n = path.n < sizeof conn->path - 1 ? path.n : sizeof conn->path - 1;
     memcpy(conn->path, path.data, n);
@@ -361,6 +367,7 @@ void qr_conn_accept(struct qr_listener *listener)
     qr_buffer_init(&conn->in, &server->settings.memory);
     qr_buffer_init(&conn->out, &server->settings.memory);
     qr_buffer_init(&conn->writing, &server->settings.memory);
+    qr_buffer_init(&conn->more_head, &server->settings.memory);
     if (listener->tcp)
         (void)uv_tcp_init(&server->loop, &conn->io.tcp);
     else
@@ -379,6 +386,8 @@ void qr_conn_accept(struct qr_listener *listener)
         close_now(conn);
         return;
     }
+    conn->tcp = listener->tcp;
+    conn->loopback = listener->tcp && qr_socket_is_loopback(fd);
     conn->caller.uid = listener->tcp ? -1 : qr_socket_peer_uid(fd);
     if (listener->tcp) {
         (void)uv_tcp_nodelay(&conn->io.tcp, 1);
@@ -420,6 +429,7 @@ static void put_head(struct qr_conn *conn, int status, const char *content_type)
         qr_buffer_puts(&conn->out, "Connection: close\r\n");
     else if (!conn->chunked)
         qr_buffer_puts(&conn->out, "Connection: keep-alive\r\n"); /* HTTP/1.0 closes by default */
+    qr_buffer_put(&conn->out, conn->more_head.data, conn->more_head.n);
 }
 
 static void end_answer(struct qr_conn *conn)
@@ -442,8 +452,11 @@ static void answer_with(struct qr_conn *conn, int status, const char *content_ty
 {
     put_head(conn, status, content_type);
     qr_buffer_puts(&conn->out, header);
-    qr_buffer_printf(&conn->out, "Content-Length: %zu\r\n\r\n", body_n);
-    qr_buffer_put(&conn->out, body, body_n);
+    if (status == 204)
+        qr_buffer_puts(&conn->out, "\r\n"); /* RFC 9110, 8.6: no Content-Length */
+    else
+        qr_buffer_printf(&conn->out, "Content-Length: %zu\r\n\r\n", body_n);
+    if (!conn->head_only) qr_buffer_put(&conn->out, body, body_n);
     end_answer(conn);
 }
 
@@ -453,12 +466,21 @@ void qr_conn_answer(struct qr_conn *conn, int status, const char *content_type, 
     answer_with(conn, status, content_type, "", body, body_n);
 }
 
+void qr_conn_put_failure(const struct qr_conn *conn, const struct qr_api_failure *failure,
+                         struct qr_buffer *out)
+{
+    if (conn->anthropic)
+        qr_failure_put_anthropic(failure, conn->request_id, out);
+    else
+        qr_failure_put(failure, out);
+}
+
 static void answer_failure_with(struct qr_conn *conn, const struct qr_api_failure *failure,
                                 const char *header)
 {
     struct qr_buffer body;
     qr_buffer_init(&body, &conn->server->settings.memory);
-    qr_failure_put(failure, &body);
+    qr_conn_put_failure(conn, failure, &body);
     /* After a request that could not be read, the start of the next one is unknown. */
     if (conn->http.stage != QR_HTTP_DONE) conn->keep_alive = false;
     answer_with(conn, failure->http_status, "application/json", header,
@@ -479,29 +501,32 @@ void qr_conn_answer_method(struct qr_conn *conn, const char *allowed)
     struct qr_api_failure failure;
     (void)qr_fail(&failure, 405, NULL, NULL, "method %s is not allowed here; expected %s",
                   qr_http_method(&conn->http), allowed);
-    answer_failure_with(conn, &failure,
-                        strcmp(allowed, "GET") == 0 ? "Allow: GET\r\n" : "Allow: POST\r\n");
+    char header[64];
+    (void)snprintf(header, sizeof header, "Allow: %s\r\n", allowed);
+    answer_failure_with(conn, &failure, header);
 }
 
 void qr_conn_stream_begin(struct qr_conn *conn)
 {
     if (!conn->chunked) conn->keep_alive = false; /* the end of the connection ends the body */
     put_head(conn, 200, "text/event-stream; charset=utf-8");
-    qr_buffer_puts(&conn->out, "Cache-Control: no-cache\r\n");
+    /* X-Accel-Buffering: nginx passes each event on at once. */
+    qr_buffer_puts(&conn->out, "Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n");
     if (conn->chunked) qr_buffer_puts(&conn->out, "Transfer-Encoding: chunked\r\n");
     qr_buffer_puts(&conn->out, "\r\n");
     mark_dirty(conn);
 }
 
-void qr_conn_stream_put(struct qr_conn *conn, const char *payload, size_t payload_n)
+void qr_conn_stream_put(struct qr_conn *conn, const char *event, const char *payload,
+                        size_t payload_n)
 {
     assert(conn->busy);
-    qr_sse_put(&conn->out, payload, payload_n, conn->chunked);
+    qr_sse_put(&conn->out, event, payload, payload_n, conn->chunked);
     mark_dirty(conn);
 }
 
-void qr_conn_stream_end(struct qr_conn *conn)
+void qr_conn_stream_end(struct qr_conn *conn, bool done)
 {
-    qr_sse_put_end(&conn->out, conn->chunked);
+    qr_sse_put_end(&conn->out, done, conn->chunked);
     end_answer(conn);
 }

@@ -69,12 +69,19 @@ struct qr_conn {
     bool continued;  /* 100 Continue has been sent for this request */
     bool keep_alive; /* after the answer in progress */
     bool chunked;
+    bool head_only; /* HEAD: headers as for GET, no body */
     bool in_write;
     bool last;   /* the last answer has ended: input is ignored */
     bool linger; /* input is discarded until the client closes */
     bool closing;
 
+    bool tcp, loopback;      /* how the client reached the server */
     struct qr_caller caller; /* its key is the current request's */
+
+    /* of the answer in progress; set by the route */
+    bool anthropic;             /* errors have Anthropic's form */
+    char request_id[64];        /* echoed, or made here */
+    struct qr_buffer more_head; /* header lines that every answer to this request has */
 
     /* of the request in progress, for the log */
     uint64_t begun_ns;
@@ -99,12 +106,17 @@ void qr_conn_flush(struct qr_conn *conn);
 void qr_conn_answer(struct qr_conn *conn, int status, const char *content_type, const char *body,
                     size_t body_n);
 void qr_conn_answer_failure(struct qr_conn *conn, const struct qr_api_failure *failure);
-/* Sends 405 with the method that is allowed. */
+/* Sends 405 with the methods that are allowed: "GET, HEAD". */
 void qr_conn_answer_method(struct qr_conn *conn, const char *allowed);
+/* Writes a failure in the form that this request's path asks for. */
+void qr_conn_put_failure(const struct qr_conn *conn, const struct qr_api_failure *failure,
+                         struct qr_buffer *out);
 
-/* A streamed answer: begin, any number of events, end. */
+/* A streamed answer: begin, any number of events, end.  event: the event's name; NULL: none.
+ * done: the stream ends with OpenAI's [DONE]. */
 void qr_conn_stream_begin(struct qr_conn *conn);
-void qr_conn_stream_put(struct qr_conn *conn, const char *payload, size_t payload_n);
-void qr_conn_stream_end(struct qr_conn *conn);
+void qr_conn_stream_put(struct qr_conn *conn, const char *event, const char *payload,
+                        size_t payload_n);
+void qr_conn_stream_end(struct qr_conn *conn, bool done);
 
 #endif

@@ -8,11 +8,16 @@
 #include "runtime/base/memory.h"
 #include "runtime/server/limits.h"
 #include "runtime/server/params.h"
+#include "runtime/server/state.h"
 #include "runtime/server/values.h"
 
 /* The values of one request and the documents that they point into, until it is rendered. */
 struct reading {
     const struct quire_allocator *memory;
+    const struct qr_server_settings *settings;
+    const char *source; /* of the template; NULL: none */
+    bool broken;        /* a call's arguments are not JSON */
+    bool wraps;         /* show such arguments as {"arguments": text} */
     struct qr_values values;
     struct qr_json **arguments; /* [arguments_n] parsed out of strings */
     size_t arguments_n, arguments_room;
@@ -48,9 +53,10 @@ static bool keep_document(struct reading *r, struct qr_json *document)
     return true;
 }
 
-/* Replaces a string by the JSON value in it.  An empty string or null becomes an empty object. */
-static bool parse_arguments(struct reading *r, struct quire_value *value, size_t message,
-                            size_t call, struct qr_api_failure *failure)
+/* Replaces a string by the JSON value in it.  An empty string or null becomes an empty object; a
+ * string that is not JSON stays. */
+static bool parse_arguments(struct reading *r, struct quire_value *value,
+                            struct qr_api_failure *failure)
 {
     char why[200];
 
@@ -62,9 +68,13 @@ static bool parse_arguments(struct reading *r, struct quire_value *value, size_t
     struct qr_json *document =
         qr_json_parse(value->as.text.data, value->as.text.n, why, sizeof why);
     if (!document) {
-        return qr_fail_field(failure, "messages",
-                             "messages[%zu].tool_calls[%zu].function.arguments must be JSON: %s",
-                             message, call, why);
+        r->broken = true;
+        if (!r->wraps) return true;
+        document = qr_json_object();
+        if (!document || !qr_json_set(document, "arguments", qr_json_string(value->as.text))) {
+            qr_json_free(document);
+            return no_memory(failure);
+        }
     }
     if (!keep_document(r, document)) {
         qr_json_free(document);
@@ -73,7 +83,7 @@ static bool parse_arguments(struct reading *r, struct quire_value *value, size_t
     return qr_values_make(&r->values, document, value) ? true : no_memory(failure);
 }
 
-static bool read_calls(struct reading *r, const struct quire_value *message, size_t i,
+static bool read_calls(struct reading *r, const struct quire_value *message,
                        struct qr_api_failure *failure)
 {
     const struct quire_value *calls = qr_values_member(message, "tool_calls");
@@ -82,9 +92,71 @@ static bool read_calls(struct reading *r, const struct quire_value *message, siz
     for (size_t j = 0; j < calls->n; j++) {
         const struct quire_value *function = qr_values_member(&calls->as.items[j], "function");
         struct quire_value *arguments = qr_values_member(function, "arguments");
-        if (arguments && !parse_arguments(r, arguments, i, j, failure)) return false;
+        if (arguments && !parse_arguments(r, arguments, failure)) return false;
     }
     return true;
+}
+
+static bool text_is(const struct quire_value *value, const char *text)
+{
+    return value && value->kind == QUIRE_VALUE_TEXT && value->as.text.n == strlen(text) &&
+           memcmp(value->as.text.data, text, value->as.text.n) == 0;
+}
+
+static void rename_member(struct quire_value *map, const char *from, const char *to)
+{
+    for (size_t i = 0; i < map->n; i++)
+        if (map->keys[i].n == strlen(from) && memcmp(map->keys[i].data, from, strlen(from)) == 0)
+            ((struct quire_text *)(uintptr_t)map->keys)[i] =
+                (struct quire_text){.data = to, .n = strlen(to)};
+}
+
+/* Parts that hold text under another name, as the Responses API has them. */
+static void read_part(struct quire_value *part)
+{
+    struct quire_value *type = qr_values_member(part, "type");
+
+    if (text_is(type, "refusal") && !qr_values_member(part, "text"))
+        rename_member(part, "refusal", "text");
+    else if (!text_is(type, "input_text") && !text_is(type, "output_text"))
+        return;
+    type->as.text = (struct quire_text){.data = "text", .n = 4};
+}
+
+/* A role that no template has is refused, unless this template names it. */
+static bool read_role(const struct reading *r, struct quire_value *role, size_t i,
+                      struct qr_api_failure *failure)
+{
+    static const char *const known[] = {"system", "user", "assistant", "tool", "function"};
+    char name[64];
+
+    for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+        if (text_is(role, known[k])) return true;
+    (void)snprintf(name, sizeof name, "%.*s", (int)(role->as.text.n < 63 ? role->as.text.n : 63),
+                   role->as.text.data);
+    if (name[0] && r->source && strstr(r->source, name)) return true;
+    if (text_is(role, "developer")) {
+        role->as.text = (struct quire_text){.data = "system", .n = 6};
+        return true;
+    }
+    return qr_fail_field(failure, "messages",
+                         "messages[%zu].role \"%s\" is not known to the model's chat template; "
+                         "expected system, user, assistant or tool",
+                         i, name);
+}
+
+static bool read_message(struct reading *r, struct quire_value *message, size_t i,
+                         struct qr_api_failure *failure)
+{
+    struct quire_value *content = qr_values_member(message, "content");
+
+    if (!read_role(r, qr_values_member(message, "role"), i, failure)) return false;
+    if (content && content->kind == QUIRE_VALUE_LIST)
+        for (size_t k = 0; k < content->n; k++)
+            read_part((struct quire_value *)(uintptr_t)&content->as.items[k]);
+    if (!qr_values_member(message, "reasoning_content"))
+        rename_member(message, "reasoning", "reasoning_content");
+    return read_calls(r, message, failure);
 }
 
 static bool read_messages(struct reading *r, const struct qr_json *body,
@@ -112,7 +184,8 @@ static bool read_messages(struct reading *r, const struct qr_json *body,
     if (!qr_values_make(&r->values, list, &r->messages)) return no_memory(failure);
     r->conversation.values = &r->messages;
     for (size_t i = 0; i < n; i++)
-        if (!read_calls(r, &r->messages.as.items[i], i, failure)) return false;
+        if (!read_message(r, (struct quire_value *)(uintptr_t)&r->messages.as.items[i], i, failure))
+            return false;
     return true;
 }
 
@@ -158,23 +231,53 @@ static bool read_choice(const struct qr_json *body, struct qr_api_failure *failu
         "tool_choice must be \"none\" or \"auto\"; forcing a tool call is not supported");
 }
 
+static bool add_members(struct qr_json *to, const struct qr_json *from)
+{
+    struct qr_json_member member = {0};
+
+    while (from && qr_json_next(from, &member))
+        if (!qr_json_set_text(to, member.key,
+                              member.value ? qr_json_share(member.value) : qr_json_null()))
+            return false;
+    return true;
+}
+
+/* Templates that can switch thinking off know enable_thinking; others know the effort's name. */
+static bool add_effort(struct qr_json *to, struct quire_text effort)
+{
+    const bool none = effort.n == 4 && memcmp(effort.data, "none", 4) == 0;
+
+    return qr_json_set(to, "reasoning_effort", qr_json_string(effort)) &&
+           qr_json_set(to, "enable_thinking", qr_json_from_bool(!none));
+}
+
 static bool read_variables(struct reading *r, const struct qr_json *body,
                            struct qr_api_failure *failure)
 {
     const struct qr_json *variables = qr_json_get(body, "chat_template_kwargs");
+    const struct qr_json *defaults = r->settings->template_kwargs;
+    struct quire_text effort = {NULL, 0};
 
     if (qr_json_get(body, "chat_template")) {
         return qr_fail_field(
             failure, "chat_template",
             "chat_template is not accepted in a request; start quired with --chat-template");
     }
-    if (!variables) return true;
-    if (qr_json_type(variables) != QR_JSON_OBJECT) {
+    if (variables && qr_json_type(variables) != QR_JSON_OBJECT) {
         return qr_fail_field(failure, "chat_template_kwargs",
                              "chat_template_kwargs must be an object, not %s",
                              qr_json_type_name(qr_json_type(variables)));
     }
-    if (!qr_values_make(&r->values, variables, &r->variables)) return no_memory(failure);
+    if (!qr_field_string(body, "reasoning_effort", &effort, failure)) return false;
+    if (!variables && !defaults && !effort.data) return true;
+    struct qr_json *merged = qr_json_object();
+    bool done = merged && add_members(merged, defaults) &&
+                (!effort.data || add_effort(merged, effort)) && add_members(merged, variables);
+    if (!done || !keep_document(r, merged)) {
+        qr_json_free(merged);
+        return no_memory(failure);
+    }
+    if (!qr_values_make(&r->values, merged, &r->variables)) return no_memory(failure);
     r->conversation.variables = &r->variables;
     return true;
 }
@@ -197,7 +300,7 @@ static bool read_ending(struct reading *r, const struct qr_json *body,
     return true;
 }
 
-static bool read(struct reading *r, const struct qr_json *body, struct qr_api_failure *failure)
+static bool read_all(struct reading *r, const struct qr_json *body, struct qr_api_failure *failure)
 {
     return read_messages(r, body, failure) && read_choice(body, failure) &&
            read_objects(r, body, "tools", &r->tools, &r->conversation.tools, failure) &&
@@ -230,20 +333,37 @@ static bool render(struct qr_buffer *text, const quire_model *model,
     return true;
 }
 
-bool qr_conversation_render(struct qr_buffer *text, const quire_model *model,
-                            const struct qr_json *body, struct qr_api_failure *failure)
+static bool read_and_render(struct qr_buffer *text, struct reading *r, const struct qr_json *body,
+                            struct qr_api_failure *failure)
 {
-    struct reading r = {.memory = text->memory};
-
-    qr_values_init(&r.values, r.memory);
-    quire_conversation_defaults(&r.conversation);
+    qr_values_init(&r->values, r->memory);
+    quire_conversation_defaults(&r->conversation);
     /* Read once, so that a second rendering has the same time. */
-    r.conversation.now_s = (int64_t)time(NULL);
-    bool done = read(&r, body, failure);
+    r->conversation.now_s = (int64_t)time(NULL);
+    bool done = read_all(r, body, failure);
     if (done) {
         (void)qr_buffer_reserve(text, QR_RENDERED_BYTES);
-        done = render(text, model, &r.conversation, failure);
+        done = render(text, r->settings->model, &r->conversation, failure);
     }
-    deinit(&r);
+    deinit(r);
     return done;
+}
+
+bool qr_conversation_render(struct qr_buffer *text, const struct qr_server_settings *settings,
+                            const struct qr_json *body, struct qr_api_failure *failure)
+{
+    struct quire_model_info info = {.size = sizeof info};
+
+    quire_model_info(settings->model, &info);
+    const struct reading begin = {
+        .memory = text->memory, .settings = settings, .source = info.chat_template};
+    struct reading r = begin;
+    if (read_and_render(text, &r, body, failure)) return true;
+    if (!r.broken) return false;
+    /* A template that walks through arguments fails at a text.  A call that was cut off once must
+     * not block the conversation. */
+    r = begin;
+    r.wraps = true;
+    memset(failure, 0, sizeof *failure);
+    return read_and_render(text, &r, body, failure);
 }

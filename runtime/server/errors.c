@@ -102,11 +102,38 @@ void qr_failure_put(const struct qr_api_failure *failure, struct qr_buffer *out)
     qr_buffer_puts(out, "}}");
 }
 
+static const char *anthropic_type_of(int http_status)
+{
+    switch (http_status) {
+    case 401: return "authentication_error";
+    case 403: return "permission_error";
+    case 404: return "not_found_error";
+    case 413: return "request_too_large";
+    case 429: return "rate_limit_error";
+    case 503: return "overloaded_error";
+    default: return http_status < 500 ? "invalid_request_error" : "api_error";
+    }
+}
+
+void qr_failure_put_anthropic(const struct qr_api_failure *failure, const char *request_id,
+                              struct qr_buffer *out)
+{
+    assert(failure->http_status >= 400);
+    qr_buffer_puts(out, "{\"type\":\"error\",\"error\":{\"type\":");
+    qr_json_put_cstring(out, anthropic_type_of(failure->http_status));
+    qr_buffer_puts(out, ",\"message\":");
+    qr_json_put_cstring(out, failure->message);
+    qr_buffer_puts(out, "},\"request_id\":");
+    qr_json_put_cstring(out, request_id);
+    qr_buffer_puts(out, "}");
+}
+
 const char *qr_http_reason(int http_status)
 {
     switch (http_status) {
     case 100: return "Continue";
     case 200: return "OK";
+    case 204: return "No Content";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
     case 403: return "Forbidden";
@@ -114,9 +141,11 @@ const char *qr_http_reason(int http_status)
     case 405: return "Method Not Allowed";
     case 408: return "Request Timeout";
     case 413: return "Payload Too Large";
+    case 415: return "Unsupported Media Type";
     case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
     case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
     case 503: return "Service Unavailable";
     case 505: return "HTTP Version Not Supported";
     default: return "Unknown";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* errors -- a failed request's answer: an HTTP status and OpenAI's error object.
+/* errors -- a failed request's answer: an HTTP status and an error object, OpenAI's or Anthropic's.
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_SERVER_ERRORS_H
@@ -27,8 +27,11 @@ qr_fail_field(struct qr_api_failure *failure, const char *param, const char *for
 /* Turns a status of the engine into an HTTP failure; the text comes from error if it is set. */
 bool qr_fail_engine(struct qr_api_failure *failure, int status, const struct quire_error *error);
 
-/* Writes {"error":{"message","type","param","code"}}. */
+/* Writes OpenAI's {"error":{"message","type","param","code"}}. */
 void qr_failure_put(const struct qr_api_failure *failure, struct qr_buffer *out);
+/* Writes Anthropic's {"type":"error","error":{"type","message"},"request_id"}. */
+void qr_failure_put_anthropic(const struct qr_api_failure *failure, const char *request_id,
+                              struct qr_buffer *out);
 
 /* The reason phrase of a status line: "Not Found". */
 const char *qr_http_reason(int http_status);

@@ -31,7 +31,7 @@ struct qr_generation_kind {
     enum qr_endpoint endpoint;
     const char *id_prefix;
     const char *object, *delta_object;
-    bool (*read_prompts)(struct qr_prompts *prompts, const quire_model *model,
+    bool (*read_prompts)(struct qr_prompts *prompts, const struct qr_server_settings *settings,
                          const struct qr_json *body, const struct qr_model_limits *limits,
                          struct qr_api_failure *failure);
     void (*add_logprobs)(struct qr_generation_choice *choice, const struct quire_event *event);

@@ -51,25 +51,59 @@ static bool field_is(const struct qr_http_parser *http, const char *name)
     return http->field_n == strlen(name) && strncasecmp(http->field, name, http->field_n) == 0;
 }
 
+static enum qr_http_header header_of(const struct qr_http_parser *http)
+{
+    static const char *const names[] = {
+#define NAME(header, text) text,
+        QR_HTTP_HEADER_MAP(NAME)
+#undef NAME
+    };
+    for (size_t i = 0; i < QR_HTTP_HEADERS_N; i++)
+        if (field_is(http, names[i])) return (enum qr_http_header)i;
+    return QR_HTTP_HEADERS_N;
+}
+
 static int on_header_value(http_parser *parser, const char *at, size_t n)
 {
     struct qr_http_parser *http = of(parser);
     if (!http->in_value) {
         http->in_value = true;
-        http->header = QR_HTTP_HEADER_OTHER;
-        if (field_is(http, "authorization")) {
-            http->header = QR_HTTP_HEADER_AUTHORIZATION;
-            qr_buffer_clear(&http->authorization);
-        } else if (field_is(http, "expect")) {
-            http->header = QR_HTTP_HEADER_EXPECT;
-            qr_buffer_clear(&http->expect);
+        /* A trailer, after a chunked body, sets nothing. */
+        http->header = http->stage == QR_HTTP_HEADERS ? header_of(http) : QR_HTTP_HEADERS_N;
+        if (http->header < QR_HTTP_HEADERS_N) {
+            qr_buffer_clear(&http->headers[http->header]);
+            http->counts[http->header]++;
         }
     }
-    if (http->header == QR_HTTP_HEADER_AUTHORIZATION)
-        qr_buffer_put(&http->authorization, at, n);
-    else if (http->header == QR_HTTP_HEADER_EXPECT)
-        qr_buffer_put(&http->expect, at, n);
+    if (http->header < QR_HTTP_HEADERS_N) qr_buffer_put(&http->headers[http->header], at, n);
     return count_header(http, n);
+}
+
+static bool value_is(const struct qr_http_parser *http, enum qr_http_header header,
+                     const char *expected)
+{
+    struct quire_text value = qr_http_value(http, header);
+    return value.n == strlen(expected) && strncasecmp(value.data, expected, value.n) == 0;
+}
+
+/* Headers that say where the body ends and whom it is for. */
+static int check_headers(struct qr_http_parser *http)
+{
+    const http_parser *parser = &http->parser;
+    const uint32_t *counts = http->counts;
+    if (counts[QR_HTTP_HOST] > 1) return bad(http, 400, "more than one Host header");
+    if (counts[QR_HTTP_HOST] == 0 && parser->http_minor >= 1)
+        return bad(http, 400, "the Host header is missing");
+    if (counts[QR_HTTP_AUTHORIZATION] > 1 || counts[QR_HTTP_API_KEY] > 1)
+        return bad(http, 400, "more than one Authorization or X-Api-Key header");
+    if (counts[QR_HTTP_TRANSFER_ENCODING] > 1)
+        return bad(http, 400, "more than one Transfer-Encoding header");
+    if (counts[QR_HTTP_TRANSFER_ENCODING] && !value_is(http, QR_HTTP_TRANSFER_ENCODING, "chunked"))
+        return bad(http, 501, "the transfer coding is not supported; expected chunked");
+    if (http->headers[QR_HTTP_CONTENT_ENCODING].n > 0 &&
+        !value_is(http, QR_HTTP_CONTENT_ENCODING, "identity"))
+        return bad(http, 415, "the content coding is not supported; expected an uncoded body");
+    return 0;
 }
 
 static int on_headers_complete(http_parser *parser)
@@ -81,6 +115,7 @@ static int on_headers_complete(http_parser *parser)
     if (parser->method == HTTP_CONNECT) return bad(http, 405, "CONNECT is not allowed");
     parser->upgrade = 0;
 
+    if (check_headers(http) < 0) return -1;
     bool sized = (parser->flags & F_CONTENTLENGTH) != 0;
     if (sized && parser->content_length > http->body_max)
         return bad(http, 413, "the request's body is too long");
@@ -122,8 +157,8 @@ void qr_http_init(struct qr_http_parser *http, const struct quire_allocator *mem
     http->header_max = header_max;
     http->body_max = body_max;
     qr_buffer_init(&http->url, memory);
-    qr_buffer_init(&http->authorization, memory);
-    qr_buffer_init(&http->expect, memory);
+    for (size_t i = 0; i < QR_HTTP_HEADERS_N; i++)
+        qr_buffer_init(&http->headers[i], memory);
     qr_buffer_init(&http->body, memory);
     qr_http_next(http);
 }
@@ -131,8 +166,8 @@ void qr_http_init(struct qr_http_parser *http, const struct quire_allocator *mem
 void qr_http_deinit(struct qr_http_parser *http)
 {
     qr_buffer_deinit(&http->url);
-    qr_buffer_deinit(&http->authorization);
-    qr_buffer_deinit(&http->expect);
+    for (size_t i = 0; i < QR_HTTP_HEADERS_N; i++)
+        qr_buffer_deinit(&http->headers[i]);
     qr_buffer_deinit(&http->body);
 }
 
@@ -144,10 +179,44 @@ void qr_http_next(struct qr_http_parser *http)
     http->header_bytes = 0;
     http->field_n = 0;
     http->in_value = false;
+    http->line = 0;
+    http->line_n = 0;
+    http->named = http->headers_ended = false;
     qr_buffer_clear(&http->url);
-    qr_buffer_clear(&http->authorization);
-    qr_buffer_clear(&http->expect);
+    for (size_t i = 0; i < QR_HTTP_HEADERS_N; i++) {
+        qr_buffer_clear(&http->headers[i]);
+        http->counts[i] = 0;
+    }
     qr_buffer_clear(&http->body);
+}
+
+/* http_parser joins folded lines and, built as Debian builds it, takes a space in a header's name.
+ * So the lines are checked before it sees them. */
+static bool lines_are_plain(struct qr_http_parser *http, const char *data, size_t n)
+{
+    for (size_t i = 0; i < n && !http->headers_ended; i++) {
+        const char c = data[i];
+        const bool blank = c == ' ' || c == '\t';
+        if (c == '\n') {
+            http->headers_ended = http->line_n == 0;
+            http->line++;
+            http->line_n = 0;
+            http->named = false;
+        } else if (c != '\r') {
+            if (http->line > 0 && blank && !http->named) return false;
+            http->named |= c == ':';
+            http->line_n++;
+        }
+    }
+    return true;
+}
+
+static bool any_failed(const struct qr_http_parser *http)
+{
+    bool failed = http->url.failed || http->body.failed;
+    for (size_t i = 0; i < QR_HTTP_HEADERS_N; i++)
+        failed |= http->headers[i].failed;
+    return failed;
 }
 
 size_t qr_http_feed(struct qr_http_parser *http, const char *data, size_t n)
@@ -161,6 +230,10 @@ size_t qr_http_feed(struct qr_http_parser *http, const char *data, size_t n)
         if (skipped == n) return n;
         http->stage = QR_HTTP_HEADERS;
     }
+    if (http->stage == QR_HTTP_HEADERS && !lines_are_plain(http, data + skipped, n - skipped)) {
+        (void)bad(http, 400, "a header is folded, or has a space before its colon");
+        return n;
+    }
     size_t used =
         skipped + http_parser_execute(&http->parser, &callbacks, data + skipped, n - skipped);
     if (http->stage == QR_HTTP_BAD) return n;
@@ -172,8 +245,7 @@ size_t qr_http_feed(struct qr_http_parser *http, const char *data, size_t n)
         http->stage = QR_HTTP_BAD;
         (void)qr_fail(&http->failure, 400, NULL, NULL, "not a valid HTTP request: %s",
                       http_errno_description(error));
-    } else if (http->url.failed || http->body.failed || http->authorization.failed ||
-               http->expect.failed) {
+    } else if (any_failed(http)) {
         (void)bad(http, 500, "out of memory");
     }
     return used;
@@ -198,6 +270,15 @@ struct quire_text qr_http_path(const struct qr_http_parser *http)
     return path;
 }
 
+struct quire_text qr_http_value(const struct qr_http_parser *http, enum qr_http_header header)
+{
+    const struct qr_buffer *value = &http->headers[header];
+    size_t n = value->n;
+    while (n > 0 && (value->data[n - 1] == ' ' || value->data[n - 1] == '\t'))
+        n--;
+    return (struct quire_text){.data = n ? value->data : "", .n = n};
+}
+
 struct quire_text qr_http_body(const struct qr_http_parser *http)
 {
     return (struct quire_text){.data = http->body.n ? http->body.data : "", .n = http->body.n};
@@ -215,7 +296,5 @@ bool qr_http_takes_chunks(const struct qr_http_parser *http)
 
 bool qr_http_expects_continue(const struct qr_http_parser *http)
 {
-    static const char wanted[] = "100-continue";
-    return qr_http_takes_chunks(http) && http->expect.n == sizeof wanted - 1 &&
-           strncasecmp(http->expect.data, wanted, http->expect.n) == 0;
+    return qr_http_takes_chunks(http) && value_is(http, QR_HTTP_EXPECT, "100-continue");
 }

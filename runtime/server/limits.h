@@ -37,7 +37,7 @@
 /* Keys in the key file, and ids given with --allow-uid. */
 #define QR_API_KEYS_MAX   256u
 #define QR_ALLOW_UIDS_MAX 64u
-/* Listening sockets: one Unix and one TCP socket, or the sockets from systemd. */
+/* Listening sockets: one Unix socket and seven of --listen, or the sockets from systemd. */
 #define QR_LISTENERS_MAX 8u
 
 #endif

@@ -212,7 +212,7 @@ void qr_logprobs_put_chat(const struct qr_generation_choice *choice, struct qr_b
 {
     qr_buffer_put(out, "{", 1);
     put_list(out, "content", &choice->content);
-    qr_buffer_put(out, "}", 1);
+    qr_buffer_puts(out, ",\"refusal\":null}");
 }
 
 /* ---- vLLM's prompt_logprobs ---------------------------------------------------------------- */

@@ -12,7 +12,7 @@
 #include "runtime/quire.h"
 #include "runtime/server/socket.h"
 
-enum flag_kind { TEXT, NUMBER, SIZE, SECONDS, CHOICE, SWITCH, UID, HELP, VERSION };
+enum flag_kind { TEXT, TEXTS, NUMBER, SIZE, SECONDS, CHOICE, SWITCH, UID, HELP, VERSION };
 
 struct flag {
     const char *name;
@@ -33,15 +33,23 @@ static const struct flag flags[] = {
     {"model", TEXT, AT(model), 0, 0, NULL, "FILE", "GGUF model to serve (required)", NULL},
     {"socket", TEXT, AT(socket), 0, 0, NULL, "PATH",
      "Unix socket (default: $XDG_RUNTIME_DIR/quire.sock, or /tmp/quire-UID.sock)", NULL},
-    {"listen", TEXT, AT(listen), 0, 0, NULL, "HOST:PORT", "also serve on this TCP address", NULL},
+    {"listen", TEXTS, AT(listen), 0, 0, NULL, "HOST:PORT",
+     "also serve on this TCP address; may be repeated", NULL},
+    {"cors-origin", TEXTS, AT(cors_origins), 0, 0, NULL, "ORIGIN",
+     "let web pages of this origin, such as https://example.org, use the server; * lets all; may "
+     "be "
+     "repeated",
+     NULL},
     {"api-key-file", TEXT, AT(api_key_file), 0, 0, NULL, "FILE",
      "API keys, one a line; a client sends one as a bearer token", NULL},
     {"allow-uid", UID, AT(allow_uids), 0, UINT32_MAX - 1, NULL, "N",
      "also let this user id use the Unix socket; may be repeated", NULL},
     {"alias", TEXT, AT(alias), 0, 0, NULL, "NAME",
-     "model name in answers (default: the name in the model file)", NULL},
+     "model name in answers (default: the model file's name without .gguf)", NULL},
     {"chat-template", TEXT, AT(chat_template), 0, 0, NULL, "FILE",
      "Jinja chat template that replaces the model file's", NULL},
+    {"chat-template-kwargs", TEXT, AT(template_kwargs), 0, 0, NULL, "JSON",
+     "template variables for requests without their own, as {\"enable_thinking\": false}", NULL},
     {"kv-memory", SIZE, AT(kv_memory_bytes), 1, UINT64_MAX, NULL, "SIZE",
      "memory for keys and values, such as 512M or 4G (default: half of the free memory)", NULL},
     {"page-tokens", NUMBER, AT(page_tokens), 16, 128, NULL, "N",
@@ -181,6 +189,17 @@ __attribute__((format(printf, 2, 3))) static bool wrong(struct complaint why, co
     return false;
 }
 
+static bool add(struct qr_options *options, const struct flag *flag, const char *value,
+                struct complaint why)
+{
+    struct qr_option_values *values = (void *)((char *)options + flag->offset);
+    if (!value[0]) return wrong(why, "--%s must not be empty", flag->name);
+    if (values->n == QR_OPTION_VALUES_MAX)
+        return wrong(why, "--%s may be given %u times at most", flag->name, QR_OPTION_VALUES_MAX);
+    values->all[values->n++] = value;
+    return true;
+}
+
 static bool set(struct qr_options *options, const struct flag *flag, const char *value,
                 struct complaint why)
 {
@@ -190,6 +209,7 @@ static bool set(struct qr_options *options, const struct flag *flag, const char 
         if (!value[0]) return wrong(why, "--%s must not be empty", flag->name);
         *(const char **)(void *)((char *)options + flag->offset) = value;
         return true;
+    case TEXTS: return add(options, flag, value, why);
     case UID:
         if (options->allow_uids_n == QR_ALLOW_UIDS_MAX || !whole_number(value, &number) ||
             number > flag->most)
@@ -235,7 +255,7 @@ static bool check(const struct qr_options *o, struct complaint why)
     if (o->target_itl_ms && o->step_tokens)
         return wrong(why, "--target-itl and --step-tokens exclude each other: the target decides a "
                           "step's tokens, or they are fixed");
-    if (o->cache_scope == QR_SCOPE_UID && o->listen)
+    if (o->cache_scope == QR_SCOPE_UID && o->listen.n > 0)
         return wrong(why, "--cache-scope uid does not go with --listen: a TCP client has no uid, "
                           "but may have a key (--cache-scope key)");
     if (o->cache_scope == QR_SCOPE_KEY && !o->api_key_file)
@@ -323,6 +343,7 @@ void qr_server_options_help(FILE *out)
         (void)snprintf(left, sizeof left, "--%s%s%s", flags[i].name, flags[i].argument ? " " : "",
                        flags[i].argument ? flags[i].argument : "");
         int column = fprintf(out, "  %-*s", HELP_COLUMN - 2, left);
+        if (column > HELP_COLUMN) column = fprintf(out, "\n%*s", HELP_COLUMN, "") - 1;
         const char *initial = flags[i].initial;
         (void)snprintf(text, sizeof text, "%s%s%s%s", flags[i].help, initial ? " (default: " : "",
                        initial ? initial : "", initial ? ")" : "");

@@ -14,10 +14,19 @@
 #include "runtime/server/log.h"
 #include "runtime/server/scope.h"
 
+/* The values of a flag that may be repeated. */
+#define QR_OPTION_VALUES_MAX 7u
+struct qr_option_values {
+    const char *all[QR_OPTION_VALUES_MAX];
+    size_t n;
+};
+
 struct qr_options {
     const char *model;
-    const char *socket; /* NULL: the default path */
-    const char *listen; /* NULL: no TCP */
+    const char *socket;             /* NULL: the default path */
+    struct qr_option_values listen; /* TCP addresses */
+    struct qr_option_values cors_origins;
+    const char *template_kwargs; /* JSON; NULL: none */
     const char *api_key_file;
     const char *alias;
     const char *chat_template; /* a file; NULL: the model's own */

@@ -6,6 +6,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/server/conversation.h"
 #include "runtime/server/limits.h"
+#include "runtime/server/state.h"
 
 static bool no_memory(struct qr_api_failure *failure)
 {
@@ -52,8 +53,8 @@ bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model 
     qr_free(memory, made);
     if (status == QUIRE_BUFFER_SMALL) {
         return qr_fail(failure, 400, "context_length_exceeded", field,
-                       "the longest sequence here has %zu tokens, and the prompt has %zu", ids_max,
-                       *ids_n);
+                       "This model's maximum context length is %zu tokens, and the prompt has %zu",
+                       ids_max, *ids_n);
     }
     if (status == QUIRE_NO_TOKENIZER)
         return qr_fail_field(failure, field, "%s", quire_status_text(status));
@@ -103,7 +104,7 @@ static bool read_one(struct qr_prompts *prompts, size_t i, const quire_model *mo
     return done;
 }
 
-bool qr_prompts_read(struct qr_prompts *prompts, const quire_model *model,
+bool qr_prompts_read(struct qr_prompts *prompts, const struct qr_server_settings *settings,
                      const struct qr_json *body, const struct qr_model_limits *limits,
                      struct qr_api_failure *failure)
 {
@@ -115,7 +116,8 @@ bool qr_prompts_read(struct qr_prompts *prompts, const quire_model *model,
         type == QR_JSON_ARRAY ? qr_json_type(qr_json_at(value, 0)) : QR_JSON_NULL;
     bool ids = type == QR_JSON_ARRAY && (first == QR_JSON_INTEGER || first == QR_JSON_REAL);
     if (type == QR_JSON_STRING || ids)
-        return make(prompts, 1, failure) && read_one(prompts, 0, model, value, limits, failure);
+        return make(prompts, 1, failure) &&
+               read_one(prompts, 0, settings->model, value, limits, failure);
 
     size_t n = qr_json_length(value);
     if (type != QR_JSON_ARRAY || (n > 0 && first != QR_JSON_STRING && first != QR_JSON_ARRAY)) {
@@ -137,25 +139,25 @@ bool qr_prompts_read(struct qr_prompts *prompts, const quire_model *model,
                                  "prompt[%zu] must be %s, as prompt[0] is, not %s", i,
                                  qr_json_type_name(first), qr_json_type_name(qr_json_type(one)));
         }
-        if (!read_one(prompts, i, model, one, limits, failure)) return false;
+        if (!read_one(prompts, i, settings->model, one, limits, failure)) return false;
     }
     return true;
 }
 
 /* ---- conversations ------------------------------------------------------------------------- */
 
-bool qr_prompts_read_chat(struct qr_prompts *prompts, const quire_model *model,
+bool qr_prompts_read_chat(struct qr_prompts *prompts, const struct qr_server_settings *settings,
                           const struct qr_json *body, const struct qr_model_limits *limits,
                           struct qr_api_failure *failure)
 {
     struct qr_buffer text;
     qr_buffer_init(&text, prompts->memory);
-    bool done = make(prompts, 1, failure) && qr_conversation_render(&text, model, body, failure);
+    bool done = make(prompts, 1, failure) && qr_conversation_render(&text, settings, body, failure);
     if (done) {
         /* The tokenizer adds no second BOS if the template has written one. */
         struct qr_prompt *prompt = &prompts->all[0];
         struct quire_text rendered = {.data = text.n ? text.data : "", .n = text.n};
-        done = qr_prompt_tokenize(prompts->memory, model, rendered,
+        done = qr_prompt_tokenize(prompts->memory, settings->model, rendered,
                                   QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS, limits->context_max,
                                   "messages", &prompt->ids, &prompt->ids_n, failure);
         if (done && prompt->ids_n == 0)

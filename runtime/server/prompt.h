@@ -15,6 +15,8 @@
 #include "runtime/server/json.h"
 #include "runtime/server/params.h"
 
+struct qr_server_settings;
+
 struct qr_prompt {
     int32_t *ids;
     size_t ids_n;
@@ -32,11 +34,11 @@ void qr_prompts_init(struct qr_prompts *prompts, const struct quire_allocator *m
 void qr_prompts_deinit(struct qr_prompts *prompts);
 
 /* Reads the field `prompt`: a text, texts, token ids, or lists of token ids. */
-bool qr_prompts_read(struct qr_prompts *prompts, const quire_model *model,
+bool qr_prompts_read(struct qr_prompts *prompts, const struct qr_server_settings *settings,
                      const struct qr_json *body, const struct qr_model_limits *limits,
                      struct qr_api_failure *failure);
 /* Renders `messages` with the model's template: one prompt. */
-bool qr_prompts_read_chat(struct qr_prompts *prompts, const quire_model *model,
+bool qr_prompts_read_chat(struct qr_prompts *prompts, const struct qr_server_settings *settings,
                           const struct qr_json *body, const struct qr_model_limits *limits,
                           struct qr_api_failure *failure);
 

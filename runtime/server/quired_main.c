@@ -15,6 +15,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/base/memory.h"
 #include "runtime/server/arenas_main.h"
+#include "runtime/server/json.h"
 #include "runtime/server/notify.h"
 #include "runtime/server/options.h"
 #include "runtime/server/server.h"
@@ -31,7 +32,9 @@ struct program {
     char default_socket[QR_SOCKET_PATH_MAX];
     char keys[KEY_FILE_MAX];
     size_t keys_n;
-    char *chat_template; /* NULL: the model's own */
+    char *chat_template;             /* NULL: the model's own */
+    struct qr_json *template_kwargs; /* NULL: none */
+    char model_id[256];              /* the file's stem */
     struct qr_socket_path path;
     struct qr_socket sockets[QR_LISTENERS_MAX];
     size_t sockets_n;
@@ -109,24 +112,51 @@ static bool adopt_sockets(struct program *p, int n)
     return p->sockets_n > 0;
 }
 
-static int open_tcp(struct program *p)
+static int open_tcp(struct program *p, const char *host_port)
 {
     char why[512], name[128];
     bool loopback = false;
-    if (!p->options.listen) return 0;
-    if (!qr_socket_bind_tcp(p->options.listen, &p->sockets[p->sockets_n], &loopback, name,
-                            sizeof name, why, sizeof why))
+    if (!qr_socket_bind_tcp(host_port, &p->sockets[p->sockets_n], &loopback, name, sizeof name, why,
+                            sizeof why))
         return fail(p, EXIT_RUN, why);
     p->sockets_n++;
     if (!loopback && !p->options.api_key_file) {
         (void)snprintf(
             why, sizeof why,
             "--listen %s can be reached from other machines; expected --api-key-file with it",
-            p->options.listen);
+            host_port);
         return fail(p, EXIT_USAGE, why);
     }
     qr_log(&p->log, QR_LOG_INFO, "listening on %s", name);
     return 0;
+}
+
+/* Checks --cors-origin: a browser sends an origin without a path or a slash at its end. */
+static int check_origins(const struct program *p)
+{
+    char why[512];
+    for (size_t i = 0; i < p->options.cors_origins.n; i++) {
+        const char *origin = p->options.cors_origins.all[i], *host = strstr(origin, "://");
+        if (strcmp(origin, "*") == 0 || (host && host[3] && !strchr(host + 3, '/'))) continue;
+        (void)snprintf(why, sizeof why,
+                       "--cors-origin \"%s\" is not an origin; expected https://HOST[:PORT] or *",
+                       origin);
+        return fail(p, EXIT_USAGE, why);
+    }
+    return 0;
+}
+
+/* Parses --chat-template-kwargs. */
+static int read_kwargs(struct program *p)
+{
+    const char *text = p->options.template_kwargs;
+    char reason[200], why[512];
+    if (!text) return 0;
+    p->template_kwargs = qr_json_parse(text, strlen(text), reason, sizeof reason);
+    if (qr_json_type(p->template_kwargs) == QR_JSON_OBJECT) return 0;
+    (void)snprintf(why, sizeof why, "--chat-template-kwargs: expected a JSON object%s%s",
+                   p->template_kwargs ? "" : ": ", p->template_kwargs ? "" : reason);
+    return fail(p, EXIT_USAGE, why);
 }
 
 /* Checks all that can fail before the model is loaded, because loading may take long. */
@@ -135,6 +165,8 @@ static int prepare(struct program *p)
     char why[512];
     int result = read_keys(p);
     if (!result) result = read_template(p);
+    if (!result) result = read_kwargs(p);
+    if (!result) result = check_origins(p);
     if (result) return result;
 
     int given = qr_notify_listen_fds();
@@ -162,7 +194,9 @@ static int prepare(struct program *p)
     }
     if (!qr_socket_lock(&p->path, path, why, sizeof why)) return fail(p, EXIT_RUN, why);
     (void)snprintf(p->name, sizeof p->name, "%s", path);
-    return open_tcp(p);
+    for (size_t i = 0; i < p->options.listen.n && !result; i++)
+        result = open_tcp(p, p->options.listen.all[i]);
+    return result;
 }
 
 /* ---- model and engine ---------------------------------------------------------------------- */
@@ -210,6 +244,23 @@ static int start_engine(struct program *p)
     return fail(p, usage ? EXIT_USAGE : EXIT_RUN, error.text);
 }
 
+/* The model's id: its file's name without ".gguf" and without "-00001-of-00003". */
+static const char *stem(struct program *p)
+{
+    static const char ending[] = ".gguf", part[] = "-00001-of-00001";
+    const char *slash = strrchr(p->options.model, '/');
+    const char *name = slash ? slash + 1 : p->options.model;
+    size_t n = strlen(name);
+    if (n > sizeof ending - 1 && strcmp(name + n - (sizeof ending - 1), ending) == 0)
+        n -= sizeof ending - 1;
+    const size_t part_n = sizeof part - 1;
+    if (n > part_n && name[n - part_n] == '-' && memcmp(name + n - 9, "-of-", 4) == 0 &&
+        strspn(name + n - part_n + 1, "0123456789") == 5)
+        n -= part_n;
+    (void)snprintf(p->model_id, sizeof p->model_id, "%.*s", (int)n, name);
+    return p->model_id;
+}
+
 static const char *describe(struct program *p)
 {
     struct quire_model_info info = {.size = sizeof info};
@@ -236,7 +287,7 @@ static const char *describe(struct program *p)
     const char *warning;
     for (uint32_t i = 0; (warning = quire_model_warning(p->model, i)); i++)
         qr_log(&p->log, QR_LOG_WARN, "%s", warning);
-    return p->options.alias ? p->options.alias : info.name;
+    return p->options.alias ? p->options.alias : stem(p);
 }
 
 /* ---- serving ------------------------------------------------------------------------------- */
@@ -259,6 +310,9 @@ static int serve(struct program *p, const char *name)
         .api_keys = p->options.api_key_file ? p->keys : NULL,
         .api_keys_n = p->keys_n,
         .cache_scope = (enum qr_cache_scope)p->options.cache_scope,
+        .cors_origins = p->options.cors_origins.all,
+        .cors_origins_n = p->options.cors_origins.n,
+        .template_kwargs = p->template_kwargs,
         .allow_uids = p->options.allow_uids,
         .allow_uids_n = p->options.allow_uids_n,
         .body_max_bytes = p->options.body_max_bytes,
@@ -303,6 +357,7 @@ static int run(struct program *p)
     }
     quire_model_close(p->model);
     free(p->chat_template);
+    qr_json_free(p->template_kwargs);
     qr_socket_release(&p->path);
     return result;
 }

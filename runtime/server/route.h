@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* route -- finds the endpoint of a request and checks its API key.
+/* route -- finds the endpoint of a request that may enter (door.h).
  *
  * Thread: the loop's.   Memory: none. */
 #ifndef QR_SERVER_ROUTE_H
 #define QR_SERVER_ROUTE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
-#include "runtime/quire.h"
+#include "runtime/server/http.h"
 
 struct qr_conn;
 
 /* Starts the answer to the request that conn has read.  The answer may end later. */
 void qr_route(struct qr_conn *conn);
 
-/* Finds the key of an Authorization header among `keys`, one a line: 1 + the offset of its line.
- * 0: not found.  All wrong keys of one length take equally long. */
-size_t qr_route_key(const char *keys, size_t keys_n, const char *header, size_t header_n);
+/* A request's path without /v1 in front and without slashes at its end. */
+struct quire_text qr_route_path(const struct qr_http_parser *http);
 
 #endif

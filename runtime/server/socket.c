@@ -180,6 +180,14 @@ static bool is_loopback(const struct sockaddr *address)
     return address->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
 }
 
+bool qr_socket_is_loopback(int fd)
+{
+    struct sockaddr_storage at;
+    socklen_t n = sizeof at;
+    return getsockname(fd, (struct sockaddr *)&at, &n) == 0 &&
+           is_loopback((const struct sockaddr *)&at);
+}
+
 static void name_of(int fd, char *name, size_t name_n)
 {
     union {

@@ -51,6 +51,8 @@ bool qr_socket_adopt(int fd, struct qr_socket *out, char *name, size_t name_n);
 
 /* The uid of the peer of a Unix socket; -1: unknown. */
 int64_t qr_socket_peer_uid(int fd);
+/* True if a TCP connection came in on a loopback address of this machine. */
+bool qr_socket_is_loopback(int fd);
 /* True if uid is this process's effective uid, root, or one of uids. */
 bool qr_socket_uid_allowed(int64_t uid, const uint32_t *uids, size_t uids_n);
 

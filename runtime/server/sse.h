@@ -10,9 +10,11 @@
 
 #include "runtime/server/buffer.h"
 
-/* Writes "data: PAYLOAD\n\n".  The payload has no newline. */
-void qr_sse_put(struct qr_buffer *out, const char *payload, size_t payload_n, bool chunked);
-/* Writes the event [DONE] and, if chunked, the empty chunk that ends the body. */
-void qr_sse_put_end(struct qr_buffer *out, bool chunked);
+/* Writes "event: NAME\ndata: PAYLOAD\n\n", without the first line if event is NULL.  Neither has
+ * a newline. */
+void qr_sse_put(struct qr_buffer *out, const char *event, const char *payload, size_t payload_n,
+                bool chunked);
+/* Writes the event [DONE] if asked and, if chunked, the empty chunk that ends the body. */
+void qr_sse_put_end(struct qr_buffer *out, bool done, bool chunked);
 
 #endif

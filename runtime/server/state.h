@@ -22,6 +22,7 @@
 
 struct qr_conn;
 struct qr_generation;
+struct qr_json;
 
 /* One value of the metric quire_jemalloc_bytes: the server does not know the allocator. */
 struct qr_memory_figure {
@@ -40,6 +41,9 @@ struct qr_server_settings {
     const char *api_keys;            /* one a line; NULL: requests need no key */
     size_t api_keys_n;               /* bytes */
     enum qr_cache_scope cache_scope; /* uid: every listener is a Unix socket */
+    const char *const *cors_origins; /* "*": all */
+    size_t cors_origins_n;
+    const struct qr_json *template_kwargs; /* defaults of chat_template_kwargs; NULL: none */
     const uint32_t *allow_uids;
     uint32_t allow_uids_n;
     uint64_t body_max_bytes, drain_ms, header_ms, idle_ms, write_ms;

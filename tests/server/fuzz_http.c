@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/server/door.h"
 #include "runtime/server/http.h"
 #include "runtime/server/json.h"
 #include "runtime/server/json_write.h"
 #include "runtime/server/params.h"
-#include "runtime/server/route.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -68,7 +68,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (http.stage == QR_HTTP_DONE) {
             (void)qr_http_path(&http);
             (void)qr_http_keep_alive(&http);
-            (void)qr_route_key("key\nother", 9, http.authorization.data, http.authorization.n);
+            struct quire_text key = qr_door_bearer(qr_http_value(&http, QR_HTTP_AUTHORIZATION));
+            (void)qr_door_find_key("key\nother", 9, key.data, key.n);
+            (void)qr_door_host_is_local(qr_http_value(&http, QR_HTTP_HOST));
+            (void)qr_door_origin_host(qr_http_value(&http, QR_HTTP_ORIGIN));
             check_body(qr_http_body(&http), &memory);
             qr_http_next(&http);
         }

@@ -89,8 +89,8 @@ static struct stream open_stream(void)
     return s;
 }
 
-#define GET_HEALTH  "GET /health HTTP/1.1\r\n\r\n"
-#define GET_VERSION "GET /version HTTP/1.1\r\n\r\n"
+#define GET_HEALTH  "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+#define GET_VERSION "GET /version HTTP/1.1\r\nHost: a\r\n\r\n"
 
 /* Goal: a connection is kept, after errors of the API too.
  * Method: a hundred requests on one, every third of them wrong. */
@@ -118,11 +118,12 @@ static void pipelined_requests_are_answered_in_order(void **state)
     struct stream s = open_stream();
     static const char body[] = "{\"prompt\":[1],\"max_tokens\":20,\"stream\":true}";
     char all[1024];
-    (void)snprintf(all, sizeof all,
-                   GET_HEALTH
-                   "POST /v1/completions HTTP/1.1\r\nContent-Length: %zu\r\n\r\n%s" GET_VERSION
-                   "GET /nowhere HTTP/1.1\r\n\r\n" GET_HEALTH,
-                   sizeof body - 1, body);
+    (void)snprintf(
+        all, sizeof all,
+        GET_HEALTH
+        "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s" GET_VERSION
+        "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n" GET_HEALTH,
+        sizeof body - 1, body);
     send_text(s.fd, all);
     struct answer a;
     static const int statuses[] = {200, 200, 200, 404, 200};
@@ -166,8 +167,9 @@ static void much_may_be_pipelined(void **state)
 static void a_request_may_come_byte_by_byte(void **state)
 {
     (void)state;
-    static const char text[] = "POST /v1/completions HTTP/1.1\r\nContent-Length: 29\r\n\r\n"
-                               "{\"prompt\":[1],\"max_tokens\":3}" GET_HEALTH;
+    static const char text[] =
+        "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 29\r\n\r\n"
+        "{\"prompt\":[1],\"max_tokens\":3}" GET_HEALTH;
     struct stream s = open_stream();
     for (size_t i = 0; i < sizeof text - 1; i++)
         send_bytes(s.fd, text + i, 1);
@@ -189,9 +191,10 @@ static void nonsense_is_answered_and_ended(void **state)
     static const struct {
         const char *text;
         int status;
-    } bad[] = {{"\x16\x03\x01 nonsense\r\n\r\n", 400},
-               {"GET / HTTP/3.0\r\n\r\n", 505},
-               {"POST /v1/completions HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", 413}};
+    } bad[] = {
+        {"\x16\x03\x01 nonsense\r\n\r\n", 400},
+        {"GET / HTTP/3.0\r\n\r\n", 505},
+        {"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", 413}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct stream s = open_stream();
         struct answer a;
@@ -216,7 +219,7 @@ static void a_refusal_survives_a_sending_client(void **state)
     struct answer a;
     static char megabyte[1 << 20];
     memset(megabyte, ' ', sizeof megabyte);
-    send_text(s.fd, "POST /v1/completions HTTP/1.1\r\nContent-Length: 20971520\r\n\r\n");
+    send_text(s.fd, "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 20971520\r\n\r\n");
     for (int i = 0; i < 8; i++)
         send_bytes(s.fd, megabyte, sizeof megabyte);
     assert_true(read_answer(&s, &a));
@@ -232,7 +235,7 @@ static void a_body_is_asked_for(void **state)
     (void)state;
     struct stream s = open_stream();
     struct answer a;
-    send_text(s.fd, "POST /v1/completions HTTP/1.1\r\nExpect: 100-continue\r\n"
+    send_text(s.fd, "POST /v1/completions HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
                     "Content-Length: 29\r\n\r\n");
     assert_true(read_answer(&s, &a));
     assert_int_equal(a.status, 100);
@@ -313,8 +316,9 @@ static void a_full_queue_refuses(void **state)
 static void dawdling_requests_are_ended(void **state)
 {
     (void)state;
-    static const char *const parts[] = {"GET /health HT", "GET /health HTTP/1.1\r\nA: b\r\n",
-                                        "POST /tokenize HTTP/1.1\r\nContent-Length: 10\r\n\r\n{"};
+    static const char *const parts[] = {
+        "GET /health HT", "GET /health HTTP/1.1\r\nHost: a\r\nA: b\r\n",
+        "POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         struct stream s = open_stream();
         struct answer a;
@@ -383,12 +387,12 @@ static void keys_open_the_door(void **state)
             int status;
         } cases[] = {
             {GET_HEALTH, 200},
-            {"GET /v1/models HTTP/1.1\r\n\r\n", 401},
-            {"GET /metrics HTTP/1.1\r\n\r\n", 401},
-            {"GET /nowhere HTTP/1.1\r\n\r\n", 401},
-            {"GET /v1/models HTTP/1.1\r\nAuthorization: Bearer sesam\r\n\r\n", 401},
-            {"GET /v1/models HTTP/1.1\r\nAuthorization: Bearer sesame\r\n\r\n", 200},
-            {"GET /v1/models HTTP/1.1\r\nAuthorization: Bearer open\r\n\r\n", 200},
+            {"GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n", 401},
+            {"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", 401},
+            {"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n", 401},
+            {"GET /v1/models HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer sesam\r\n\r\n", 401},
+            {"GET /v1/models HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer sesame\r\n\r\n", 200},
+            {"GET /v1/models HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer open\r\n\r\n", 200},
         };
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
             struct answer a;

@@ -41,7 +41,7 @@ static int submit(const char *key, const char *more)
                    "{\"prompt\":[1,2,3],\"max_tokens\":%u,\"ignore_eos\":true,\"stream\":true%s}",
                    TOKENS_N, more);
     (void)snprintf(head, sizeof head,
-                   "POST /v1/completions HTTP/1.1\r\nAuthorization: Bearer %s\r\n"
+                   "POST /v1/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n"
                    "Content-Length: %zu\r\n\r\n",
                    key, strlen(body));
     int fd = connect_to(server.socket);

@@ -162,7 +162,7 @@ static void sigterm_lets_requests_finish(void **state)
     begin_stream(&d, &running, 60);
     assert_int_equal(kill(d.pid, SIGTERM), 0);
     await_refusal(&d);
-    send_text(idle.fd, "GET /health HTTP/1.1\r\n\r\n");
+    send_text(idle.fd, "GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_true(read_answer(&idle, &a));
     assert_int_equal(a.status, 503);
     assert_string_equal(header(&a, "Connection"), "close");

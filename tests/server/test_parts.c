@@ -14,12 +14,12 @@
 #include <jansson.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/server/door.h"
 #include "runtime/server/errors.h"
 #include "runtime/server/limits.h"
 #include "runtime/server/log.h"
 #include "runtime/server/metrics.h"
 #include "runtime/server/options.h"
-#include "runtime/server/route.h"
 #include "runtime/server/scope.h"
 #include "runtime/server/sse.h"
 
@@ -32,6 +32,11 @@ static void assert_buffer(const struct qr_buffer *out, const char *expected)
     assert_memory_equal(out->data, expected, out->n);
 }
 
+static struct quire_text text_of(const char *string)
+{
+    return (struct quire_text){.data = string, .n = strlen(string)};
+}
+
 /* Goal: events have the form that clients read, with and without HTTP chunks.
  * Method: write two events each way and compare the bytes. */
 static void events_are_framed(void **state)
@@ -39,12 +44,12 @@ static void events_are_framed(void **state)
     (void)state;
     struct qr_buffer out;
     qr_buffer_init(&out, &memory);
-    qr_sse_put(&out, "{\"a\":1}", 7, false);
-    qr_sse_put_end(&out, false);
+    qr_sse_put(&out, NULL, "{\"a\":1}", 7, false);
+    qr_sse_put_end(&out, true, false);
     assert_buffer(&out, "data: {\"a\":1}\n\ndata: [DONE]\n\n");
     qr_buffer_clear(&out);
-    qr_sse_put(&out, "{\"a\":\"0123456789\"}", 18, true);
-    qr_sse_put_end(&out, true);
+    qr_sse_put(&out, NULL, "{\"a\":\"0123456789\"}", 18, true);
+    qr_sse_put_end(&out, true, true);
     assert_buffer(&out, "1a\r\ndata: {\"a\":\"0123456789\"}\n\n\r\n"
                         "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
     qr_buffer_deinit(&out);
@@ -179,11 +184,33 @@ static void keys_are_compared_whole(void **state)
                  {"Bearer", false},       {"alpha", false},         {"Basic alpha", false},
                  {"Bearer beta ", false}, {"Bearer alphb", false},  {"", false}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const char *h = cases[i].header;
-        assert_int_equal(qr_route_key(keys, sizeof keys - 1, h, strlen(h)) > 0, cases[i].fits);
+        struct quire_text key = qr_door_bearer(text_of(cases[i].header));
+        assert_int_equal(qr_door_find_key(keys, sizeof keys - 1, key.data, key.n) > 0,
+                         cases[i].fits);
     }
-    assert_int_equal(qr_route_key(keys, sizeof keys - 1, "Bearer alpha", 12), 1);
-    assert_int_equal(qr_route_key(keys, sizeof keys - 1, "Bearer beta", 11), 9);
+    assert_int_equal(qr_door_find_key(keys, sizeof keys - 1, "alpha", 5), 1);
+    assert_int_equal(qr_door_find_key(keys, sizeof keys - 1, "beta", 4), 9);
+}
+
+/* Goal: only names that cannot be pointed at this machine by others count as its own.
+ * Method: ask for names, addresses and their look-alikes, and take hosts out of origins. */
+static void hosts_of_this_machine_are_known(void **state)
+{
+    (void)state;
+    static const char *const local[] = {"localhost",      "LOCALHOST:80", "a.localhost",
+                                        "127.0.0.1:8000", "[::1]:80",     "192.168.1.2",
+                                        "[fe80::1]"};
+    static const char *const foreign[] = {"",           "example.org", "localhost.example.org",
+                                          "xlocalhost", "127.0.0.1.x", "[::1",
+                                          ".",          "1.2.3",       "localhost\xff"};
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        assert_true(qr_door_host_is_local(text_of(local[i])));
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        assert_false(qr_door_host_is_local(text_of(foreign[i])));
+    struct quire_text host = qr_door_origin_host(text_of("http://a:1"));
+    assert_int_equal(host.n, 3);
+    assert_memory_equal(host.data, "a:1", 3);
+    assert_int_equal(qr_door_origin_host(text_of("null")).n, 0);
 }
 
 /* Goal: the caller's name precedes the salt, so no salt equals another caller's.
@@ -420,6 +447,7 @@ int main(void)
         cmocka_unit_test(metrics_are_prometheus_text),
         cmocka_unit_test(errors_have_openais_shape),
         cmocka_unit_test(keys_are_compared_whole),
+        cmocka_unit_test(hosts_of_this_machine_are_known),
         cmocka_unit_test(a_scope_names_the_caller),
         cmocka_unit_test(flags_are_read),
         cmocka_unit_test(wrong_flags_are_named),

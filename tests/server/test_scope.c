@@ -91,7 +91,7 @@ static long long cached(bool chat, const char *key, const char *salt)
     char *body = body_of(chat, salt), head[512];
     struct stream s = {.fd = connect_to(server.socket)};
     struct answer a;
-    int n = snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nContent-Length: %zu\r\n",
+    int n = snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n",
                      chat ? "/v1/chat/completions" : "/v1/completions", strlen(body));
     if (key) n += snprintf(head + n, sizeof head - (size_t)n, "Authorization: Bearer %s\r\n", key);
     (void)snprintf(head + n, sizeof head - (size_t)n, "\r\n");

@@ -82,7 +82,7 @@ static void fields_reach_the_template(void **state)
         "}},{\"function\":{\"name\":\"g\",\"arguments\":\"\"}},{\"function\":{\"name\":"
         "\"h\",\"arguments\":{\"y\":null}}}]},{\"role\":\"tool\",\"tool_call_id\":\"1\","
         "\"content\":\"r\"}]}",
-        "developer=a\nb@me;assistant=!f[('x', [1, True])]!g[]!h[('y', None)];tool=r#1;"
+        "system=a\nb@me;assistant=!f[('x', [1, True])]!g[]!h[('y', None)];tool=r#1;"
         "no tools" TAIL);
     assert_renders("{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"tools\":[{\"type\":"
                    "\"function\",\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"auto\","
@@ -94,6 +94,23 @@ static void fields_reach_the_template(void **state)
                    "\"content\":\"so far\"}],\"add_generation_prompt\":false,"
                    "\"continue_final_message\":true}",
                    "user=q;assistant=so far");
+}
+
+/* Goal: a conversation of another API or with a broken call is shown, not refused.
+ * Method: parts of the Responses API, and arguments that are not JSON. */
+static void foreign_conversations_are_shown(void **state)
+{
+    (void)state;
+    need_model();
+    assert_renders(
+        "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":"
+        "\"a\"},{\"type\":\"output_text\",\"text\":\"b\"},{\"type\":\"refusal\","
+        "\"refusal\":\"c\"}]}]}",
+        "user=a\nb\nc;no tools" TAIL);
+    assert_renders(
+        "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":"
+        "\"1\",\"function\":{\"name\":\"f\",\"arguments\":\"{x\"}}]}]}",
+        "assistant=!f[('arguments', '{x')];no tools" TAIL);
 }
 
 /* Goal: what the template refuses is a 400 with its own words, what it fails at one that names the
@@ -162,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_reach_the_template),
+        cmocka_unit_test(foreign_conversations_are_shown),
         cmocka_unit_test(the_template_s_refusals_are_400s),
         cmocka_unit_test(a_bad_template_file_is_refused),
     };

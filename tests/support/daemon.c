@@ -263,7 +263,7 @@ bool read_answer(struct stream *s, struct answer *a)
             assert_memory_equal(s->data + at + n, "\r\n", 2);
             stream_drop(s, at + n + 2);
         }
-    } else if (a->status >= 200) {
+    } else if (a->status >= 200 && a->status != 204) {
         while (stream_more(s)) {
         }
         a->body_n = s->n;

@@ -47,10 +47,8 @@ MAY = {
     "tools/quire": ["runtime/quire.h", "tools/client"],
     "tools/loadgen": ["tools/client"],
 }
-# inspect reads the GGUF parser, and through it the tensor types.  The options of generate and chat
-# are made from the table of sampler settings.
-EXTRA = {"tools/quire/inspect.c": ["runtime/model/gguf.h", "runtime/base", "kernels/types.h"],
-         "tools/quire/answer.h": ["runtime/base/sampler_settings.h"]}
+# inspect reads the GGUF parser, and through it the tensor types.
+EXTRA = {"tools/quire/inspect.c": ["runtime/model/gguf.h", "runtime/base", "kernels/types.h"]}
 
 LIBRARIES = {
     r"<cblas\.h>": ["tests/"],
