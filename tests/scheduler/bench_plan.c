@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What a step's bookkeeping costs: plan and commit, by the sequences that run, the sequences that
- * wait and the pages that there are.  The last two must not matter.  Built by hand: see
- * scheduler/README.md.
+/* Measures plan and commit of one step by running sequences, waiting sequences and pages.  Waiting
+ * sequences and pages must not matter.  Built by hand: see docs/notes/scheduler.md.
  *
- * Sequences of a 32-token prompt grow to 512 tokens and are followed by new ones, so that pages are
- * taken and given back all the time.  With a prefix tree every text is another, so that the tree is
- * full and evicts for every page that is taken.  A figure is the median of 9 rounds of 2,000 steps,
- * in the process's own processor time.  Of many clients each request is the next one's. */
+ * Sequences of a 32-token prompt grow to 512 tokens and are followed by new ones, so pages are
+ * taken and dropped all the time.  With a prefix tree all texts differ, so the tree is full and
+ * evicts for every page that is taken.  A figure is the median of 9 rounds of 2,000 steps, in the
+ * process's processor time.  Requests go to the clients alternately. */
 #include <time.h>
 
 #include "world.h"
@@ -30,19 +29,19 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Texts in the order of submission, each used again when its sequence must have ended. */
-struct texts {
+/* Texts in order of submission.  Each is reused after its sequence has ended. */
+struct bench_texts {
     int32_t (*tokens)[512];
     const int32_t **first;
     uint32_t n, next;
     uint64_t random;
 };
 
-static struct texts texts;
+static struct bench_texts texts;
 
 static void open_texts(uint32_t n)
 {
-    texts = (struct texts){.n = n, .random = 1};
+    texts = (struct bench_texts){.n = n, .random = 1};
     texts.tokens = malloc(n * sizeof texts.tokens[0]);
     texts.first = malloc(n * sizeof texts.first[0]);
     assert(texts.tokens != NULL && texts.first != NULL);
@@ -74,7 +73,7 @@ static void submit(struct qr_scheduler *s)
     assert(id != QR_SEQ_NONE);
 }
 
-/* Plans and commits once; those that end are followed by others. */
+/* Plans and commits once.  A new sequence follows each one that ends. */
 static void step(struct qr_scheduler *s)
 {
     static struct qr_result results[RUNNING_MAX];
@@ -107,7 +106,7 @@ static void measure(uint32_t running_n, uint32_t waiting_n, uint32_t clients, ui
     if (has_tree) open_texts(2 * running_n + waiting_n + 1);
     for (uint32_t i = 0; i < running_n; i++) {
         submit(w.scheduler);
-        for (int n = 0; n < 512 / (int)running_n + 1; n++) /* their ends spread over the steps */
+        for (int n = 0; n < 512 / (int)running_n + 1; n++) /* so that they end in different steps */
             step(w.scheduler);
     }
     for (uint32_t i = 0; i < waiting_n; i++)
@@ -127,7 +126,7 @@ static void measure(uint32_t running_n, uint32_t waiting_n, uint32_t clients, ui
            (double)stats.evictions / (double)stats.steps);
     free(texts.tokens);
     free(texts.first);
-    texts = (struct texts){0};
+    texts = (struct bench_texts){0};
     world_close(&w);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fixture -- a world and its last plan, for tests that look at single steps. */
+/* fixture -- a world and its last plan, for tests of single steps. */
 #ifndef QR_TESTS_SCHEDULER_FIXTURE_H
 #define QR_TESTS_SCHEDULER_FIXTURE_H
 
@@ -18,7 +18,7 @@ struct fixture {
     struct qr_scheduler *s;
     uint32_t page_tokens;
     struct qr_plan plan;
-    struct qr_plan_item items[FIXTURE_ITEMS]; /* the plan's: good past the commit */
+    struct qr_plan_item items[FIXTURE_ITEMS]; /* a copy: valid after the commit */
 };
 
 static inline void fixture_open(struct fixture *f, struct qr_scheduler_limits limits,
@@ -40,7 +40,7 @@ static inline void fixture_open_tree(struct fixture *f, struct qr_scheduler_limi
     qr_scheduler_check(f->s);
 }
 
-/* Every sequence must be gone by now: every page is free again, or in the tree. */
+/* Every sequence must have ended: every page is free or cached. */
 static inline void fixture_close(struct fixture *f)
 {
     qr_scheduler_check(f->s);
@@ -60,8 +60,8 @@ static inline void fixture_plan(struct fixture *f)
     memcpy(f->items, plan->items, plan->items_n * sizeof f->items[0]);
 }
 
-/* Commits the plan; `finished` ends, and QR_SEQ_NONE is nobody.  In no step has a sequence more
- * than a page less one token unused. */
+/* Commits the plan.  `finished` ends; QR_SEQ_NONE: none ends.  Asserts that no running sequence has
+ * a whole unused page. */
 static inline void fixture_commit(struct fixture *f, qr_seq_id finished)
 {
     struct qr_result results[FIXTURE_ITEMS];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libFuzzer: the simulation's limits, arrivals, cancels and ends come out of the bytes. */
+/* libFuzzer: the bytes choose the simulation's limits, arrivals, cancels and ends. */
 #include "simulation.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

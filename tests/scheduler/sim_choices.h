@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sim_choices -- the simulation's choices, out of a seed or a fuzzer's bytes, and the limits that
- * are chosen by them. */
+/* sim_choices -- the simulation's choices, drawn from a seed or a fuzzer's bytes, and the limits
+ * that they choose. */
 #ifndef QR_TESTS_SCHEDULER_SIM_CHOICES_H
 #define QR_TESTS_SCHEDULER_SIM_CHOICES_H
 
@@ -28,11 +28,11 @@ static uint32_t sim_choose(struct sim *sim, uint32_t n)
     return value % n;
 }
 
-/* Numbers of its own for a part of a turn. */
-static void sim_reseed(struct sim *sim, uint64_t part)
+/* Gives each stretch of a simulation its own random numbers. */
+static void sim_reseed(struct sim *sim, uint64_t stretch)
 {
     if (sim->bytes != NULL) return;
-    sim->random = (sim->seed << 32 | sim->seed) ^ (sim->turn * 4 + part) * 0xd1342543de82ef95u;
+    sim->random = (sim->seed << 32 | sim->seed) ^ (sim->turn * 4 + stretch) * 0xd1342543de82ef95u;
     (void)sim_choose(sim, 2);
 }
 

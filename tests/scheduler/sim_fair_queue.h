@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sim_fair_queue -- whose turn it is, said a second time and as plainly as can be: arrays, and a
- * look at all of them for every question.  What scheduler/fair_queue.h promises is that it gives
- * the same answers. */
+/* sim_fair_queue -- a plain model of scheduler/fair_queue.h: an array of nodes that is searched
+ * whole for every question.  The fair queue must give the same answers. */
 #ifndef QR_TESTS_SCHEDULER_SIM_FAIR_QUEUE_H
 #define QR_TESTS_SCHEDULER_SIM_FAIR_QUEUE_H
 
@@ -23,8 +22,8 @@ struct sim_fair_node {
 };
 
 struct sim_fair_queue {
-    struct sim_fair_node nodes[SIM_FAIR_NODES_MAX]; /* [0] is above all */
-    uint32_t nodes_max;                             /* as many may be known at once, [0] included */
+    struct sim_fair_node nodes[SIM_FAIR_NODES_MAX]; /* [0] is the root */
+    uint32_t nodes_max;                             /* nodes that may be remembered, [0] included */
     uint64_t time;
 };
 
@@ -35,7 +34,7 @@ static void sim_fair_queue_init(struct sim_fair_queue *t, uint32_t seqs_n)
     t->nodes[0] = (struct sim_fair_node){.used = true, .taken = SIM_FAIR_NODE_NONE};
 }
 
-/* Room for one more: an unused one, or the one that ceased to be in use first. */
+/* A node for reuse: an unused one, or the one that has been idle longest. */
 static uint32_t sim_fair_node_room(struct sim_fair_queue *t)
 {
     uint32_t oldest = SIM_FAIR_NODE_NONE;
@@ -74,7 +73,7 @@ static uint32_t sim_fair_node_find(struct sim_fair_queue *t, uint32_t parent, in
     return id;
 }
 
-/* A request comes: its user's node. */
+/* Adds a request and returns its user's node. */
 static uint32_t sim_fair_queue_join(struct sim_fair_queue *t, int32_t priority, uint32_t client,
                                     uint32_t user)
 {
@@ -90,7 +89,7 @@ static void sim_fair_queue_leave(struct sim_fair_queue *t, uint32_t user)
         if (--t->nodes[id].live_n == 0) t->nodes[id].ceased = t->time++;
 }
 
-/* The child of `parent` whose turn it is. */
+/* The waiting child of `parent` with the least counter. */
 static uint32_t sim_fair_node_least(const struct sim_fair_queue *t, uint32_t parent)
 {
     uint32_t best = SIM_FAIR_NODE_NONE;

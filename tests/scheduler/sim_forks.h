@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* sim_forks -- sequences that begin with another's pages, and the copies that follow. */
+/* sim_forks -- sequences that start with another's pages, and the copies that follow. */
 #ifndef QR_TESTS_SCHEDULER_SIM_FORKS_H
 #define QR_TESTS_SCHEDULER_SIM_FORKS_H
 
 #include "sim_moves.h"
 
-/* A sequence runs, with what another has computed. */
+/* A sequence starts with what another has computed. */
 static void sim_begin_forked(struct sim *sim, struct sim_seq *seq, const struct sim_seq *from)
 {
     seq->leader = QR_SEQ_NONE;
@@ -18,7 +18,7 @@ static void sim_begin_forked(struct sim *sim, struct sim_seq *seq, const struct 
     sim->n.forks++;
 }
 
-/* The leader has computed the prompt: those attached to it run. */
+/* The leader has computed the prompt: the attached sequences start. */
 static void sim_fork_attached(struct sim *sim, uint32_t leader)
 {
     uint32_t id, attached_n = sim_attached_n(sim, leader, &id);
@@ -31,7 +31,7 @@ static void sim_fork_attached(struct sim *sim, uint32_t leader)
     }
 }
 
-/* A sequence out of another's tokens: at once, or by the queue. */
+/* Forks a sequence.  It must run at once if it can, and wait otherwise. */
 static void sim_fork(struct sim *sim)
 {
     uint32_t parent = sim_choose(sim, sim->limits.running_max + sim->limits.waiting_max);
@@ -69,14 +69,14 @@ static void sim_fork(struct sim *sim)
     seq->place = sim->places_n++;
     sim_serve(sim, seq, 1);
     sim_begin_forked(sim, seq, from);
-    /* The parent may now have a page to copy, which is growth for all that come after it. */
+    /* The parent may now copy a page, which is growth for every sequence after it. */
     from->copies_n++;
     for (uint32_t i = 0; i < SIM_SEQS_MAX; i++)
         if (sim->seqs[i].live && sim->seqs[i].ran && !sim_before(&sim->seqs[i], from))
             sim->seqs[i].growth_n++;
 }
 
-/* Whoever ran goes on in the page that its last token is in, or in a copy of it. */
+/* A running sequence continues in the page of its last token, or in a copy of it. */
 static void sim_count_copies(struct sim *sim, const struct qr_plan *plan)
 {
     for (uint32_t i = 0; i < plan->items_n; i++) {

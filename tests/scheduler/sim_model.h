@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* sim_model -- the fake model.  It writes a stamp of (salt, all tokens up to here, layer, head) as
- * each token's key and value and reads a sequence's whole history back in each of its steps: a page
- * given to two, lost, written while others read it, or found for another text, is seen as a wrong
- * stamp.  Without a prefix tree the sequence itself is part of the stamp.  With a window it reads
- * back what is seen. */
+ * each token's key and value.  In each step it reads a sequence's whole history back, or what the
+ * window sees of it.  A page that two sequences own, that is lost, that is written while others
+ * read it or that is found for another text shows as a wrong stamp.  Without a prefix tree the
+ * stamp also names the sequence. */
 #ifndef QR_TESTS_SCHEDULER_SIM_MODEL_H
 #define QR_TESTS_SCHEDULER_SIM_MODEL_H
 
@@ -26,30 +26,30 @@ static uint32_t *sim_slot(const struct sim *sim, uint32_t layer, uint32_t head, 
 }
 
 static uint32_t sim_stamp(const struct sim *sim, const struct sim_seq *seq, uint32_t position,
-                          uint32_t part)
+                          uint32_t stream)
 {
     uint32_t past = seq->text->pasts[position];
 
-    return (sim->has_tree ? past : past ^ ((uint32_t)seq->stamps_as * 2654435761u)) * 8u + part;
+    return (sim->has_tree ? past : past ^ ((uint32_t)seq->stamps_as * 2654435761u)) * 8u + stream;
 }
 
-/* Writes the item's tokens, then reads all up to them that the first of them sees, or a later one.
- */
+/* Writes the item's tokens, then reads all tokens that the item's tokens see. */
 static void sim_compute(struct sim *sim, const struct qr_plan_item *item)
 {
     const struct sim_seq *seq = &sim->seqs[item->seq];
     uint32_t end = item->position + item->tokens_n;
 
-    for (uint32_t part = 0; part < WORLD_LAYERS * WORLD_HEADS * 2; part++) {
-        uint32_t layer = part / 2 / WORLD_HEADS, head = part / 2 % WORLD_HEADS;
+    for (uint32_t stream = 0; stream < WORLD_LAYERS * WORLD_HEADS * 2; stream++) {
+        uint32_t layer = stream / 2 / WORLD_HEADS, head = stream / 2 % WORLD_HEADS;
         for (uint32_t p = item->position; p < end; p++)
-            *sim_slot(sim, layer, head, part % 2, item->pages, p) = sim_stamp(sim, seq, p, part);
+            *sim_slot(sim, layer, head, stream % 2, item->pages, p) =
+                sim_stamp(sim, seq, p, stream);
     }
-    for (uint32_t part = 0; part < WORLD_LAYERS * WORLD_HEADS * 2; part++) {
-        uint32_t layer = part / 2 / WORLD_HEADS, head = part / 2 % WORLD_HEADS;
+    for (uint32_t stream = 0; stream < WORLD_LAYERS * WORLD_HEADS * 2; stream++) {
+        uint32_t layer = stream / 2 / WORLD_HEADS, head = stream / 2 % WORLD_HEADS;
         for (uint32_t p = sim_seen_from(sim, item->position); p < end; p++)
-            SIM_CHECK(sim, *sim_slot(sim, layer, head, part % 2, item->pages, p) ==
-                               sim_stamp(sim, seq, p, part));
+            SIM_CHECK(sim, *sim_slot(sim, layer, head, stream % 2, item->pages, p) ==
+                               sim_stamp(sim, seq, p, stream));
     }
 }
 

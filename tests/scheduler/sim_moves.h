@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sim_moves -- who is admitted and who is preempted, in what order, what they begin with, and how
- * often it may happen to one. */
+/* sim_moves -- which sequences are admitted and preempted, in what order, what they start with, and
+ * how often a sequence may be preempted. */
 #ifndef QR_TESTS_SCHEDULER_SIM_MOVES_H
 #define QR_TESTS_SCHEDULER_SIM_MOVES_H
 
@@ -8,7 +8,7 @@
 #include "sim_requests.h"
 #include "sim_tree.h"
 
-/* Of two that were admitted: which comes first. */
+/* The order of admitted sequences. */
 static bool sim_before(const struct sim_seq *a, const struct sim_seq *b)
 {
     return a->priority != b->priority ? a->priority < b->priority : a->place < b->place;
@@ -17,16 +17,16 @@ static bool sim_before(const struct sim_seq *a, const struct sim_seq *b)
 /* Charges a sequence's client and user. */
 static void sim_serve(struct sim *sim, const struct sim_seq *seq, uint32_t cost)
 {
-    uint32_t class = 0;
+    uint32_t p = 0;
 
-    while (sim_priorities[class] != seq->priority)
-        class ++;
-    sim->service[class][seq->client].got += cost;
+    while (sim_priorities[p] != seq->priority)
+        p++;
+    sim->service[p][seq->client].got += cost;
     sim_fair_queue_charge(&sim->fair, seq->user_node, cost);
 }
 
-/* Who is to be admitted next: the first of those that were preempted, unless one that never ran is
- * of a lower priority; of these whose turn it is.  NULL: nobody waits. */
+/* The sequence to admit next: the first preempted one, unless the fair queue's next one has a lower
+ * priority.  NULL: none waits. */
 static struct sim_seq *sim_next(struct sim *sim)
 {
     struct sim_seq *returning = NULL, *fresh = NULL;
@@ -44,7 +44,7 @@ static struct sim_seq *sim_next(struct sim *sim)
     return returning->priority <= fresh->priority ? returning : fresh;
 }
 
-/* Whoever begins has what the tree had of it, and never its last token. */
+/* A sequence starts with what the tree had of it, never with its last token. */
 static void sim_begin(struct sim *sim, const struct qr_plan_item *item)
 {
     struct sim_seq *seq = &sim->seqs[item->seq];
@@ -62,10 +62,10 @@ static void sim_begin(struct sim *sim, const struct qr_plan_item *item)
         sim_check_taken(sim, seq, item->position);
 }
 
-/* How often a sequence may be preempted, told when it is first admitted or forked: it counts by how
- * many pages it and those that run before it can grow, a copy after a fork included, and how many
- * these are; whoever is admitted before it later counts with all its pages, and two more, and as
- * one.  Those attached to one that runs count with it. */
+/* Bounds a sequence's preemptions, at its first admission or fork.  growth_n: the pages by which it
+ * and the sequences running before it can grow, copies after a fork included.  older_n: the number
+ * of those.  A sequence that is admitted before it later adds all its pages and two, and counts as
+ * one.  Sequences attached to a running one count too. */
 static void sim_bound_preemptions(struct sim *sim, struct sim_seq *seq)
 {
     for (uint32_t i = 0; i < SIM_SEQS_MAX; i++) {
@@ -124,8 +124,8 @@ static void sim_preempt(struct sim *sim, struct sim_seq *seq)
     sim->n.preemptions++;
 }
 
-/* Who was preempted and who was admitted, and that it was their turn: all that run come before all
- * that were preempted. */
+/* Finds the preempted and the admitted sequences and checks their order: all running sequences come
+ * before all preempted ones. */
 static void sim_check_moves(struct sim *sim, const struct qr_plan *plan)
 {
     uint32_t preempted_n = 0, admitted_n = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* sim_pages -- how many pages tokens take, and which of them a window has left. */
+/* sim_pages -- how many pages tokens need, and which pages are before the window. */
 #ifndef QR_TESTS_SCHEDULER_SIM_PAGES_H
 #define QR_TESTS_SCHEDULER_SIM_PAGES_H
 
@@ -33,15 +33,15 @@ static uint32_t sim_left_n_if(const struct sim *sim, uint32_t computed_n, bool h
     return has_tree && left_n > 0 && left_n == full_n ? left_n - 1 : left_n;
 }
 
-/* Pages that nobody with so many tokens computed needs any more; with a tree, the last full one is
- * needed by the next. */
+/* Pages that a sequence with so many computed tokens has dropped.  With a tree it keeps its last
+ * full page, for the next one to be published below. */
 static uint32_t sim_left_n(const struct sim *sim, uint32_t computed_n)
 {
     return sim_left_n_if(sim, computed_n, sim->has_tree);
 }
 
-/* The most pages that one sequence holds at once: those that the first token of a chunk needs, and
- * the chunk's, tried from every token on. */
+/* The most pages that one sequence holds at once: those that the first token of a chunk reads and
+ * the chunk's.  Tries every first token. */
 static uint32_t sim_held_max(const struct sim *sim)
 {
     uint32_t chunk = sim_chunk(sim), most_n = 0;
@@ -55,13 +55,13 @@ static uint32_t sim_held_max(const struct sim *sim)
     return most_n;
 }
 
-/* Pages that a sequence holds when it has computed so many tokens and is to compute more. */
+/* Pages that a sequence holds in a step that computes more_n tokens after computed_n. */
 static uint32_t sim_held_n(const struct sim *sim, uint32_t computed_n, uint32_t more_n)
 {
     return sim_pages_for(sim, computed_n + more_n) - sim_left_n(sim, computed_n);
 }
 
-/* Pages that a sequence has and lets go before the last of its known tokens. */
+/* Pages that a sequence holds and will drop before its last known token. */
 static uint32_t sim_leaving_n(const struct sim *sim, uint32_t computed_n, uint32_t known_n)
 {
     uint32_t left_n = sim_left_n(sim, computed_n), end_n = sim_left_n(sim, known_n - 1);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* sim_plan -- what a plan must be: each item, the order, how full it is, who waits, who comes first
- * and how clients are served. */
+/* sim_plan -- what a plan must be: its items, their order, how full it is, why the head waits, how
+ * the first sequence progresses and how clients are served. */
 #ifndef QR_TESTS_SCHEDULER_SIM_PLAN_H
 #define QR_TESTS_SCHEDULER_SIM_PLAN_H
 
 #include "sim_moves.h"
 
-/* Each item by itself, and the order: decodes first, each kind in order, then who is admitted. */
+/* Each item by itself, and the order: decodes, then prefill, each in order, then admissions. */
 static void sim_check_items(struct sim *sim, const struct qr_plan *plan)
 {
     bool prefill_began = false;
@@ -32,7 +32,7 @@ static void sim_check_items(struct sim *sim, const struct qr_plan *plan)
             prefill_began = true;
             last = NULL;
         }
-        /* Whoever is admitted prefills last, whatever its place among those that run. */
+        /* Admitted sequences come last, whatever their place in order. */
         if (last != NULL && seq->was_running) SIM_CHECK(sim, sim_before(last, seq));
         last = seq;
         seq->planned_n = item->tokens_n;
@@ -41,8 +41,8 @@ static void sim_check_items(struct sim *sim, const struct qr_plan *plan)
     SIM_CHECK(sim, tokens_n == plan->tokens_n);
 }
 
-/* Whoever was admitted moves at once; the last of them, if it had been preempted, left a page for
- * each of those that run. */
+/* Every admitted sequence has an item.  If the last one had been preempted, there is still a page
+ * for each running sequence. */
 static void sim_check_admitted(struct sim *sim, const struct qr_plan *plan, uint32_t unpromised_n)
 {
     uint32_t running_n = qr_scheduler_running_n(sim->world.scheduler), first;
@@ -59,7 +59,7 @@ static void sim_check_admitted(struct sim *sim, const struct qr_plan *plan, uint
     SIM_CHECK(sim, unpromised_n >= sim_attached_n(sim, (uint32_t)(last - sim->seqs), &first));
 }
 
-/* Whether a running sequence computes a page, in this step or later in its prefill, of which the
+/* True: a running sequence computes a page in this step or later in its prefill, of which the
  * waiting one has at least half in common. */
 static bool sim_waits(struct sim *sim, const struct sim_seq *waiter)
 {
@@ -80,7 +80,7 @@ static bool sim_waits(struct sim *sim, const struct sim_seq *waiter)
     return false;
 }
 
-/* The head of the queue was not admitted, though the budget is not used up: there is a reason. */
+/* The head of the queue was not admitted although the budget is not used up: there is a reason. */
 static void sim_check_head(struct sim *sim, const struct sim_seq *head, uint32_t unpromised_n,
                            const struct qr_plan *plan)
 {
@@ -97,7 +97,7 @@ static void sim_check_head(struct sim *sim, const struct sim_seq *head, uint32_t
         if (sim->window > 0 && seq->known_n - seq->computed_n > 1)
             leaving_n += sim_leaving_n(sim, seq->computed_n, seq->known_n);
     }
-    /* What those at their prompts let go while others read it is not free. */
+    /* Pages that sequences in prefill drop while others read them do not become free. */
     shared_n -= qr_page_pool_held_n(&sim->world.pool);
     wants_n += leaving_n < shared_n ? leaving_n : shared_n;
     if (head->preemptions_n > 0 && running_n > 0) wants_n += slots_n + 1;
@@ -110,7 +110,8 @@ static void sim_check_head(struct sim *sim, const struct sim_seq *head, uint32_t
     sim->n.waits++;
 }
 
-/* Who waited in the last plan for one that has gone since is in this one. */
+/* Counts a takeover: the head waited in the last plan for a sequence that has ended, and now runs.
+ */
 static void sim_check_takeover(struct sim *sim)
 {
     bool led = false;
@@ -130,8 +131,8 @@ static uint64_t sim_reads(const struct sim *sim, uint32_t position)
     return sim->window > 0 && position >= sim->window ? sim->window : position + 1;
 }
 
-/* Where a sequence decodes and the step has a budget, it is kept but for QR_PREFILL_MIN tokens and
- * the first of whoever is admitted; and one token more would not be in it.  Whether it is full. */
+/* A step with a decode and a budget costs no more than that, apart from QR_PREFILL_MIN tokens and
+ * an admitted sequence's first token; and one more token would cost too much.  True: it is full. */
 static bool sim_check_budget(struct sim *sim, const struct qr_plan *plan, uint32_t decodes_n,
                              uint32_t wanted_n)
 {
@@ -191,7 +192,7 @@ static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
     SIM_CHECK(sim, budget >= QR_PREFILL_MIN);
     full = sim_check_budget(sim, plan, decodes_n, wanted_n);
     if (!full) SIM_CHECK(sim, prefill_n == (wanted_n < budget ? wanted_n : budget));
-    /* No page that no token stands in, and none lost; several may read one. */
+    /* Every held page has a token, and no page is lost.  Several sequences may read one. */
     SIM_CHECK(sim, held_n + room_n >= sim->pages_n);
     if (!sim->has_tree && sim->n.forks == 0) SIM_CHECK(sim, held_n + room_n == sim->pages_n);
     SIM_CHECK(sim, promised_n <= room_n);
@@ -202,7 +203,7 @@ static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
         sim_check_head(sim, head, room_n - promised_n, plan);
 }
 
-/* The first of those that run moves in every step, and ends in time once it is the first. */
+/* The first running sequence computes in every step, and ends before its deadline. */
 static void sim_check_first(struct sim *sim)
 {
     const struct sim_seq *first = NULL;
@@ -217,14 +218,14 @@ static void sim_check_first(struct sim *sim)
         sim->first_serial = first->serial;
         sim->first_deadline = sim->n.steps + (first->known_n + chunk - 1) / chunk +
                               (first->ends_at - first->known_n) +
-                              !first->was_running; /* others may have had the budget of that step */
+                              !first->was_running; /* others may have used that step's budget */
     }
     SIM_CHECK(sim, sim->n.steps < sim->first_deadline);
 }
 
-/* What two clients that both wait are served differs by no more than 2 U: U the longest prompt and
- * all that a batch may still put out (the paper's bound, with a batch of sequences for its batch of
- * tokens). */
+/* While two clients both wait, the service that they get differs by at most 2 U.  U is the longest
+ * prompt plus twice all tokens that a batch may still generate: the paper's bound, with a batch of
+ * sequences instead of its batch of tokens. */
 static void sim_check_service(struct sim *sim)
 {
     int64_t longest = qr_scheduler_tokens_max(sim->world.scheduler);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* sim_requests -- what comes in and goes: submits, groups, cancels and ends. */
+/* sim_requests -- submits, groups, cancels and ends. */
 #ifndef QR_TESTS_SCHEDULER_SIM_REQUESTS_H
 #define QR_TESTS_SCHEDULER_SIM_REQUESTS_H
 
@@ -10,14 +10,14 @@ static bool sim_runs(const struct sim *sim, uint32_t id)
     return sim->seqs[id].live && qr_scheduler_state(sim->world.scheduler, id) == QR_SEQ_RUNNING;
 }
 
-/* A submission, of some priority, client and user. */
+/* A submission with a random priority, client and user. */
 static struct qr_submission sim_submission(struct sim *sim, const struct sim_text *text,
                                            uint32_t prompt_n, uint32_t tokens_max)
 {
     int32_t priority = sim_priorities[sim_choose(sim, sim->priorities_n)];
     uint32_t client = sim_choose(sim, sim->clients_n), user = sim_choose(sim, sim->users_n);
 
-    if (sim->group_left > 0) { /* one after another in the queue */
+    if (sim->group_left > 0) { /* next to each other in the queue */
         priority = sim_priorities[sim->group % sim->priorities_n];
         client = sim->group % sim->clients_n;
         user = 0;
@@ -34,7 +34,7 @@ static struct qr_submission sim_submission(struct sim *sim, const struct sim_tex
     };
 }
 
-/* A sequence that the scheduler has taken. */
+/* Records a sequence that the scheduler has accepted. */
 static struct sim_seq *sim_put(struct sim *sim, qr_seq_id id, struct sim_text *text,
                                const struct qr_submission *of)
 {
@@ -70,7 +70,7 @@ static uint32_t sim_room_n(const struct sim *sim)
     return n < sim->limits.waiting_max ? sim->limits.waiting_max - n : 0;
 }
 
-/* Those attached to a sequence: how many, and the first of them. */
+/* The number of sequences attached to a leader, and the first of them. */
 static uint32_t sim_attached_n(const struct sim *sim, uint32_t leader, uint32_t *first)
 {
     uint32_t n = 0;
@@ -98,12 +98,12 @@ static void sim_attach(struct sim *sim, uint32_t leader, const struct qr_submiss
     seq->stamps_as = sim->seqs[leader].stamps_as;
 }
 
-/* One sequence, or a group of them with one prompt. */
+/* Submits one sequence, or a group with one prompt. */
 static void sim_submit(struct sim *sim)
 {
     uint32_t longest = qr_scheduler_tokens_max(sim->world.scheduler);
     uint32_t tokens_max = 1 + sim_choose(sim, longest);
-    bool is_short = sim_choose(sim, 4) > (sim->window > 0 ? 2 : 0); /* windows want long ones */
+    bool is_short = sim_choose(sim, 4) > (sim->window > 0 ? 2 : 0); /* a window needs long ones */
     uint32_t prompt_max = is_short && tokens_max > 16 ? 16 : tokens_max;
     uint32_t prompt_n = sim->group_left > 0 ? tokens_max - sim_choose(sim, tokens_max / 2 + 1)
                                             : 1 + sim_choose(sim, prompt_max);
@@ -147,7 +147,7 @@ static void sim_end(struct sim *sim, uint32_t id)
     free(sim->seqs[id].text);
 }
 
-/* A leader has ended: the first of those attached has its place, and what was computed. */
+/* A leader has ended: the first attached sequence takes its place and what it has computed. */
 static void sim_promote(struct sim *sim, uint32_t id)
 {
     struct sim_seq *from = &sim->seqs[id], *to;
@@ -164,13 +164,13 @@ static void sim_promote(struct sim *sim, uint32_t id)
     to->preemptions_n = from->preemptions_n;
     to->growth_n = from->growth_n;
     to->older_n = from->older_n;
-    from->ran = true; /* its user waits on, for the other */
+    from->ran = true; /* its user still waits, with the new leader */
     for (uint32_t i = 0; i < SIM_SEQS_MAX; i++)
         if (sim->seqs[i].live && sim->seqs[i].leader == id) sim->seqs[i].leader = first;
     sim->n.promoted++;
 }
 
-/* Some come in groups of a text that nobody had before. */
+/* Submits a sequence, or some with a common new text. */
 static void sim_submit_some(struct sim *sim)
 {
     if (sim_choose(sim, sim->group_in) == 1) {

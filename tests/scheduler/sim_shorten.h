@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* sim_shorten -- makes a simulation that fails as short as it gets in a bounded time, and shows
- * what is left of it.
+/* sim_shorten -- shortens a failing simulation in a bounded time, and prints what is left.
  *
- * Each turn of a seed draws from numbers of its own, so turns can be left out, or their submits and
- * cancels alone, without changing what the others do.  Ranges are left out, by halves down to
- * single turns, as long as the rest still fails (A. Zeller, R. Hildebrandt, "Simplifying and
- * Isolating Failure-Inducing Input", IEEE TSE 28(2), 2002).  Every try is a process of its own. */
+ * Each turn of a seed has its own random numbers.  So turns, or only their submits and cancels, can
+ * be left out without changing the other turns.  Ranges of turns are left out, from halves down to
+ * single turns, as long as the other turns still fail (A. Zeller, R. Hildebrandt, "Simplifying and
+ * Isolating Failure-Inducing Input", IEEE TSE 28(2), 2002).  Every try runs in a child process. */
 #ifndef QR_TESTS_SCHEDULER_SIM_SHORTEN_H
 #define QR_TESTS_SCHEDULER_SIM_SHORTEN_H
 
@@ -20,7 +19,7 @@
 #define SHORTEN_TURNS_MAX (1u << 20)
 #define SHORTEN_S         20
 
-/* Whether these turns of it fail; with a trace they say what they do. */
+/* True: the simulation fails without the skipped turns.  trace: prints what it does. */
 static bool sim_fails(const struct sim *of, const uint8_t *skips, uint64_t turns_n, bool trace)
 {
     int status = 0, nowhere;
@@ -44,8 +43,8 @@ static bool sim_fails(const struct sim *of, const uint8_t *skips, uint64_t turns
     _exit(0);
 }
 
-/* Of a simulation that fails in its turn of->turn: what may be left out of each turn.  Returns how
- * many turns are left at all; 0: it does not fail again. */
+/* Shortens a simulation that fails in turn of->turn: writes what to skip in each turn.  Returns the
+ * number of turns that are left; 0: it does not fail again. */
 static uint64_t sim_shorten(const struct sim *of, uint8_t *skips)
 {
     uint64_t n = of->turn + 1, left_n = 0;
@@ -71,7 +70,7 @@ static uint64_t sim_shorten(const struct sim *of, uint8_t *skips)
     return left_n;
 }
 
-/* Prints what is left of it, ending in the failure. */
+/* Prints the shortened simulation, up to the failure. */
 static void sim_explain(const struct sim *of)
 {
     static uint8_t skips[SHORTEN_TURNS_MAX];

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* sim_state -- what the simulation's account holds: its limits, the sequences that there are, and
- * what it counts. */
+/* sim_state -- the state of the simulation's model: limits, sequences and counts. */
 #ifndef QR_TESTS_SCHEDULER_SIM_STATE_H
 #define QR_TESTS_SCHEDULER_SIM_STATE_H
 
@@ -34,23 +33,23 @@ struct sim_seq {
     int32_t priority;
     uint32_t client;
     uint32_t user_node;         /* sim_fair_queue.h's */
-    uint32_t growth_n, older_n; /* what its preemptions are bounded by: see sim_bound_preemptions */
+    uint32_t growth_n, older_n; /* bounds of its preemptions: see sim_bound_preemptions */
     uint32_t known_n;
     uint32_t computed_n;
     uint32_t planned_n; /* tokens of this step */
-    uint32_t most_n;    /* of a waiting one: what the tree had of it before the plan */
+    uint32_t most_n;    /* of a waiting one: tokens that the tree had before the plan */
     uint32_t ends_at;   /* ends when so many tokens are computed */
     uint32_t tokens_max;
     uint32_t preemptions_n;
-    uint32_t leader;    /* attached to this one, else QR_SEQ_NONE */
-    uint32_t copies_n;  /* of its last page, that it may come to make after a fork */
+    uint32_t leader;    /* ATTACHED: its leader; else QR_SEQ_NONE */
+    uint32_t copies_n;  /* copies of its last page that it may still make after forks */
     qr_page_id last;    /* the page that its last token is in, since `ran` */
-    uint64_t stamps_as; /* without a prefix tree: whose stamps it reads and writes */
+    uint64_t stamps_as; /* without a prefix tree: the serial in its stamps */
     struct sim_text *text;
 };
 
-/* What a client got of one priority, and against each other client the least and the most that it
- * was ahead by while both waited all the time. */
+/* Service of a client in one priority, and how far it was ahead of each other client at least and
+ * at most while both waited all the time. */
 struct sim_service {
     int64_t got;
     int64_t ahead_min[SIM_CLIENTS], ahead_max[SIM_CLIENTS];
@@ -68,12 +67,12 @@ enum { SIM_SKIP_CALLS = 1, SIM_SKIP_STEP = 2 };
 
 struct sim {
     uint64_t seed, random;
-    const uint8_t *bytes; /* NULL: choices come out of the seed */
+    const uint8_t *bytes; /* NULL: choices come from the seed */
     size_t bytes_n;
     bool over; /* no byte is left */
     uint64_t turn;
-    const uint8_t *skips; /* of each turn, what is left out; NULL: nothing */
-    bool trace;           /* says what it does */
+    const uint8_t *skips; /* of each turn: what is left out; NULL: nothing */
+    bool trace;           /* prints what it does */
     bool planted;         /* a preemption counts as a failure: for tests of sim_shorten.h */
     uint32_t group_left;  /* submits of a group to come: */
     uint32_t group;       /* its text */
@@ -83,10 +82,10 @@ struct sim {
     uint32_t pages_n, page_tokens;
     uint32_t window; /* 0: none */
     struct qr_step_budget budget;
-    uint32_t submit_in, cancel_in, stop_in, fork_in; /* one in so many */
+    uint32_t submit_in, cancel_in, stop_in, fork_in; /* one turn in so many */
     uint32_t priorities_n, clients_n, users_n;       /* that there are */
     struct world world, twin;
-    bool has_twin; /* a second scheduler that is told the same must plan the same */
+    bool has_twin; /* a second scheduler with the same calls must plan the same */
     bool has_tree;
 
     struct sim_seq seqs[SIM_SEQS_MAX];
@@ -94,7 +93,7 @@ struct sim {
     struct sim_fair_queue fair;
     struct sim_service service[SIM_PRIORITIES][SIM_CLIENTS];
     uint64_t first_serial, first_deadline; /* the step by which the first must have ended */
-    bool waited;                           /* in the last plan: */
+    bool waited;                           /* in the last plan `waiter` waited for `leader` */
     uint64_t waiter, leader;
     struct sim_counts n;
 };

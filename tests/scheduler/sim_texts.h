@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* sim_texts -- the simulation's texts.  They come from few families and part at any token, so that
- * much is shared, pages are left in their middle, and siblings are near-twins; two salts; what the
- * model answers follows from the text, mostly. */
+/* sim_texts -- the simulation's texts.  They come from few families and differ from any token on,
+ * so that much is shared, matches end inside pages and siblings are similar.  There are two salts.
+ * The model's answer mostly follows from the text. */
 #ifndef QR_TESTS_SCHEDULER_SIM_TEXTS_H
 #define QR_TESTS_SCHEDULER_SIM_TEXTS_H
 
@@ -23,25 +23,25 @@ static void sim_put_token(struct sim_text *text, uint32_t at, int32_t token)
     text->pasts[at] = sim_hash(past, (uint32_t)token);
 }
 
-/* A family's text up to some token, another one's from there on. */
+/* One family's text up to some token, another family's from there on. */
 static struct sim_text *sim_draw_text(struct sim *sim, uint32_t tokens_n)
 {
     struct sim_text *text = calloc(1, sizeof *text);
     uint32_t family = sim_choose(sim, 3), other = sim_choose(sim, 3);
 
     if (sim->group_left > 0) family = other = sim->group;
-    uint32_t part_at = sim_choose(sim, 2) == 0 ? tokens_n : sim_choose(sim, tokens_n);
+    uint32_t differ_at = sim_choose(sim, 2) == 0 ? tokens_n : sim_choose(sim, tokens_n);
 
     SIM_CHECK(sim, text != NULL);
     text->first = text->tokens;
     if (sim_choose(sim, 8) == 1 && sim->group_left == 0) text->salt.words[sim_choose(sim, 2)] = 1;
     text->fresh = sim_choose(sim, 16) == 1;
     for (uint32_t i = 0; i < tokens_n; i++)
-        sim_put_token(text, i, (int32_t)(sim_hash(i < part_at ? family : other, i) % 3));
+        sim_put_token(text, i, (int32_t)(sim_hash(i < differ_at ? family : other, i) % 3));
     return text;
 }
 
-/* Mostly what follows from the text. */
+/* Appends an answer token, which mostly follows from the text. */
 static void sim_answer(struct sim *sim, struct sim_seq *seq)
 {
     uint32_t past = seq->text->pasts[seq->known_n - 1];
@@ -60,7 +60,7 @@ static struct sim_text *sim_copy_text(struct sim *sim, const struct sim_text *fr
     return text;
 }
 
-/* Tokens that two known texts have in common; none if their salts differ. */
+/* The length of two texts' common prefix; 0 if their salts differ. */
 static uint32_t sim_common(const struct sim_seq *a, const struct sim_seq *b)
 {
     uint32_t i = 0;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* sim_tree -- what the prefix tree has of a text, by looking at every page that there is. */
+/* sim_tree -- what the prefix tree has of a text, found by looking at every page. */
 #ifndef QR_TESTS_SCHEDULER_SIM_TREE_H
 #define QR_TESTS_SCHEDULER_SIM_TREE_H
 
 #include "sim_pages.h"
 
-/* Of a kept page: how many pages are above it, and how many of its tokens are the text's; none if
- * one above it has another text's, or its salt is another. */
+/* How many of a kept page's tokens are the text's; 0 if a node above it has other tokens or the
+ * salt differs.  *depth: the number of nodes above it. */
 static uint32_t sim_common_in(const struct sim *sim, const struct sim_seq *seq, qr_page_id page,
                               uint32_t *depth)
 {
@@ -31,8 +31,8 @@ static uint32_t sim_common_in(const struct sim *sim, const struct sim_seq *seq, 
     return common_n;
 }
 
-/* The most tokens of the text, within limit_n, of which every page that the next one reads is
- * there. */
+/* The longest prefix of the text, at most limit_n, for which every page that the next token reads
+ * is there. */
 static uint32_t sim_longest(const struct sim *sim, const struct sim_seq *seq, uint32_t limit_n)
 {
     uint32_t has_n[SIM_TOKENS_MAX] = {0}, n;
@@ -52,9 +52,9 @@ static uint32_t sim_longest(const struct sim *sim, const struct sim_seq *seq, ui
     return n;
 }
 
-/* Whoever was admitted took all that the tree had of it.  That is no more than it had before the
- * plan, and no less than it has now: in a plan pages only go.  With no page left to copy a part of
- * one into it took all that it could without. */
+/* An admitted sequence matched all that the tree had.  That is at most what the tree had before the
+ * plan and at least what it has now, since a plan only evicts.  If no page was left for the copy of
+ * a partly matched page, it matched all that needs no copy. */
 static void sim_check_taken(struct sim *sim, const struct sim_seq *seq, uint32_t taken_n)
 {
     uint32_t least_n = sim_longest(sim, seq, seq->known_n - 1);

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* simulation -- the scheduler and the cache under a fake model, with every promise of scheduler.h
- * checked after every step, from outside: by a second account of who runs, who waits, what is
- * computed and which pages that takes.
+/* simulation -- runs the scheduler and the cache with a fake model, and checks every rule of
+ * scheduler.h after every step against a second, plain model of sequences, tokens and pages.
  *
- *     sim_state.h     what the account holds
- *     sim_choices.h   choices, out of a seed or a fuzzer's bytes
- *     sim_fair_queue.h    whose turn it is
- *     sim_pages.h     pages by tokens, windows
- *     sim_texts.h     texts that have much in common
- *     sim_requests.h  submits, groups, cancels, ends
- *     sim_model.h     the fake model, which sees a page in wrong hands
- *     sim_tree.h      what the tree has of a text
- *     sim_moves.h     admissions and preemptions
- *     sim_forks.h     forks
- *     sim_plan.h      what a plan must be
+ *     sim_state.h       the state of that model
+ *     sim_choices.h     choices from a seed or a fuzzer's bytes
+ *     sim_fair_queue.h  the order of waiting requests
+ *     sim_pages.h       pages by tokens, windows
+ *     sim_texts.h       texts that have much in common
+ *     sim_requests.h    submits, groups, cancels, ends
+ *     sim_model.h       the fake model, which notices a wrong page
+ *     sim_tree.h        what the tree has of a text
+ *     sim_moves.h       admissions and preemptions
+ *     sim_forks.h       forks
+ *     sim_plan.h        what a plan must be
  *
- * A failure prints what is not true and the scheduler's state, and aborts. */
+ * A failure prints the condition that does not hold and the scheduler's state, and aborts. */
 #ifndef QR_TESTS_SCHEDULER_SIMULATION_H
 #define QR_TESTS_SCHEDULER_SIMULATION_H
 
@@ -40,7 +39,7 @@ static void sim_close(struct sim *sim)
     if (sim->has_twin) world_close(&sim->twin);
 }
 
-/* Each of them has a first token of its own, or ends with it. */
+/* Each attached sequence gets its own first token, or ends with it. */
 static void sim_answer_attached(struct sim *sim, uint32_t leader)
 {
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
@@ -119,7 +118,7 @@ static void sim_step(struct sim *sim)
     sim->n.steps++;
 }
 
-/* A random one, or, where one waited for another's prefix in the last plan, that other. */
+/* Cancels a random sequence, or the one for whose prefix the head waited in the last plan. */
 static void sim_cancel_some(struct sim *sim)
 {
     if (sim_choose(sim, sim->cancel_in) == 1)
@@ -129,7 +128,7 @@ static void sim_cancel_some(struct sim *sim)
         if (sim->seqs[id].live && sim->seqs[id].serial == sim->leader) sim_cancel(sim, id);
 }
 
-/* So many turns, or as long as there are bytes; then all that live are let end. */
+/* Runs so many turns, or until the bytes are used up; then steps until all sequences have ended. */
 static void sim_run(struct sim *sim, uint64_t turns_n)
 {
     struct qr_scheduler_stats stats;

@@ -4,9 +4,9 @@
 /* running_max, waiting_max, step_tokens, prefill_chunk, context_max */
 #define LIMITS(...) ((struct qr_scheduler_limits){__VA_ARGS__, .window = 0})
 
-/* Goal: the queue takes waiting_max sequences and refuses the next at once; one that leaves makes
- * room for one.
- * Method: fill it, admit one, fill it again. */
+/* Goal: the queue takes waiting_max sequences and refuses the next one at once.  A sequence that
+ * leaves makes room for one.
+ * Method: fill the queue, admit one sequence, fill it again. */
 static void queue_is_bounded(void **state)
 {
     struct fixture f;
@@ -26,8 +26,8 @@ static void queue_is_bounded(void **state)
     fixture_close(&f);
 }
 
-/* Goal: no more than running_max run, and a slot that comes free is taken in the next step.
- * Method: five short prompts for two slots; one ends. */
+/* Goal: at most running_max sequences run, and a slot that becomes free is taken in the next step.
+ * Method: five short prompts for two slots; one of them ends. */
 static void slots_are_bounded(void **state)
 {
     struct fixture f;
@@ -51,9 +51,10 @@ static void slots_are_bounded(void **state)
     fixture_close(&f);
 }
 
-/* Goal: the queue is served in order of arrival: one that does not fit yet is not overtaken.
- * Method: a big prompt behind one that holds the pages, and a small one behind it that would fit.
- */
+/* Goal: the queue is served in order of arrival.  A sequence that does not fit yet is not
+ * overtaken.
+ * Method: one sequence holds the pages, a big prompt waits, and a small one that would fit comes
+ * after it. */
 static void nobody_overtakes(void **state)
 {
     struct fixture f;
@@ -80,7 +81,7 @@ static void nobody_overtakes(void **state)
     fixture_close(&f);
 }
 
-/* Goal: admission counts the tokens that are there, not those that may come.
+/* Goal: an admission counts the known tokens, not those that may be generated.
  * Method: four prompts of one page that may each grow to the whole pool. */
 static void tokens_to_come_do_not_count(void **state)
 {
@@ -97,9 +98,9 @@ static void tokens_to_come_do_not_count(void **state)
     fixture_close(&f);
 }
 
-/* Goal: pages that an admitted prompt has yet to take are not given to another.
- * Method: a prompt of 4 pages in chunks of one; beside it one that would fit the free pages, and
- * fits by exactly one page when the pool is a page larger. */
+/* Goal: pages that are promised to an admitted prompt are given to no other admission.
+ * Method: a prompt of 4 pages in chunks of one, then a second one that would fit the free pages.
+ * It is admitted only when the pool is a page larger. */
 static void promised_pages_admit_nobody_else(void **state)
 {
     (void)state;
@@ -140,8 +141,8 @@ static void no_budget_no_admission(void **state)
     fixture_close(&f);
 }
 
-/* Goal: what could never run is known before it is submitted: the context's end, or the pages'.
- * Method: either of the two smaller. */
+/* Goal: fits refuses a sequence that is longer than the context or than all pages.
+ * Method: two schedulers: in one the context is the smaller limit, in the other the pages. */
 static void fits_is_context_and_pages(void **state)
 {
     struct fixture f;

@@ -11,14 +11,14 @@
 
 #define SEQS_MAX 80u
 
-/* A table for so many requests, in memory of exactly that length. */
-struct table {
+/* A fair queue for so many requests, in memory of exactly that length. */
+struct fair_table {
     struct qr_fair_queue queue;
     struct qr_fair_node *memory;
     uint32_t *buckets;
 };
 
-static void table_open(struct table *t, uint32_t seqs_n)
+static void table_open(struct fair_table *t, uint32_t seqs_n)
 {
     t->memory = malloc(qr_fair_queue_nodes_for(seqs_n) * sizeof t->memory[0]);
     t->buckets = malloc(qr_fair_queue_buckets_for(seqs_n) * sizeof t->buckets[0]);
@@ -27,13 +27,13 @@ static void table_open(struct table *t, uint32_t seqs_n)
     qr_fair_queue_check(&t->queue);
 }
 
-static void table_close(struct table *t)
+static void table_close(struct fair_table *t)
 {
     free(t->memory);
     free(t->buckets);
 }
 
-static uint32_t join(struct table *t, int32_t priority, uint64_t client, uint64_t user)
+static uint32_t join(struct fair_table *t, int32_t priority, uint64_t client, uint64_t user)
 {
     const struct qr_submission submission = {
         .priority = priority, .client = {{client, 0}}, .user = {{user, 0}}};
@@ -41,8 +41,8 @@ static uint32_t join(struct table *t, int32_t priority, uint64_t client, uint64_
     return qr_fair_queue_join(&t->queue, &submission);
 }
 
-/* One more of the user's requests waits, or one fewer. */
-static void count(struct table *t, uint32_t user, int change)
+/* One more of the user's requests waits, or one less. */
+static void count(struct fair_table *t, uint32_t user, int change)
 {
     struct qr_seq_list *waiting = &t->queue.nodes[user].waiting;
 
@@ -50,13 +50,13 @@ static void count(struct table *t, uint32_t user, int change)
     if (change < 0 && --waiting->n == 0) qr_fair_queue_exit(&t->queue, user);
 }
 
-static uint64_t client_counter(const struct table *t, uint32_t user)
+static uint64_t client_counter(const struct fair_table *t, uint32_t user)
 {
     return t->queue.nodes[t->queue.nodes[user].parent].counter;
 }
 
-/* A client comes, is served so much, and goes. */
-static void come_and_go(struct table *t, uint64_t client, uint64_t cost)
+/* A client sends one request, is charged for it, and leaves. */
+static void come_and_go(struct fair_table *t, uint64_t client, uint64_t cost)
 {
     uint32_t user = join(t, 0, client, 0);
 
@@ -68,13 +68,13 @@ static void come_and_go(struct table *t, uint64_t client, uint64_t cost)
     qr_fair_queue_check(&t->queue);
 }
 
-/* Goal: a table that is full forgets who has been away the longest, and nobody else: its counter
- * starts anew, those of the others go on.
- * Method: room for two requests, seven nodes with the root: one class, two clients with a user
- * each, and one more.  Two further clients come. */
-static void full_table_forgets_the_longest_idle(void **state)
+/* Goal: a full table drops the node that has been idle longest, and no other.  The dropped counter
+ * starts anew, the other counters go on.
+ * Method: room for two requests, so seven nodes with the root: one priority, two clients with a
+ * user each, and one more.  Two further clients come. */
+static void full_table_drops_the_longest_idle(void **state)
 {
-    struct table t;
+    struct fair_table t;
     uint32_t a, b;
 
     (void)state;
@@ -83,9 +83,9 @@ static void full_table_forgets_the_longest_idle(void **state)
     come_and_go(&t, 2, 200);
     a = join(&t, 0, 1, 0);
     assert_int_equal(client_counter(&t, a), 100);
-    qr_fair_queue_leave(&t.queue, a); /* 2 is now the longest idle */
-    come_and_go(&t, 3, 0);            /* takes the last room and that of 2's user */
-    come_and_go(&t, 4, 0);            /* takes 2's own */
+    qr_fair_queue_leave(&t.queue, a); /* client 2 is now the longest idle */
+    come_and_go(&t, 3, 0);            /* takes the last unused node and that of client 2's user */
+    come_and_go(&t, 4, 0);            /* takes client 2's node */
     a = join(&t, 0, 1, 0);
     assert_int_equal(client_counter(&t, a), 100);
     b = join(&t, 0, 2, 0);
@@ -94,12 +94,12 @@ static void full_table_forgets_the_longest_idle(void **state)
     table_close(&t);
 }
 
-/* Goal: as many requests as there may be, each of a priority, a client and a user of its own, all
- * find room, though others are remembered.
- * Method: fill the table with idle nodes, then with ones in use, three times over. */
-static void who_is_in_use_always_finds_room(void **state)
+/* Goal: as many requests as allowed, each with its own priority, client and user, all find room,
+ * although idle nodes are remembered.
+ * Method: fill the table with idle nodes and then with nodes in use, three times. */
+static void nodes_in_use_always_find_room(void **state)
 {
-    struct table t;
+    struct fair_table t;
     uint32_t users[SEQS_MAX];
 
     (void)state;
@@ -124,12 +124,13 @@ static void who_is_in_use_always_finds_room(void **state)
     table_close(&t);
 }
 
-/* Goal: who comes back is lifted to the least that waits, and where nobody does, to whoever was
- * taken last, even if that one is forgotten by now; who is ahead stays so.
+/* Goal: a client that comes back is lifted to the least counter that waits.  If none waits, it is
+ * lifted to the counter of the client taken last, also if that one was dropped.  A higher counter
+ * stays as it is.
  * Method: a table for two requests. */
-static void who_comes_back_is_lifted(void **state)
+static void returning_client_is_lifted(void **state)
 {
-    struct table t;
+    struct fair_table t;
     uint32_t a, b;
 
     (void)state;
@@ -143,27 +144,27 @@ static void who_comes_back_is_lifted(void **state)
     qr_fair_queue_charge(&t.queue, b, 50);
     qr_fair_queue_take(&t.queue, b);
     count(&t, b, -1);
-    count(&t, b, 1); /* ahead of the least, and stays so */
+    count(&t, b, 1); /* above the least counter, and stays so */
     assert_int_equal(client_counter(&t, b), 150);
     count(&t, b, -1);
     count(&t, a, -1);
-    count(&t, a, 1); /* nobody waits: b was taken last */
+    count(&t, a, 1); /* none waits: b was taken last */
     assert_int_equal(client_counter(&t, a), 150);
     count(&t, a, -1);
     qr_fair_queue_leave(&t.queue, b);
     qr_fair_queue_charge(&t.queue, a, 1000);
     b = join(&t, 0, 3, 0);
     qr_fair_queue_leave(&t.queue, b);
-    b = join(&t, 0, 4, 0); /* takes the place of 2, who was taken last */
+    b = join(&t, 0, 4, 0); /* reuses the node of client 2, which was taken last */
     count(&t, b, 1);
     assert_int_equal(client_counter(&t, b), 150);
     qr_fair_queue_check(&t.queue);
     table_close(&t);
 }
 
-/* Goal: whatever happens, next is who a plain table says it is.
- * Method: random requests of many priorities, clients and users come, are taken, charged, cancelled
- * and end, beside sim_fair_queue.h. */
+/* Goal: next is always the user that sim_fair_queue.h finds.
+ * Method: random requests of many priorities, clients and users arrive, are taken, charged,
+ * cancelled and end; compare both tables after each call. */
 static void same_answers_as_a_plain_table(void **state)
 {
     static struct sim_fair_queue plain;
@@ -172,7 +173,7 @@ static void same_answers_as_a_plain_table(void **state)
         uint32_t user, plain;
     } seqs[SEQS_MAX] = {{0}};
     uint64_t random = 1;
-    struct table t;
+    struct fair_table t;
 
     (void)state;
     table_open(&t, SEQS_MAX);
@@ -223,9 +224,9 @@ static void same_answers_as_a_plain_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(full_table_forgets_the_longest_idle),
-        cmocka_unit_test(who_is_in_use_always_finds_room),
-        cmocka_unit_test(who_comes_back_is_lifted),
+        cmocka_unit_test(full_table_drops_the_longest_idle),
+        cmocka_unit_test(nodes_in_use_always_find_room),
+        cmocka_unit_test(returning_client_is_lifted),
         cmocka_unit_test(same_answers_as_a_plain_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,15 +7,15 @@
 #define PAGE        16u
 #define CLIENTS_MAX 8u
 
-/* Requests of one kind, each to end after outputs_n tokens. */
-struct kind {
+/* Requests of one kind, each of which ends after outputs_n tokens. */
+struct request_kind {
     int32_t priority;
     uint32_t client, user;
     uint32_t prompt_n, outputs_n;
-    const int32_t *text; /* NULL: without a tree */
+    const int32_t *text; /* NULL: no tree */
 };
 
-static qr_seq_id submit(struct fixture *f, const struct kind *kind)
+static qr_seq_id submit(struct fixture *f, const struct request_kind *kind)
 {
     const struct qr_submission submission = {.tokens = &kind->text,
                                              .prompt_n = kind->prompt_n,
@@ -30,9 +30,9 @@ static qr_seq_id submit(struct fixture *f, const struct kind *kind)
     return id;
 }
 
-/* Runs to the end, one at a time; order gets the kinds in the order in which they were admitted. */
-static uint32_t run_all(struct fixture *f, const struct kind *const *kind_of, uint32_t *order,
-                        const struct kind *kinds)
+/* Runs all requests to their ends, one at a time.  order gets the kinds in order of admission. */
+static uint32_t run_all(struct fixture *f, const struct request_kind *const *kind_of,
+                        uint32_t *order, const struct request_kind *kinds)
 {
     uint32_t n = 0;
 
@@ -40,7 +40,7 @@ static uint32_t run_all(struct fixture *f, const struct kind *const *kind_of, ui
         qr_seq_id ends = QR_SEQ_NONE;
         fixture_plan(f);
         assert_int_equal(f->plan.items_n, 1);
-        const struct kind *kind = kind_of[f->items[0].seq];
+        const struct request_kind *kind = kind_of[f->items[0].seq];
         if (f->plan.admitted_n > 0) order[n++] = (uint32_t)(kind - kinds);
         if (f->items[0].position + f->items[0].tokens_n == kind->prompt_n + kind->outputs_n - 1)
             ends = f->items[0].seq;
@@ -49,15 +49,15 @@ static uint32_t run_all(struct fixture *f, const struct kind *const *kind_of, ui
     return n;
 }
 
-/* Goal: the lower priority is admitted first, whenever it came; equal ones by arrival.
+/* Goal: the lower priority number is admitted first, whenever it came; equal ones by arrival.
  * Method: one slot; negative, extreme and equal priorities. */
 static void lower_priority_goes_first(void **state)
 {
-    const struct kind kinds[] = {{5, 0, 0, 4, 2, NULL},         {-1, 0, 0, 4, 2, NULL},
-                                 {INT32_MAX, 0, 0, 4, 2, NULL}, {0, 0, 0, 4, 2, NULL},
-                                 {INT32_MIN, 0, 0, 4, 2, NULL}, {-1, 0, 0, 4, 2, NULL}};
+    const struct request_kind kinds[] = {{5, 0, 0, 4, 2, NULL},         {-1, 0, 0, 4, 2, NULL},
+                                         {INT32_MAX, 0, 0, 4, 2, NULL}, {0, 0, 0, 4, 2, NULL},
+                                         {INT32_MIN, 0, 0, 4, 2, NULL}, {-1, 0, 0, 4, 2, NULL}};
     const uint32_t expected[] = {4, 1, 5, 3, 0, 2};
-    const struct kind *kind_of[16];
+    const struct request_kind *kind_of[16];
     uint32_t order[16];
     struct fixture f;
 
@@ -70,12 +70,12 @@ static void lower_priority_goes_first(void **state)
     fixture_close(&f);
 }
 
-/* Admissions of each kind among the first `first_n`, one slot, `each_n` requests of every kind, all
- * there from the beginning, those of the first kind first. */
-static void admitted_of(const struct kind *kinds, uint32_t kinds_n, uint32_t each_n,
+/* Counts the admissions of each kind among the first `first_n`.  There is one slot; `each_n`
+ * requests of every kind are submitted before the first step, kind by kind. */
+static void admitted_of(const struct request_kind *kinds, uint32_t kinds_n, uint32_t each_n,
                         uint32_t first_n, uint32_t *counts)
 {
-    static const struct kind *kind_of[256];
+    static const struct request_kind *kind_of[256];
     static uint32_t order[256];
     struct fixture f;
 
@@ -90,11 +90,13 @@ static void admitted_of(const struct kind *kinds, uint32_t kinds_n, uint32_t eac
     fixture_close(&f);
 }
 
-/* Goal: clients that wait are served alike, in tokens: an output token counts as two input tokens.
- * Method: prompts of 4 with 10 tokens of answer against 22 with 1, and 46 with 1: 24, 24 and 48. */
+/* Goal: waiting clients are served the same number of tokens; an output token counts as two input
+ * tokens.
+ * Method: prompts of 4 tokens with 10 of answer against 22 with 1, and 46 with 1: costs of 24, 24
+ * and 48. */
 static void clients_are_served_alike(void **state)
 {
-    const struct kind kinds[] = {
+    const struct request_kind kinds[] = {
         {0, 1, 0, 4, 10, NULL}, {0, 2, 0, 22, 1, NULL}, {0, 3, 0, 46, 1, NULL}};
     uint32_t counts[3];
 
@@ -105,11 +107,12 @@ static void clients_are_served_alike(void **state)
     assert_int_equal(counts[2], 20);
 }
 
-/* Goal: a client's users divide its share, and no more than that.
- * Method: one client with one user, one with two; the second gets half, its users a quarter. */
+/* Goal: a client's users divide its share and get no more.
+ * Method: one client with one user, one with two; each client gets half, each of the two users a
+ * quarter. */
 static void users_divide_their_clients_share(void **state)
 {
-    const struct kind kinds[] = {
+    const struct request_kind kinds[] = {
         {0, 1, 1, 10, 5, NULL}, {0, 2, 1, 10, 5, NULL}, {0, 2, 2, 10, 5, NULL}};
     uint32_t counts[3];
 
@@ -121,10 +124,10 @@ static void users_divide_their_clients_share(void **state)
 }
 
 /* Goal: fair shares are within a priority; across priorities there are none.
- * Method: a client of a lower priority number with everything to do. */
+ * Method: one client with all requests of the lower priority number. */
 static void priority_comes_before_fairness(void **state)
 {
-    const struct kind kinds[] = {
+    const struct request_kind kinds[] = {
         {3, 1, 0, 10, 5, NULL}, {2, 2, 0, 10, 5, NULL}, {3, 3, 0, 10, 5, NULL}};
     uint32_t counts[3];
 
@@ -135,12 +138,12 @@ static void priority_comes_before_fairness(void **state)
     assert_int_equal(counts[2], 10);
 }
 
-/* Goal: a client with 1,000 requests in the queue does not delay another's first: it is the next to
- * be admitted, whether a slot was wanted or pages.
- * Method: four slots, or pages for about four; one of the many ends. */
+/* Goal: 1,000 queued requests of one client do not delay another's first request: it is the next
+ * to be admitted, whether a slot or pages were short.
+ * Method: four slots, or pages for about four; one of the many requests ends. */
 static void thousand_queued_do_not_delay_anothers_first(void **state)
 {
-    const struct kind many = {0, 1, 0, 15, 33, NULL}, other = {0, 2, 0, 15, 33, NULL};
+    const struct request_kind many = {0, 1, 0, 15, 33, NULL}, other = {0, 2, 0, 15, 33, NULL};
 
     (void)state;
     for (uint32_t by_pages = 0; by_pages < 2; by_pages++) {
@@ -159,8 +162,7 @@ static void thousand_queued_do_not_delay_anothers_first(void **state)
         assert_state(&f, only, QR_SEQ_WAITING);
         fixture_commit(&f, first[0]);
         fixture_plan(&f);
-        if (by_pages) { /* all four want a second page by then; the pages of two are there for two
-                         */
+        if (by_pages) { /* all four need a second page by then, and there are pages for two */
             while (qr_scheduler_state(f.s, only) == QR_SEQ_WAITING) {
                 assert_int_equal(f.plan.admitted_n, 0);
                 fixture_commit(&f, f.items[0].seq);
@@ -177,15 +179,17 @@ static void thousand_queued_do_not_delay_anothers_first(void **state)
     }
 }
 
-/* Goal: who stayed away has nothing saved up, and who was served while nobody waited is not behind.
- * Method: one client is served alone, queued or not; then another comes, and they take turns. */
+/* Goal: a client that was away has saved up no service, and a client that was served alone is not
+ * behind.
+ * Method: one client is served alone, with and without a queue; then another comes, and they are
+ * served alternately. */
 static void away_saves_nothing(void **state)
 {
-    const struct kind kinds[] = {{0, 1, 0, 10, 8, NULL}, {0, 2, 0, 10, 8, NULL}};
+    const struct request_kind kinds[] = {{0, 1, 0, 10, 8, NULL}, {0, 2, 0, 10, 8, NULL}};
 
     (void)state;
     for (uint32_t before_n = 1; before_n <= 40; before_n += 13) {
-        const struct kind *kind_of[64];
+        const struct request_kind *kind_of[64];
         uint32_t order[64];
         struct fixture f;
 
@@ -202,14 +206,15 @@ static void away_saves_nothing(void **state)
     }
 }
 
-/* Goal: what the tree has of a prompt is not charged: only work is.
- * Method: two clients with prompts of equal length and no answers to speak of; one's are known but
- * for the last token, the other's are new each time.  The first is served many more. */
+/* Goal: cached tokens of a prompt are not charged.
+ * Method: two clients with prompts of equal length and short answers.  One's prompts are cached
+ * except for the last token, the other's are always new.  The first is served many more requests.
+ */
 static void cached_tokens_are_not_charged(void **state)
 {
     static int32_t texts[41][40];
-    static struct kind kinds[80];
-    const struct kind *kind_of[81];
+    static struct request_kind kinds[80];
+    const struct request_kind *kind_of[81];
     uint32_t order[81], known_n = 0;
     struct fixture f;
 
@@ -219,9 +224,9 @@ static void cached_tokens_are_not_charged(void **state)
             texts[i][k] = (int32_t)(i * 100 + k);
     fixture_open_tree(&f, LIMITS(1, 80, 64, 0, 64), 160, PAGE);
     for (uint32_t i = 0; i < 80; i++)
-        kinds[i] = (struct kind){0, i % 2, 0, 40, 1, texts[i % 2 == 0 ? 0 : 1 + i / 2]};
+        kinds[i] = (struct request_kind){0, i % 2, 0, 40, 1, texts[i % 2 == 0 ? 0 : 1 + i / 2]};
     kind_of[submit(&f, &kinds[0])] = &kinds[0];
-    assert_int_equal(run_all(&f, kind_of, order, kinds), 1); /* now it is known */
+    assert_int_equal(run_all(&f, kind_of, order, kinds), 1); /* now it is cached */
     for (uint32_t i = 0; i < 80; i++)
         kind_of[submit(&f, &kinds[i])] = &kinds[i];
     assert_int_equal(run_all(&f, kind_of, order, kinds), 80);
@@ -231,12 +236,13 @@ static void cached_tokens_are_not_charged(void **state)
     fixture_close(&f);
 }
 
-/* Goal: with no page left the lowest priority makes room, be it admitted first; among equals the
- * latest.
- * Method: three of one page each in a pool of four; all want a second one in one step. */
+/* Goal: if no page is left, a sequence of the lowest priority is preempted, also if it was
+ * admitted first; among equals the latest one.
+ * Method: three sequences of one page each in a pool of four; all need a second page in one step.
+ */
 static void lowest_priority_is_preempted(void **state)
 {
-    const struct kind low = {9, 1, 0, 16, 48, NULL}, high = {1, 1, 0, 16, 48, NULL};
+    const struct request_kind low = {9, 1, 0, 16, 48, NULL}, high = {1, 1, 0, 16, 48, NULL};
     qr_seq_id a, b, c;
     struct fixture f;
 
@@ -263,7 +269,7 @@ static void lowest_priority_is_preempted(void **state)
     fixture_plan(&f);
     fixture_commit(&f, QR_SEQ_NONE);
     b = submit(&f, &high);
-    fixture_plan(&f); /* the low one takes its second page: it was there first */
+    fixture_plan(&f); /* the low one takes its second page: it was admitted first */
     fixture_commit(&f, QR_SEQ_NONE);
     assert_state(&f, b, QR_SEQ_RUNNING);
     fixture_plan(&f);
@@ -280,13 +286,14 @@ static void lowest_priority_is_preempted(void **state)
     fixture_close(&f);
 }
 
-/* Goal: who was preempted comes back before those of its priority that never ran, whoever's turn it
- * is, and after those of a lower one.
- * Method: one preempted, one fresh of another client with nothing charged, one of each priority. */
+/* Goal: a preempted sequence comes back before sequences of its priority that never ran, whatever
+ * the fair queue says, and after those of a lower priority number.
+ * Method: one preempted sequence, a fresh one of another client that was charged nothing, and one
+ * of each neighbouring priority. */
 static void preempted_come_back_within_their_priority(void **state)
 {
-    const struct kind kind = {5, 1, 0, 16, 32, NULL}, equal = {5, 2, 0, 1, 9, NULL};
-    const struct kind lower = {4, 2, 0, 1, 9, NULL};
+    const struct request_kind kind = {5, 1, 0, 16, 32, NULL}, equal = {5, 2, 0, 1, 9, NULL};
+    const struct request_kind lower = {4, 2, 0, 1, 9, NULL};
     qr_seq_id a, b, c, d;
     struct fixture f;
 
@@ -316,11 +323,11 @@ static void preempted_come_back_within_their_priority(void **state)
     fixture_close(&f);
 }
 
-/* Goal: nobody is admitted in a step that preempts.
- * Method: one of a lower priority waits for nothing but a slot, and a preemption gives one up. */
+/* Goal: a step that preempts admits no sequence.
+ * Method: a sequence of a lower priority waits only for a slot, and a preemption frees one. */
 static void nobody_is_admitted_in_a_step_that_preempts(void **state)
 {
-    const struct kind kind = {5, 1, 0, 16, 32, NULL}, first = {0, 1, 0, 1, 9, NULL};
+    const struct request_kind kind = {5, 1, 0, 16, 32, NULL}, first = {0, 1, 0, 1, 9, NULL};
     struct fixture f;
     qr_seq_id a, b, c;
 
@@ -349,11 +356,12 @@ static uint64_t counter_of(const struct fixture *f, qr_seq_id id)
     return qr_fair_queue_counter(&f->s->fair, f->s->seqs[id].user_node);
 }
 
-/* Goal: what a preemption makes us compute again is not charged, neither prompt nor answer.
- * Method: a prompt of 15 that had put out two tokens when it was preempted; it comes back. */
+/* Goal: tokens that are computed again after a preemption are not charged, neither prompt nor
+ * answer.
+ * Method: a prompt of 15 that has generated two tokens is preempted and comes back. */
 static void recomputed_tokens_are_not_charged(void **state)
 {
-    const struct kind x = {0, 1, 0, 16, 32, NULL}, y = {0, 2, 0, 15, 33, NULL};
+    const struct request_kind x = {0, 1, 0, 16, 32, NULL}, y = {0, 2, 0, 15, 33, NULL};
     qr_seq_id a, b;
     struct fixture f;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sequences that begin with another's pages: groups with one prompt, and forks. */
+/* Sequences that start with another's pages: groups with one prompt, and forks. */
 #include "fixture.h"
 
 /* running_max, waiting_max, step_tokens, prefill_chunk, context_max */
@@ -17,7 +17,7 @@ static qr_seq_id attach(struct fixture *f, qr_seq_id leader)
     return id;
 }
 
-/* n sequences with one prompt; ids[0] leads. */
+/* n sequences with one prompt; ids[0] is the leader. */
 static void submit_group(struct fixture *f, uint32_t n, uint32_t prompt_n, uint32_t tokens_max,
                          qr_seq_id *ids)
 {
@@ -42,9 +42,9 @@ static void cancel_all(struct fixture *f, const qr_seq_id *ids, uint32_t n)
         fixture_cancel(f, ids[i]);
 }
 
-/* Goal: a group computes its prompt once, then each goes on by itself; all but the last that writes
- * copy the page that the prompt ends in, and a page that is full is never copied.
- * Method: four of them, prompts that end inside a page and at its edge. */
+/* Goal: a group computes its prompt once, then each sequence goes on by itself.  All but the last
+ * writer copy the page in which the prompt ends; a full page is never copied.
+ * Method: groups of four; prompts that end inside a page and at its edge. */
 static void prompt_is_computed_once(void **state)
 {
     (void)state;
@@ -73,8 +73,10 @@ static void prompt_is_computed_once(void **state)
     }
 }
 
-/* Goal: a group runs when there is a slot for each of it, or waits whole, and is not overtaken.
- * Method: two run of four slots; three come, then one: they wait until a slot more is free. */
+/* Goal: a group is admitted when there is a slot for each of its sequences.  Until then it waits
+ * whole and is not overtaken.
+ * Method: two of four slots are in use; a group of three comes, then one sequence; all wait until
+ * one more slot is free. */
 static void group_is_admitted_whole(void **state)
 {
     struct fixture f;
@@ -100,8 +102,8 @@ static void group_is_admitted_whole(void **state)
     fixture_close(&f);
 }
 
-/* Goal: slots of those attached are kept for them while the leader computes the prompt.
- * Method: a group of three with a prompt of two steps in four slots; two more come. */
+/* Goal: slots are kept for attached sequences while the leader computes the prompt.
+ * Method: a group of three with a prompt of two steps in four slots; two more sequences come. */
 static void slots_are_kept_for_the_attached(void **state)
 {
     struct fixture f;
@@ -122,8 +124,10 @@ static void slots_are_kept_for_the_attached(void **state)
     fixture_close(&f);
 }
 
-/* Goal: beside others, a group is admitted only where each but one finds a page to copy into;
- * alone, with its prompt's pages. */
+/* Goal: if others run, a group is admitted only if each of its sequences but one will find a page
+ * to copy into.  If none runs, the pages of its prompt suffice.
+ * Method: a group of three with prompts of 2 pages: after another sequence in a pool of 5 pages,
+ * then alone in a pool of 2. */
 static void group_leaves_room_to_part(void **state)
 {
     struct fixture f;
@@ -133,7 +137,7 @@ static void group_leaves_room_to_part(void **state)
     fixture_open(&f, LIMITS(4, 8, 64, 0, 64), 5, PAGE);
     a = fixture_submit(&f, 20, 30);
     fixture_step(&f);
-    submit_group(&f, 3, 20, 60, group); /* 2 pages, and 2 to part: there are 3 */
+    submit_group(&f, 3, 20, 60, group); /* 2 pages, and 2 for copies: there are 3 */
     fixture_step(&f);
     assert_state(&f, group[0], QR_SEQ_WAITING);
     fixture_cancel(&f, a);
@@ -150,9 +154,9 @@ static void group_leaves_room_to_part(void **state)
     fixture_close(&f);
 }
 
-/* Goal: where there is no page to part, the latest of a group waits, and comes back by itself; all
- * of them end.
- * Method: four with 20 + 12 tokens in a pool of three pages. */
+/* Goal: if there is no page to copy into, the latest of a group is preempted and comes back by
+ * itself.  All sequences end.
+ * Method: four sequences of 20 + 12 tokens in a pool of three pages. */
 static void group_parts_as_pages_allow(void **state)
 {
     struct fixture f;
@@ -177,10 +181,10 @@ static void group_parts_as_pages_allow(void **state)
     fixture_close(&f);
 }
 
-/* Goal: a leader that ends early leaves all that it has to the first of those attached, wherever it
- * is; one that is attached ends without a trace.
- * Method: cancel the leader in the queue, in its prompt, at its first token; then an attached one.
- */
+/* Goal: if a leader ends early, the first attached sequence takes over its state and pages.  An
+ * attached sequence that ends leaves nothing changed.
+ * Method: cancel the leader in the queue, in its prefill and at its first token; cancel an
+ * attached sequence. */
 static void next_takes_the_leaders_place(void **state)
 {
     struct fixture f;
@@ -198,7 +202,7 @@ static void next_takes_the_leaders_place(void **state)
     fixture_cancel(&f, group[1]);
     fixture_plan(&f);
     assert_item(&f, 1, group[2], 20, 20, false);
-    fixture_commit(&f, group[2]); /* ends in its prompt */
+    fixture_commit(&f, group[2]); /* ends in its prefill */
     fixture_plan(&f);
     assert_item(&f, 1, group[4], 40, 20, true);
     fixture_commit(&f, QR_SEQ_NONE);
@@ -208,8 +212,10 @@ static void next_takes_the_leaders_place(void **state)
     fixture_close(&f);
 }
 
-/* Goal: a leader that ends with its first token forks the others all the same; those that ended
- * between plan and commit do not run. */
+/* Goal: a leader that ends with its first token still forks the others.  Attached sequences that
+ * were cancelled between plan and commit do not run.
+ * Method: a group of three; between plan and commit one attached sequence is cancelled, and the
+ * leader finishes at the commit. */
 static void first_token_may_be_the_last(void **state)
 {
     struct fixture f;
@@ -231,7 +237,9 @@ static void first_token_may_be_the_last(void **state)
     fixture_close(&f);
 }
 
-/* Goal: those attached count in the queue. */
+/* Goal: attached sequences count in waiting_max.
+ * Method: a group of three in a queue of four, then one more attached; the next submit is refused.
+ */
 static void attached_count_in_the_queue(void **state)
 {
     struct fixture f;
@@ -249,9 +257,9 @@ static void attached_count_in_the_queue(void **state)
     fixture_close(&f);
 }
 
-/* Goal: a sequence that generates is forked at once where a slot is free and nobody waits: nothing
- * is computed again, and one of the two copies the last page.
- * Method: fork it inside a page and at its edge. */
+/* Goal: a generating sequence is forked at once if a slot is free and the queue is empty.  Nothing
+ * is computed again, and one of the two copies a partly filled last page.
+ * Method: fork inside a page and at its edge. */
 static void fork_shares_what_was_computed(void **state)
 {
     (void)state;
@@ -275,8 +283,9 @@ static void fork_shares_what_was_computed(void **state)
     }
 }
 
-/* Goal: where somebody waits, no slot is free, or the parent has its prompt still to compute, a
- * fork waits its turn like any other. */
+/* Goal: a fork waits like any submitted sequence if the queue is not empty, no slot is free, or
+ * the parent is still in its prefill.
+ * Method: two slots; one fork for each of the three reasons. */
 static void fork_overtakes_nobody(void **state)
 {
     struct fixture f;
@@ -286,14 +295,14 @@ static void fork_overtakes_nobody(void **state)
     fixture_open(&f, LIMITS(2, 8, 32, 8, 128), 16, PAGE);
     a = fixture_submit(&f, 20, 60);
     fixture_step(&f);
-    b = fork_of(&f, a, 20, 60); /* in its prompt */
+    b = fork_of(&f, a, 20, 60); /* in its prefill */
     assert_state(&f, b, QR_SEQ_WAITING);
     fixture_steps(&f, 4);
     assert_state(&f, b, QR_SEQ_RUNNING);
-    c = fork_of(&f, a, 23, 60); /* no slot */
+    c = fork_of(&f, a, 23, 60); /* no free slot */
     assert_state(&f, c, QR_SEQ_WAITING);
     fixture_cancel(&f, b);
-    d = fork_of(&f, a, 23, 60); /* somebody waits */
+    d = fork_of(&f, a, 23, 60); /* the queue is not empty */
     assert_state(&f, d, QR_SEQ_WAITING);
     fixture_step(&f);
     assert_state(&f, c, QR_SEQ_RUNNING);
@@ -301,9 +310,9 @@ static void fork_overtakes_nobody(void **state)
     fixture_close(&f);
 }
 
-/* Goal: a fork goes on where there is no page to copy into, when only the tree reads the page
- * beside it: what its parent left in the middle of a page gives way.
- * Method: one page in all; the parent ends inside it, and leaves it to the tree. */
+/* Goal: a fork goes on without a page to copy into if only the tree reads its last page besides:
+ * the tree gives up that partly filled page.
+ * Method: one page in all; the parent ends inside it and publishes it. */
 static void last_page_is_taken_back_from_the_tree(void **state)
 {
     static const int32_t tokens[PAGE];

@@ -4,7 +4,7 @@
 /* running_max, waiting_max, step_tokens, prefill_chunk, context_max */
 #define LIMITS(...) ((struct qr_scheduler_limits){__VA_ARGS__, .window = 0})
 
-/* Goal: where there is no sequence there is nothing to do, and no commit is wanted.
+/* Goal: without a sequence a plan has no items and needs no commit.
  * Method: plan twice. */
 static void no_sequence_no_items(void **state)
 {
@@ -20,8 +20,8 @@ static void no_sequence_no_items(void **state)
     fixture_close(&f);
 }
 
-/* Goal: a sequence's chunks follow each other without gap or overlap, its last one alone wants
- * logits, and then it goes on with one token a step.
+/* Goal: a sequence's chunks follow each other without gap or overlap.  Only the last one wants
+ * logits; then the sequence computes one token a step.
  * Method: 40 tokens in chunks of 16. */
 static void chunks_cover_the_prompt(void **state)
 {
@@ -48,7 +48,7 @@ static void chunks_cover_the_prompt(void **state)
     fixture_close(&f);
 }
 
-/* Goal: prefill_chunk 0 is the whole budget.
+/* Goal: prefill_chunk 0 means the whole budget.
  * Method: a prompt of 100 under a budget of 60. */
 static void chunk_zero_is_the_budget(void **state)
 {
@@ -66,9 +66,8 @@ static void chunk_zero_is_the_budget(void **state)
     fixture_close(&f);
 }
 
-/* Goal: a sequence with one token left comes before one that is still being prefilled, even if that
- * one is older.
- * Method: a long old prompt in chunks of 16, beside a short one that decodes meanwhile. */
+/* Goal: a sequence with one token left comes before one in prefill, even if the latter is older.
+ * Method: a long old prompt in chunks of 16, and a short one that decodes meanwhile. */
 static void decodes_come_first(void **state)
 {
     struct fixture f;
@@ -90,7 +89,7 @@ static void decodes_come_first(void **state)
     fixture_close(&f);
 }
 
-/* Goal: decodes stand in order of admission, and so does prefill.
+/* Goal: decodes are in order of admission, and so is prefill.
  * Method: four sequences, two of each kind, submitted alternately. */
 static void each_kind_is_in_order_of_admission(void **state)
 {
@@ -115,7 +114,7 @@ static void each_kind_is_in_order_of_admission(void **state)
     fixture_close(&f);
 }
 
-/* Goal: a step uses its budget whole and no more, the oldest prompt first.
+/* Goal: a step uses its whole budget and no more, the oldest prompt first.
  * Method: three prompts of 30 under a budget of 50. */
 static void budget_is_filled_oldest_first(void **state)
 {
@@ -143,8 +142,8 @@ static void budget_is_filled_oldest_first(void **state)
     fixture_close(&f);
 }
 
-/* Goal: however many decode, prefill gets QR_PREFILL_MIN tokens of a step.
- * Method: the smallest budget allowed, all slots but one decoding, then a prompt of 100. */
+/* Goal: however many sequences decode, prefill gets QR_PREFILL_MIN tokens of a step.
+ * Method: the smallest allowed budget, all slots but one decoding, then a prompt of 100. */
 static void prefill_gets_its_share_of_a_full_batch(void **state)
 {
     struct fixture f;
@@ -169,9 +168,9 @@ static void prefill_gets_its_share_of_a_full_batch(void **state)
     fixture_close(&f);
 }
 
-/* Goal: pages are taken as tokens are written, not when a sequence is admitted, so a sequence
- * never has a page that it does not use yet.
- * Method: a prompt of 60 in chunks of 10, pages of 16: count after every step. */
+/* Goal: pages are taken as tokens are written, not at the admission, so a sequence never holds an
+ * unused page.
+ * Method: a prompt of 60 in chunks of 10, pages of 16; count after every step. */
 static void pages_are_taken_as_they_are_written(void **state)
 {
     const uint32_t held_n[] = {1, 2, 2, 3, 4, 4};
@@ -194,14 +193,14 @@ static void pages_are_taken_as_they_are_written(void **state)
     fixture_close(&f);
 }
 
-/* Goal: of all slots in held pages, over all steps, less than 4 % have no token: what SOSP'23 gives
- * for PagedAttention.
- * Method: 200 prompts of 100 to 1,000 tokens with 8 to come, 32 at a time, pages of 32; who ends is
- * the one that has run the longest. */
+/* Goal: over all steps less than 4 % of the slots in held pages have no token, which is what
+ * SOSP'23 gives for PagedAttention.
+ * Method: 200 prompts of 100 to 1,000 tokens with 8 to come, 32 at a time, pages of 32; the
+ * sequence that has run longest ends. */
 static void waste_is_under_four_percent(void **state)
 {
     enum { REQUESTS = 200, RUNNING = 32, OUT = 8 };
-    uint32_t answers[RUNNING + REQUESTS] = {0}; /* tokens that each has given */
+    uint32_t answers[RUNNING + REQUESTS] = {0}; /* tokens that each has generated */
     struct qr_scheduler_stats stats;
     struct fixture f;
     unsigned seed = 7;
@@ -232,8 +231,8 @@ static void waste_is_under_four_percent(void **state)
     fixture_close(&f);
 }
 
-/* Goal: an item names the pages in which its tokens stand.
- * Method: the item's pages are held, and stay the same from step to step as more come. */
+/* Goal: an item's pages are those of its tokens.
+ * Method: the item's pages are held, and stay the same from step to step as more are added. */
 static void items_carry_their_pages(void **state)
 {
     struct fixture f;
@@ -255,11 +254,11 @@ static void items_carry_their_pages(void **state)
     fixture_close(&f);
 }
 
-/* Goal: where a sequence decodes, prefill takes of a step what the budget leaves, to the token; the
- * tokens and what they read have their prices.
- * Method: one decodes at 20 tokens, a prompt of 100 beside it: at 10 a token and 1 a read, chunks
- * of 20 and then 20 more cost 10 + 20 + 200 + 210, and 10 + 21 + 200 + 610; a third one of 20 would
- * cost 10 + 22 + 200 + 1010, which is 1 more than there is. */
+/* Goal: in a step with a decode, prefill gets what the budget leaves, to the token.  Tokens and
+ * reads have their own prices.
+ * Method: one sequence decodes at 20 tokens while a prompt of 100 is computed, at 10 a token and 1
+ * a read.  Two chunks of 20 cost 10 + 20 + 200 + 210 and 10 + 21 + 200 + 610; a third one of 20
+ * would cost 10 + 22 + 200 + 1010, which is 1 too much. */
 static void budget_cuts_prefill(void **state)
 {
     struct qr_step_budget budget = {10 + 20 + 200 + 210, 10, 1};
@@ -289,9 +288,9 @@ static void budget_cuts_prefill(void **state)
     fixture_close(&f);
 }
 
-/* Goal: prefill gets QR_PREFILL_MIN tokens of a step whatever the budget; then nobody is admitted;
- * where nobody decodes the budget does not count.
- * Method: a budget for nothing, two prompts. */
+/* Goal: prefill gets QR_PREFILL_MIN tokens of a step whatever the budget; then no sequence is
+ * admitted.  Without a decode the budget does not count.
+ * Method: a budget that allows nothing, and two prompts. */
 static void budget_leaves_prefill_its_least(void **state)
 {
     const struct qr_step_budget nothing = {0, 10, 1};
@@ -320,12 +319,13 @@ static void budget_leaves_prefill_its_least(void **state)
     fixture_close(&f);
 }
 
-/* Goal: once a chunk was cut nobody is admitted, though what is left would buy a newcomer tokens,
- * whose reads are fewer.
- * Method: one decodes at 20 tokens and a prompt of 100 stands at 60: a chunk of 20 costs 10 a token
- * and 1 a read, 20 * 10 + 1410; 65 more do not buy the 21st, which costs 91, but would buy a
- * newcomer 5 tokens, 5 * 10 + 15.  With the whole of the chunk bought the newcomer has them. */
-static void nobody_is_admitted_behind_a_cut(void **state)
+/* Goal: after a cut chunk no sequence is admitted, although a new one would be cheaper because it
+ * reads less.
+ * Method: one sequence decodes at 20 tokens and a prompt of 100 is at 60. A chunk of 20 costs 20 *
+ * 10 + 1410, at 10 a token and 1 a read.  The 65 that are left do not cover the 21st token, which
+ * costs 91, but would cover 5 tokens of a new sequence, 5 * 10 + 15. If the chunk is not cut, the
+ * new sequence gets them. */
+static void nobody_is_admitted_after_a_cut(void **state)
 {
     struct qr_step_budget budget = {0, 10, 1};
     struct fixture f;
@@ -373,7 +373,7 @@ int main(void)
         cmocka_unit_test(items_carry_their_pages),
         cmocka_unit_test(budget_cuts_prefill),
         cmocka_unit_test(budget_leaves_prefill_its_least),
-        cmocka_unit_test(nobody_is_admitted_behind_a_cut),
+        cmocka_unit_test(nobody_is_admitted_after_a_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

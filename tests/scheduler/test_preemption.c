@@ -13,9 +13,9 @@ static uint64_t preemptions(const struct fixture *f)
     return stats.preemptions;
 }
 
-/* Goal: with no page left the latest admitted makes room, and nobody else.
- * Method: three sequences of one page each in a pool of four; all want a second one in one step:
- * the first finds the last free page, the second gets the third's. */
+/* Goal: if no page is left, the latest admitted sequence is preempted, and no other.
+ * Method: three sequences of one page each in a pool of four; all need a second page in one step.
+ * The first finds the last free page, the second gets the third's. */
 static void latest_is_preempted(void **state)
 {
     struct fixture f;
@@ -40,9 +40,9 @@ static void latest_is_preempted(void **state)
     fixture_close(&f);
 }
 
-/* Goal: the latest that finds no page for itself preempts itself, and gives all its pages back.
- * Alone, it is admitted though it wants every page there is.
- * Method: the older holds one page of three, the latest two and wants a third. */
+/* Goal: if the latest sequence finds no page, it preempts itself and drops all its pages.  Alone,
+ * it is admitted although it needs every page.
+ * Method: the older sequence holds one of three pages, the latest two, and needs a third. */
 static void latest_preempts_itself(void **state)
 {
     struct fixture f;
@@ -68,10 +68,10 @@ static void latest_preempts_itself(void **state)
     fixture_close(&f);
 }
 
-/* Goal: who was preempted is computed again from its first token, its generated ones too, and what
- * was computed twice is counted, once.
- * Method: a prompt of 31 that had generated two tokens, one of them computed, when it wanted a
- * third page; then it comes back. */
+/* Goal: a preempted sequence is computed again from its first token, generated tokens included.
+ * Tokens computed twice are counted once as recomputed.
+ * Method: a prompt of 31 that has generated two tokens, one of them computed, needs a third page;
+ * then it comes back. */
 static void preempted_starts_from_its_first_token(void **state)
 {
     struct fixture f;
@@ -104,9 +104,9 @@ static void preempted_starts_from_its_first_token(void **state)
     fixture_close(&f);
 }
 
-/* Goal: growth does not take the pages that a prompt was promised: the prompt makes room instead of
- * being left in its middle without a page.
- * Method: free pages, all promised to the later one, when the older wants one. */
+/* Goal: growth does not take pages that are promised to a prompt.  The prompt's sequence is
+ * preempted instead of being left without a page in its middle.
+ * Method: all free pages are promised to the later sequence when the older one needs a page. */
 static void growth_leaves_promised_pages(void **state)
 {
     struct fixture f;
@@ -129,9 +129,9 @@ static void growth_leaves_promised_pages(void **state)
     fixture_close(&f);
 }
 
-/* Goal: several preempted in one step wait in the order in which they had been admitted, before
- * those that never ran.
- * Method: two lose their pages in one step, two more wait; then the older ones end. */
+/* Goal: sequences preempted in one step wait in order of their admission, before those that never
+ * ran.
+ * Method: two are preempted in one step while two more wait; then the older ones end. */
 static void preempted_wait_first_and_in_order(void **state)
 {
     struct fixture f;
@@ -161,9 +161,9 @@ static void preempted_wait_first_and_in_order(void **state)
     fixture_close(&f);
 }
 
-/* Goal: who was preempted comes back only when the free pages cover its length and one more page
- * for every sequence that then runs.
- * Method: it needs 4 pages beside one other; an older one ends and leaves 5, or 6. */
+/* Goal: a preempted sequence comes back only if the free pages cover its length and one page for
+ * every sequence that then runs.
+ * Method: it needs 4 pages while one other runs; an older one ends and leaves 5, or 6. */
 static void readmission_leaves_room_to_grow(void **state)
 {
     (void)state;
@@ -191,7 +191,7 @@ static void readmission_leaves_room_to_grow(void **state)
 }
 
 /* Goal: preempted sequences are kept even if the queue is full; new ones are refused meanwhile.
- * Method: a queue of two, full, when two lose their pages. */
+ * Method: a full queue of two, when two are preempted. */
 static void preempted_may_exceed_the_queue(void **state)
 {
     struct fixture f;
@@ -216,7 +216,7 @@ static void preempted_may_exceed_the_queue(void **state)
     fixture_close(&f);
 }
 
-/* Goal: a sequence that fits all pages finishes alone, and is never preempted.
+/* Goal: a sequence that fits all pages finishes alone and is never preempted.
  * Method: grow from one token to the last slot of the pool. */
 static void alone_it_fills_every_page(void **state)
 {
@@ -236,9 +236,9 @@ static void alone_it_fills_every_page(void **state)
     fixture_close(&f);
 }
 
-/* Goal: a crowd in a pool for one finishes, every one of it, in order of arrival, and the oldest
- * goes on in every step.
- * Method: eight that each grow to the whole pool. */
+/* Goal: many sequences in a pool for one all finish, in order of arrival, and the oldest one
+ * computes in every step.
+ * Method: eight sequences that each grow to the whole pool. */
 static void crowd_finishes_in_order(void **state)
 {
     struct fixture f;

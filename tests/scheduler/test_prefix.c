@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the scheduler does with the prefix tree: takes, leaves, evicts, waits. */
+/* The scheduler with a prefix tree: reuse, publishing, eviction, waiting for a prefix. */
 #include "fixture.h"
 
 /* running_max, waiting_max, step_tokens, prefill_chunk, context_max */
@@ -8,21 +8,21 @@
 #define TEXTS_MAX   8u
 #define TEXT_MAX    512u
 
-/* The sequences' texts: what a model answers is written behind the prompt before it is known. */
-struct texts {
+/* The sequences' texts.  An answer is written after the prompt before its tokens are known. */
+struct prefix_texts {
     int32_t tokens[TEXTS_MAX][TEXT_MAX];
     const int32_t *first[TEXTS_MAX];
 };
 
-/* Tokens 0, 1, 2 ... up to `part_at`, from there on a text of its own. */
-static void write_text(struct texts *t, uint32_t which, uint32_t part_at)
+/* Tokens 0, 1, 2 ... up to `differ_at`, and other tokens from there on. */
+static void write_text(struct prefix_texts *t, uint32_t which, uint32_t differ_at)
 {
     for (uint32_t i = 0; i < TEXT_MAX; i++)
-        t->tokens[which][i] = (int32_t)(i < part_at ? i : 1000 * (which + 1) + i);
+        t->tokens[which][i] = (int32_t)(i < differ_at ? i : 1000 * (which + 1) + i);
     t->first[which] = t->tokens[which];
 }
 
-static qr_seq_id submit_text(struct fixture *f, const struct texts *t, uint32_t which,
+static qr_seq_id submit_text(struct fixture *f, const struct prefix_texts *t, uint32_t which,
                              uint32_t prompt_n, uint32_t tokens_max)
 {
     const struct qr_submission submission = {
@@ -34,9 +34,9 @@ static qr_seq_id submit_text(struct fixture *f, const struct texts *t, uint32_t 
     return id;
 }
 
-/* Runs a prompt of a text alone, and ends it after so many steps. */
-static void run_text(struct fixture *f, const struct texts *t, uint32_t which, uint32_t prompt_n,
-                     uint32_t steps_n)
+/* Runs a prompt alone and ends it after so many steps. */
+static void run_text(struct fixture *f, const struct prefix_texts *t, uint32_t which,
+                     uint32_t prompt_n, uint32_t steps_n)
 {
     qr_seq_id id = submit_text(f, t, which, prompt_n, prompt_n + steps_n);
 
@@ -46,16 +46,16 @@ static void run_text(struct fixture *f, const struct texts *t, uint32_t which, u
     assert_state(f, id, QR_SEQ_FREE);
 }
 
-/* Goal: what a finished sequence had computed, prompt and generated, is not computed again: not a
- * token of it, wherever the next prompt leaves it.
- * Method: 40 tokens of a prompt and 9 of an answer; then prompts that part from that text at each
- * token. */
+/* Goal: tokens that a finished sequence has computed, prompt and answer, are not computed again,
+ * exactly up to the first token that differs.
+ * Method: 40 tokens of a prompt and 9 of an answer; then prompts that differ from that text from
+ * each token on. */
 static void reuse_is_exact_to_the_token(void **state)
 {
     (void)state;
     for (uint32_t cut = 0; cut <= 50; cut++) {
         struct fixture f;
-        struct texts t;
+        struct prefix_texts t;
 
         fixture_open_tree(&f, LIMITS(4, 4, 128, 0, 128), 16, PAGE);
         write_text(&t, 0, TEXT_MAX);
@@ -72,14 +72,14 @@ static void reuse_is_exact_to_the_token(void **state)
     }
 }
 
-/* Goal: a prompt that is wholly cached computes its last token alone, for its logits.
+/* Goal: a prompt that is cached whole computes only its last token, for its logits.
  * Method: prompts that end inside a page and at its edge, twice. */
 static void whole_prompt_computes_one_token(void **state)
 {
     (void)state;
     for (uint32_t prompt_n = 30; prompt_n <= 33; prompt_n++) {
         struct fixture f;
-        struct texts t;
+        struct prefix_texts t;
 
         fixture_open_tree(&f, LIMITS(4, 4, 128, 0, 128), 16, PAGE);
         write_text(&t, 0, TEXT_MAX);
@@ -92,12 +92,12 @@ static void whole_prompt_computes_one_token(void **state)
     }
 }
 
-/* Goal: a cancelled sequence leaves what it had computed, to the token.
+/* Goal: a cancelled sequence publishes all tokens that it has computed.
  * Method: cancel one after two chunks of its prompt. */
 static void cancelled_leaves_its_pages(void **state)
 {
     struct fixture f;
-    struct texts t;
+    struct prefix_texts t;
     qr_seq_id a;
 
     (void)state;
@@ -114,13 +114,13 @@ static void cancelled_leaves_its_pages(void **state)
     fixture_close(&f);
 }
 
-/* Goal: who scores its prompt takes nothing from the tree, since pages hold no logits, and counts
- * among neither queries nor hits; what it computes is there for others.
+/* Goal: a fresh sequence takes nothing from the tree, because pages hold no logits, and counts in
+ * neither queries nor hits.  Others can use what it computes.
  * Method: the same prompt, fresh, after and before one that is not. */
 static void fresh_computes_every_token(void **state)
 {
     struct fixture f;
-    struct texts t;
+    struct prefix_texts t;
 
     (void)state;
     fixture_open_tree(&f, LIMITS(4, 4, 128, 0, 128), 16, PAGE);
@@ -142,12 +142,12 @@ static void fresh_computes_every_token(void **state)
     fixture_close(&f);
 }
 
-/* Goal: nothing is shared between salts.
- * Method: one prompt under two of them, then again under each. */
+/* Goal: salts share nothing.
+ * Method: one prompt under two salts, then again under each. */
 static void salts_share_nothing(void **state)
 {
     struct fixture f;
-    struct texts t;
+    struct prefix_texts t;
 
     (void)state;
     fixture_open_tree(&f, LIMITS(4, 4, 128, 0, 128), 16, PAGE);
@@ -163,12 +163,13 @@ static void salts_share_nothing(void **state)
     fixture_close(&f);
 }
 
-/* Goal: cached pages give way to a sequence before any sequence does; the coldest first.
- * Method: the tree holds two texts of two pages in a pool of six; one that runs grows over four. */
+/* Goal: cached pages are evicted before any sequence is preempted, the coldest first.
+ * Method: the tree has two texts of two pages in a pool of six; a running sequence grows over
+ * four. */
 static void eviction_comes_before_preemption(void **state)
 {
     struct fixture f;
-    struct texts t;
+    struct prefix_texts t;
     qr_seq_id a, b;
 
     (void)state;
@@ -194,14 +195,14 @@ static void eviction_comes_before_preemption(void **state)
     fixture_close(&f);
 }
 
-/* Goal: a preempted sequence leaves its pages and goes on from those that are still there; nothing
- * is computed twice if they all are.
- * Method: two grow into a full pool; the older takes a page of the other's, and ends; then the
- * later one finds no page for itself. */
+/* Goal: a preempted sequence publishes its pages and resumes from those that are still there.  If
+ * all are, nothing is computed twice.
+ * Method: two sequences grow into a full pool; the older one takes a page of the other's, and
+ * ends; then the later one finds no page for itself. */
 static void preempted_resumes_without_recomputing(void **state)
 {
     struct fixture f;
-    struct texts t;
+    struct prefix_texts t;
     qr_seq_id a, b;
 
     (void)state;
@@ -235,12 +236,13 @@ static void preempted_resumes_without_recomputing(void **state)
     fixture_close(&f);
 }
 
-/* Goal: where no page is left to copy a part of one into, the part is given up, not the sequence.
- * Method: a pool of three, all cached; the same text again wants all three. */
+/* Goal: if no page is left to copy a partly matched page into, its tokens are computed; the
+ * sequence is still admitted.
+ * Method: a pool of three pages, all cached; the same text again needs all three. */
 static void no_room_for_the_copy(void **state)
 {
     struct fixture f;
-    struct texts t;
+    struct prefix_texts t;
 
     (void)state;
     fixture_open_tree(&f, LIMITS(4, 4, 128, 0, 48), 3, PAGE);
@@ -255,13 +257,13 @@ static void no_room_for_the_copy(void **state)
     fixture_close(&f);
 }
 
-/* Goal: requests with one prefix that come together compute it once: those behind the first one
- * wait, hold no page meanwhile, and begin where it has got to, in the step after its prefill.
+/* Goal: requests with one prefix that come together compute it once.  The later ones wait and hold
+ * no page, and start in the step after the first one's prefill.
  * Method: eight prompts of 106 shared tokens and 14 of their own, at once, in chunks of 48. */
 static void prefix_is_computed_once(void **state)
 {
     struct fixture f;
-    struct texts t;
+    struct prefix_texts t;
 
     (void)state;
     fixture_open_tree(&f, LIMITS(8, 8, 256, 48, 128), 64, PAGE);
@@ -286,13 +288,13 @@ static void prefix_is_computed_once(void **state)
     fixture_close(&f);
 }
 
-/* Goal: when the one that is waited for goes, the first of those that wait takes over in the same
- * step, from where it had got to; the others wait for that one.
- * Method: cancel it after a chunk. */
+/* Goal: if the sequence that is waited for ends, the first waiting one takes over in the same
+ * step, from where the other stopped; the others then wait for it.
+ * Method: cancel the first one after a chunk. */
 static void waiter_takes_over(void **state)
 {
     struct fixture f;
-    struct texts t;
+    struct prefix_texts t;
     qr_seq_id ids[3];
 
     (void)state;
@@ -318,9 +320,9 @@ static void waiter_takes_over(void **state)
     fixture_close(&f);
 }
 
-/* Goal: nobody waits for less than half a page, nor for pages of another salt, nor for one that
- * will not fill the page, nor to score its prompt.
- * Method: a second prompt with 7 and with 8 tokens in common; then each reason by itself. */
+/* Goal: a sequence does not wait for less than half a page, for pages of another salt, for a
+ * sequence that will not fill the page, or if it is fresh.
+ * Method: a second prompt with 7 and with 8 common tokens; then each reason by itself. */
 static void nobody_waits_for_little(void **state)
 {
     const struct {
@@ -335,7 +337,7 @@ static void nobody_waits_for_little(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct fixture f;
-        struct texts t;
+        struct prefix_texts t;
         qr_seq_id a, b;
 
         fixture_open_tree(&f, LIMITS(8, 8, 256, 0, 128), 64, PAGE);
@@ -358,13 +360,13 @@ static void nobody_waits_for_little(void **state)
     }
 }
 
-/* Goal: sequences that are computing the same text at one time end up in the same pages.
- * Method: two of one text, where the second could not wait: it was there before the first filled a
- * page; by the pages held. */
+/* Goal: sequences that compute the same text at the same time end with the same pages.
+ * Method: two sequences of one text, where the second could not wait, because it was there before
+ * the first filled a page; compare the held pages. */
 static void shared_pages_are_held_once(void **state)
 {
     struct fixture f;
-    struct texts t;
+    struct prefix_texts t;
 
     (void)state;
     fixture_open_tree(&f, LIMITS(8, 8, 256, 0, 128), 64, PAGE);

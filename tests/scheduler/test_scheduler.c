@@ -10,7 +10,7 @@
 #define LIMITS(...) ((struct qr_scheduler_limits){__VA_ARGS__, .window = 0})
 #define PAGE        16u
 
-/* Goal: a sequence's end gives back every page, in the same commit.
+/* Goal: a sequence's end frees every page in the same commit.
  * Method: end it after its prompt, after ten tokens, and in the middle of its prompt. */
 static void end_gives_every_page_back(void **state)
 {
@@ -30,9 +30,9 @@ static void end_gives_every_page_back(void **state)
     }
 }
 
-/* Goal: cancel works in every state, and gives every page back at once.
- * Method: one that waits, one in the middle of its prompt, one that decodes, one preempted; the
- * rest go on. */
+/* Goal: cancel works in every state and frees every page at once.
+ * Method: cancel one that waits, one in prefill, one that decodes and one that was preempted; the
+ * others go on. */
 static void cancel_in_any_state(void **state)
 {
     struct fixture f;
@@ -73,7 +73,8 @@ static void cancel_in_any_state(void **state)
     fixture_close(&f);
 }
 
-/* Goal: a sequence leaves either list from its head, middle or tail, and the rest keep their order.
+/* Goal: a sequence leaves either list from its head, middle or tail, and the others keep their
+ * order.
  * Method: five run and five wait; cancel in every order of three. */
 static void cancel_keeps_the_order(void **state)
 {
@@ -92,7 +93,7 @@ static void cancel_keeps_the_order(void **state)
             assert_int_equal(f.plan.admitted_n, 5);
             fixture_cancel(&f, ids[first]);
             fixture_cancel(&f, ids[second]);
-            fixture_steps(&f, 2); /* all in decode, the new ones too */
+            fixture_steps(&f, 2); /* all decode, the new ones too */
             for (uint32_t i = 0; i < 10 && at < f.plan.items_n; i++) {
                 if (i == first || i == second) continue;
                 assert_int_equal(f.items[at++].seq, ids[i]);
@@ -104,8 +105,8 @@ static void cancel_keeps_the_order(void **state)
         }
 }
 
-/* Goal: ids are used again, without anything of the sequence before.
- * Method: one that was preempted and grew; the next with its id starts afresh. */
+/* Goal: an id is reused without anything of the sequence before.
+ * Method: one sequence that was preempted and grew; the next one with its id starts afresh. */
 static void ids_are_used_again(void **state)
 {
     struct fixture f;
@@ -154,7 +155,7 @@ static void figures_count_what_was_done(void **state)
     fixture_close(&f);
 }
 
-/* Goal: the dump shows who runs, who waits and whose the pages are.
+/* Goal: the dump shows running and waiting sequences and their pages.
  * Method: one of each. */
 static void dump_shows_both_lists(void **state)
 {
@@ -182,7 +183,7 @@ static void dump_shows_both_lists(void **state)
     fixture_close(&f);
 }
 
-/* Whether f ends in an assertion, in a process of its own. */
+/* True: f ends in an assertion.  Runs it in a child process. */
 static bool aborts(void (*f)(void))
 {
     int status;
@@ -265,8 +266,8 @@ static void cancel_twice(void)
     qr_scheduler_cancel(f.s, 0);
 }
 
-/* Goal: what the header forbids ends in an assertion, in every build.
- * Method: each in a child process; and that what is just allowed does not. */
+/* Goal: a call that the header forbids ends in an assertion, in every build.
+ * Method: each in a child process, and the nearest allowed call, which does not. */
 static void misuse_is_caught(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* QUIRE_SIM_SEEDS and QUIRE_SIM_STEPS make it longer, QUIRE_SIM_SEED runs one seed again. */
+/* QUIRE_SIM_SEEDS and QUIRE_SIM_STEPS set the length, QUIRE_SIM_SEED runs one seed again. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #define SEEDS_N 150u
 #define STEPS_N 600u
 
-/* What the deep run must have done, in sum. */
+/* What all seeds of the deep run must have done together. */
 #define DEEP_SEEDS_N     100u
 #define DEEP_STEPS_N     100000u
 #define DEEP_EVICTIONS   1000000u
@@ -33,7 +33,7 @@ static void on_abort(int signal_number)
     n = snprintf(text, sizeof text, "simulation failed: QUIRE_SIM_SEED=%llu, step %llu\n",
                  (unsigned long long)current->seed, (unsigned long long)current->n.steps);
     if (write(STDERR_FILENO, text, (size_t)n) < 0) _exit(1);
-    sim_explain(current); /* nobody holds a lock: it is this thread that aborts */
+    sim_explain(current); /* safe in a handler: this thread aborted, and no lock is held */
 }
 
 static uint64_t setting(const char *name, uint64_t otherwise)
@@ -89,11 +89,11 @@ static struct sim_counts run_seeds(uint64_t seeds_n, uint64_t steps_n, bool has_
     return sum;
 }
 
-/* Goal: whatever comes in, every promise of scheduler.h holds after every step: pages, order,
- * budget, progress, the bound on preemptions, one end for each; what is shared is the right text,
- * and no token is ever read from another's page.
+/* Goal: every rule of scheduler.h holds after every step: pages, order, budget, progress, the
+ * bound on preemptions, one end for each sequence.  Shared pages are of the right text, and no
+ * token is ever read from another sequence's page.
  * Method: seeded worlds with tiny pools, budgets and chunks, three of four with a prefix tree, one
- * of three with a sliding window; all that can happen must have. */
+ * of three with a sliding window.  At the end every kind of event must have happened. */
 static void every_promise_holds_after_every_step(void **state)
 {
     uint64_t seeds_n = setting("QUIRE_SIM_SEEDS", SEEDS_N);
@@ -152,8 +152,9 @@ static void every_promise_holds_after_every_step(void **state)
     assert_true(n.fork_copies >= DEEP_WRITES);
 }
 
-/* Goal: a failure is shown short: few turns are left, and they still fail.
- * Method: a preemption counts as a failure; worlds in which one comes after 50 turns and more. */
+/* Goal: a failure is shortened to few turns, which still fail.
+ * Method: a preemption counts as a failure; worlds in which the first one comes after 50 turns or
+ * more. */
 static void failures_are_shortened(void **state)
 {
     static uint8_t skips[SHORTEN_TURNS_MAX];
@@ -174,7 +175,7 @@ static void failures_are_shortened(void **state)
 }
 
 /* Goal: the same calls give the same plans, page for page.
- * Method: two schedulers in memory of their own, told the same; each plan is compared. */
+ * Method: two schedulers with their own memory get the same calls; compare each plan. */
 static void same_calls_same_plans(void **state)
 {
     struct sim_counts n = run_seeds(40, 300, true);

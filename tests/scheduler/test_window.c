@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sequences whose tokens see only the last ones: the pages before these are let go. */
+/* Sequences with a sliding window: pages before the window are dropped. */
 #include "fixture.h"
 
 /* A sequence holds at most ONE pages at once: ceil((2 * 64 - 2) / 32) + 1. */
@@ -7,7 +7,7 @@ enum { PAGE = 32, WINDOW = 64, TOKENS = 2000, PAGES = 80, ONE = 5, TEXTS = 4 };
 
 static const struct qr_prefix_salt no_salt = {{0, 0}};
 
-struct texts {
+struct window_texts {
     int32_t tokens[TEXTS][TOKENS];
     const int32_t *first[TEXTS];
 };
@@ -33,17 +33,17 @@ static void open_windowed(struct fixture *f, uint32_t window, uint32_t pages_n, 
     open_stepping(f, window, pages_n, has_tree, 256, 0);
 }
 
-/* Texts that part at a token. */
-static void write_texts(struct texts *t, uint32_t part_at)
+/* Texts that differ from a token on. */
+static void write_texts(struct window_texts *t, uint32_t differ_at)
 {
     for (uint32_t which = 0; which < TEXTS; which++) {
         for (uint32_t i = 0; i < TOKENS; i++)
-            t->tokens[which][i] = (int32_t)(i < part_at ? i : 10000 * (which + 1) + i);
+            t->tokens[which][i] = (int32_t)(i < differ_at ? i : 10000 * (which + 1) + i);
         t->first[which] = t->tokens[which];
     }
 }
 
-static qr_seq_id submit_text(struct fixture *f, const struct texts *t, uint32_t which,
+static qr_seq_id submit_text(struct fixture *f, const struct window_texts *t, uint32_t which,
                              uint32_t prompt_n, uint32_t tokens_max)
 {
     const struct qr_submission submission = {
@@ -54,8 +54,8 @@ static qr_seq_id submit_text(struct fixture *f, const struct texts *t, uint32_t 
     return id;
 }
 
-/* Runs a sequence alone from its prompt to its last token; the most pages that were held, counted
- * when a step's are taken and again when it has been committed. */
+/* Runs a sequence alone from its prompt to its last token.  Returns the most pages that were held,
+ * counted after each plan and after each commit. */
 static uint32_t run_alone(struct fixture *f, qr_seq_id id, uint32_t tokens_max)
 {
     uint32_t held_max = 0;
@@ -74,13 +74,13 @@ static uint32_t run_alone(struct fixture *f, qr_seq_id id, uint32_t tokens_max)
     return held_max;
 }
 
-/* Goal: 2,000 tokens with a window of 64 never hold more than 5 pages of 32 tokens, be they prompt
- * or answer, with the tree and without; without a window they hold all.
- * Method: three prompts, the longest computed in chunks; held pages counted twice a step. */
+/* Goal: 2,000 tokens with a window of 64 never hold more than 5 pages of 32 tokens, prompt or
+ * answer, with the tree or without.  Without a window they hold all pages.
+ * Method: three prompts, the longest computed in chunks; count held pages twice a step. */
 static void sequence_holds_no_more_than_its_window(void **state)
 {
     static const uint32_t prompts[] = {1, 900, TOKENS};
-    static struct texts t;
+    static struct window_texts t;
 
     (void)state;
     write_texts(&t, TOKENS);
@@ -98,13 +98,13 @@ static void sequence_holds_no_more_than_its_window(void **state)
     }
 }
 
-/* Goal: a step costs what its tokens read, and none reads more than its window.
- * Method: one decodes at 201 tokens, a prompt beside it, at 1 a read and a window of 64: the
- * prompt's first 64 tokens read 64 * 65 / 2, which is 1 more than there is, and each from the last
- * of them on 64. */
+/* Goal: a step costs what its tokens read, and no token reads more than its window.
+ * Method: one sequence decodes at 201 tokens while a prompt is computed, at 1 a read and a window
+ * of 64. The prompt's first 64 tokens read 64 * 65 / 2, which is 1 too much, and each later token
+ * reads 64. */
 static void tokens_read_their_window(void **state)
 {
-    static struct texts t;
+    static struct window_texts t;
     struct qr_step_budget budget = {0, 0, 1};
 
     (void)state;
@@ -132,12 +132,12 @@ static void tokens_read_their_window(void **state)
     }
 }
 
-/* Goal: what the window has left is free for others: two sequences that together have more tokens
- * than there are pages for run to their ends, and nobody is preempted.
+/* Goal: pages that left the window are free for others: two sequences with more tokens together
+ * than there are pages for run to their ends, and none is preempted.
  * Method: a pool of 63 pages, two sequences that grow to 2,000 tokens. */
-static void pages_that_are_left_serve_others(void **state)
+static void pages_before_the_window_serve_others(void **state)
 {
-    static struct texts t;
+    static struct window_texts t;
 
     (void)state;
     write_texts(&t, 0);
@@ -157,12 +157,12 @@ static void pages_that_are_left_serve_others(void **state)
     }
 }
 
-/* Goal: the tree still has what the window has left: a second sequence takes it all up, and holds
- * of it what its next token sees.
- * Method: 1,000 tokens that end, then 1,000 that part from them at token 700. */
-static void pages_that_are_left_are_found_again(void **state)
+/* Goal: pages that left the window are still in the tree: a second sequence matches all of them,
+ * and holds those that its next token sees.
+ * Method: 1,000 tokens that end, then 1,000 that differ from token 700 on. */
+static void pages_before_the_window_are_found_again(void **state)
 {
-    static struct texts t;
+    static struct window_texts t;
     struct fixture f;
     struct qr_scheduler_stats stats;
 
@@ -177,13 +177,13 @@ static void pages_that_are_left_are_found_again(void **state)
     fixture_close(&f);
 }
 
-/* Goal: pages that no full hit needs give way first, the last of them before the first ones, and
- * the text is found as a whole until they are all gone; then the text's own, the last one first.
- * Method: 1,000 tokens that end, then evictions.  Of 32 pages a hit of 999 tokens reads the last 3;
- * one of 500 reads pages 13 to 15. */
-static void what_no_full_hit_needs_goes_first(void **state)
+/* Goal: pages that no full hit reads are evicted first, from the last to the first, and the whole
+ * text is found until they are all gone.  Then the others go, the last one first.
+ * Method: 1,000 tokens that end, then evictions.  Of 32 pages a hit of 999 tokens reads the last
+ * 3; a hit of 500 reads pages 13 to 15. */
+static void pages_that_no_full_hit_reads_go_first(void **state)
 {
-    static struct texts t;
+    static struct window_texts t;
     struct fixture f;
     qr_page_id pages[TOKENS / PAGE + 1];
 
@@ -195,7 +195,7 @@ static void what_no_full_hit_needs_goes_first(void **state)
         uint32_t all = evicted_n < 30 ? 999 : evicted_n == 30 ? 31 * PAGE : 0;
         assert_int_equal(qr_prefix_tree_match(&f.world.tree, no_salt, t.tokens[0], 999, pages),
                          all);
-        if (evicted_n <= 13) /* page 15 is the fourteenth to go */
+        if (evicted_n <= 13) /* page 15 is the fourteenth to be evicted */
             assert_int_equal(qr_prefix_tree_match(&f.world.tree, no_salt, t.tokens[0], 500, pages),
                              500);
         assert_int_equal(qr_prefix_tree_evict(&f.world.tree), evicted_n < 32);
@@ -203,12 +203,13 @@ static void what_no_full_hit_needs_goes_first(void **state)
     fixture_close(&f);
 }
 
-/* Goal: what comes again is taken from its window's pages alone, and what is before them is not
- * held: most of a pool may be evicted meanwhile.
- * Method: 1,000 tokens that end, all that no full hit needs evicted, then the same text. */
+/* Goal: a text that comes again is matched by its window's pages alone, and holds no page before
+ * them.  Most of a pool may be evicted meanwhile.
+ * Method: 1,000 tokens that end, then evict all pages that no full hit reads, then the same text.
+ */
 static void text_is_found_by_its_window(void **state)
 {
-    static struct texts t;
+    static struct window_texts t;
     struct fixture f;
     struct qr_scheduler_stats stats;
 
@@ -234,13 +235,12 @@ static void text_is_found_by_its_window(void **state)
     fixture_close(&f);
 }
 
-/* Goal: long sequences run side by side in a pool that could not hold the tokens of one of them,
- * each promised what it can hold at once, and nobody is preempted; a pool of less holds fewer.
- * Method: four prompts of 1,500 tokens that grow to 2,000, 63 pages each, in 20 pages, and in 19.
- */
+/* Goal: long sequences run together in a pool that could not hold the tokens of one of them.  Each
+ * is promised what it can hold at once, and none is preempted.  A smaller pool runs fewer.
+ * Method: four prompts of 1,500 tokens that grow to 2,000, 63 pages each, in 20 pages and in 19. */
 static void many_long_sequences_share_few_pages(void **state)
 {
-    static struct texts t;
+    static struct window_texts t;
 
     (void)state;
     write_texts(&t, 0);
@@ -261,7 +261,7 @@ static void many_long_sequences_share_few_pages(void **state)
             qr_scheduler_commit(f.s, results, f.plan.items_n);
             qr_scheduler_check(f.s);
         }
-        /* With a page less the last one waits until the others are at their last chunk. */
+        /* With one page less the last sequence waits until the others are in their last chunk. */
         assert_int_equal(first_at, i / 2 == 0 ? 1 : 1500 / 64 * 64 + 1);
         qr_scheduler_stats(f.s, &stats);
         assert_int_equal(most_n, TEXTS);
@@ -271,13 +271,13 @@ static void many_long_sequences_share_few_pages(void **state)
     }
 }
 
-/* Goal: a sequence of any length fits where what it holds at once does; where that does not, one of
- * no more tokens than there are pages for.
- * Method: pools of 5 and 4 pages; alone in 5 pages one runs to its 2,000th token, and from the tree
- * again, a part of a page included, for which there is no room. */
+/* Goal: a sequence of any length fits if the pages that it holds at once do.  Otherwise it fits if
+ * it has no more tokens than the pages have slots.
+ * Method: pools of 5 and 4 pages.  Alone in 5 pages a sequence runs to its 2,000th token, and
+ * again from the tree, with a partly matched page for whose copy there is no room. */
 static void any_length_fits_in_a_windows_pages(void **state)
 {
-    static struct texts t;
+    static struct window_texts t;
     struct fixture f;
 
     (void)state;
@@ -296,12 +296,12 @@ static void any_length_fits_in_a_windows_pages(void **state)
     }
 }
 
-/* Goal: with windows too, a prompt that two have is computed once, though its first pages are gone
- * by the time the second may have the rest.
+/* Goal: with a window too, a prompt that two sequences have is computed once, although its first
+ * pages are evicted before the second can be admitted.
  * Method: two prompts of 500 tokens in a pool of 12 pages. */
 static void prefix_is_computed_once(void **state)
 {
-    static struct texts t;
+    static struct window_texts t;
     struct fixture f;
     struct qr_scheduler_stats stats;
 
@@ -319,15 +319,15 @@ static void prefix_is_computed_once(void **state)
     fixture_close(&f);
 }
 
-/* Goal: a sequence at its prompt is promised again what it let go, though another still reads that:
- * who comes to read it is admitted only where there are pages for both, and then nobody is
- * preempted.
- * Method: a text of 1,500 tokens, and one that has its first two pages in common and is computed a
- * token a step, in pools of 9 pages and of 10: the first drops the two while the second has them.
- */
-static void who_shares_leaves_pages_for_both(void **state)
+/* Goal: a sequence in prefill is promised new pages for those that it drops, although another
+ * still reads the dropped ones.  A second reader is admitted only if there are pages for both;
+ * then none is preempted.
+ * Method: a text of 1,500 tokens, and one that has its first two pages in common and computes a
+ * token a step, in pools of 9 pages and of 10. The first drops the two pages while the second has
+ * them. */
+static void sharing_leaves_pages_for_both(void **state)
 {
-    static struct texts t;
+    static struct window_texts t;
 
     (void)state;
     write_texts(&t, WINDOW);
@@ -350,16 +350,17 @@ static void who_shares_leaves_pages_for_both(void **state)
     }
 }
 
-/* Goal: a third one that shares nothing is admitted only where there are pages for what the other
- * two will let go one after the other, too. Method: the same two in chunks of 16 tokens, so that
- * one holds 4 pages, then a third, in pools of 11 pages and of 12. */
+/* Goal: a third sequence that shares nothing is admitted only if there are also pages for those
+ * that the other two will drop one after the other.
+ * Method: the same two in chunks of 16 tokens, so that one holds 4 pages, then a third, in pools
+ * of 11 pages and of 12. */
 static void what_others_share_counts_for_a_third(void **state)
 {
-    static struct texts t;
+    static struct window_texts t;
 
     (void)state;
     write_texts(&t, WINDOW);
-    for (uint32_t i = 0; i < TOKENS; i++) /* a text of its own */
+    for (uint32_t i = 0; i < TOKENS; i++) /* another text */
         t.tokens[2][i] = (int32_t)(50000 + i);
     for (uint32_t pages_n = 11; pages_n <= 12; pages_n++) {
         struct fixture f;
@@ -381,17 +382,17 @@ static void what_others_share_counts_for_a_third(void **state)
     }
 }
 
-/* Goal: what is shared counts from the admission on, for a third one in the same plan too.
- * Method: a text that ended has left the two pages that the first two begin with; the third has
- * nothing in common with them.  It lacks 4 pages, and 2 stand for what the others share: pools of
- * 11 pages and of 12. */
+/* Goal: shared pages count from the admission on, also for a third sequence in the same plan.
+ * Method: the tree has the two pages with which the first two begin; the third has nothing in
+ * common with them.  It lacks 4 pages, and 2 are counted for the shared ones: pools of 11 pages
+ * and of 12. */
 static void shared_pages_count_in_the_same_plan(void **state)
 {
-    static struct texts t;
+    static struct window_texts t;
 
     (void)state;
     write_texts(&t, WINDOW);
-    for (uint32_t i = 0; i < TOKENS; i++) /* a text of its own */
+    for (uint32_t i = 0; i < TOKENS; i++) /* another text */
         t.tokens[3][i] = (int32_t)(50000 + i);
     for (uint32_t pages_n = 11; pages_n <= 12; pages_n++) {
         struct fixture f;
@@ -413,18 +414,18 @@ static void shared_pages_count_in_the_same_plan(void **state)
     }
 }
 
-/* Goal: where the pages for a promise to be renewed are gone, as a third one has grown into them,
- * the latest is preempted, and the others go on in the same step.
- * Method: the same in chunks of 16 tokens, so that one holds 4 pages, beside one that generates: 9
- * pages for all three.  It takes a second page, or not, before the first has left both pages that
- * the second reads. */
+/* Goal: if another sequence has grown into the pages for a promise that is to be renewed, the
+ * latest is preempted, and the others go on in the same step.
+ * Method: the same in chunks of 16 tokens, so that one holds 4 pages, and one that generates: 9
+ * pages for all three.  The latter takes a second page, or not, before the first has dropped both
+ * pages that the second reads. */
 static void promise_is_renewed_before_the_latest_runs(void **state)
 {
-    static struct texts t;
+    static struct window_texts t;
 
     (void)state;
     write_texts(&t, WINDOW);
-    for (uint32_t i = 0; i < TOKENS; i++) /* a text of its own */
+    for (uint32_t i = 0; i < TOKENS; i++) /* another text */
         t.tokens[2][i] = (int32_t)(50000 + i);
     for (uint32_t grows = 0; grows < 2; grows++) {
         struct fixture f;
@@ -454,12 +455,13 @@ static void promise_is_renewed_before_the_latest_runs(void **state)
     }
 }
 
-/* Goal: nobody waits for a page that a running sequence has left and that was evicted since.
- * Method: a prompt of 30 pages is computed beside another until its first page is evicted; then a
- * third one comes with its text. */
-static void nobody_waits_for_what_was_left(void **state)
+/* Goal: a sequence does not wait for a page that a running sequence has dropped and that was
+ * evicted since.
+ * Method: a prompt of 30 pages is computed while another runs, until its first page is evicted;
+ * then a third sequence comes with its text. */
+static void nobody_waits_for_a_dropped_page(void **state)
 {
-    static struct texts t;
+    static struct window_texts t;
     const struct qr_prefix_salt salt = {{0, 0}};
     struct fixture f;
     qr_page_id page;
@@ -476,7 +478,7 @@ static void nobody_waits_for_what_was_left(void **state)
     qr_seq_id c = submit_text(&f, &t, 0, 2 * PAGE + 1, 3 * PAGE);
     fixture_plan(&f);
     assert_int_equal(f.plan.items_n, 3);
-    assert_item(&f, 1, a, f.items[1].position, PAGE, false); /* still at its prompt */
+    assert_item(&f, 1, a, f.items[1].position, PAGE, false); /* still in its prefill */
     assert_item(&f, 2, c, 0, PAGE, false);
     fixture_commit(&f, QR_SEQ_NONE);
     fixture_cancel(&f, a);
@@ -490,18 +492,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sequence_holds_no_more_than_its_window),
         cmocka_unit_test(tokens_read_their_window),
-        cmocka_unit_test(pages_that_are_left_serve_others),
-        cmocka_unit_test(pages_that_are_left_are_found_again),
-        cmocka_unit_test(what_no_full_hit_needs_goes_first),
+        cmocka_unit_test(pages_before_the_window_serve_others),
+        cmocka_unit_test(pages_before_the_window_are_found_again),
+        cmocka_unit_test(pages_that_no_full_hit_reads_go_first),
         cmocka_unit_test(text_is_found_by_its_window),
         cmocka_unit_test(many_long_sequences_share_few_pages),
         cmocka_unit_test(any_length_fits_in_a_windows_pages),
         cmocka_unit_test(prefix_is_computed_once),
-        cmocka_unit_test(who_shares_leaves_pages_for_both),
+        cmocka_unit_test(sharing_leaves_pages_for_both),
         cmocka_unit_test(what_others_share_counts_for_a_third),
         cmocka_unit_test(shared_pages_count_in_the_same_plan),
         cmocka_unit_test(promise_is_renewed_before_the_latest_runs),
-        cmocka_unit_test(nobody_waits_for_what_was_left),
+        cmocka_unit_test(nobody_waits_for_a_dropped_page),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* world -- a scheduler with its pool, a small KV store and, if asked for, a prefix tree, for this
- * folder's programs.
+/* world -- a scheduler with its pool, a small KV store and optionally a prefix tree, for the
+ * programs of this folder.
  *
- * Each memory is exactly as long as its _bytes function says, so that a sanitizer sees a step past
- * it. */
+ * Each memory is exactly as long as its _bytes function says, so that a sanitizer notices an access
+ * past it. */
 #ifndef QR_TESTS_SCHEDULER_WORLD_H
 #define QR_TESTS_SCHEDULER_WORLD_H
 
@@ -23,7 +23,7 @@ struct world {
     struct qr_prefix_tree tree;
     struct qr_scheduler *scheduler;
     void *pool_memory;
-    void *tree_memory; /* NULL: there is no tree */
+    void *tree_memory; /* NULL: no tree */
     void *scheduler_memory;
 };
 
