@@ -38,6 +38,11 @@
 #define QR_TEMPLATE_OUTPUT_MAX   ((size_t)64 << 20)
 #define QR_TEMPLATE_RANGE_MAX    100000 /* jinja2's sandbox's */
 
+/* Tool calls.  Text that may become a call and is held until that is certain: arguments that come
+ * before the name, or a value whose type decides how it is written.  The longest answers of today
+ * have 128 Ki tokens of about 4 bytes. */
+#define QR_PARSE_HELD_MAX ((size_t)1 << 20)
+
 /* Rows whose logits are held at once: 64 rows of 49,152 are 12.6 MB, about half of a last-level
  * cache slice group, and enough rows for the head to reach its full rate. */
 #define QR_LOGITS_ROWS 64u

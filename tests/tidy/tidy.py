@@ -42,13 +42,15 @@ MAY = {
     "runtime/engine": ["runtime/base", "runtime/text", "runtime/template", "runtime/grammar",
                        "runtime/model",
                        "runtime/quire.h", "scheduler", "cache", "kernels"],
-    "runtime/server": ["runtime/base", "runtime/quire.h"],
+    "runtime/parse": ["runtime/base", "runtime/quire.h"],
+    "runtime/server": ["runtime/base", "runtime/parse", "runtime/quire.h"],
     "tools/client": ["runtime/quire.h"],
     "tools/quire": ["runtime/quire.h", "tools/client"],
     "tools/loadgen": ["tools/client"],
 }
-# inspect reads the GGUF parser, and through it the tensor types.
-EXTRA = {"tools/quire/inspect.c": ["runtime/model/gguf.h", "runtime/base", "kernels/types.h"]}
+# inspect reads the GGUF parser, and through it the tensor types.  parse reads answers.
+EXTRA = {"tools/quire/inspect.c": ["runtime/model/gguf.h", "runtime/base", "kernels/types.h"],
+         "tools/quire/parse.c": ["runtime/parse", "runtime/base"]}
 
 LIBRARIES = {
     r"<cblas\.h>": ["tests/"],
@@ -57,7 +59,8 @@ LIBRARIES = {
     r"<utf8proc\.h>": ["runtime/text/", "runtime/grammar/"],
     r"<uv\.h>": ["runtime/engine/loop", "runtime/server/", "tools/client/", "tools/loadgen/",
                  "tools/quire/", "tests/"],
-    r"<jansson\.h>": ["runtime/grammar/", "runtime/server/", "tools/", "tests/"],
+    r"<jansson\.h>": ["runtime/grammar/", "runtime/parse/", "runtime/server/", "tools/",
+                      "tests/"],
     r"<http_parser\.h>": ["runtime/server/", "tools/client/", "tests/"],
 }
 
@@ -164,7 +167,7 @@ def check_readmes():
     global checked
     for folder in ("kernels", "cache", "scheduler", "runtime", "runtime/base", "runtime/text",
                    "runtime/template", "runtime/grammar", "runtime/model", "runtime/engine",
-                   "runtime/server", "tools", "tests"):
+                   "runtime/parse", "runtime/server", "tools", "tests"):
         if not (SOURCE / folder).is_dir():
             continue
         checked += 1
