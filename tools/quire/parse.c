@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/* quire parse: what the server makes of generated text, for operators and tests. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/parse/parse.h"
+#include "tools/quire/command.h"
+
+static const char usage[] =
+    "Usage: quire parse [options] [FILE | -]\n\n"
+    "Reads JSON lines, each with an answer of a model, and prints what a client would\n"
+    "get: content, reasoning, tool_calls and finish_reason.  Keys of a line:\n\n"
+    "  raw_output     what the model wrote, control tokens as text, without the last\n"
+    "  family         how the model writes calls; without it the family is recognised\n"
+    "                 in:\n"
+    "  template       the chat template's source\n"
+    "  tools, tool_choice, parallel_tool_calls\n"
+    "                 as in a request\n"
+    "  prompt_tail    the end of the prompt, which may open the reasoning\n"
+    "  starts_in      \"reasoning\" if the prompt has opened it\n"
+    "  stop           \"length\" if max_tokens cut the answer\n"
+    "  id             printed again\n\n";
+
+struct settings {
+    bool stream;
+    const char *family, *reasoning;
+    const struct qr_parse_family *family_row;
+    const struct qr_parse_reasoning *reasoning_row;
+};
+
+/* What a line becomes. */
+struct result {
+    json_t *content, *reasoning; /* strings, or NULL */
+    json_t *calls, *deltas;
+    bool failed;
+};
+
+static void append(struct result *result, json_t **to, struct quire_text text)
+{
+    const char *old = *to ? json_string_value(*to) : "";
+    size_t n = *to ? json_string_length(*to) : 0;
+    char *joined = malloc(n + text.n + 1);
+    json_t *made = NULL;
+
+    if (joined) {
+        memcpy(joined, old, n);
+        memcpy(joined + n, text.data, text.n);
+        made = json_stringn(joined, n + text.n);
+    }
+    free(joined);
+    json_decref(*to);
+    *to = made;
+    if (!made) result->failed = true;
+}
+
+static void append_arguments(struct result *result, struct quire_text text)
+{
+    json_t *call = json_array_get(result->calls, json_array_size(result->calls) - 1);
+    json_t *arguments = json_incref(json_object_get(call, "arguments"));
+
+    append(result, &arguments, text);
+    (void)json_object_set_new(call, "arguments", arguments);
+}
+
+static json_t *text_of(struct quire_text text)
+{
+    return json_stringn(text.data, text.n);
+}
+
+static void put(void *context, const struct qr_parse_delta *delta)
+{
+    struct result *result = context;
+    json_t *made = NULL;
+
+    switch (delta->kind) {
+    case QR_PARSE_CONTENT:
+        append(result, &result->content, delta->text);
+        made = json_pack("{s:o}", "content", text_of(delta->text));
+        break;
+    case QR_PARSE_REASONING:
+        append(result, &result->reasoning, delta->text);
+        made = json_pack("{s:o}", "reasoning", text_of(delta->text));
+        break;
+    case QR_PARSE_CALL:
+        (void)json_array_append_new(result->calls,
+                                    json_pack("{s:o, s:o, s:s}", "id", text_of(delta->id), "name",
+                                              text_of(delta->text), "arguments", ""));
+        made = json_pack("{s:[{s:i, s:o, s:s, s:o, s:s}]}", "tool_calls", "index", (int)delta->call,
+                         "id", text_of(delta->id), "type", "function", "name", text_of(delta->text),
+                         "arguments", "");
+        break;
+    case QR_PARSE_ARGUMENTS:
+        append_arguments(result, delta->text);
+        made = json_pack("{s:[{s:i, s:o}]}", "tool_calls", "index", (int)delta->call, "arguments",
+                         text_of(delta->text));
+        break;
+    }
+    if (!made || json_array_append_new(result->deltas, made)) result->failed = true;
+}
+
+/* ---- one line ------------------------------------------------------------------------------- */
+
+static struct quire_text member(const json_t *line, const char *key)
+{
+    const json_t *value = json_object_get(line, key);
+    return (struct quire_text){json_is_string(value) ? json_string_value(value) : "",
+                               json_string_length(value)};
+}
+
+static bool has_flag(const json_t *line, const char *flag)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(json_object_get(line, "flags"), i,
+                       item) if (json_is_string(item) &&
+                                 !strcmp(json_string_value(item), flag)) return true;
+    return false;
+}
+
+/* The request's tools: [{"type": "function", "function": {"name", "parameters"}}]. */
+static struct qr_parse_tool *read_tools(const json_t *line, size_t *tools_n)
+{
+    const json_t *list = json_object_get(line, "tools"), *item;
+    struct qr_parse_tool *tools = calloc(json_array_size(list) + 1, sizeof *tools);
+    size_t i;
+
+    *tools_n = 0;
+    json_array_foreach(list, i, item)
+    {
+        const json_t *function = json_object_get(item, "function");
+        if (!function) function = item;
+        if (!tools || !json_is_string(json_object_get(function, "name"))) continue;
+        tools[(*tools_n)++] = (struct qr_parse_tool){member(function, "name"),
+                                                     json_object_get(function, "parameters")};
+    }
+    return tools;
+}
+
+static bool choose_family(const json_t *line, const struct settings *s,
+                          const struct qr_parse_family **family, struct qr_failure *why)
+{
+    const struct quire_text name = member(line, "family"), source = member(line, "template");
+
+    *family = s->family_row;
+    if (*family) return true;
+    if (json_is_string(json_object_get(line, "family"))) {
+        *family = qr_parse_family_find(name.data);
+        if (!*family)
+            return qr_failed(why, "family: \"%.60s\" is unknown (quire parse --help lists them)",
+                             name.data);
+    } else {
+        *family = qr_parse_family_recognise(source.data, source.n);
+    }
+    return true;
+}
+
+static bool read_line(const json_t *line, const struct settings *s, struct result *result,
+                      const char **finish_reason, struct qr_failure *why)
+{
+    const struct quire_allocator memory = qr_allocator((struct quire_allocator){0});
+    const json_t *choice = json_object_get(line, "tool_choice");
+    const struct quire_text raw = member(line, "raw_output");
+    struct qr_parse_settings settings = {
+        .reasoning = s->reasoning_row,
+        .prompt_tail = member(line, "prompt_tail"),
+        .in_reasoning = !strcmp(member(line, "starts_in").data, "reasoning"),
+        .no_calls = !strcmp(member(line, "tool_choice").data, "none"),
+        .named = json_is_object(choice) && !json_object_get(choice, "allowed_tools"),
+        .single = json_is_false(json_object_get(line, "parallel_tool_calls")) ||
+                  has_flag(line, "parallel_false"),
+        .put = put,
+        .context = result};
+
+    if (!choose_family(line, s, &settings.family, why)) return false;
+    struct qr_parse_tool *tools = read_tools(line, &settings.tools_n);
+    settings.tools = tools;
+    struct qr_parse_reader *r = tools ? qr_parse_create(&settings, &memory) : NULL;
+    bool ok = r != NULL;
+    const size_t piece = s->stream ? 1 : raw.n ? raw.n : 1;
+    for (size_t i = 0; ok && i < raw.n; i += piece)
+        ok = qr_parse_push(r, raw.data + i, piece);
+    ok = ok && qr_parse_end(r, !strcmp(member(line, "stop").data, "length") ? QR_PARSE_STOP_LENGTH
+                                                                            : QR_PARSE_STOP_END);
+    if (ok) *finish_reason = qr_parse_finish_reason(r);
+    qr_parse_destroy(r);
+    free(tools);
+    return (ok && !result->failed) || qr_failed(why, "out of memory");
+}
+
+static bool parse_line(const char *text, size_t n, const struct settings *s, struct qr_failure *why)
+{
+    json_error_t error;
+    json_t *line = json_loadb(text, n, JSON_ALLOW_NUL, &error);
+    struct result result = {.calls = json_array(), .deltas = json_array()};
+    const char *finish_reason = "stop";
+
+    /* An integer that fits no int64 is a schema's bound: its value does not matter here. */
+    if (!line && json_error_code(&error) == json_error_numeric_overflow)
+        line = json_loadb(text, n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
+    bool ok = json_is_object(line);
+    if (!ok)
+        qr_failed(why, "expected a JSON object: %s", line ? "it is another value" : error.text);
+    ok = ok && read_line(line, s, &result, &finish_reason, why);
+    if (ok) {
+        json_t *out = json_object();
+        if (json_object_get(line, "id"))
+            (void)json_object_set(out, "id", json_object_get(line, "id"));
+        (void)json_object_set_new(out, "content",
+                                  result.content ? json_incref(result.content) : json_null());
+        (void)json_object_set_new(out, "reasoning",
+                                  result.reasoning ? json_incref(result.reasoning) : json_null());
+        (void)json_object_set(out, "tool_calls", result.calls);
+        (void)json_object_set_new(out, "finish_reason", json_string(finish_reason));
+        if (s->stream) (void)json_object_set(out, "deltas", result.deltas);
+        ok = json_dumpf(out, stdout, 0) == 0 || qr_failed(why, "cannot write the result");
+        putchar('\n');
+        json_decref(out);
+    }
+    json_decref(result.content);
+    json_decref(result.reasoning);
+    json_decref(result.calls);
+    json_decref(result.deltas);
+    json_decref(line);
+    return ok;
+}
+
+/* ---- the command ---------------------------------------------------------------------------- */
+
+static bool parse_all(FILE *in, const struct settings *s, struct qr_failure *why)
+{
+    char *line = NULL;
+    size_t capacity = 0, number = 0;
+    ssize_t n;
+    bool ok = true;
+
+    while ((n = getline(&line, &capacity, in)) >= 0) {
+        struct qr_failure reason;
+        number++;
+        if (strspn(line, " \t\r\n") == (size_t)n) continue;
+        if (parse_line(line, (size_t)n, s, &reason)) continue;
+        ok = false;
+        qr_failed(why, "line %zu: %.200s", number, reason.text);
+        break;
+    }
+    free(line);
+    return ok;
+}
+
+/* Appends the names to a text of `size` bytes. */
+static void list_names(char *text, size_t size, const char *(*name_at)(size_t))
+{
+    for (size_t i = 0; name_at(i); i++) {
+        size_t n = strlen(text);
+        snprintf(text + n, size - n, "%s%s", i ? ", " : "", name_at(i));
+    }
+}
+
+int qr_command_parse(int argc, char **argv)
+{
+    static char families[1024], reasonings[512];
+    struct settings s = {0};
+    const struct qr_option options[] = {
+        {QR_OPTION_FLAG, "stream", &s.stream, NULL,
+         "feed the text byte by byte, and print the deltas too", 0, 0, NULL},
+        {QR_OPTION_TEXT, "tool-call-parser", &s.family, "NAME", families, 0, 0, NULL},
+        {QR_OPTION_TEXT, "reasoning-parser", &s.reasoning, "NAME", reasonings, 0, 0, NULL},
+    };
+    const struct qr_command_syntax syntax = {usage, options, sizeof options / sizeof *options};
+    struct qr_arguments arguments;
+    struct qr_failure why = {""};
+    int code;
+
+    strcpy(families, "read calls as this family does, whatever a line says: ");
+    strcpy(reasonings, "the same for reasoning: ");
+    list_names(families, sizeof families, qr_parse_family_name_at);
+    list_names(reasonings, sizeof reasonings, qr_parse_reasoning_name_at);
+    if (!qr_command_read(&syntax, argc, argv, &arguments, &code)) return code;
+    const char *file = arguments.n ? arguments.items[0] : "-";
+    const size_t arguments_n = arguments.n;
+    free(arguments.items);
+    if (arguments_n > 1) {
+        qr_failed(&why, "parse: %zu files given; expected one, or none for standard input",
+                  arguments_n);
+        return qr_command_fail(QR_EXIT_USAGE, &why);
+    }
+    s.family_row = s.family ? qr_parse_family_find(s.family) : NULL;
+    s.reasoning_row = s.reasoning ? qr_parse_reasoning_find(s.reasoning) : NULL;
+    if ((s.family && !s.family_row) || (s.reasoning && !s.reasoning_row)) {
+        const bool family = s.family && !s.family_row;
+        qr_failed(&why, "--%s-parser: \"%.60s\" is unknown (quire parse --help lists the names)",
+                  family ? "tool-call" : "reasoning", family ? s.family : s.reasoning);
+        return qr_command_fail(QR_EXIT_USAGE, &why);
+    }
+    FILE *in = strcmp(file, "-") ? fopen(file, "r") : stdin;
+    if (!in) {
+        qr_failed(&why, "%.200s: cannot be opened", file);
+        return qr_command_fail(QR_EXIT_FAILED, &why);
+    }
+    bool ok = parse_all(in, &s, &why);
+    if (in != stdin) (void)fclose(in);
+    return ok ? QR_EXIT_FINE : qr_command_fail(QR_EXIT_FAILED, &why);
+}
