@@ -1,36 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is admitted takes the pages that the tree has for it, and is promised the rest.  Who could
- * have a page for nothing that a running sequence is about to compute waits for it instead. */
+/* Admission of the head of the queue.  It adopts the tree's pages and is promised the others that
+ * it needs.  It waits instead if a running sequence is about to compute a page that it could share.
+ */
 #include <assert.h>
 
 #include "scheduler/scheduler_internal.h"
 
-/* What the tree has of a waiting sequence's first tokens_n tokens; pages gets their ids. */
+/* Matches a waiting sequence's first tokens_n tokens in the tree; writes the ids to pages. */
 static uint32_t match(const struct qr_scheduler *s, qr_seq_id id, uint32_t tokens_n,
                       qr_page_id *pages)
 {
     const struct qr_seq_source *source = &s->sources[id];
 
-    if (s->tree == NULL || source->fresh) return 0;
+    if (!s->tree || source->fresh) return 0;
     return qr_prefix_tree_match(s->tree, source->salt, *source->tokens, tokens_n, pages);
 }
 
-/* Tokens, past the matched ones and in the first page that is not matched in full, that `leader`
- * will have put into the tree when its known tokens are computed. */
+/* How many more tokens of `id` would match if it waited for `other`.  Counts only the first page
+ * that is not matched in full, and only if `other` will fill that page with its known tokens. */
 static uint32_t gain(const struct qr_scheduler *s, qr_seq_id id, const qr_page_id *pages,
-                     uint32_t matched_n, qr_seq_id leader)
+                     uint32_t matched_n, qr_seq_id other)
 {
-    const struct qr_seq_source *a = &s->sources[id], *b = &s->sources[leader];
-    const struct qr_page_table *table = qr_seq_table(s, &s->seqs[leader]);
+    const struct qr_seq_source *a = &s->sources[id], *b = &s->sources[other];
+    const struct qr_page_table *table = qr_seq_table(s, &s->seqs[other]);
     uint32_t full_n = matched_n / s->page_tokens, at = full_n * s->page_tokens, end;
 
     if (a->salt.words[0] != b->salt.words[0] || a->salt.words[1] != b->salt.words[1]) return 0;
-    /* With a window, what it computed may have been evicted meanwhile: it will not do so again. */
+    /* `other` is past that page.  With a window the page may be evicted already. */
     if (table->length / s->page_tokens > full_n) return 0;
-    /* The same page: the same tokens up to its end. */
+    /* The page before is the same page, so the texts are equal up to its end. */
     if (full_n > 0 && (table->pages_n < full_n || table->pages[full_n - 1] != pages[full_n - 1]))
         return 0;
-    if (s->seqs[leader].known_n - at < s->page_tokens) return 0;
+    if (s->seqs[other].known_n - at < s->page_tokens) return 0;
     end = at + s->page_tokens;
     if (end > s->seqs[id].known_n - 1) end = s->seqs[id].known_n - 1;
     while (at < end && (*a->tokens)[at] == (*b->tokens)[at])
@@ -38,22 +39,22 @@ static uint32_t gain(const struct qr_scheduler *s, qr_seq_id id, const qr_page_i
     return at > matched_n ? at - matched_n : 0;
 }
 
-/* Whether half a page or more would be computed twice if this one ran now. */
+/* True: half a page or more would be computed twice if this sequence ran now. */
 static bool must_wait(const struct qr_scheduler *s, qr_seq_id id, const qr_page_id *pages,
                       uint32_t matched_n)
 {
     uint32_t half = s->page_tokens / 2;
 
-    if (s->tree == NULL || s->sources[id].fresh) return false;
+    if (!s->tree || s->sources[id].fresh) return false;
     if (s->seqs[id].known_n - 1 - matched_n < half) return false;
     for (uint32_t i = s->decodes_n; i < s->plan.items_n; i++)
         if (gain(s, id, pages, matched_n, s->items[i].seq) >= half) return true;
     return false;
 }
 
-/* With a window, sequences at their prompts let pages go and are promised others for them.  What
- * they let go is not free while others read it: such pages count once more, those that there are,
- * and those of this one's that others read. */
+/* With a window, sequences in prefill drop pages and are promised new ones in return.  A dropped
+ * page stays allocated while another sequence reads it.  So an admission counts one extra page for
+ * each shared page that a running sequence or this one will drop. */
 static uint32_t shared_pages_n(const struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n,
                                uint32_t shared_n)
 {
@@ -64,8 +65,8 @@ static uint32_t shared_pages_n(const struct qr_scheduler *s, qr_seq_id id, uint3
     return (uint32_t)others_n + (shared_n < leaving_n ? shared_n : leaving_n);
 }
 
-/* Pages that an admission takes out of those that nobody is promised: the ones to be computed, and
- * the cached ones that it comes to hold. */
+/* Unpromised pages that an admission uses: those that the sequence is promised, the cached ones
+ * that it adopts, and reserves for sharing, growth and forks. */
 static uint32_t admission_pages_n(const struct qr_scheduler *s, qr_seq_id id,
                                   const qr_page_id *pages, uint32_t matched_n)
 {
@@ -81,9 +82,9 @@ static uint32_t admission_pages_n(const struct qr_scheduler *s, qr_seq_id id,
     }
     if (s->running.n == 0) return n;
     n += shared_pages_n(s, id, matched_n, shared_n);
-    /* Room for every sequence to grow, or the one that was preempted would soon be so again. */
+    /* One page for every sequence to grow, or it would soon be preempted again. */
     if (seq->preemptions_n > 0) n += s->running.n + s->promised_slots_n + 1;
-    /* And for a group to part: each but one copies the last page. */
+    /* When a group is forked, each sequence but one copies the last page. */
     return n + attached_n;
 }
 
@@ -97,7 +98,7 @@ qr_seq_id qr_scheduler_admit(struct qr_scheduler *s)
     if (unpromised_n == 0) return QR_SEQ_NONE;
     id = qr_queue_next(s);
     if (id == QR_SEQ_NONE) return QR_SEQ_NONE;
-    /* A slot for each of the group, or none of it runs. */
+    /* A group is admitted whole: one slot for each of its sequences. */
     if (s->sources[id].attached_n >= s->free_slots_n - s->promised_slots_n) return QR_SEQ_NONE;
     seq = &s->seqs[id];
     pages = qr_scheduler_next_pages(s);
@@ -106,14 +107,15 @@ qr_seq_id qr_scheduler_admit(struct qr_scheduler *s)
         s->stats.waits++;
         return QR_SEQ_NONE;
     }
-    /* A part of a page costs a page more while it is copied.  Fewer tokens are read, with a window,
-     * by other pages, the last of which may again be a part; of none it is sure. */
+    /* Matching a part of a page needs one more page, for the copy.  If there is none, match full
+     * pages only.  With a window a shorter match reads other pages and may again end inside one;
+     * then match nothing. */
     for (bool again = false; matched_n % s->page_tokens > 0 &&
                              admission_pages_n(s, id, pages, matched_n) > unpromised_n;
          again = true)
         matched_n = again ? 0 : match(s, id, matched_n - matched_n % s->page_tokens, pages);
     if (admission_pages_n(s, id, pages, matched_n) > unpromised_n) return QR_SEQ_NONE;
-    if (s->tree != NULL && !s->sources[id].fresh && seq->preemptions_n == 0) {
+    if (s->tree && !s->sources[id].fresh && seq->preemptions_n == 0) {
         s->stats.prefix_queries += seq->known_n;
         s->stats.prefix_hits += matched_n;
     }

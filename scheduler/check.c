@@ -4,7 +4,8 @@
 
 #include "scheduler/scheduler_internal.h"
 
-/* Every full page of it is in the tree, below the one before, with its own tokens. */
+/* Every full page of the sequence is in the tree, as a child of the page before, with the
+ * sequence's tokens. */
 static void check_published(const struct qr_scheduler *s, qr_seq_id id)
 {
     const struct qr_page_table *table = qr_seq_table(s, &s->seqs[id]);
@@ -25,8 +26,8 @@ static void check_published(const struct qr_scheduler *s, qr_seq_id id)
     }
 }
 
-/* While more than the next token is to be computed, its pages are there or promised: all of them,
- * or, with a window, in the plan, as many as it can hold at once. */
+/* In prefill the sequence holds or is promised all pages of its known tokens.  With a window it is
+ * as many as it can hold at once, and only between plan and commit. */
 static void check_promise(const struct qr_scheduler *s, const struct qr_seq *seq)
 {
     const struct qr_page_table *table = qr_seq_table(s, seq);
@@ -51,16 +52,16 @@ static void check_running(const struct qr_scheduler *s, qr_seq_id id)
     assert(table->length < seq->known_n && table->reserved <= seq->known_n);
     assert(table->length <= seq->computed_max);
     assert(s->planned || table->reserved == table->length);
-    /* No page that a token to come sees nothing of, but the one that the next hangs below. */
+    /* It has dropped every page that no later token sees, except its last full page. */
     assert(table->first == qr_seq_first_page(s, table->length));
     check_promise(s, seq);
-    if (s->tree != NULL) check_published(s, id);
+    if (s->tree) check_published(s, id);
     for (uint32_t i = table->first; i < table->pages_n; i++)
         s->readers[table->pages[i]]++;
 }
 
-/* Those attached: a whole list, in order of arrival behind their leader, which is still at the
- * prompt that they have in common. */
+/* The list of attached sequences is complete, in order of arrival, and the leader is still in their
+ * common prompt. */
 static void check_attached(const struct qr_scheduler *s, qr_seq_id leader, uint32_t *attached_n)
 {
     const struct qr_seq_source *source = &s->sources[leader];
@@ -93,8 +94,8 @@ static void check_waiting(const struct qr_scheduler *s, qr_seq_id id)
     assert(seq->priority == qr_fair_queue_priority(&s->fair, seq->user_node));
 }
 
-/* The list is whole, and each in it comes after the one before; *last, a sequence or none, is
- * before the first of them and becomes the last.  *attached_n grows by those attached to them. */
+/* The list is linked correctly and in order.  *last is a sequence that comes before the first one,
+ * or NULL; it becomes the last one.  Adds the number of attached sequences to *attached_n. */
 static void check_seq_list(const struct qr_scheduler *s, const struct qr_seq_list *list,
                            const struct qr_seq **last, uint32_t *attached_n)
 {
@@ -105,7 +106,7 @@ static void check_seq_list(const struct qr_scheduler *s, const struct qr_seq_lis
         const struct qr_seq *seq = &s->seqs[id];
         assert(n++ < list->n);
         assert(id < s->seqs_n && seq->prev == prev);
-        assert(*last == NULL || qr_seq_before(*last, seq));
+        assert(!*last || qr_seq_before(*last, seq));
         *last = seq;
         assert(seq->known_n >= 1 && seq->known_n <= seq->tokens_max);
         if (list == &s->running)
@@ -118,7 +119,7 @@ static void check_seq_list(const struct qr_scheduler *s, const struct qr_seq_lis
     assert(list->tail == prev && n == list->n);
 }
 
-/* Those that never ran stand with their users, in order of arrival. */
+/* Sequences that never ran are in their users' lists, in order of arrival. */
 static void check_queue(const struct qr_scheduler *s, uint32_t *attached_n)
 {
     uint32_t fresh_n = 0, user = QR_FAIR_NODE_ROOT;
@@ -157,7 +158,7 @@ static void check_sums(const struct qr_scheduler *s)
         held_n += s->readers[page] > 0;
     }
     assert(held_n + s->pool->free_n + s->pool->cached_n == s->pool->pages_n);
-    assert(s->tree != NULL || s->pool->cached_n == 0);
+    assert(s->tree || s->pool->cached_n == 0);
 }
 
 void qr_scheduler_check(const struct qr_scheduler *s)
@@ -181,7 +182,7 @@ void qr_scheduler_check(const struct qr_scheduler *s)
         assert(s->tables[s->free_slots[i]].pages_n == 0);
     check_sums(s);
     qr_page_pool_check(s->pool);
-    if (s->tree != NULL) qr_prefix_tree_check(s->tree);
+    if (s->tree) qr_prefix_tree_check(s->tree);
 }
 
 static void dump_waiting(const struct qr_scheduler *s, const struct qr_seq_list *list, FILE *out)

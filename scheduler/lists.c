@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Doubly linked by index, so that a sequence leaves from the middle in O(1) when it is cancelled.
- */
+/* Doubly linked lists by index: a cancelled sequence leaves from the middle in O(1). */
 #include <assert.h>
 
 #include "scheduler/scheduler_internal.h"

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A sequence that is admitted is promised the pages for its known tokens and takes them chunk by
- * chunk, so no page is held before it is needed, and yet two long prompts cannot take each other's.
- * Growth past that comes out of the pages that nobody is promised.
+/* What a running sequence holds: a slot, pages, and a promise of pages.
  *
- * With a window it is promised no more than it can hold at once, and again what it lets go. */
+ * An admitted sequence is promised the pages for its known tokens and takes them chunk by chunk. So
+ * it holds no page before it needs it, and no other sequence can take the promised ones.  It grows
+ * past its known tokens into unpromised pages.
+ *
+ * With a window it is promised at most what it can hold at once.  For pages that it drops it is
+ * promised new ones. */
 #include <assert.h>
 
 #include "scheduler/scheduler_internal.h"
@@ -33,14 +36,14 @@ static void uncount_held(struct qr_scheduler *s, const struct qr_page_table *tab
 
 uint32_t qr_seq_first_page(const struct qr_scheduler *s, uint32_t tokens_n)
 {
-    if (s->tree != NULL) return qr_prefix_tree_first(s->tree, tokens_n);
+    if (s->tree) return qr_prefix_tree_first(s->tree, tokens_n);
     return qr_window_first(s->limits.window, s->page_tokens, tokens_n);
 }
 
 uint32_t qr_seq_promise_for(const struct qr_scheduler *s, const struct qr_seq *seq,
                             uint32_t computed_n)
 {
-    /* A page that is begun is another's, and copied: its own are the full ones. */
+    /* A partly matched page is copied, so only full matched pages need no new page. */
     uint32_t full_n = computed_n / s->page_tokens;
     uint32_t most_n = s->window_pages - (full_n - qr_seq_first_page(s, computed_n));
     uint32_t n = qr_pages_for(seq->known_n, s->page_tokens) - full_n;
@@ -85,7 +88,7 @@ bool qr_seq_renew_promise(struct qr_scheduler *s, qr_seq_id id)
     return true;
 }
 
-/* Whether only the tree reads, beside this sequence, the page that its next token goes into. */
+/* True: the page of the sequence's next token has only the tree as another reader. */
 static bool tree_alone_shares(const struct qr_scheduler *s, const struct qr_page_table *table)
 {
     qr_page_id page;
@@ -104,7 +107,7 @@ bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n)
     uint32_t copied;
 
     if (wants_n - own_n > qr_scheduler_unpromised_n(s) && tree_alone_shares(s, table)) {
-        /* No page to copy into: what an ended one left in the middle of a page gives way. */
+        /* No page to copy into: the tree gives up the partly filled page. */
         qr_prefix_tree_release(s->tree, table->pages[table->length / s->page_tokens]);
         wants_n--;
         own_n = wants_n < seq->promised_n ? wants_n : seq->promised_n;

@@ -13,10 +13,10 @@ static uint32_t remaining_n(const struct qr_scheduler *s, const struct qr_seq *s
     return seq->known_n - qr_seq_table(s, seq)->length;
 }
 
-/* Positions that n tokens from `position` on read: each all up to itself, or its window. */
+/* Positions that n tokens from `position` on read: each all up to itself, at most its window. */
 static uint64_t reads_of(const struct qr_scheduler *s, uint32_t position, uint32_t n)
 {
-    uint32_t window = s->limits.window, all_n = n; /* tokens that read all up to themselves */
+    uint32_t window = s->limits.window, all_n = n; /* tokens whose window reaches position 0 */
 
     if (window != 0) all_n = position < window ? min_u32(n, window - position) : 0;
     return (uint64_t)all_n * position + (uint64_t)all_n * (all_n + 1) / 2 +
@@ -28,15 +28,15 @@ static uint64_t cost_of(const struct qr_scheduler *s, uint64_t tokens_n, uint64_
     return tokens_n * s->budget.token_cost + reads_n * s->budget.read_cost;
 }
 
-/* Of n tokens from `position` on, as many as the step's budget has left, but always as many as are
- * missing to QR_PREFILL_MIN of prefill. */
+/* How many of n prefill tokens from `position` on the step's budget allows, and at least as many as
+ * the step lacks to QR_PREFILL_MIN prefill tokens. */
 static uint32_t affordable_n(const struct qr_scheduler *s, uint32_t position, uint32_t n)
 {
     uint32_t prefill_n = s->plan.tokens_n - s->decodes_n, least_n, most_n = n;
 
     if (s->decodes_n == 0) return n;
     least_n = prefill_n < QR_PREFILL_MIN ? min_u32(n, QR_PREFILL_MIN - prefill_n) : 0;
-    while (least_n < most_n) { /* least_n is affordable, or must be; more than most_n is not */
+    while (least_n < most_n) { /* least_n is allowed, more than most_n is not */
         uint32_t middle_n = least_n + (most_n - least_n + 1) / 2;
         if (cost_of(s, (uint64_t)s->plan.tokens_n + middle_n,
                     s->plan.reads_n + reads_of(s, position, middle_n)) <= s->budget.cost_max)
@@ -89,8 +89,8 @@ static void renew_promises(struct qr_scheduler *s)
     }
 }
 
-/* Sequences with one token left, in order.  Whoever is preempted for one comes after it, so it has
- * no item yet. */
+/* Sequences with one token left, in order.  A preempted sequence comes after the one that grows, so
+ * it has no item yet. */
 static void plan_decodes(struct qr_scheduler *s)
 {
     for (qr_seq_id id = s->running.head; id != QR_SEQ_NONE; id = s->seqs[id].next) {
@@ -101,7 +101,7 @@ static void plan_decodes(struct qr_scheduler *s)
     }
 }
 
-/* The next chunk of a sequence that is promised its pages, least_n tokens whatever they cost. */
+/* The next chunk of a sequence whose pages are promised; at least least_n tokens at any cost. */
 static void plan_chunk(struct qr_scheduler *s, qr_seq_id id, uint32_t least_n)
 {
     uint32_t position = qr_seq_table(s, &s->seqs[id])->length, wanted_n;
@@ -130,7 +130,7 @@ static void plan_admissions(struct qr_scheduler *s)
         qr_seq_id id = qr_scheduler_admit(s);
         if (id == QR_SEQ_NONE) return;
         s->plan.admitted_n++;
-        plan_chunk(s, id, 1); /* whoever is admitted moves */
+        plan_chunk(s, id, 1); /* an admitted sequence computes at least one token */
     }
 }
 
@@ -142,15 +142,14 @@ const struct qr_plan *qr_scheduler_plan(struct qr_scheduler *s)
     s->cut = false;
     renew_promises(s);
     plan_decodes(s);
-    /* What limits.step_tokens is checked for at init. */
+    /* init asserts step_tokens >= running_max + QR_PREFILL_MIN. */
     assert(s->plan.tokens_n + QR_PREFILL_MIN <= s->limits.step_tokens);
     s->decodes_n = s->plan.items_n;
     plan_prefills(s);
-    /* Pages that a preemption freed are for those that run; who waits for no more than a slot would
-     * take them. */
+    /* Pages that a preemption freed are for running sequences.  An admission would take them. */
     if (s->plan.preempted_n == 0) plan_admissions(s);
 
-    /* Progress: where there is a sequence, one moves. */
+    /* Progress: if there is a sequence, the plan has an item. */
     assert(s->plan.items_n > 0 || (s->running.n == 0 && qr_scheduler_waiting_n(s) == 0));
     s->planned = s->plan.items_n > 0;
     return &s->plan;

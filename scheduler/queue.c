@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The queue.  Those that were preempted stand in a list of their own, in order: they were admitted
- * once, and of one priority they come before those that never were.  These wait with their users
- * (fair_queue.h), and are in order only as far as somebody asks: who is next. */
+/* The queue has two parts.  Preempted sequences are in one list, in order; within a priority they
+ * come before sequences that were never admitted.  Those wait in lists of their users; the fair
+ * queue finds the next one. */
 #include <assert.h>
 
 #include "scheduler/scheduler_internal.h"
 
-/* What a token costs, as in the paper that fair_queue.h names: an output token about twice an input
- * token.  Each is charged once: input when first admitted, without what the tree has of it, output
- * when it is there.  What a preemption makes us compute again is not the client's doing. */
+/* Prices as in the paper that fair_queue.h names: an output token costs about two input tokens.
+ * Each token is charged once: input at the first admission, without cached tokens; output at its
+ * commit.  A client does not pay for tokens recomputed after a preemption. */
 #define INPUT_COST  1u
 #define OUTPUT_COST 2u
 
@@ -38,7 +38,7 @@ void qr_queue_return(struct qr_scheduler *s, qr_seq_id id)
 {
     s->seqs[id].state = QR_SEQ_WAITING;
     s->seqs[id].preemptions_n++;
-    /* It was the last of the batch, and the batch comes before all that return. */
+    /* It was the last of the batch, and all of the batch comes before this list. */
     qr_seq_list_push_head(s, &s->returning, id);
 }
 
@@ -84,7 +84,7 @@ void qr_queue_take(struct qr_scheduler *s, qr_seq_id id, uint32_t matched_n)
     if (seq->preemptions_n == 0) {
         qr_fair_queue_take(&s->fair, seq->user_node);
         qr_queue_admit_new(s, id, matched_n);
-        /* Those attached run right behind it. */
+        /* Attached sequences come right after their leader. */
         for (qr_seq_id each = s->sources[id].attached; each != QR_SEQ_NONE;
              each = s->sources[each].attached_next)
             s->seqs[each].order = s->admissions_n++;

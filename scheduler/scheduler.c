@@ -7,7 +7,7 @@
 
 static_assert(sizeof(struct qr_seq) <= 64, "a sequence is no more than a cache line");
 
-/* Where the parts stand in the caller's memory, widest alignment first. */
+/* Offsets of the arrays in the caller's memory, strictest alignment first. */
 struct scheduler_layout {
     size_t seqs, sources, fair_nodes, tables, items, free_seqs, free_slots, pages, readers, buckets,
         bytes;
@@ -15,7 +15,7 @@ struct scheduler_layout {
     uint32_t table_pages; /* of one sequence */
 };
 
-/* The next part of n elements, after what stands in *bytes already. */
+/* Appends an array of n elements to *bytes.  Returns its offset. */
 static size_t layout_add(size_t *bytes, size_t n, size_t element_bytes, size_t alignment)
 {
     size_t at = (*bytes + alignment - 1) / alignment * alignment;
@@ -58,7 +58,7 @@ static struct scheduler_layout lay_out(const struct qr_scheduler_limits *limits,
     return l;
 }
 
-/* At most so many tokens of one sequence in a step. */
+/* The most tokens of one sequence in a step. */
 static uint32_t chunk_of(const struct qr_scheduler_limits *limits)
 {
     uint32_t chunk = limits->prefill_chunk, most = limits->window;
@@ -68,9 +68,10 @@ static uint32_t chunk_of(const struct qr_scheduler_limits *limits)
     return limits->window != 0 && chunk > most ? most : chunk;
 }
 
-/* What the first token of a chunk sees of those before it, and the chunk, from any token on: s
- * tokens stand in ceil((s - 1) / page_tokens) + 1 pages at most.  And of a window no longer than a
- * page, the last full page, what is begun of the next, and the chunk. */
+/* The most pages that a sequence holds at once: those of a chunk and of the window before its first
+ * token.  A span of n tokens touches at most ceil((n - 1) / page_tokens) + 1 pages.  If the window
+ * is within a page, the sequence still holds its last full page, a partly filled one and the chunk.
+ */
 static uint64_t window_pages(const struct qr_scheduler_limits *limits, uint32_t page_tokens)
 {
     uint64_t chunk = chunk_of(limits), span = limits->window - 1 + chunk;
@@ -93,7 +94,8 @@ uint32_t qr_scheduler_pages_for(const struct qr_scheduler_limits *limits, uint32
 uint32_t qr_scheduler_nodes_for(const struct qr_scheduler_limits *limits, uint32_t pages_n,
                                 uint32_t page_tokens)
 {
-    /* Nodes above a page that a sequence reads have none at worst, and are as many as its pages. */
+    /* At worst no node above the pages that a sequence reads has a page, and there are as many of
+     * these nodes as its text has pages. */
     uint64_t running_n = limits->running_max < pages_n ? limits->running_max : pages_n;
     uint64_t nodes_n = pages_n;
 
@@ -116,9 +118,9 @@ struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_l
     uint8_t *base = memory;
     qr_page_id *pages = (qr_page_id *)(void *)(base + l.pages);
 
-    assert(memory != NULL && (uintptr_t)memory % alignof(max_align_t) == 0);
+    assert(memory && (uintptr_t)memory % alignof(max_align_t) == 0);
     assert(pool->pages_n == store->pages_n && pool->free_n == pool->pages_n);
-    if (tree != NULL) {
+    if (tree) {
         assert(tree->pool == pool && tree->limits.page_tokens == store->shape.page_tokens);
         assert(tree->limits.window == limits->window);
         assert(tree->limits.nodes_n >=
@@ -191,5 +193,5 @@ enum qr_seq_state qr_scheduler_state(const struct qr_scheduler *s, qr_seq_id seq
 void qr_scheduler_stats(const struct qr_scheduler *s, struct qr_scheduler_stats *stats)
 {
     *stats = s->stats;
-    if (s->tree != NULL) stats->evictions = s->tree->evictions;
+    if (s->tree) stats->evictions = s->tree->evictions;
 }

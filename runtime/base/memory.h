@@ -28,6 +28,14 @@ void qr_free_aligned(const struct quire_allocator *a, void *memory);
 bool qr_mul(size_t a, size_t b, size_t *product);
 bool qr_add_size(size_t a, size_t b, size_t *sum);
 
+/* What one thread writes on a line of its own does not slow down the others. */
+#define QR_CACHE_LINE 64u
+
+static inline size_t qr_whole_lines(size_t bytes)
+{
+    return (bytes + QR_CACHE_LINE - 1) / QR_CACHE_LINE * QR_CACHE_LINE;
+}
+
 /* A page-aligned, zeroed region mapped from the system, huge pages advised. */
 struct qr_region {
     void *base;

@@ -3,43 +3,43 @@
 
 #define OF_PROMPT (1u << 31) /* in a count: the prompt has the token */
 
-static bool repeats(const struct qr_penalties *p)
+static bool repeats(const struct qr_sampling *s)
 {
-    return p->repetition != 0.0f && p->repetition != 1.0f;
+    return s->repetition_penalty != 0.0f && s->repetition_penalty != 1.0f;
 }
 
-static bool counts_generated(const struct qr_penalties *p)
+static bool counts_generated(const struct qr_sampling *s)
 {
-    return p->frequency != 0.0f || p->presence != 0.0f;
+    return s->frequency_penalty != 0.0f || s->presence_penalty != 0.0f;
 }
 
-bool qr_penalties_any(const struct qr_penalties *p)
+bool qr_penalties_any(const struct qr_sampling *s)
 {
-    return p->bias_n || repeats(p) || counts_generated(p);
+    return s->bias_n || repeats(s) || counts_generated(s);
 }
 
 /* A token's penalties; count: how often it was generated, and whether it is in the prompt. */
-static float penalized(const struct qr_penalties *p, float x, uint32_t count)
+static float penalized(const struct qr_sampling *s, float x, uint32_t count)
 {
     uint32_t generated_n = count & ~OF_PROMPT;
 
-    if (repeats(p)) x = x > 0.0f ? x / p->repetition : x * p->repetition;
+    if (repeats(s)) x = x > 0.0f ? x / s->repetition_penalty : x * s->repetition_penalty;
     if (generated_n) {
-        x -= p->frequency * (float)generated_n;
-        x -= p->presence;
+        x -= s->frequency_penalty * (float)generated_n;
+        x -= s->presence_penalty;
     }
     return x;
 }
 
-void qr_penalize(const struct qr_penalties *p, const struct qr_known *known, float *row,
+void qr_penalize(const struct qr_sampling *s, const struct qr_known *known, float *row,
                  uint32_t *counts)
 {
     /* The prompt matters to repetition alone. */
-    uint32_t first = repeats(p) ? 0 : known->prompt_n;
+    uint32_t first = repeats(s) ? 0 : known->prompt_n;
 
-    for (uint32_t i = 0; i < p->bias_n; i++)
-        row[p->bias[i].token] += p->bias[i].bias;
-    if (!repeats(p) && !counts_generated(p)) return;
+    for (uint32_t i = 0; i < s->bias_n; i++)
+        row[s->bias[i].token] += s->bias[i].bias;
+    if (!repeats(s) && !counts_generated(s)) return;
 
     for (uint32_t i = first; i < known->prompt_n; i++)
         counts[known->tokens[i]] = OF_PROMPT;
@@ -48,7 +48,7 @@ void qr_penalize(const struct qr_penalties *p, const struct qr_known *known, flo
     for (uint32_t i = first; i < known->tokens_n; i++) {
         int32_t token = known->tokens[i];
         if (!counts[token]) continue; /* it occurred earlier too */
-        row[token] = penalized(p, row[token], counts[token]);
+        row[token] = penalized(s, row[token], counts[token]);
         counts[token] = 0;
     }
 }

@@ -17,25 +17,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "runtime/quire.h"
-
-struct qr_penalties {
-    float repetition; /* 0 or 1: none */
-    float frequency;  /* 0: none */
-    float presence;   /* 0: none */
-    const struct quire_logit_bias *bias;
-    uint32_t bias_n;
-};
+#include "runtime/engine/sampling.h"
 
 struct qr_known {          /* a sequence's tokens so far */
     const int32_t *tokens; /* [tokens_n], the prompt's first */
     uint32_t prompt_n, tokens_n;
 };
 
-bool qr_penalties_any(const struct qr_penalties *p);
+bool qr_penalties_any(const struct qr_sampling *s);
 
 /* counts: one for each token of the vocabulary, all 0 before and after. */
-void qr_penalize(const struct qr_penalties *p, const struct qr_known *known, float *row,
+void qr_penalize(const struct qr_sampling *s, const struct qr_known *known, float *row,
                  uint32_t *counts);
 
 #endif

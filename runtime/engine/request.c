@@ -55,7 +55,7 @@ static size_t lay_out(char *base, const struct quire_request *from,
     if (from->logit_bias_n) memcpy(bias, from->logit_bias, from->logit_bias_n * sizeof *bias);
     r->prompt = prompt;
     r->stop_ids = stop_ids;
-    r->sampling.penalties.bias = bias;
+    r->sampling.bias = bias;
     r->generated = prompt + from->prompt_n;
     r->generated_max = inside;
     r->tail = tail;
@@ -78,18 +78,13 @@ struct qr_request *qr_request_create(const struct quire_request *from, struct qr
     r->flags = from->flags;
     r->priority = from->priority;
     r->stop_ids_n = (uint32_t)from->stop_ids_n;
-    r->sampling = (struct qr_sampling){
-        .temperature = from->temperature,
-        .top_p = from->top_p,
-        .min_p = from->min_p,
-        .top_k = from->top_k > 0 ? (uint32_t)from->top_k : 0,
-        .seed = from->seed,
-        .logprobs = from->logprobs,
-        .penalties = {.repetition = from->repetition_penalty,
-                      .frequency = from->frequency_penalty,
-                      .presence = from->presence_penalty,
-                      .bias = r->sampling.penalties.bias,
-                      .bias_n = (uint32_t)from->logit_bias_n},
+    r->sampling = (struct qr_sampling){.seed = from->seed,
+                                       .logprobs = from->logprobs,
+                                       .bias = r->sampling.bias,
+                                       .bias_n = (uint32_t)from->logit_bias_n,
+#define COPY(type, name, ...) .name = from->name,
+                                       QR_SAMPLER_SETTINGS(COPY)
+#undef COPY
     };
     r->seq = QR_SEQ_NONE;
     atomic_init(&r->cancelled, false);

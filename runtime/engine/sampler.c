@@ -165,6 +165,11 @@ static int32_t draw_weighted(const struct qr_scored *best, const float *weights,
     return (int32_t)best[n - 1].index;
 }
 
+static bool limits_k(const struct qr_sampling *s, uint32_t vocab_n)
+{
+    return s->top_k > 0 && (uint32_t)s->top_k < vocab_n;
+}
+
 /* top_k, or min_p, or both, and perhaps top_p of what they left. */
 static int32_t draw_limited(const struct qr_row_kernels *kernels,
                             const struct qr_sampler_scratch *scratch, const struct qr_sampling *s,
@@ -176,9 +181,9 @@ static int32_t draw_limited(const struct qr_row_kernels *kernels,
     float top = scaled[first];
     uint32_t n = 0;
 
-    if (s->top_k && s->top_k < vocab_n) {
-        kernels->topk(scaled, vocab_n, s->top_k, best);
-        while (n < s->top_k && best[n].value >= top + least)
+    if (limits_k(s, vocab_n)) {
+        kernels->topk(scaled, vocab_n, (uint32_t)s->top_k, best);
+        while (n < (uint32_t)s->top_k && best[n].value >= top + least)
             n++;
     } else {
         n = collect(scaled, vocab_n, top + least, best);
@@ -292,7 +297,7 @@ static int32_t draw(const struct qr_row_kernels *kernels, const struct qr_sample
         scale_row(scratch->row, row, vocab_n, 1.0f / s->temperature);
         scaled = scratch->row;
     }
-    if ((s->top_k && s->top_k < vocab_n) || s->min_p > 0.0f)
+    if (limits_k(s, vocab_n) || s->min_p > 0.0f)
         return draw_limited(kernels, scratch, s, scaled, vocab_n, at);
     if (s->top_p < 1.0f) return draw_top_p(kernels, scratch, s->top_p, scaled, vocab_n, at);
     return draw_all(kernels, scaled, vocab_n, at);
@@ -315,10 +320,10 @@ void qr_sample(const struct qr_row_kernels *kernels, const struct qr_sampler_scr
 {
     const float *row = logits;
 
-    if (qr_penalties_any(&sampling->penalties)) {
+    if (qr_penalties_any(sampling)) {
         memcpy(scratch->row, logits, vocab_n * sizeof *logits);
         row = scratch->row;
-        qr_penalize(&sampling->penalties, known, scratch->row, scratch->counts);
+        qr_penalize(sampling, known, scratch->row, scratch->counts);
     }
     for (uint32_t b = 0; b < banned_n; b++) {
         if (!banned[b].ids_n) continue;
@@ -348,7 +353,7 @@ bool qr_sample_plainly_greedy(const struct qr_sampling *sampling, const struct q
     for (uint32_t b = 0; b < banned_n; b++)
         if (banned[b].ids_n) return false;
     return sampling->temperature < QR_GREEDY_BELOW && sampling->logprobs < 0 &&
-           !sampling->allowed && !qr_penalties_any(&sampling->penalties);
+           !sampling->allowed && !qr_penalties_any(sampling);
 }
 
 void qr_sample_best(uint32_t best, struct qr_choice *choice)

@@ -30,20 +30,10 @@
 #include "kernels/rows.h"
 #include "runtime/base/limits.h"
 #include "runtime/engine/penalties.h"
+#include "runtime/engine/sampling.h"
 #include "runtime/quire.h"
 
 #define QR_GREEDY_BELOW 1e-5f /* vLLM's */
-
-struct qr_sampling {
-    float temperature;
-    float top_p;
-    float min_p;
-    uint32_t top_k; /* 0: off */
-    uint64_t seed;
-    int32_t logprobs; /* -1: none; else the number of alternatives */
-    struct qr_penalties penalties;
-    const uint64_t *allowed; /* [(vocab_n + 63) / 64] bits: tokens that may be drawn; NULL: all */
-};
 
 struct qr_banned { /* tokens that may not be drawn */
     const int32_t *ids;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/base/error.h"
+#include "runtime/base/sampler_settings.h"
 
 /* Copies the defaults into a caller's struct of `size` bytes, and its size with them. */
 static void write_defaults(void *to, size_t size, const void *defaults, size_t defaults_bytes)
@@ -36,12 +37,12 @@ void quire_engine_settings_defaults_sized(struct quire_engine_settings *settings
 
 void quire_request_defaults_sized(struct quire_request *request, size_t size)
 {
-    const struct quire_request defaults = {
-        .size = sizeof defaults,
-        .max_tokens = 16,
-        .temperature = 1.0f,
-        .top_p = 1.0f,
-        .logprobs = -1,
+    const struct quire_request defaults = {.size = sizeof defaults,
+                                           .max_tokens = 16,
+                                           .logprobs = -1,
+#define DEFAULT(type, name, normal, ...) .name = normal,
+                                           QR_SAMPLER_SETTINGS(DEFAULT)
+#undef DEFAULT
     };
 
     write_defaults(request, size, &defaults, sizeof defaults);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* submit -- quire_submit and quire_cancel: from any thread, never waiting for a step. */
 #include <inttypes.h>
-#include <math.h>
 
 #include "runtime/base/error.h"
 #include "runtime/base/limits.h"
+#include "runtime/base/sampler_settings.h"
 #include "runtime/base/siphash.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/group.h"
@@ -65,22 +65,26 @@ static int check_length(const quire_engine *e, const struct quire_request *r,
     return check_max_tokens(e, r, error);
 }
 
-/* NaN fails every comparison. */
+static int check_setting(const struct qr_sampler_setting *setting, const struct quire_request *r,
+                         struct quire_error *error)
+{
+    double value = qr_sampler_setting_get(setting, r);
+    char range[QR_SAMPLER_RANGE_MAX];
+
+    if (qr_sampler_setting_accepts(setting, value)) return QUIRE_OK;
+    if (setting->bound == QR_SAMPLER_ABOVE_OR_0 && value == 0.0) return QUIRE_OK;
+    qr_sampler_setting_range(setting, range);
+    return qr_error_field(error, QUIRE_INVALID, setting->name, "%s is %g; expected %s",
+                          setting->name, value, range);
+}
+
 static int check_sampling(const struct quire_request *r, struct quire_error *error)
 {
-    if (!(r->temperature >= 0.0f) || isinf(r->temperature))
-        return qr_error_field(error, QUIRE_INVALID, "temperature",
-                              "temperature is %g; expected 0 or more", (double)r->temperature);
-    if (!(r->top_p > 0.0f && r->top_p <= 1.0f))
-        return qr_error_field(error, QUIRE_INVALID, "top_p",
-                              "top_p is %g; expected more than 0 and at most 1", (double)r->top_p);
-    if (!(r->min_p >= 0.0f && r->min_p <= 1.0f))
-        return qr_error_field(error, QUIRE_INVALID, "min_p", "min_p is %g; expected 0 to 1",
-                              (double)r->min_p);
-    if (r->top_k < -1)
-        return qr_error_field(error, QUIRE_INVALID, "top_k",
-                              "top_k is %" PRId32 "; expected -1 or 0 (off), or 1 and more",
-                              r->top_k);
+    int status = QUIRE_OK;
+
+    for (int i = 0; i < QR_SAMPLER_SETTINGS_N && !status; i++)
+        status = check_setting(&qr_sampler_settings[i], r, error);
+    if (status) return status;
     if (r->logprobs < -1 || r->logprobs > (int32_t)QR_LOGPROBS_MAX)
         return qr_error_field(error, QUIRE_INVALID, "logprobs",
                               "logprobs is %" PRId32 "; expected 0 to %u, or -1 for none",
@@ -118,13 +122,6 @@ static int check_stops(const quire_engine *e, const struct quire_request *r,
     return check_ids(e, "stop_token_ids", r->stop_ids, r->stop_ids_n, error);
 }
 
-static int check_penalty(const char *field, float penalty, struct quire_error *error)
-{
-    if (penalty >= -QR_PENALTY_MAX && penalty <= QR_PENALTY_MAX) return QUIRE_OK;
-    return qr_error_field(error, QUIRE_INVALID, field, "%s is %g; expected -%g to %g", field,
-                          (double)penalty, (double)QR_PENALTY_MAX, (double)QR_PENALTY_MAX);
-}
-
 static int check_bias(const quire_engine *e, const struct quire_request *r,
                       struct quire_error *error)
 {
@@ -143,21 +140,6 @@ static int check_bias(const quire_engine *e, const struct quire_request *r,
                                 (double)QR_BIAS_MAX, (double)QR_BIAS_MAX);
     }
     return status;
-}
-
-static int check_penalties(const quire_engine *e, const struct quire_request *r,
-                           struct quire_error *error)
-{
-    int status = check_bias(e, r, error);
-
-    if (!status) status = check_penalty("frequency_penalty", r->frequency_penalty, error);
-    if (!status) status = check_penalty("presence_penalty", r->presence_penalty, error);
-    if (status) return status;
-    if (!(r->repetition_penalty >= 0.0f) || isinf(r->repetition_penalty))
-        return qr_error_field(error, QUIRE_INVALID, "repetition_penalty",
-                              "repetition_penalty is %g; expected more than 0, or 0 for none",
-                              (double)r->repetition_penalty);
-    return QUIRE_OK;
 }
 
 static uint32_t choices_n(const struct quire_request *r)
@@ -322,7 +304,7 @@ static int check_rest(const quire_engine *e, const struct quire_request *from,
     int status = check_choices(e, from, error);
 
     if (!status) status = check_sampling(from, error);
-    if (!status) status = check_penalties(e, from, error);
+    if (!status) status = check_bias(e, from, error);
     if (!status) status = check_stops(e, from, error);
     if (!status) status = check_salt(from, error);
     if (!status) status = check_grammar(e, from, error);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* architecture -- what sets a family of models apart: the names in its files, and the order of its
- * layers.
+/* architecture -- a family of models: the names in its files, and the stages of its layers.
  *
- * Each is one file that defines a struct qr_architecture, and a line in architecture.c.  All else
- * is shared: hyperparameters have the same names after the architecture's own (keys.h), a layer is
- * made of the same parts, and these have the same shapes.
+ * Each is one file that defines a struct qr_architecture, and a line in architecture.c.  Everything
+ * else is shared: hyperparameters have the same names after the architecture's own (keys.h), and a
+ * layer has the same matrices, of the same shapes.
  *
  * Thread: any.   Memory: constants. */
 #ifndef QR_MODEL_ARCHITECTURE_H
 #define QR_MODEL_ARCHITECTURE_H
 
-#include "runtime/model/pass.h"
+#include "runtime/model/weights.h"
+
+struct qr_activations;
 
 /* The matrices of a layer. */
 enum qr_part { QR_Q, QR_K, QR_V, QR_O, QR_GATE, QR_UP, QR_DOWN, QR_PARTS_N };
@@ -39,8 +40,8 @@ struct qr_architecture {
     const char *name; /* general.architecture, and what its keys begin with */
     enum qr_norm_kind norm;
     enum qr_positions positions;
-    struct qr_tensor_name tensors[QR_PARTS_N + 1]; /* up to one without a name */
-    void (*forward)(struct qr_pass *p);
+    struct qr_tensor_name tensors[QR_PARTS_N + 1];           /* up to one without a name */
+    void (*layer)(struct qr_activations *a, uint32_t layer); /* its stages, in order */
 };
 
 /* NULL: none of that name. */
@@ -50,8 +51,8 @@ void qr_architecture_names(char *text, size_t size);
 
 extern const struct qr_architecture qr_llama, qr_gpt2, qr_qwen2;
 
-/* The order of a llama's layers, which other families have too. */
-void qr_llama_forward(struct qr_pass *p);
+/* A llama's layer, which other families have too. */
+void qr_llama_layer(struct qr_activations *a, uint32_t layer);
 
 static inline struct qr_weights *qr_layer_part(struct qr_layer *layer, enum qr_part part)
 {
@@ -64,19 +65,6 @@ static inline struct qr_weights *qr_layer_part(struct qr_layer *layer, enum qr_p
     case QR_UP: return &layer->up;
     default: return &layer->down;
     }
-}
-
-/* What the matrices of a layer want its norms to give them. */
-static inline unsigned qr_layer_wants_attention(const struct qr_layer *layer)
-{
-    return qr_weights_wants(&layer->q) | qr_weights_wants(&layer->k) | qr_weights_wants(&layer->v);
-}
-
-static inline unsigned qr_layer_wants_ffn(const struct qr_layer *layer)
-{
-    unsigned gate = layer->gate.n ? qr_weights_wants(&layer->gate) : 0;
-
-    return gate | qr_weights_wants(&layer->up);
 }
 
 #endif

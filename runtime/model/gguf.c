@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "runtime/base/error.h"
 #include "runtime/base/memory.h"
@@ -426,6 +427,25 @@ static int parse(struct cursor *c)
     if (!status) status = read_alignment(c);
     if (!status) status = take_tensors(c);
     return status;
+}
+
+static void close_one(struct qr_gguf *g)
+{
+    qr_free(&g->allocator, g->keys);
+    qr_free(&g->allocator, g->tensors);
+    if (!g->mapped) return;
+    int failed = munmap((void *)(uintptr_t)g->bytes, g->bytes_n);
+    assert(!failed);
+    (void)failed;
+}
+
+void qr_gguf_close(struct qr_gguf *g)
+{
+    for (uint32_t i = 0; i < g->parts_n; i++)
+        close_one(&g->parts[i]);
+    qr_free(&g->allocator, g->parts);
+    close_one(g);
+    *g = (struct qr_gguf){.allocator = g->allocator};
 }
 
 int qr_gguf_parse(struct qr_gguf *g, const void *bytes, size_t bytes_n, const char *where,

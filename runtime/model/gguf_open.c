@@ -213,22 +213,3 @@ int qr_gguf_open(struct qr_gguf *g, const char *path, const struct quire_allocat
     if (status) qr_gguf_close(g);
     return status;
 }
-
-static void close_one(struct qr_gguf *g)
-{
-    qr_free(&g->allocator, g->keys);
-    qr_free(&g->allocator, g->tensors);
-    if (!g->mapped) return;
-    int failed = munmap((void *)(uintptr_t)g->bytes, g->bytes_n);
-    assert(!failed);
-    (void)failed;
-}
-
-void qr_gguf_close(struct qr_gguf *g)
-{
-    for (uint32_t i = 0; i < g->parts_n; i++)
-        close_one(&g->parts[i]);
-    qr_free(&g->allocator, g->parts);
-    close_one(g);
-    *g = (struct qr_gguf){.allocator = g->allocator};
-}

@@ -1,82 +1,136 @@
 /* SPDX-License-Identifier: MIT */
-/* The output head over the team, where some rows owe their best token only.
- *
- * An item is a unit of the vocabulary, for all rows: its logits go into the thread's own cache, and
- * from there each row takes what is asked of it.  A row whose best token is all that is wanted
- * folds them into the best that this thread has seen of it; any other has them copied to its place.
- * So one pass over the weights serves both, and a row's logits are the same bits in both. */
+#include "runtime/model/head.h"
+
 #include <string.h>
 
 #include "runtime/base/limits.h"
-#include "runtime/model/pass.h"
+#include "runtime/model/layout.h"
+#include "runtime/model/matrices.h"
+#include "runtime/model/rows.h"
+
+/* Outputs in an item: 64 rows are 32 KB of a thread's cache.  The stride is an odd number of cache
+ * lines, as a row's. */
+#define ITEM_N      128u
+#define ITEM_STRIDE (ITEM_N + 16u)
 
 struct head_work {
-    struct qr_pass *p;
+    struct qr_head *h;
+    const struct qr_activations *a;
     const struct qr_inputs *in;
     const struct qr_logits_row *rows;
     uint32_t rows_n;
 };
 
-static struct qr_scored *bests_of(const struct qr_pass *p, uint32_t thread)
+static void lay_out(struct qr_head *h, const struct qr_model_shape *shape, struct qr_layout *l)
 {
-    return p->bests + (size_t)thread * QR_LOGITS_ROWS;
+    h->logits = qr_rows_place(l, QR_LOGITS_ROWS, shape->vocab_n);
+    h->bests = qr_layout_place(l, (size_t)h->threads_n * QR_LOGITS_ROWS, sizeof h->bests[0]);
 }
 
-static void head_unit(const struct head_work *w, uint32_t unit, uint32_t thread)
+size_t qr_head_bytes(const struct qr_model_shape *shape, uint32_t threads_n)
 {
-    const struct qr_pass *p = w->p;
-    const struct qr_weights *head = &p->model->head;
-    struct qr_scored *bests = bests_of(p, thread);
-    float *from = qr_pass_scratch(p, thread);
-    uint32_t column = unit * QR_HEAD_N;
-    uint32_t n = head->n - column < QR_HEAD_N ? head->n - column : QR_HEAD_N;
-    uint32_t panel = column / head->panel_n;
-    uint32_t panels_n = (n + head->panel_n - 1) / head->panel_n;
+    struct qr_head h = {.threads_n = threads_n};
+    struct qr_layout l = {0};
 
-    qr_weights_multiply(head, panel, panel + panels_n, w->in, 0, w->rows_n, from, QR_HEAD_STRIDE,
-                        false);
-    for (uint32_t row = 0; row < w->rows_n; row++, from += QR_HEAD_STRIDE) {
+    lay_out(&h, shape, &l);
+    return l.bytes;
+}
+
+void qr_head_init(struct qr_head *h, void *memory, const struct qr_model_shape *shape,
+                  uint32_t threads_n)
+{
+    *h = (struct qr_head){.threads_n = threads_n};
+    lay_out(h, shape, &(struct qr_layout){.base = memory});
+}
+
+size_t qr_head_scratch_bytes(void)
+{
+    return (size_t)QR_LOGITS_ROWS * ITEM_STRIDE * sizeof(float);
+}
+
+static struct qr_scored *bests_of(const struct qr_head *h, uint32_t thread)
+{
+    return h->bests + (size_t)thread * QR_LOGITS_ROWS;
+}
+
+static void head_item(const struct head_work *w, uint32_t item, uint32_t thread)
+{
+    const struct qr_model *m = w->a->model;
+    struct qr_scored *bests = bests_of(w->h, thread);
+    float *from = qr_pass_scratch(w->a->pass, thread);
+    uint32_t column = item * ITEM_N;
+    uint32_t n = m->head.n - column < ITEM_N ? m->head.n - column : ITEM_N;
+    uint32_t panel = column / m->head.panel_n;
+    uint32_t panels_n = (n + m->head.panel_n - 1) / m->head.panel_n;
+    const struct qr_product product = {.in = w->in,
+                                       .row_end = w->rows_n,
+                                       .panel_begin = panel,
+                                       .panel_end = panel + panels_n,
+                                       .out = from,
+                                       .out_stride = ITEM_STRIDE};
+
+    qr_weights_multiply(&m->head, &product);
+    for (uint32_t row = 0; row < w->rows_n; row++, from += ITEM_STRIDE) {
         if (w->rows[row].best_only)
-            p->model->kernels->rows.best(&bests[row], from, n, column);
+            m->kernels->rows.best(&bests[row], from, n, column);
         else
-            memcpy(qr_row(&p->logits, row) + column, from, n * sizeof(float));
+            memcpy(qr_row(&w->h->logits, row) + column, from, n * sizeof(float));
     }
 }
 
 static void head_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
-    for (uint32_t unit = begin; unit < end; unit++)
-        head_unit(work, unit, thread);
+    for (uint32_t item = begin; item < end; item++)
+        head_item(work, item, thread);
 }
 
-/* The best of all threads' bests; of nothing but NaN token 0, as argmax. */
-static uint32_t best_of_all(const struct qr_pass *p, uint32_t row)
+/* The best of all threads' bests.  Of nothing but NaN it is token 0, as argmax says. */
+static uint32_t best_of_all(const struct head_work *w, uint32_t row)
 {
     struct qr_scored best = QR_BEST_NONE;
 
-    for (uint32_t thread = 0; thread < p->threads_n; thread++) {
-        const struct qr_scored *other = &bests_of(p, thread)[row];
-        p->model->kernels->rows.best(&best, &other->value, 1, other->index);
+    for (uint32_t thread = 0; thread < w->h->threads_n; thread++) {
+        const struct qr_scored *other = &bests_of(w->h, thread)[row];
+        w->a->model->kernels->rows.best(&best, &other->value, 1, other->index);
     }
     return best.index == QR_BEST_NONE.index ? 0 : best.index;
 }
 
-void qr_pass_head_best(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n,
-                       struct qr_logits_row *rows)
+/* Some rows want their best token only. */
+static void run_bests(struct head_work *w, struct qr_logits_row *rows)
 {
-    const struct qr_weights *head = &p->model->head;
-    struct head_work w = {.p = p, .in = in, .rows = rows, .rows_n = rows_n};
+    const struct qr_weights *head = &w->a->model->head;
 
-    qr_pass_enter(p, QR_PHASE_HEAD);
-    for (uint32_t thread = 0; thread < p->threads_n; thread++)
-        for (uint32_t row = 0; row < rows_n; row++)
-            bests_of(p, thread)[row] = QR_BEST_NONE;
-    qr_pass_prefetch(p, &head->prefetch);
-    qr_pass_run(p, &(struct qr_work){.fn = head_items,
-                                     .work = &w,
-                                     .work_bytes = sizeof(w),
-                                     .items_n = (head->n + QR_HEAD_N - 1) / QR_HEAD_N,
-                                     .cost = (uint64_t)rows_n * head->n * head->k});
-    for (uint32_t row = 0; row < rows_n; row++)
-        if (rows[row].best_only) rows[row].best = best_of_all(p, row);
+    for (uint32_t thread = 0; thread < w->h->threads_n; thread++)
+        for (uint32_t row = 0; row < w->rows_n; row++)
+            bests_of(w->h, thread)[row] = QR_BEST_NONE;
+    qr_pass_run(w->a->pass, &(struct qr_work){.fn = head_items,
+                                              .work = w,
+                                              .work_bytes = sizeof *w,
+                                              .items_n = (head->n + ITEM_N - 1) / ITEM_N,
+                                              .phase = QR_PHASE_HEAD,
+                                              .cost = (uint64_t)w->rows_n * head->n * head->k,
+                                              .next = head->prefetch.data,
+                                              .next_bytes = head->prefetch.bytes});
+    for (uint32_t row = 0; row < w->rows_n; row++)
+        if (rows[row].best_only) rows[row].best = best_of_all(w, row);
+}
+
+void qr_head_run(struct qr_head *h, struct qr_activations *a, uint32_t first, uint32_t n,
+                 struct qr_logits_row *rows)
+{
+    struct qr_inputs in = a->normed; /* the memory of its quantised activations */
+    uint32_t best_n = 0;
+
+    in.floats = qr_row(&a->states, first);
+    in.stride = a->states.stride;
+    if (!a->model->head.is_float) qr_rows_quantize(a, &in, n);
+    for (uint32_t i = 0; i < n; i++) {
+        best_n += rows[i].best_only;
+        rows[i].logits = rows[i].best_only ? NULL : qr_row(&h->logits, i);
+    }
+    if (best_n)
+        run_bests(&(struct head_work){.h = h, .a = a, .in = &in, .rows = rows, .rows_n = n}, rows);
+    else
+        qr_matrices_head(a, &in, n, &h->logits);
 }

@@ -11,15 +11,9 @@
 #include "runtime/base/memory.h"
 #include "runtime/model/loader.h"
 #include "runtime/model/rope.h"
-
-#define CACHE_LINE 64u
+#include "runtime/model/shape.h"
 
 /* ---- vectors -------------------------------------------------------------------------------- */
-
-static size_t lines(size_t bytes)
-{
-    return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-}
 
 static void load_vectors(struct qr_loader *l)
 {
@@ -27,7 +21,7 @@ static void load_vectors(struct qr_loader *l)
         const struct qr_loader_vector *v = &l->vectors[i];
         const size_t bytes = qr_type_traits(v->tensor->type)->block_bytes;
         float *floats = (float *)l->memory;
-        l->memory += lines(v->n * sizeof(float));
+        l->memory += qr_whole_lines(v->n * sizeof(float));
         qr_dequantize((enum qr_type)v->tensor->type, v->tensor->data + v->skip * bytes, floats,
                       v->n);
         *v->to = floats;
@@ -39,7 +33,7 @@ static void load_frequencies(struct qr_loader *l)
     struct qr_model *m = l->model;
     double *frequencies = (double *)l->memory;
 
-    l->memory += lines(m->shape.rotary_n / 2 * sizeof(double));
+    l->memory += qr_whole_lines(m->shape.rotary_n / 2 * sizeof(double));
     qr_rope_frequencies(&m->shape, l->divided ? l->divisors : NULL, frequencies);
     m->frequencies = frequencies;
     m->magnitude = qr_rope_magnitude(&m->shape.rope);
@@ -116,10 +110,10 @@ static void chain(struct qr_model *m)
 static int create_region(struct qr_loader *l)
 {
     struct qr_model *m = l->model;
-    size_t bytes = lines(m->shape.rotary_n / 2 * sizeof(double));
+    size_t bytes = qr_whole_lines(m->shape.rotary_n / 2 * sizeof(double));
 
     for (uint32_t i = 0; i < l->vectors_n; i++)
-        bytes += lines(l->vectors[i].n * sizeof(float));
+        bytes += qr_whole_lines(l->vectors[i].n * sizeof(float));
     for (uint32_t i = 0; i < l->packed_n; i++)
         if (!qr_add_size(bytes, qr_weights_bytes(l->packed[i]), &bytes)) bytes = SIZE_MAX;
     if (!qr_region_create(&m->region, bytes))
@@ -246,23 +240,7 @@ void qr_model_unload(struct qr_model *model)
     qr_free(&allocator, model);
 }
 
-const struct qr_model_shape *qr_model_shape(const struct qr_model *model)
-{
-    return &model->shape;
-}
-
 const char *qr_model_architecture(const struct qr_model *model)
 {
     return model->architecture->name;
-}
-
-uint64_t qr_model_weights_bytes(const struct qr_model *model)
-{
-    return model->weights_bytes;
-}
-
-uint64_t qr_model_weights_n(const struct qr_model *model, uint64_t *head_n)
-{
-    *head_n = (uint64_t)model->shape.width * model->shape.vocab_n;
-    return model->weights_n;
 }

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* The layers' matrices over the team.
- *
- * An item is (slab of rows, panel).  Panels run fastest, so a thread that takes a grain of items
- * keeps one slab of activations in its cache.  Where a step's matrices are too large for the shared
- * cache, all rows are one slab and the kernel cuts it, so that the weights are read from memory
- * once. */
+#include "runtime/model/matrices.h"
+
 #include <assert.h>
 #include <string.h>
-
-#include "runtime/model/pass.h"
 
 #define SLAB_BYTES   ((size_t)384 << 10) /* activations a slab: most of a second-level cache */
 #define RESIDENT_MAX ((size_t)4 << 20)   /* weights that stay cached from one slab to the next */
 #define PARTS_MAX    3u
+/* How many floats of two matrices' outputs a thread holds when it turns gate and up into the next
+ * activations: 128 rows of 2 x 32 are 32 KB, about a first-level cache. */
+#define GATE_ROWS 128u
+#define GATE_N    32u
 
+/* One of the matrices that are multiplied as one. */
 struct part {
     const struct qr_weights *weights;
     float *out;
     size_t stride;
-    uint32_t begin; /* its first panel among all parts' */
+    uint32_t begin; /* its first panel among all */
 };
 
 /* How rows are cut: partitions_n partitions of partition_rows, each of them into slabs_each slabs
@@ -30,22 +29,25 @@ struct slabs {
 };
 
 struct multiply_work {
-    struct qr_pass *p;
     const struct qr_inputs *in;
-    struct part parts[PARTS_MAX + 1]; /* the one past the last only begins */
+    struct part parts[PARTS_MAX + 1]; /* of the one after the last only `begin` counts */
     uint32_t parts_n;
     struct slabs slabs;
     uint32_t panels_n;
     bool add;
 };
 
-/* Each partition's rows are cut by themselves, so that items belong to partitions as rows do. */
-static struct slabs own_slabs(const struct qr_pass *p)
+static struct slabs undivided(uint32_t rows_n)
 {
-    if (p->own_rows == 0)
-        return (struct slabs){.rows_n = p->rows_n, .partitions_n = 1, .partition_rows = p->rows_n};
+    return (struct slabs){.rows_n = rows_n, .partitions_n = 1, .partition_rows = rows_n};
+}
+
+/* Each partition's rows are cut by themselves, so that items belong to partitions as rows do. */
+static struct slabs step_slabs(const struct qr_tiles *t)
+{
+    if (t->owned_n == 0) return undivided(t->rows_n);
     return (struct slabs){
-        .rows_n = p->rows_n, .partitions_n = p->threads_n, .partition_rows = p->own_rows};
+        .rows_n = t->rows_n, .partitions_n = t->threads_n, .partition_rows = t->owned_n};
 }
 
 static uint32_t slabs_n(const struct slabs *slabs)
@@ -53,12 +55,13 @@ static uint32_t slabs_n(const struct slabs *slabs)
     return slabs->partitions_n * slabs->slabs_each;
 }
 
-/* For matrices of so many bytes. */
+/* Cuts for matrices of so many bytes. */
 static void cut_slabs(struct slabs *slabs, uint32_t k, size_t weights_bytes, bool any_float)
 {
     size_t row_bytes = any_float ? k * sizeof(float) : k;
     uint32_t most = (uint32_t)(SLAB_BYTES / row_bytes / QR_TILE_ROWS * QR_TILE_ROWS);
 
+    if (slabs->rows_n == 0) return; /* no items */
     if (most == 0) most = QR_TILE_ROWS;
     slabs->slabs_each =
         weights_bytes > RESIDENT_MAX ? 1 : (slabs->partition_rows + most - 1) / most;
@@ -66,7 +69,7 @@ static void cut_slabs(struct slabs *slabs, uint32_t k, size_t weights_bytes, boo
         qr_whole_tiles((slabs->partition_rows + slabs->slabs_each - 1) / slabs->slabs_each);
 }
 
-/* The rows of a slab.  False: none, the last partition may not be full. */
+/* The rows of a slab.  False: there are none, since the last partition is not full. */
 static bool slab_rows(const struct slabs *slabs, uint32_t slab, uint32_t *begin, uint32_t *end)
 {
     uint32_t partition = slab / slabs->slabs_each * slabs->partition_rows;
@@ -89,9 +92,16 @@ static void multiply_panels(const struct multiply_work *w, uint32_t row_begin, u
             part++;
         uint32_t stop = end < part[1].begin ? end : part[1].begin;
         uint32_t panel = begin - part->begin;
-        float *out = part->out + row_begin * part->stride + (size_t)panel * part->weights->panel_n;
-        qr_weights_multiply(part->weights, panel, stop - part->begin, w->in, row_begin, row_end,
-                            out, part->stride, w->add);
+        const struct qr_product product = {.in = w->in,
+                                           .row_begin = row_begin,
+                                           .row_end = row_end,
+                                           .panel_begin = panel,
+                                           .panel_end = stop - part->begin,
+                                           .out = part->out + row_begin * part->stride +
+                                                  (size_t)panel * part->weights->panel_n,
+                                           .out_stride = part->stride,
+                                           .add = w->add};
+        qr_weights_multiply(part->weights, &product);
         begin = stop;
     }
 }
@@ -123,9 +133,9 @@ static void add_part(struct multiply_work *w, const struct qr_weights *weights, 
     w->parts[w->parts_n].begin = w->panels_n;
 }
 
-static void multiply(struct multiply_work *w)
+static void multiply(struct qr_pass *p, struct multiply_work *w, enum qr_phase phase)
 {
-    uint32_t k = w->parts[0].weights->k;
+    const struct qr_weights *first = w->parts[0].weights;
     uint64_t outputs_n = 0;
     size_t bytes = 0;
     bool any_float = false;
@@ -135,77 +145,92 @@ static void multiply(struct multiply_work *w)
         any_float |= w->parts[i].weights->is_float;
         outputs_n += w->parts[i].weights->n;
     }
-    cut_slabs(&w->slabs, k, bytes, any_float);
-    qr_pass_prefetch(w->p, &w->parts[0].weights->prefetch);
-    qr_pass_run(w->p, &(struct qr_work){.fn = multiply_items,
-                                        .work = w,
-                                        .work_bytes = sizeof(*w),
-                                        .items_n = slabs_n(&w->slabs) * w->panels_n,
-                                        .cost = w->slabs.rows_n * outputs_n * k});
+    cut_slabs(&w->slabs, first->k, bytes, any_float);
+    qr_pass_run(p, &(struct qr_work){.fn = multiply_items,
+                                     .work = w,
+                                     .work_bytes = sizeof *w,
+                                     .items_n = slabs_n(&w->slabs) * w->panels_n,
+                                     .phase = phase,
+                                     .cost = w->slabs.rows_n * outputs_n * first->k,
+                                     .next = first->prefetch.data,
+                                     .next_bytes = first->prefetch.bytes});
 }
 
-void qr_pass_project(struct qr_pass *p, const struct qr_layer *layer)
+void qr_matrices_qkv(struct qr_activations *a, uint32_t i)
 {
-    struct multiply_work w = {.p = p, .in = &p->normed, .slabs = own_slabs(p)};
-    float *out = p->qkv.data;
+    const struct qr_layer *layer = &a->model->layers[i];
+    struct multiply_work w = {.in = &a->normed, .slabs = step_slabs(&a->tiles)};
+    float *out = a->qkv.data;
 
-    qr_pass_enter(p, QR_PHASE_QKV);
-    add_part(&w, &layer->q, out, p->qkv.stride);
-    add_part(&w, &layer->k, out + layer->q.n, p->qkv.stride);
-    add_part(&w, &layer->v, out + layer->q.n + layer->k.n, p->qkv.stride);
-    multiply(&w);
+    add_part(&w, &layer->q, out, a->qkv.stride);
+    add_part(&w, &layer->k, out + layer->q.n, a->qkv.stride);
+    add_part(&w, &layer->v, out + layer->q.n + layer->k.n, a->qkv.stride);
+    multiply(a->pass, &w, QR_PHASE_QKV);
 }
 
-void qr_pass_multiply_add(struct qr_pass *p, const struct qr_weights *weights,
-                          const struct qr_inputs *in)
+/* x += in times weights. */
+static void multiply_add(struct qr_activations *a, const struct qr_weights *weights,
+                         const struct qr_inputs *in, enum qr_phase phase)
 {
-    struct multiply_work w = {.p = p, .in = in, .slabs = own_slabs(p), .add = true};
+    struct multiply_work w = {.in = in, .slabs = step_slabs(&a->tiles), .add = true};
 
-    qr_pass_enter(p, in == &p->hidden ? QR_PHASE_DOWN : QR_PHASE_OUTPUT);
-    add_part(&w, weights, p->x.data, p->x.stride);
-    multiply(&w);
+    add_part(&w, weights, a->x.data, a->x.stride);
+    multiply(a->pass, &w, phase);
 }
 
-void qr_pass_head(struct qr_pass *p, const struct qr_inputs *in, uint32_t rows_n)
+void qr_matrices_output(struct qr_activations *a, uint32_t i)
 {
-    struct slabs slabs = {.rows_n = rows_n, .partitions_n = 1, .partition_rows = rows_n};
-    struct multiply_work w = {.p = p, .in = in, .slabs = slabs};
+    multiply_add(a, &a->model->layers[i].o, &a->attended, QR_PHASE_OUTPUT);
+}
 
-    qr_pass_enter(p, QR_PHASE_HEAD);
-    add_part(&w, &p->model->head, p->logits.data, p->logits.stride);
-    multiply(&w);
+void qr_matrices_down(struct qr_activations *a, uint32_t i)
+{
+    multiply_add(a, &a->model->layers[i].down, &a->hidden, QR_PHASE_DOWN);
+}
+
+void qr_matrices_head(struct qr_activations *a, const struct qr_inputs *in, uint32_t rows_n,
+                      const struct qr_rows *out)
+{
+    struct multiply_work w = {.in = in, .slabs = undivided(rows_n)};
+
+    add_part(&w, &a->model->head, out->data, out->stride);
+    multiply(a->pass, &w, QR_PHASE_HEAD);
 }
 
 /* ---- gate and up, or up alone --------------------------------------------------------------- */
 
 struct gate_work {
-    struct qr_pass *p;
+    struct qr_activations *a;
     const struct qr_layer *layer;
     struct slabs slabs;
-    uint32_t units_n; /* of QR_GATE_N outputs of each matrix */
+    uint32_t items_n; /* of a slab, each GATE_N outputs of both matrices */
     uint32_t first;   /* 0: gate and up; 1: up alone */
 };
 
-/* n activations of each row, QR_GATE_N apart, into the form that down wants. */
-static void keep(const struct gate_work *w, uint32_t row_begin, uint32_t row_end, uint32_t column,
-                 uint32_t n, const float *from)
+size_t qr_matrices_scratch_bytes(void)
 {
-    struct qr_inputs *hidden = &w->p->hidden;
+    return 2 * (size_t)GATE_ROWS * GATE_N * sizeof(float);
+}
+
+/* Writes n activations of each row, GATE_N apart, in the form that down wants. */
+static void put_hidden(const struct gate_work *w, uint32_t row_begin, uint32_t row_end,
+                       uint32_t column, uint32_t n, const float *from)
+{
+    struct qr_inputs *hidden = &w->a->hidden;
 
     if (!w->layer->down.is_float) {
-        w->p->model->kernels->gemm.quantize(&hidden->acts, row_begin, row_end, column, from,
-                                            QR_GATE_N, n);
+        w->a->model->kernels->gemm.quantize(&hidden->acts, row_begin, row_end, column, from, GATE_N,
+                                            n);
         return;
     }
-    for (uint32_t row = row_begin; row < row_end; row++, from += QR_GATE_N)
+    for (uint32_t row = row_begin; row < row_end; row++, from += GATE_N)
         memcpy(hidden->floats + row * hidden->stride + column, from, n * sizeof(float));
 }
 
-/* n values of what gate and up (or up alone) have made, into the activations between the matrices.
- */
+/* Turns n outputs of gate and up (or of up alone) into activations, in gate's place. */
 static void activate(const struct gate_work *w, float *gate, const float *up, uint32_t n)
 {
-    const struct qr_row_kernels *rows = &w->p->model->kernels->rows;
+    const struct qr_row_kernels *rows = &w->a->model->kernels->rows;
 
     if (w->first == 0)
         rows->swiglu(gate, gate, up, n);
@@ -213,32 +238,42 @@ static void activate(const struct gate_work *w, float *gate, const float *up, ui
         rows->gelu(gate, up, n);
 }
 
-/* A unit is as many outputs of each as stay in a thread's cache between the matrices and the
- * activations that they become. */
-static void gate_unit(const struct gate_work *w, uint32_t unit, uint32_t row_begin,
-                      uint32_t row_end, uint32_t thread)
+/* Columns [column, column + n) of gate and up (or of up alone) for rows that fit the scratch. */
+static void multiply_gate(const struct gate_work *w, struct qr_product product, uint32_t column,
+                          uint32_t n, float *const outs[2])
 {
     const struct qr_weights *weights[2] = {&w->layer->gate, &w->layer->up};
-    float *gate = qr_pass_scratch(w->p, thread);
-    float *up = gate + QR_GATE_ROWS * QR_GATE_N;
-    float *outs[2] = {gate, up};
-    uint32_t column = unit * QR_GATE_N;
+
+    for (uint32_t at = 0; at < n; at += QR_PANEL_N) {
+        for (uint32_t i = w->first; i < 2; i++) {
+            if (at % weights[i]->panel_n) continue; /* a float panel is wider */
+            product.panel_begin = (column + at) / weights[i]->panel_n;
+            product.panel_end = product.panel_begin + 1;
+            product.out = outs[i] + at;
+            qr_weights_multiply(weights[i], &product);
+        }
+    }
+}
+
+/* An item's outputs of both matrices stay in the thread's cache until they are activations. */
+static void gate_item(const struct gate_work *w, uint32_t item, uint32_t row_begin,
+                      uint32_t row_end, uint32_t thread)
+{
+    float *gate = qr_pass_scratch(w->a->pass, thread);
+    float *up = gate + GATE_ROWS * GATE_N;
+    float *const outs[2] = {gate, up};
+    uint32_t column = item * GATE_N;
     uint32_t n = w->layer->up.n - column;
 
-    if (n > QR_GATE_N) n = QR_GATE_N;
-    for (uint32_t row = row_begin; row < row_end; row += QR_GATE_ROWS) {
-        uint32_t stop = row_end - row < QR_GATE_ROWS ? row_end : row + QR_GATE_ROWS;
-        for (uint32_t at = 0; at < n; at += QR_PANEL_N) {
-            for (uint32_t i = w->first; i < 2; i++) {
-                uint32_t panel = (column + at) / weights[i]->panel_n;
-                if (at % weights[i]->panel_n) continue; /* a float panel is wider */
-                qr_weights_multiply(weights[i], panel, panel + 1, &w->p->normed, row, stop,
-                                    outs[i] + at, QR_GATE_N, false);
-            }
-        }
-        /* All rows at once, in both: rows do not wait for one another's last steps. */
-        activate(w, gate, up, (stop - row) * QR_GATE_N);
-        keep(w, row, stop, column, n, gate);
+    if (n > GATE_N) n = GATE_N;
+    for (uint32_t row = row_begin; row < row_end; row += GATE_ROWS) {
+        uint32_t stop = row_end - row < GATE_ROWS ? row_end : row + GATE_ROWS;
+        const struct qr_product product = {
+            .in = &w->a->normed, .row_begin = row, .row_end = stop, .out_stride = GATE_N};
+        multiply_gate(w, product, column, n, outs);
+        /* All rows in one call: the next row's arithmetic starts while the last one ends. */
+        activate(w, gate, up, (stop - row) * GATE_N);
+        put_hidden(w, row, stop, column, n, gate);
     }
 }
 
@@ -248,35 +283,39 @@ static void gate_items(void *work, uint32_t begin, uint32_t end, uint32_t thread
 
     for (uint32_t item = begin; item < end; item++) {
         uint32_t row_begin, row_end;
-        if (slab_rows(&w->slabs, item / w->units_n, &row_begin, &row_end))
-            gate_unit(w, item % w->units_n, row_begin, row_end, thread);
+        if (slab_rows(&w->slabs, item / w->items_n, &row_begin, &row_end))
+            gate_item(w, item % w->items_n, row_begin, row_end, thread);
     }
 }
 
-static void gate_or_up(struct qr_pass *p, const struct qr_layer *layer, uint32_t first)
+/* first: as gate_work's. */
+static void gate_or_up(struct qr_activations *a, uint32_t i, uint32_t first)
 {
-    struct gate_work w = {.p = p, .layer = layer, .slabs = own_slabs(p), .first = first};
+    const struct qr_layer *layer = &a->model->layers[i];
     const struct qr_weights *up = &layer->up;
+    struct gate_work w = {.a = a, .layer = layer, .slabs = step_slabs(&a->tiles), .first = first};
     bool any_float = up->is_float || (first == 0 && layer->gate.is_float);
     size_t bytes = qr_weights_bytes(up) + (first == 0 ? qr_weights_bytes(&layer->gate) : 0);
 
-    qr_pass_enter(p, QR_PHASE_GATE_UP);
-    w.units_n = (up->n + QR_GATE_N - 1) / QR_GATE_N;
+    w.items_n = (up->n + GATE_N - 1) / GATE_N;
     cut_slabs(&w.slabs, up->k, bytes, any_float);
-    qr_pass_prefetch(p, &layer->up.prefetch);
-    qr_pass_run(p, &(struct qr_work){.fn = gate_items,
-                                     .work = &w,
-                                     .work_bytes = sizeof(w),
-                                     .items_n = slabs_n(&w.slabs) * w.units_n,
-                                     .cost = (2 - first) * (uint64_t)p->rows_n * up->n * up->k});
+    qr_pass_run(a->pass,
+                &(struct qr_work){.fn = gate_items,
+                                  .work = &w,
+                                  .work_bytes = sizeof w,
+                                  .items_n = slabs_n(&w.slabs) * w.items_n,
+                                  .phase = QR_PHASE_GATE_UP,
+                                  .cost = (2 - first) * (uint64_t)a->tiles.rows_n * up->n * up->k,
+                                  .next = up->prefetch.data,
+                                  .next_bytes = up->prefetch.bytes});
 }
 
-void qr_pass_gate_up(struct qr_pass *p, const struct qr_layer *layer)
+void qr_matrices_gate_up(struct qr_activations *a, uint32_t i)
 {
-    gate_or_up(p, layer, 0);
+    gate_or_up(a, i, 0);
 }
 
-void qr_pass_up(struct qr_pass *p, const struct qr_layer *layer)
+void qr_matrices_up(struct qr_activations *a, uint32_t i)
 {
-    gate_or_up(p, layer, 1);
+    gate_or_up(a, i, 1);
 }

@@ -12,9 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cache/kv_store.h"
 #include "kernels/kernels.h"
-#include "runtime/base/phases.h"
 #include "runtime/base/refusals.h"
 #include "runtime/base/team.h"
 #include "runtime/model/gguf.h"

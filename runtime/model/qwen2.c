@@ -13,5 +13,5 @@ const struct qr_architecture qr_qwen2 = {
                 {"ffn_gate", QR_GATE, QR_GATE, QR_BIAS_NONE},
                 {"ffn_up", QR_UP, QR_UP, QR_BIAS_NONE},
                 {"ffn_down", QR_DOWN, QR_DOWN, QR_BIAS_NONE}},
-    .forward = qr_llama_forward,
+    .layer = qr_llama_layer,
 };

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* What happens to single rows between the matrices: embedding, angles, norms, quantising. */
+#include "runtime/model/rows.h"
+
 #include <assert.h>
 #include <math.h>
 
 #include "runtime/model/architecture.h"
 
 /* Rows in an item: a whole tile of activations where there are many, so that two threads do not
- * write the same cache lines; fewer where there would be nothing to share out. */
-#define PIECE_ROWS     16u
-#define PIECE_ROWS_FEW 4u
-#define MANY_ROWS      64u
+ * write the same cache lines; fewer where there would be nothing to divide. */
+#define ITEM_ROWS     16u
+#define ITEM_ROWS_FEW 4u
+#define MANY_ROWS     64u
 /* What a norm and quantising cost a value, in the multiply-adds that qr_pass_run counts. */
 #define NORM_COST     16u
 #define QUANTIZE_COST 8u
 
 struct norm_work {
-    struct qr_pass *p;
+    struct qr_activations *a;
     const struct qr_norm *norm;
     unsigned wants;
     uint32_t item_rows;
@@ -24,31 +25,39 @@ struct norm_work {
 
 static uint32_t item_rows(uint32_t rows_n)
 {
-    return rows_n >= MANY_ROWS ? PIECE_ROWS : PIECE_ROWS_FEW;
+    return rows_n >= MANY_ROWS ? ITEM_ROWS : ITEM_ROWS_FEW;
 }
 
-static void embed_row(const struct qr_pass *p, uint32_t row, uint32_t position, float *scratch)
+size_t qr_rows_scratch_bytes(const struct qr_model_shape *shape)
 {
-    const struct qr_model *m = p->model;
-    int32_t token = p->step->tokens[p->step_rows[row]];
+    return shape->width * sizeof(float);
+}
+
+/* ---- embedding and norms -------------------------------------------------------------------- */
+
+static void embed_row(const struct qr_activations *a, uint32_t row, uint32_t position,
+                      float *scratch)
+{
+    const struct qr_model *m = a->model;
+    int32_t token = a->tiles.step->tokens[a->tiles.step_rows[row]];
 
     assert(token >= 0 && (uint32_t)token < m->shape.vocab_n);
     qr_dequantize(m->embedding_type, m->embedding + (size_t)token * m->embedding_row_bytes,
-                  qr_row(&p->x, row), m->shape.width);
+                  qr_row(&a->x, row), m->shape.width);
     if (!m->positions) return;
     const size_t bytes = m->positions->data_n / m->shape.context_max;
     qr_dequantize((enum qr_type)m->positions->type, m->positions->data + position * bytes, scratch,
                   m->shape.width);
-    m->kernels->rows.add(qr_row(&p->x, row), scratch, m->shape.width);
+    m->kernels->rows.add(qr_row(&a->x, row), scratch, m->shape.width);
 }
 
-/* In double, so that a far position's angle keeps its digits; each row for itself, so that no
- * table has to be as long as the context. */
-static void angle_row(const struct qr_pass *p, uint32_t row, uint32_t position)
+/* In double, so that a far position's angle keeps its digits; row by row, so that no table is as
+ * long as the context. */
+static void angle_row(const struct qr_activations *a, uint32_t row, uint32_t position)
 {
-    const struct qr_model *m = p->model;
-    float *cosines = qr_row(&p->cosines, row);
-    float *sines = qr_row(&p->sines, row);
+    const struct qr_model *m = a->model;
+    float *cosines = qr_row(&a->cosines, row);
+    float *sines = qr_row(&a->sines, row);
     double cosine;
     double sine;
 
@@ -87,18 +96,18 @@ static void norm_floats(const struct qr_model *m, const struct qr_norm *norm, co
 
 static void norm_row(const struct norm_work *w, uint32_t row, uint32_t thread)
 {
-    struct qr_pass *p = w->p;
-    const struct qr_model *m = p->model;
-    struct qr_inputs *in = &p->normed;
-    float *out = qr_pass_scratch(p, thread);
+    struct qr_activations *a = w->a;
+    const struct qr_model *m = a->model;
+    struct qr_inputs *in = &a->normed;
+    float *out = qr_pass_scratch(a->pass, thread);
 
     if (w->embed) {
-        uint32_t position = position_of(p->step, p->step_rows[row]);
-        embed_row(p, row, position, out);
-        angle_row(p, row, position);
+        uint32_t position = position_of(a->tiles.step, a->tiles.step_rows[row]);
+        embed_row(a, row, position, out);
+        angle_row(a, row, position);
     }
     if (w->wants & QR_WANTS_FLOATS) out = in->floats + row * in->stride;
-    norm_floats(m, w->norm, qr_row(&p->x, row), out);
+    norm_floats(m, w->norm, qr_row(&a->x, row), out);
     if (w->wants & QR_WANTS_ACTS)
         m->kernels->gemm.quantize(&in->acts, row, row + 1, 0, out, 0, m->shape.width);
 }
@@ -108,48 +117,66 @@ static void norm_items(void *work, uint32_t begin, uint32_t end, uint32_t thread
     const struct norm_work *w = work;
     uint32_t stop = end * w->item_rows;
 
-    if (stop > w->p->rows_n) stop = w->p->rows_n;
+    if (stop > w->a->tiles.rows_n) stop = w->a->tiles.rows_n;
     for (uint32_t row = begin * w->item_rows; row < stop; row++)
         norm_row(w, row, thread);
 }
 
-static void run_norm(struct qr_pass *p, const struct qr_norm *norm, unsigned wants, bool embed)
+static void run_norm(struct norm_work w)
 {
-    struct norm_work w = {.p = p, .norm = norm, .wants = wants, .embed = embed};
+    const struct qr_tiles *t = &w.a->tiles;
+    const uint32_t width = w.a->model->shape.width;
 
-    qr_pass_enter(p, embed ? QR_PHASE_EMBED : QR_PHASE_NORM);
-    w.item_rows = item_rows(p->rows_n);
+    w.item_rows = item_rows(t->rows_n);
     qr_pass_run(
-        p, &(struct qr_work){.fn = norm_items,
-                             .work = &w,
-                             .work_bytes = sizeof(w),
-                             .items_n = (qr_pass_partition_rows(p) + w.item_rows - 1) / w.item_rows,
-                             .cost = (uint64_t)p->rows_n * p->model->shape.width * NORM_COST});
+        w.a->pass,
+        &(struct qr_work){.fn = norm_items,
+                          .work = &w,
+                          .work_bytes = sizeof w,
+                          .items_n = (qr_tiles_divided_rows(t) + w.item_rows - 1) / w.item_rows,
+                          .phase = w.embed ? QR_PHASE_EMBED : QR_PHASE_NORM,
+                          .cost = (uint64_t)t->rows_n * width * NORM_COST});
 }
 
-void qr_pass_embed(struct qr_pass *p, const struct qr_norm *norm, unsigned wants)
+void qr_rows_attn_norm(struct qr_activations *a, uint32_t i)
 {
-    run_norm(p, norm, wants, true);
+    const struct qr_layer *layer = &a->model->layers[i];
+
+    run_norm((struct norm_work){.a = a,
+                                .norm = &layer->attn_norm,
+                                .wants = qr_weights_wants(&layer->q) | qr_weights_wants(&layer->k) |
+                                         qr_weights_wants(&layer->v),
+                                .embed = i == 0});
 }
 
-void qr_pass_norm(struct qr_pass *p, const struct qr_norm *norm, unsigned wants)
+void qr_rows_ffn_norm(struct qr_activations *a, uint32_t i)
 {
-    run_norm(p, norm, wants, false);
+    const struct qr_layer *layer = &a->model->layers[i];
+    unsigned gate = layer->gate.n ? qr_weights_wants(&layer->gate) : 0;
+
+    run_norm((struct norm_work){
+        .a = a, .norm = &layer->ffn_norm, .wants = gate | qr_weights_wants(&layer->up)});
 }
 
-void qr_pass_finish(struct qr_pass *p, const struct qr_norm *norm)
+static void finish(void *work)
 {
-    const struct qr_model *m = p->model;
+    struct qr_activations *a = work;
+    const struct qr_tiles *t = &a->tiles;
 
-    qr_pass_flush(p);
-    qr_pass_enter(p, QR_PHASE_NORM);
-    for (uint32_t i = 0; i < p->outputs_n; i++)
-        norm_floats(m, norm, qr_row(&p->x, p->pass_rows[p->step->outputs[i]]),
-                    qr_row(&p->states, i));
+    for (uint32_t i = 0; i < t->step->outputs_n; i++)
+        norm_floats(a->model, &a->model->head_norm,
+                    qr_row(&a->x, t->pass_rows[t->step->outputs[i]]), qr_row(&a->states, i));
 }
+
+void qr_rows_finish(struct qr_activations *a)
+{
+    qr_pass_run_alone(a->pass, QR_PHASE_NORM, finish, a);
+}
+
+/* ---- quantising ----------------------------------------------------------------------------- */
 
 struct quantize_work {
-    struct qr_pass *p;
+    struct qr_activations *a;
     struct qr_inputs *in;
     uint32_t rows_n;
     uint32_t item_rows;
@@ -164,22 +191,22 @@ static void quantize_items(void *work, uint32_t begin, uint32_t end, uint32_t th
     (void)thread;
     if (stop > w->rows_n) stop = w->rows_n;
     if (row >= stop) return;
-    w->p->model->kernels->gemm.quantize(&w->in->acts, row, stop, 0,
+    w->a->model->kernels->gemm.quantize(&w->in->acts, row, stop, 0,
                                         w->in->floats + row * w->in->stride, w->in->stride,
                                         w->in->acts.k);
 }
 
-void qr_pass_quantize(struct qr_pass *p, struct qr_inputs *in, uint32_t rows_n)
+void qr_rows_quantize(struct qr_activations *a, struct qr_inputs *in, uint32_t rows_n)
 {
-    struct quantize_work w = {.p = p, .in = in, .rows_n = rows_n};
-    uint32_t shared_n = p->own_rows ? qr_pass_partition_rows(p) : rows_n;
+    const struct qr_tiles *t = &a->tiles;
+    struct quantize_work w = {.a = a, .in = in, .rows_n = rows_n, .item_rows = item_rows(rows_n)};
+    uint32_t divided_n = t->owned_n ? qr_tiles_divided_rows(t) : rows_n;
 
-    assert(p->own_rows == 0 || rows_n == p->rows_n);
-    qr_pass_enter(p, QR_PHASE_NORM);
-    w.item_rows = item_rows(rows_n);
-    qr_pass_run(p, &(struct qr_work){.fn = quantize_items,
-                                     .work = &w,
-                                     .work_bytes = sizeof(w),
-                                     .items_n = (shared_n + w.item_rows - 1) / w.item_rows,
-                                     .cost = (uint64_t)rows_n * in->acts.k * QUANTIZE_COST});
+    assert(t->owned_n == 0 || rows_n == t->rows_n);
+    qr_pass_run(a->pass, &(struct qr_work){.fn = quantize_items,
+                                           .work = &w,
+                                           .work_bytes = sizeof w,
+                                           .items_n = (divided_n + w.item_rows - 1) / w.item_rows,
+                                           .phase = QR_PHASE_NORM,
+                                           .cost = (uint64_t)rows_n * in->acts.k * QUANTIZE_COST});
 }

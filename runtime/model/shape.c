@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Hyperparameters: what a model is in numbers, and every one held against what quire does.  What
  * refuses the model but leaves its sizes clear does not end the reading, see refusals.h. */
+#include "runtime/model/shape.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>

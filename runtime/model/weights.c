@@ -33,40 +33,57 @@ void qr_weights_pack(const struct qr_weights *w, uint8_t *memory, uint32_t begin
         qr_matrix_pack(&w->packed, memory, w->tensor->data, begin, end);
 }
 
-/* After the product, so that a bias costs no pass of its own. */
-static void add_bias(const struct qr_weights *w, uint32_t panel_begin, uint32_t panel_end,
-                     uint32_t rows_n, float *out, size_t out_stride)
+/* After the product, while its rows are in the cache. */
+static void add_bias(const struct qr_weights *w, const struct qr_product *p)
 {
-    const uint32_t begin = panel_begin * w->panel_n;
-    const uint32_t end = panel_end * w->panel_n < w->n ? panel_end * w->panel_n : w->n;
+    const uint32_t begin = p->panel_begin * w->panel_n;
+    const uint32_t end = p->panel_end * w->panel_n < w->n ? p->panel_end * w->panel_n : w->n;
 
-    for (uint32_t row = 0; row < rows_n; row++)
-        w->add(out + row * out_stride, w->bias + begin, end - begin);
+    for (uint32_t row = 0; row < p->row_end - p->row_begin; row++)
+        w->add(p->out + row * p->out_stride, w->bias + begin, end - begin);
 }
 
-void qr_weights_multiply(const struct qr_weights *w, uint32_t panel_begin, uint32_t panel_end,
-                         const struct qr_inputs *in, uint32_t row_begin, uint32_t row_end,
-                         float *out, size_t out_stride, bool add)
+void qr_weights_multiply(const struct qr_weights *w, const struct qr_product *p)
 {
+    const struct qr_inputs *in = p->in;
+
     if (w->is_float)
         w->gemm_float(&(struct qr_gemm_float_args){.m = &w->packed,
-                                                   .panel_begin = panel_begin,
-                                                   .panel_end = panel_end,
-                                                   .x = in->floats + row_begin * in->stride,
+                                                   .panel_begin = p->panel_begin,
+                                                   .panel_end = p->panel_end,
+                                                   .x = in->floats + p->row_begin * in->stride,
                                                    .x_stride = in->stride,
-                                                   .rows_n = row_end - row_begin,
-                                                   .out = out,
-                                                   .out_stride = out_stride,
-                                                   .add = add});
+                                                   .rows_n = p->row_end - p->row_begin,
+                                                   .out = p->out,
+                                                   .out_stride = p->out_stride,
+                                                   .add = p->add});
     else
         w->gemm(&(struct qr_gemm_args){.m = &w->packed,
-                                       .panel_begin = panel_begin,
-                                       .panel_end = panel_end,
+                                       .panel_begin = p->panel_begin,
+                                       .panel_end = p->panel_end,
                                        .acts = &in->acts,
-                                       .row_begin = row_begin,
-                                       .row_end = row_end,
-                                       .out = out,
-                                       .out_stride = out_stride,
-                                       .add = add});
-    if (w->bias) add_bias(w, panel_begin, panel_end, row_end - row_begin, out, out_stride);
+                                       .row_begin = p->row_begin,
+                                       .row_end = p->row_end,
+                                       .out = p->out,
+                                       .out_stride = p->out_stride,
+                                       .add = p->add});
+    if (w->bias) add_bias(w, p);
+}
+
+/* ---- a model -------------------------------------------------------------------------------- */
+
+const struct qr_model_shape *qr_model_shape(const struct qr_model *model)
+{
+    return &model->shape;
+}
+
+uint64_t qr_model_weights_bytes(const struct qr_model *model)
+{
+    return model->weights_bytes;
+}
+
+uint64_t qr_model_weights_n(const struct qr_model *model, uint64_t *head_n)
+{
+    *head_n = (uint64_t)model->shape.width * model->shape.vocab_n;
+    return model->weights_n;
 }

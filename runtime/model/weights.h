@@ -60,11 +60,16 @@ static inline unsigned qr_weights_wants(const struct qr_weights *w)
     return w->is_float ? QR_WANTS_FLOATS : QR_WANTS_ACTS;
 }
 
-/* Panels [panel_begin, panel_end) for rows [row_begin, row_end) of in, row_begin a multiple of
- * QR_TILE_ROWS.  out points at row_begin's output of panel_begin. */
-void qr_weights_multiply(const struct qr_weights *w, uint32_t panel_begin, uint32_t panel_end,
-                         const struct qr_inputs *in, uint32_t row_begin, uint32_t row_end,
-                         float *out, size_t out_stride, bool add);
+/* A part of a product: some panels for some rows. */
+struct qr_product {
+    const struct qr_inputs *in;
+    uint32_t row_begin, row_end; /* row_begin is a multiple of QR_TILE_ROWS */
+    uint32_t panel_begin, panel_end;
+    float *out; /* row_begin's output of panel_begin */
+    size_t out_stride;
+    bool add; /* to what is in out */
+};
+void qr_weights_multiply(const struct qr_weights *w, const struct qr_product *product);
 
 struct qr_norm {
     const float *weight; /* [width] */
@@ -98,10 +103,5 @@ struct qr_model {
     struct qr_region region;
     struct quire_allocator allocator;
 };
-
-/* Reads and checks the hyperparameters; refuses by name what quire does not do (shape.c). QUIRE_OK:
- * the sizes are there, though something may be refused: see refusals->status. */
-int qr_model_shape_read(struct qr_model_shape *shape, const struct qr_architecture **architecture,
-                        const struct qr_gguf *file, struct qr_refusals *refusals);
 
 #endif

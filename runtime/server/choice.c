@@ -50,13 +50,13 @@ void qr_choice_put_finish(const struct qr_generation_choice *choice, struct qr_b
 
 void qr_choice_put_stop_reason(const struct qr_generation_choice *choice, struct qr_buffer *out)
 {
-    const struct qr_params *p = choice->params;
+    const struct quire_request *request = &choice->params->request;
     if (choice->stop.n > 0) {
         qr_json_put_string(out, choice->stop.data, choice->stop.n);
         return;
     }
-    for (uint32_t i = 0; i < p->stop_ids_n; i++) {
-        if (choice->stop_id >= 0 && choice->stop_id == p->stop_ids[i]) {
+    for (size_t i = 0; i < request->stop_ids_n; i++) {
+        if (choice->stop_id >= 0 && choice->stop_id == request->stop_ids[i]) {
             qr_buffer_printf(out, "%d", choice->stop_id);
             return;
         }

@@ -43,7 +43,7 @@ static void free_generation(struct qr_generation *generation)
 
 static bool make_choices(struct qr_generation *generation)
 {
-    const size_t n = generation->prompts.n * generation->params.n;
+    const size_t n = generation->prompts.n * generation->params.request.n;
     generation->choices = qr_alloc_zero(memory_of(generation), n, sizeof *generation->choices);
     if (!generation->choices)
         return qr_fail(&generation->failure, 500, NULL, NULL, "out of memory");
@@ -52,7 +52,7 @@ static bool make_choices(struct qr_generation *generation)
         struct qr_generation_choice *choice = &generation->choices[i];
         choice->generation = generation;
         choice->params = &generation->params;
-        choice->prompt = &generation->prompts.all[i / generation->params.n];
+        choice->prompt = &generation->prompts.all[i / generation->params.request.n];
         choice->model = generation->job.server->settings.model;
         choice->info = &generation->job.server->info;
         choice->index = (uint32_t)i;
@@ -88,13 +88,14 @@ static void on_leave(struct qr_server_job *job, enum qr_cancel reason)
 /* More choices than the queue holds could never be accepted. */
 static bool check_room(struct qr_generation *generation)
 {
+    const struct quire_request *request = &generation->params.request;
     const size_t most = generation->job.server->limits.prompts_max;
-    const size_t n = generation->prompts.n * generation->params.best_of;
+    const size_t n = generation->prompts.n * request->best_of;
     if (n <= most) return true;
     return qr_fail_field(
-        &generation->failure, generation->params.best_of > generation->params.n ? "best_of" : "n",
+        &generation->failure, request->best_of > request->n ? "best_of" : "n",
         "%zu prompts times %u choices are %zu; expected at most %zu, the size of the queue",
-        generation->prompts.n, generation->params.best_of, n, most);
+        generation->prompts.n, request->best_of, n, most);
 }
 
 static void prepare(struct qr_server_job *job)
@@ -125,59 +126,35 @@ static void prepare(struct qr_server_job *job)
 /* Submits one prompt with all its choices. */
 static bool submit_prompt(struct qr_generation *generation, size_t which)
 {
+    const struct qr_server *server = generation->job.server;
+    const struct qr_caller *caller = &generation->job.conn->caller;
     const struct qr_params *p = &generation->params;
     const struct qr_prompt *prompt = &generation->prompts.all[which];
-    struct qr_generation_choice *choices = &generation->choices[which * p->n];
-    struct quire_request request;
-    quire_request_defaults(&request);
-    if (!qr_params_max_tokens(p, generation->kind->endpoint, &generation->job.server->limits,
-                              prompt->ids_n, &request.max_tokens, &generation->failure)) {
+    struct qr_generation_choice *choices = &generation->choices[which * p->request.n];
+    struct quire_request request = p->request;
+    char salt[QR_CACHE_SALT_MAX]; /* quire_submit keeps hashes of both */
+    char client[QR_CALLER_NAME_MAX];
+
+    if (!qr_params_max_tokens(p, generation->kind->endpoint, &server->limits, prompt->ids_n,
+                              &request.max_tokens, &generation->failure))
         return false;
-    }
-    const bool scores =
-        request.max_tokens == 0 || p->prompt_logprobs >= 0 || (p->echo && p->logprobs >= 0);
+    if (request.max_tokens == 0 || p->prompt_logprobs >= 0 || (p->echo && p->logprobs >= 0))
+        request.flags |= QUIRE_REQUEST_PROMPT_LOGPROBS;
     request.prompt = prompt->ids;
     request.prompt_n = prompt->ids_n;
-    request.min_tokens = p->min_tokens;
-    request.temperature = p->temperature;
-    request.top_p = p->top_p;
-    request.min_p = p->min_p;
-    request.top_k = p->top_k;
-    request.logit_bias = p->logit_bias;
-    request.logit_bias_n = p->logit_bias_n;
-    request.repetition_penalty = p->repetition_penalty;
-    request.frequency_penalty = p->frequency_penalty;
-    request.presence_penalty = p->presence_penalty;
-    request.seed = p->seed;
-    request.flags = (p->ignore_eos ? QUIRE_REQUEST_IGNORE_EOS : 0u) |
-                    (scores ? QUIRE_REQUEST_PROMPT_LOGPROBS : 0u) |
-                    (p->seeded ? QUIRE_REQUEST_SEEDED : 0u);
-    request.logprobs = p->logprobs > p->prompt_logprobs ? p->logprobs : p->prompt_logprobs;
-    request.stop = p->stop;
-    request.stop_n = p->stop_n;
-    request.stop_ids = p->stop_ids;
-    request.stop_ids_n = p->stop_ids_n;
-    const struct qr_caller *caller = &generation->job.conn->caller;
-    char salt[QR_CACHE_SALT_MAX],
-        client[QR_CALLER_NAME_MAX]; /* quire_submit keeps hashes of both */
     request.cache_salt =
-        qr_scope_salt(generation->job.server->settings.cache_scope, caller, p->cache_salt, salt);
-    request.n = p->n;
-    request.best_of = p->best_of;
-    request.priority = p->priority;
+        qr_scope_salt(server->settings.cache_scope, caller, p->request.cache_salt, salt);
     request.client = qr_caller_client(caller, client);
-    request.end_user = p->user;
-    request.user = choices;
     request.grammar = generation->grammar;
+    request.user = choices;
 
     struct quire_error error = {.status = QUIRE_OK};
     quire_id id;
-    int status = quire_submit(generation->job.server->settings.engine, &request, &id, &error);
+    int status = quire_submit(server->settings.engine, &request, &id, &error);
     if (status != QUIRE_OK) return qr_fail_engine(&generation->failure, status, &error);
-    for (uint32_t i = 0; i < p->n; i++) {
+    for (uint32_t i = 0; i < request.n; i++)
         choices[i].id = id;
-    }
-    generation->live_n += p->n;
+    generation->live_n += request.n;
     return true;
 }
 
@@ -260,7 +237,7 @@ static void put_usage(const struct qr_generation *generation, struct qr_buffer *
     for (size_t i = 0; i < generation->choices_n; i++) {
         const struct quire_usage *usage = &generation->choices[i].usage;
         completion += usage->completion_tokens;
-        if (i % generation->params.n != 0) continue;
+        if (i % generation->params.request.n != 0) continue;
         prompt += usage->prompt_tokens;
         cached += usage->cached_tokens;
     }

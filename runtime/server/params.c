@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/server/params.h"
 
-#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/base/sampler_settings.h"
 #include "runtime/server/limits.h"
 
 #define KEY_SHOWN_MAX 32u /* bytes of a wrong key that its error quotes */
@@ -72,26 +72,32 @@ static bool field_number(const struct qr_json *body, const char *name, double le
 
 /* ---- groups of fields ---------------------------------------------------------------------- */
 
-static bool read_sampling(const struct qr_json *body, struct qr_params *p, struct qr_api_failure *f)
+static bool read_setting(const struct qr_json *body, const struct qr_sampler_setting *setting,
+                         struct qr_params *p, struct qr_api_failure *f)
 {
-    double temperature = 1, top_p = 1, min_p = 0;
-    int64_t top_k = 0;
-    if (!field_number(body, "temperature", 0, false, FLT_MAX, &temperature, f) ||
-        !field_number(body, "top_p", 0, true, 1, &top_p, f) ||
-        !field_number(body, "min_p", 0, false, 1, &min_p, f) ||
-        !qr_field_integer(body, "top_k", -1, INT32_MAX, &top_k, f)) {
+    double value = setting->normal;
+    int64_t integer = (int64_t)value;
+    if (setting->integer) {
+        if (!qr_field_integer(body, setting->name, (int64_t)setting->least, (int64_t)setting->most,
+                              &integer, f))
+            return false;
+        value = (double)integer;
+    } else if (!field_number(body, setting->name, setting->least, setting->bound != QR_SAMPLER_FROM,
+                             setting->most, &value, f)) {
         return false;
     }
-    p->temperature = (float)temperature;
-    /* A positive number too small for a float is still positive. */
-    p->top_p = (float)top_p > 0 ? (float)top_p : FLT_MIN;
-    p->min_p = (float)min_p;
-    p->top_k = top_k > 0 ? (int32_t)top_k : 0;
+    qr_sampler_setting_set(setting, &p->request, value);
+    return true;
+}
 
+static bool read_sampling(const struct qr_json *body, struct qr_params *p, struct qr_api_failure *f)
+{
     int64_t seed = -1; /* vLLM's and llama.cpp's "draw one" */
+    for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++)
+        if (!read_setting(body, &qr_sampler_settings[i], p, f)) return false;
     if (!qr_field_integer(body, "seed", INT64_MIN, INT64_MAX, &seed, f)) return false;
-    p->seeded = seed != -1;
-    p->seed = (uint64_t)seed;
+    if (seed != -1) p->request.flags |= QUIRE_REQUEST_SEEDED;
+    p->request.seed = (uint64_t)seed;
     return true;
 }
 
@@ -108,7 +114,7 @@ static bool token_of(struct quire_text key, uint32_t vocab_n, int32_t *token)
     return key.n == 1 || (key.n > 0 && key.data[0] != '0');
 }
 
-/* {"17": -100, ...}; what is past OpenAI's range is taken as its end, as vLLM does. */
+/* {"17": -100, ...}; a value outside OpenAI's range is cut to it, as vLLM does. */
 static bool read_bias(const struct qr_json *body, const struct qr_model_limits *limits,
                       struct qr_params *p, struct qr_api_failure *f)
 {
@@ -123,7 +129,7 @@ static bool read_bias(const struct qr_json *body, const struct qr_model_limits *
                              QR_LOGIT_BIAS_MAX);
     }
     while (qr_json_next(biases, &member)) {
-        struct quire_logit_bias *bias = &p->logit_bias[p->logit_bias_n++];
+        struct quire_logit_bias *bias = &p->logit_bias[p->request.logit_bias_n++];
         double value;
         if (!token_of(member.key, limits->vocab_n, &bias->token)) {
             return qr_fail_field(f, "logit_bias",
@@ -140,22 +146,6 @@ static bool read_bias(const struct qr_json *body, const struct qr_model_limits *
         bias->bias = (float)fmax(-(double)QR_BIAS_MAX, fmin(value, (double)QR_BIAS_MAX));
     }
     return true;
-}
-
-static bool read_penalties(const struct qr_json *body, const struct qr_model_limits *limits,
-                           struct qr_params *p, struct qr_api_failure *f)
-{
-    const double most = (double)QR_PENALTY_MAX;
-    double presence = 0, frequency = 0, repetition = 1;
-    if (!field_number(body, "presence_penalty", -most, false, most, &presence, f) ||
-        !field_number(body, "frequency_penalty", -most, false, most, &frequency, f) ||
-        !field_number(body, "repetition_penalty", 0, true, FLT_MAX, &repetition, f)) {
-        return false;
-    }
-    p->presence_penalty = (float)presence;
-    p->frequency_penalty = (float)frequency;
-    p->repetition_penalty = (float)repetition > 0 ? (float)repetition : FLT_MIN;
-    return read_bias(body, limits, p, f);
 }
 
 static bool read_lengths(const struct qr_json *body, enum qr_endpoint endpoint,
@@ -177,8 +167,8 @@ static bool read_lengths(const struct qr_json *body, enum qr_endpoint endpoint,
         return qr_fail_field(f, "min_tokens", "min_tokens must be at most %s", name);
     }
     p->has_max_tokens = max_tokens >= 0;
-    p->max_tokens = p->has_max_tokens ? (uint32_t)max_tokens : 0;
-    p->min_tokens = (uint32_t)min_tokens;
+    p->request.max_tokens = p->has_max_tokens ? (uint32_t)max_tokens : 0;
+    p->request.min_tokens = (uint32_t)min_tokens;
     return true;
 }
 
@@ -192,10 +182,10 @@ static bool add_stop(const struct qr_json *value, struct qr_params *p, struct qr
     if (text.n > QR_STOP_BYTES_MAX) {
         return qr_fail_field(f, "stop", "a stop string has at most %u bytes", QR_STOP_BYTES_MAX);
     }
-    if (p->stop_n == QR_STOP_STRINGS_MAX) {
+    if (p->request.stop_n == QR_STOP_STRINGS_MAX) {
         return qr_fail_field(f, "stop", "there are at most %u stop strings", QR_STOP_STRINGS_MAX);
     }
-    p->stop[p->stop_n++] = text;
+    p->stop[p->request.stop_n++] = text;
     return true;
 }
 
@@ -225,7 +215,7 @@ static bool read_stops(const struct qr_json *body, const struct qr_model_limits 
                                  "stop_token_ids[%zu] must be a token id from 0 to %u", i,
                                  limits->vocab_n - 1);
         }
-        p->stop_ids[p->stop_ids_n++] = (int32_t)id;
+        p->stop_ids[p->request.stop_ids_n++] = (int32_t)id;
     }
     return true;
 }
@@ -257,18 +247,21 @@ static bool read_logprobs(const struct qr_json *body, enum qr_endpoint endpoint,
     }
     p->logprobs = (int32_t)logprobs;
     p->prompt_logprobs = (int32_t)prompt_logprobs;
+    p->request.logprobs = (int32_t)(logprobs > prompt_logprobs ? logprobs : prompt_logprobs);
     return true;
 }
 
 static bool read_answer(const struct qr_json *body, enum qr_endpoint endpoint, struct qr_params *p,
                         struct qr_api_failure *f)
 {
+    bool ignore_eos = false;
     if (!qr_field_bool(body, "stream", &p->stream, f) ||
         !qr_field_bool(body, "echo", &p->echo, f) ||
-        !qr_field_bool(body, "ignore_eos", &p->ignore_eos, f) ||
+        !qr_field_bool(body, "ignore_eos", &ignore_eos, f) ||
         !qr_field_bool(body, "return_token_ids", &p->return_token_ids, f)) {
         return false;
     }
+    if (ignore_eos) p->request.flags |= QUIRE_REQUEST_IGNORE_EOS;
     if (p->echo && endpoint == QR_CHAT) {
         return qr_fail_field(f, "echo", "echo is not supported yet for chat");
     }
@@ -303,26 +296,26 @@ static bool read_choices(const struct qr_json *body, struct qr_params *p, struct
                              "best_of must be n when stream is true: the best are known when all "
                              "have ended");
     }
-    p->n = (uint32_t)n;
-    p->best_of = best_of > n ? (uint32_t)best_of : p->n;
+    p->request.n = (uint32_t)n;
+    p->request.best_of = best_of > n ? (uint32_t)best_of : p->request.n;
     return true;
 }
 
-/* Whose turn it is. */
-static bool read_turn(const struct qr_json *body, struct qr_params *p, struct qr_api_failure *f)
+static bool read_order(const struct qr_json *body, struct qr_params *p, struct qr_api_failure *f)
 {
     int64_t priority = 0;
     if (!qr_field_integer(body, "priority", INT32_MIN, INT32_MAX, &priority, f)) return false;
-    p->priority = (int32_t)priority;
-    return qr_field_string(body, "user", &p->user, f);
+    p->request.priority = (int32_t)priority;
+    return qr_field_string(body, "user", &p->request.end_user, f);
 }
 
 static bool read_salt(const struct qr_json *body, struct qr_params *p, struct qr_api_failure *f)
 {
     if (!qr_json_get(body, "cache_salt")) return true;
-    if (!qr_field_string(body, "cache_salt", &p->cache_salt, f)) return false;
-    if (p->cache_salt.n == 0) return qr_fail_field(f, "cache_salt", "cache_salt must not be empty");
-    if (p->cache_salt.n > QR_SALT_MAX) {
+    if (!qr_field_string(body, "cache_salt", &p->request.cache_salt, f)) return false;
+    if (p->request.cache_salt.n == 0)
+        return qr_fail_field(f, "cache_salt", "cache_salt must not be empty");
+    if (p->request.cache_salt.n > QR_SALT_MAX) {
         return qr_fail_field(f, "cache_salt", "cache_salt has at most %u bytes", QR_SALT_MAX);
     }
     return true;
@@ -336,9 +329,13 @@ bool qr_params_read(const struct qr_json *body, enum qr_endpoint endpoint,
 {
     struct quire_text model; /* any name is this server's one model */
     memset(params, 0, sizeof *params);
-    return qr_field_string(body, "model", &model, failure) && read_turn(body, params, failure) &&
+    quire_request_defaults(&params->request);
+    params->request.logit_bias = params->logit_bias;
+    params->request.stop = params->stop;
+    params->request.stop_ids = params->stop_ids;
+    return qr_field_string(body, "model", &model, failure) && read_order(body, params, failure) &&
            read_answer(body, endpoint, params, failure) && read_choices(body, params, failure) &&
-           read_sampling(body, params, failure) && read_penalties(body, limits, params, failure) &&
+           read_sampling(body, params, failure) && read_bias(body, limits, params, failure) &&
            read_lengths(body, endpoint, limits, params, failure) &&
            read_stops(body, limits, params, failure) &&
            read_logprobs(body, endpoint, params, failure) && read_salt(body, params, failure);
@@ -349,7 +346,7 @@ bool qr_params_max_tokens(const struct qr_params *params, enum qr_endpoint endpo
                           uint32_t *max_tokens, struct qr_api_failure *failure)
 {
     const char *prompt_name = endpoint == QR_CHAT ? "messages" : "prompt";
-    const bool scores = params->has_max_tokens && params->max_tokens == 0;
+    const bool scores = params->has_max_tokens && params->request.max_tokens == 0;
     if (prompt_n + !scores > limits->context_max) {
         return qr_fail(failure, 400, "context_length_exceeded", prompt_name,
                        "This model's maximum context length is %u tokens, and the prompt has %zu: "
@@ -358,17 +355,17 @@ bool qr_params_max_tokens(const struct qr_params *params, enum qr_endpoint endpo
     }
     uint32_t room = limits->context_max - (uint32_t)prompt_n;
     if (params->has_max_tokens) {
-        if (params->max_tokens > room) {
+        if (params->request.max_tokens > room) {
             return qr_fail(failure, 400, "context_length_exceeded", "max_tokens",
                            "This model's maximum context length is %u tokens, and %zu of the "
                            "prompt and %u of max_tokens were asked for: %u at most fit",
-                           limits->context_max, prompt_n, params->max_tokens, room);
+                           limits->context_max, prompt_n, params->request.max_tokens, room);
         }
-        *max_tokens = params->max_tokens;
+        *max_tokens = params->request.max_tokens;
     } else {
         *max_tokens = endpoint == QR_COMPLETIONS && room > 16 ? 16 : room;
     }
-    if (params->min_tokens > *max_tokens) {
+    if (params->request.min_tokens > *max_tokens) {
         return qr_fail_field(failure, "min_tokens",
                              "min_tokens must be at most max_tokens, here %u", *max_tokens);
     }

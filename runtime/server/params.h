@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* params -- a request body's fields, checked.
+/* params -- reads and checks the fields of a request's body.
  *
- * null is the default, a field that is not named here is ignored, one that is named but not built
- * yet is refused unless it says what happens anyway, and a wrong type or range names the field.
+ * null means the default.  An unknown field is ignored.  A wrong type or a value out of range is a
+ * 400 that names the field.
  *
- * Thread: any.   Memory: stop strings point into the document. */
+ * Thread: any.   Memory: the caller's struct; texts point into the body's document. */
 #ifndef QR_SERVER_PARAMS_H
 #define QR_SERVER_PARAMS_H
 
@@ -18,57 +18,41 @@
 
 enum qr_endpoint { QR_COMPLETIONS, QR_CHAT };
 
-/* What the fields are held against. */
+/* Bounds of the fields that depend on the model and the engine. */
 struct qr_model_limits {
     uint32_t vocab_n;
     uint32_t context_max; /* tokens a sequence may have: the context's, and the pages' */
     uint32_t prompts_max; /* requests that the queue takes at once */
 };
 
+/* A body's fields.  The request is what quire_submit gets, but for the prompt, max_tokens where the
+ * body has none, PROMPT_LOGPROBS, the caller's identity and salt, and the grammar.  It points into
+ * this struct and into the body's document: the struct stays where it is. */
 struct qr_params {
-    float temperature; /* 0: greedy */
-    float top_p;
-    float min_p;
-    int32_t top_k; /* 0: off */
-    float repetition_penalty;
-    float frequency_penalty;
-    float presence_penalty;
-    struct quire_logit_bias logit_bias[QR_LOGIT_BIAS_MAX];
-    uint32_t logit_bias_n;
-    bool seeded;
-    uint64_t seed;
+    struct quire_request request;
     bool has_max_tokens;
-    uint32_t max_tokens;
-    uint32_t min_tokens;
-    uint32_t n;
-    uint32_t best_of; /* at least n */
     bool stream;
     bool include_usage;
     bool echo;
-    bool ignore_eos;
     bool return_token_ids;
-    int32_t logprobs;        /* -1: none */
+    int32_t logprobs;        /* -1: none; request.logprobs serves these two */
     int32_t prompt_logprobs; /* -1: none */
+    struct quire_logit_bias logit_bias[QR_LOGIT_BIAS_MAX];
     struct quire_text stop[QR_STOP_STRINGS_MAX];
-    uint32_t stop_n;
     int32_t stop_ids[QR_STOP_IDS_MAX];
-    uint32_t stop_ids_n;
-    struct quire_text cache_salt; /* in the body; n = 0: none */
-    int32_t priority;
-    struct quire_text user; /* in the body; n = 0: none */
 };
 
 bool qr_params_read(const struct qr_json *body, enum qr_endpoint endpoint,
                     const struct qr_model_limits *limits, struct qr_params *params,
                     struct qr_api_failure *failure);
 
-/* How many tokens a prompt of prompt_n may be followed by: what was asked, or the default cut to
- * what fits.  False: it does not fit. */
+/* Sets *max_tokens for a prompt of prompt_n tokens: the body's value, or the endpoint's default cut
+ * to the room after the prompt.  False: the prompt, or the body's value, does not fit. */
 bool qr_params_max_tokens(const struct qr_params *params, enum qr_endpoint endpoint,
                           const struct qr_model_limits *limits, size_t prompt_n,
                           uint32_t *max_tokens, struct qr_api_failure *failure);
 
-/* ---- single fields, for the other endpoints: absent leaves *out as it is ------------------ */
+/* ---- single fields, for the other endpoints: an absent field leaves *out unchanged ---- */
 
 bool qr_field_bool(const struct qr_json *body, const char *name, bool *out,
                    struct qr_api_failure *failure);

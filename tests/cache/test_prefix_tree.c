@@ -439,8 +439,8 @@ static void page_comes_again_for_its_node(void **state)
 
 /* Goal: if the page of a text's own node is evicted, a match uses the sibling's page with the most
  * common tokens, however many siblings without a page lie between.
- * Method: 40 texts that differ from the 14 first tokens of their second page on; evict page by
- * page, while the nodes stay. */
+ * Method: 40 texts that differ from token 3 to 15 of their second page on; evict page by page,
+ * while the nodes stay. */
 static void nearest_sibling_with_a_page_is_used(void **state)
 {
     enum { MANY = 40 };

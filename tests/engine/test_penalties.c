@@ -31,7 +31,7 @@ static void draw(struct given *g, unsigned seed)
 }
 
 /* vLLM's formulas (LogitBiasLogitsProcessor, apply_penalties), each over the whole row in turn. */
-static void reference(struct given *g, const struct qr_penalties *p)
+static void reference(struct given *g, const struct qr_sampling *p)
 {
     memcpy(g->expected, g->row, sizeof g->row);
     for (uint32_t i = 0; i < p->bias_n; i++)
@@ -44,10 +44,10 @@ static void reference(struct given *g, const struct qr_penalties *p)
             prompt_n += i < g->known.prompt_n;
             output_n += i >= g->known.prompt_n;
         }
-        float repetition = prompt_n + output_n > 0 ? p->repetition : 1.0f;
+        float repetition = prompt_n + output_n > 0 ? p->repetition_penalty : 1.0f;
         *x = *x > 0 ? *x / repetition : *x * repetition;
-        *x -= p->frequency * (float)output_n;
-        *x -= output_n > 0 ? p->presence : 0.0f;
+        *x -= p->frequency_penalty * (float)output_n;
+        *x -= output_n > 0 ? p->presence_penalty : 0.0f;
     }
 }
 
@@ -62,11 +62,11 @@ static void rows_follow_vllms_formulas(void **state)
 
     (void)state;
     for (unsigned seed = 0; seed < 200; seed++) {
-        struct qr_penalties p = {.repetition = 1.0f};
+        struct qr_sampling p = {.repetition_penalty = 1.0f};
         draw(&g, seed);
-        if (seed % 5 == 0 || seed % 5 == 4) p.repetition = seed % 2 ? 1.3f : 0.7f;
-        if (seed % 5 == 1 || seed % 5 == 4) p.frequency = seed % 2 ? 0.4f : -1.5f;
-        if (seed % 5 == 2 || seed % 5 == 4) p.presence = seed % 2 ? 1.1f : -0.3f;
+        if (seed % 5 == 0 || seed % 5 == 4) p.repetition_penalty = seed % 2 ? 1.3f : 0.7f;
+        if (seed % 5 == 1 || seed % 5 == 4) p.frequency_penalty = seed % 2 ? 0.4f : -1.5f;
+        if (seed % 5 == 2 || seed % 5 == 4) p.presence_penalty = seed % 2 ? 1.1f : -0.3f;
         if (seed % 5 >= 3) {
             p.bias = g.bias;
             p.bias_n = BIASES;
@@ -83,13 +83,13 @@ static void rows_follow_vllms_formulas(void **state)
 /* Goal: settings that change nothing are told apart, so that they cost nothing. */
 static void none_is_none(void **state)
 {
-    struct qr_penalties p = {.repetition = 0.0f};
+    struct qr_sampling p = {.repetition_penalty = 0.0f};
 
     (void)state;
     assert_false(qr_penalties_any(&p));
-    p.repetition = 1.0f;
+    p.repetition_penalty = 1.0f;
     assert_false(qr_penalties_any(&p));
-    p.presence = -0.1f;
+    p.presence_penalty = -0.1f;
     assert_true(qr_penalties_any(&p));
 }
 

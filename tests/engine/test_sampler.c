@@ -84,7 +84,7 @@ static void reference(const struct fixture *f, const struct qr_sampling *s, doub
         p[i] = exp(((double)f->logits[i] - top) / (double)s->temperature);
         if (p[i] < (double)s->min_p) p[i] = 0.0;
     }
-    for (uint32_t i = s->top_k ? s->top_k : VOCAB; i < VOCAB; i++)
+    for (uint32_t i = s->top_k ? (uint32_t)s->top_k : VOCAB; i < VOCAB; i++)
         p[order[i]] = 0.0;
     for (uint32_t i = 0; i < VOCAB; i++)
         mass += p[i];
@@ -146,7 +146,7 @@ static void draws_follow_the_distribution(void **state)
         s.logprobs = -1;
         s.seed = 1000 + i;
         struct qr_sampling limited = s;
-        if (limited.top_k > VOCAB) limited.top_k = 0;
+        if (limited.top_k > (int32_t)VOCAB) limited.top_k = 0;
         reference(f, &limited, p);
         memset(seen, 0, VOCAB * sizeof *seen);
         for (int d = 0; d < draws; d++)
@@ -265,15 +265,15 @@ static void penalties_come_before_the_draw(void **state)
         s.logprobs = 3;
         qr_sample(&f->kernels.rows, &f->scratch, &s, f->logits, VOCAB, &known, NULL, 0, &raw);
         assert_int_equal(raw.token, 3);
-        s.penalties.repetition = 40.0f;
-        s.penalties.presence = s.penalties.frequency = 2.0f; /* 40 becomes 1 - 2 - 2 */
-        s.penalties.bias = &bias;
+        s.repetition_penalty = 40.0f;
+        s.presence_penalty = s.frequency_penalty = 2.0f; /* 40 becomes 1 - 2 - 2 */
+        s.bias = &bias;
         for (s.seed = 0; s.seed < 200; s.seed++) {
-            s.penalties.bias_n = 0;
+            s.bias_n = 0;
             qr_sample(&f->kernels.rows, &f->scratch, &s, f->logits, VOCAB, &known, NULL, 0, &c);
             if (m != 4) assert_int_not_equal(c.token, 3);
             assert_memory_equal(c.top, raw.top, sizeof raw.top[0] * 3);
-            s.penalties.bias_n = 1;
+            s.bias_n = 1;
             qr_sample(&f->kernels.rows, &f->scratch, &s, f->logits, VOCAB, &known, NULL, 0, &c);
             assert_int_equal(c.token, 7);
             qr_sample(&f->kernels.rows, &f->scratch, &s, f->logits, VOCAB, &known, &banned, 1, &c);

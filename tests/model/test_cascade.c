@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Rows of sequences that begin alike go over the blocks that they share together, and each has the
  * bits that it has alone. */
+#include <stdalign.h>
+
 #include "among.h"
 #include "late.h"
-#include "runtime/model/pass.h"
 
 #define TINY     QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
 #define SEQS     9u
@@ -94,7 +95,7 @@ static float *alone(struct rig_settings settings)
     for (uint32_t seq = 0; seq < SEQS; seq++) {
         int32_t token = token_at(seq, seqs[seq].position, r.vocab_n);
         rig_run(&r, seq, &token, 1, seqs[seq].position, 1, logits + (size_t)seq * r.vocab_n);
-        assert_int_equal(r.forward->pass.shared.chunks_n, 0);
+        assert_int_equal(r.forward->activations.plan.cascade.bundles_n, 0);
     }
     rig_close(&r);
     return logits;
@@ -132,7 +133,7 @@ static void expect_together(struct rig *r, uint32_t others_n, uint32_t every, co
                            .outputs = outputs,
                            .outputs_n = outputs_n};
     qr_forward_run(r->forward, &step);
-    assert_true(r->forward->pass.shared.chunks_n > 0);
+    assert_true(r->forward->activations.plan.cascade.bundles_n > 0);
     rig_take_logits(r, outputs_n, logits);
     for (uint32_t i = 0; i < outputs_n; i++)
         among_expect_same(expected + (size_t)asked[i] * r->vocab_n, logits + (size_t)i * r->vocab_n,
@@ -224,40 +225,40 @@ static void same_bits_at_each_level(void **state)
 
 /* ---- which rows share ----------------------------------------------------------------------- */
 
-/* A pass of which only the tiles count; each row of `texts` is a sequence's first pages. */
+/* A step of which only the query tiles count; each row of `pages` is a sequence's first pages. */
 struct fake {
-    struct qr_model model;
-    struct qr_kv_store kv;
+    struct qr_model_shape shape;
     struct qr_step step;
     struct qr_step_seq seqs[8];
-    struct qr_tile tiles[8];
-    uint32_t order[8];
-    struct qr_chunk chunks[4];
+    struct qr_tile rows[8];
     qr_page_id pages[8][6];
-    struct qr_pass pass;
+    struct qr_tiles tiles;
+    struct qr_cascade cascade;
+    alignas(64) uint8_t memory[1024];
 };
 
-/* Pages of 128 tokens: two a block. */
 static void fake_make(struct fake *f, uint32_t threads_n)
 {
-    *f = (struct fake){.model.shape = {.heads_n = 9, .kv_heads_n = 3, .head_dim = 64},
-                       .kv.shape.page_tokens = 128};
+    *f = (struct fake){.shape = {.heads_n = 9, .kv_heads_n = 3, .head_dim = 64}};
     f->step.seqs = f->seqs;
-    f->pass = (struct qr_pass){.model = &f->model,
-                               .kv = &f->kv,
-                               .step = &f->step,
-                               .tiles = f->tiles,
-                               .threads_n = threads_n,
-                               .shared = {.order = f->order, .chunks = f->chunks}};
+    f->tiles = (struct qr_tiles){.step = &f->step, .tiles = f->rows, .threads_n = threads_n};
+    assert_true(qr_cascade_bytes(8) <= sizeof f->memory);
+    qr_cascade_init(&f->cascade, f->memory, 8);
+}
+
+/* Pages of 128 tokens: two a span. */
+static void fake_find(struct fake *f)
+{
+    qr_cascade_find(&f->cascade, &f->tiles, &f->shape, 128);
 }
 
 static void fake_add(struct fake *f, uint32_t position, uint32_t rows_n, const qr_page_id pages[6])
 {
-    uint32_t i = f->pass.tiles_n++;
+    uint32_t i = f->tiles.tiles_n++;
 
     memcpy(f->pages[i], pages, sizeof f->pages[i]);
     f->seqs[i].pages = f->pages[i];
-    f->tiles[i] = (struct qr_tile){.seq = i, .rows_n = rows_n, .position = position};
+    f->rows[i] = (struct qr_tile){.seq = i, .rows_n = rows_n, .position = position};
 }
 
 /* Goal: a chunk is rows that begin alike; each is summed as far as it shares with the first, and no
@@ -277,16 +278,16 @@ static void chunks_are_rows_that_begin_alike(void **state)
     fake_add(&f, 255, 1, (const qr_page_id[6]){1, 2, 0, 0, 0, 0});
     fake_add(&f, 600, 4, (const qr_page_id[6]){1, 2, 3, 4, 0, 0});
     fake_add(&f, 600, 1, (const qr_page_id[6]){1, 30, 3, 4, 0, 0});
-    qr_pass_share(&f.pass);
-    assert_int_equal(f.pass.shared.chunks_n, 2);
+    fake_find(&f);
+    assert_int_equal(f.cascade.bundles_n, 2);
     for (uint32_t i = 0; i < 2; i++)
-        assert_int_equal(f.chunks[i].rows_n, 2);
+        assert_int_equal(f.cascade.bundles[i].rows_n, 2);
     static const uint32_t summed[7] = {2, 1, 2, 1, 0, 0, 0};
     for (uint32_t i = 0; i < 7; i++)
-        assert_int_equal(f.tiles[i].summed_n, summed[i]);
+        assert_int_equal(f.cascade.spans[i], summed[i]);
     /* a chunk's rows begin alike */
     for (uint32_t i = 0; i < 2; i++) {
-        const uint32_t *rows = f.order + f.chunks[i].first;
+        const uint32_t *rows = f.cascade.order + f.cascade.bundles[i].first;
         assert_int_equal(f.pages[rows[0]][0], f.pages[rows[1]][0]);
         assert_int_not_equal(rows[0], rows[1]);
     }
@@ -303,11 +304,11 @@ static void rows_go_with_those_most_alike(void **state)
     fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 3, 4, 5, 6});
     fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 7, 8, 9, 10});
     fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 7, 8, 9, 10});
-    qr_pass_share(&f.pass);
-    assert_int_equal(f.pass.shared.chunks_n, 1);
-    assert_int_equal(f.tiles[0].summed_n, 0);
-    assert_int_equal(f.tiles[1].summed_n, 3);
-    assert_int_equal(f.tiles[2].summed_n, 3);
+    fake_find(&f);
+    assert_int_equal(f.cascade.bundles_n, 1);
+    assert_int_equal(f.cascade.spans[0], 0);
+    assert_int_equal(f.cascade.spans[1], 3);
+    assert_int_equal(f.cascade.spans[2], 3);
 }
 
 /* Goal: a row that shares less leaves its chunk earlier, and a short one does not shorten the
@@ -319,18 +320,18 @@ static void rows_leave_where_they_share_no_more(void **state)
 
     (void)state;
     fake_make(&f, 1);
-    f.model.shape.kv_heads_n = 9; /* so that all are one chunk */
+    f.shape.kv_heads_n = 9; /* so that all are one chunk */
     fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 7, 8, 9, 10});
     fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 3, 4, 5, 6});
     fake_add(&f, 512, 1, (const qr_page_id[6]){1, 2, 3, 4, 0, 0});
     fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 3, 4, 5, 6});
-    qr_pass_share(&f.pass);
-    assert_int_equal(f.pass.shared.chunks_n, 1);
-    assert_int_equal(f.chunks[0].rows_n, 4);
+    fake_find(&f);
+    assert_int_equal(f.cascade.bundles_n, 1);
+    assert_int_equal(f.cascade.bundles[0].rows_n, 4);
     static const uint32_t tiles[4] = {1, 3, 2, 0}, summed[4] = {3, 3, 2, 1};
     for (uint32_t i = 0; i < 4; i++) {
-        assert_int_equal(f.order[i], tiles[i]);
-        assert_int_equal(f.tiles[tiles[i]].summed_n, summed[i]);
+        assert_int_equal(f.cascade.order[i], tiles[i]);
+        assert_int_equal(f.cascade.spans[tiles[i]], summed[i]);
     }
 }
 
@@ -345,16 +346,16 @@ static void many_rows_are_several_chunks(void **state)
         fake_make(&f, threads_n);
         for (uint32_t i = 0; i < 8; i++)
             fake_add(&f, 256 + i, 1, (const qr_page_id[6]){1, 2});
-        qr_pass_share(&f.pass);
-        assert_int_equal(f.pass.shared.chunks_n, threads_n == 1 ? 2 : 4);
+        fake_find(&f);
+        assert_int_equal(f.cascade.bundles_n, threads_n == 1 ? 2 : 4);
         uint32_t rows_n = 0;
-        for (uint32_t i = 0; i < f.pass.shared.chunks_n; i++)
-            rows_n += f.chunks[i].rows_n;
+        for (uint32_t i = 0; i < f.cascade.bundles_n; i++)
+            rows_n += f.cascade.bundles[i].rows_n;
         assert_int_equal(rows_n, 8);
     }
-    f.model.shape.sliding_window = 4096;
-    qr_pass_share(&f.pass);
-    assert_int_equal(f.pass.shared.chunks_n, 0);
+    f.tiles.window = 4096;
+    fake_find(&f);
+    assert_int_equal(f.cascade.bundles_n, 0);
 }
 
 int main(void)

@@ -2,7 +2,6 @@
 /* Which rows are whose, where they stand, and the tiles that they attend in. */
 #include "invariant.h"
 #include "late.h"
-#include "runtime/model/pass.h"
 #include "tiny.h"
 
 #define TINY     QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
@@ -28,66 +27,67 @@ static void tile(struct rig *r, struct shape *s)
 {
     for (uint32_t i = 0; i < s->step.seqs_n; i++)
         s->seqs[i].pages = rig_pages(r, i);
-    r->forward->pass.step = &s->step;
-    r->forward->pass.rows_n = s->step.rows_n;
-    r->forward->pass.outputs_n = s->step.outputs_n;
-    qr_pass_tile(&r->forward->pass);
+    qr_activations_begin(&r->forward->activations, &s->step);
 }
 
 /* Every row of the step stands at one place, in one tile, at its position; tiles end with
  * partitions; the order of work has each once, in the stretch of the thread whose partition it is
  * in. */
-static void expect_whole(const struct qr_pass *p, const struct shape *s)
+static void expect_whole(const struct rig *r, const struct shape *s)
 {
+    const struct qr_tiles *t = &r->forward->activations.tiles;
     uint32_t seen[ROWS_MAX] = {0}, ordered[ROWS_MAX] = {0}, tiles[SEQS_MAX] = {0}, in_order = 0;
     bool several = false;
 
-    for (uint32_t row = 0; row < p->rows_n; row++)
-        assert_int_equal(p->step_rows[p->pass_rows[row]], row);
-    for (uint32_t i = 0; i < p->tiles_n; i++) {
-        const struct qr_tile *t = &p->tiles[i];
-        const struct qr_step_seq *seq = &s->seqs[t->seq];
-        several |= ++tiles[t->seq] > 1;
-        assert_in_range(t->rows_n, 1, QR_ATTENTION_ROWS_MAX);
-        assert_int_equal(t->out_row, t->row);
-        if (p->own_rows)
-            assert_int_equal(t->row / p->own_rows, (t->row + t->rows_n - 1) / p->own_rows);
-        for (uint32_t j = 0; j < t->rows_n; j++) {
-            uint32_t row = p->step_rows[t->row + j];
+    for (uint32_t row = 0; row < t->rows_n; row++)
+        assert_int_equal(t->step_rows[t->pass_rows[row]], row);
+    for (uint32_t i = 0; i < t->tiles_n; i++) {
+        const struct qr_tile *tile = &t->tiles[i];
+        const struct qr_step_seq *seq = &s->seqs[tile->seq];
+        several |= ++tiles[tile->seq] > 1;
+        assert_in_range(tile->rows_n, 1, QR_ATTENTION_ROWS_MAX);
+        assert_int_equal(tile->out_row, tile->row);
+        if (t->owned_n)
+            assert_int_equal(tile->row / t->owned_n, (tile->row + tile->rows_n - 1) / t->owned_n);
+        for (uint32_t j = 0; j < tile->rows_n; j++) {
+            uint32_t row = t->step_rows[tile->row + j];
             seen[row]++;
             assert_in_range(row, seq->row, seq->row + seq->rows_n - 1);
-            assert_int_equal(seq->position + (row - seq->row), t->position + j);
+            assert_int_equal(seq->position + (row - seq->row), tile->position + j);
         }
     }
-    for (uint32_t row = 0; row < p->rows_n; row++)
+    for (uint32_t row = 0; row < t->rows_n; row++)
         assert_int_equal(seen[row], 1);
-    for (uint32_t i = 0; i < p->order_n; i++) {
-        if (p->order[i] == QR_NO_TILE) continue;
+    for (uint32_t i = 0; i < t->order_n; i++) {
+        if (t->order[i] == QR_NO_TILE) continue;
         in_order++;
-        assert_int_equal(ordered[p->order[i]]++, 0);
-        if (p->own_rows)
-            assert_int_equal(p->tiles[p->order[i]].row / p->own_rows,
-                             i / (p->order_n / p->threads_n));
+        assert_int_equal(ordered[t->order[i]]++, 0);
+        if (t->owned_n)
+            assert_int_equal(t->tiles[t->order[i]].row / t->owned_n,
+                             i / (t->order_n / t->threads_n));
     }
-    assert_int_equal(in_order, p->tiles_n);
-    assert_int_equal(p->tiled, several); /* all keys are put before any tile attends */
-    if (p->own_rows) assert_int_equal(p->order_n % p->threads_n, 0);
+    assert_int_equal(in_order, t->tiles_n);
+    /* all keys are stored before any tile attends */
+    assert_int_equal(!r->forward->activations.plan.whole, several);
+    if (t->owned_n) assert_int_equal(t->order_n % t->threads_n, 0);
 }
 
-static uint64_t keys_of_partition(const struct qr_pass *p, uint32_t partition)
+static uint64_t keys_of_partition(const struct qr_tiles *t, uint32_t partition)
 {
     uint64_t keys = 0;
 
-    for (uint32_t i = 0; i < p->tiles_n; i++)
-        if (p->tiles[i].row / p->own_rows == partition)
-            keys += (uint64_t)p->tiles[i].rows_n * (p->tiles[i].position + p->tiles[i].rows_n);
+    for (uint32_t i = 0; i < t->tiles_n; i++)
+        if (t->tiles[i].row / t->owned_n == partition)
+            keys += (uint64_t)t->tiles[i].rows_n * (t->tiles[i].position + t->tiles[i].rows_n);
     return keys;
 }
 
-static void expect_even_keys(const struct qr_pass *p, uint64_t apart_max)
+static void expect_even_keys(const struct rig *r, uint64_t apart_max)
 {
-    for (uint32_t partition = 1; partition < p->threads_n; partition++) {
-        uint64_t a = keys_of_partition(p, 0), b = keys_of_partition(p, partition);
+    const struct qr_tiles *t = &r->forward->activations.tiles;
+
+    for (uint32_t partition = 1; partition < t->threads_n; partition++) {
+        uint64_t a = keys_of_partition(t, 0), b = keys_of_partition(t, partition);
         assert_true((a > b ? a - b : b - a) <= apart_max);
     }
 }
@@ -118,13 +118,13 @@ static void a_prompt_is_dealt_out_evenly(void **state)
             struct shape s = {0};
             add_seq(&s, 256, position);
             tile(&r, &s);
-            expect_whole(&r.forward->pass, &s);
-            assert_int_equal(r.forward->pass.own_rows, 256 / threads_n);
-            assert_true(r.forward->pass.tiled);
-            assert_true(r.forward->pass.kept);
-            expect_even_keys(&r.forward->pass, 32 * 32 * 2);
+            expect_whole(&r, &s);
+            assert_int_equal(r.forward->activations.tiles.owned_n, 256 / threads_n);
+            assert_false(r.forward->activations.plan.whole);
+            assert_true(r.forward->activations.plan.owned);
+            expect_even_keys(&r, 32 * 32 * 2);
         }
-        r.forward->pass.step = NULL;
+        qr_activations_end(&r.forward->activations);
         rig_close(&r);
     }
 }
@@ -150,15 +150,16 @@ static void rows_are_whose_they_can_be(void **state)
                 add_seq(&s, n, i * 7 % 300);
             }
             tile(&r, &s);
-            expect_whole(&r.forward->pass, &s);
+            expect_whole(&r, &s);
             if (threads_n == 1 || rows_n < 16 * threads_n)
-                assert_int_equal(r.forward->pass.own_rows, 0);
+                assert_int_equal(r.forward->activations.tiles.owned_n, 0);
             else if (rows_n % (16 * threads_n) == 0)
-                assert_int_equal(r.forward->pass.own_rows, rows_n / threads_n);
-            if (r.forward->pass.own_rows)
-                assert_true(r.forward->pass.own_rows * threads_n <= rows_n + rows_n / 8);
+                assert_int_equal(r.forward->activations.tiles.owned_n, rows_n / threads_n);
+            if (r.forward->activations.tiles.owned_n)
+                assert_true(r.forward->activations.tiles.owned_n * threads_n <=
+                            rows_n + rows_n / 8);
         }
-        r.forward->pass.step = NULL;
+        qr_activations_end(&r.forward->activations);
         rig_close(&r);
     }
     struct rig r;
@@ -167,18 +168,18 @@ static void rows_are_whose_they_can_be(void **state)
     for (uint32_t i = 0; i < 64; i++)
         add_seq(&s, 1, i < 16 ? 800 : 19);
     tile(&r, &s);
-    expect_whole(&r.forward->pass, &s);
-    expect_even_keys(&r.forward->pass, 801);
-    assert_true(r.forward->pass.kept);
-    assert_false(r.forward->pass.tiled);
+    expect_whole(&r, &s);
+    expect_even_keys(&r, 801);
+    assert_true(r.forward->activations.plan.owned);
+    assert_true(r.forward->activations.plan.whole);
     s = (struct shape){0};
     for (uint32_t i = 0; i < 64; i++)
         add_seq(&s, 1, i == 5 ? 800 : 1);
     tile(&r, &s);
-    expect_whole(&r.forward->pass, &s);
-    assert_int_equal(r.forward->pass.own_rows, 32);
-    assert_false(r.forward->pass.kept);
-    r.forward->pass.step = NULL;
+    expect_whole(&r, &s);
+    assert_int_equal(r.forward->activations.tiles.owned_n, 32);
+    assert_false(r.forward->activations.plan.owned);
+    qr_activations_end(&r.forward->activations);
     rig_close(&r);
 }
 
@@ -194,20 +195,23 @@ static void rows_kept_stand_in_their_order(void **state)
     open_rig(&r, 2);
     add_seq(&s, 256, 100);
     tile(&r, &s);
-    assert_int_equal(r.forward->pass.own_rows, 128);
+    assert_int_equal(r.forward->activations.tiles.owned_n, 128);
     for (uint32_t row = 0; row < 256; row++)
-        qr_row(&r.forward->pass.x, r.forward->pass.pass_rows[row])[0] = (float)row;
-    qr_pass_select(&r.forward->pass);
-    assert_int_equal(r.forward->pass.rows_n, 4);
-    assert_int_equal(r.forward->pass.tiles_n, 4);
+        qr_row(&r.forward->activations.x, r.forward->activations.tiles.pass_rows[row])[0] =
+            (float)row;
+    qr_activations_select(&r.forward->activations);
+    assert_int_equal(r.forward->activations.tiles.rows_n, 4);
+    assert_int_equal(r.forward->activations.tiles.tiles_n, 4);
     for (uint32_t i = 0; i < 4; i++) {
-        assert_true(qr_row(&r.forward->pass.x, i)[0] == (float)outputs[i]);
-        assert_int_equal(r.forward->pass.pass_rows[outputs[i]], i);
-        assert_int_equal(r.forward->pass.tiles[i].out_row, i);
-        assert_int_equal(r.forward->pass.tiles[i].position, 100 + outputs[i]);
-        assert_int_equal(r.forward->pass.step_rows[r.forward->pass.tiles[i].row], outputs[i]);
+        assert_true(qr_row(&r.forward->activations.x, i)[0] == (float)outputs[i]);
+        assert_int_equal(r.forward->activations.tiles.pass_rows[outputs[i]], i);
+        assert_int_equal(r.forward->activations.tiles.tiles[i].out_row, i);
+        assert_int_equal(r.forward->activations.tiles.tiles[i].position, 100 + outputs[i]);
+        assert_int_equal(
+            r.forward->activations.tiles.step_rows[r.forward->activations.tiles.tiles[i].row],
+            outputs[i]);
     }
-    r.forward->pass.step = NULL;
+    qr_activations_end(&r.forward->activations);
     rig_close(&r);
 }
 

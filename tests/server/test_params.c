@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <cmocka.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/base/sampler_settings.h"
 #include "runtime/server/params.h"
 
 static const struct qr_model_limits limits = {
@@ -62,13 +64,14 @@ static void defaults_are_vllms(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct qr_params p;
         assert_taken(bodies[i], i ? QR_CHAT : QR_COMPLETIONS, &p);
-        assert_true(p.temperature == 1 && p.top_p == 1 && p.min_p == 0 && p.top_k == 0);
-        assert_int_equal(p.cache_salt.n, 0);
-        assert_false(p.seeded || p.has_max_tokens || p.stream || p.echo || p.ignore_eos);
-        assert_int_equal(p.min_tokens, 0);
+        assert_true(p.request.temperature == 1 && p.request.top_p == 1 && p.request.min_p == 0 &&
+                    p.request.top_k == 0);
+        assert_int_equal(p.request.cache_salt.n, 0);
+        assert_false(p.request.flags || p.has_max_tokens || p.stream || p.echo);
+        assert_int_equal(p.request.min_tokens, 0);
         assert_int_equal(p.logprobs, -1);
         assert_int_equal(p.prompt_logprobs, -1);
-        assert_int_equal(p.stop_n + p.stop_ids_n, 0);
+        assert_int_equal(p.request.stop_n + p.request.stop_ids_n, 0);
     }
 }
 
@@ -86,32 +89,34 @@ static void fields_are_read(void **state)
         "\"stream_options\":{\"include_usage\":true},\"logprobs\":3,\"echo\":true,"
         "\"ignore_eos\":true,\"return_token_ids\":true,\"stop_token_ids\":[0,999]}",
         QR_COMPLETIONS, &p, &failure, &document));
-    assert_true(p.temperature == 0.5f && p.top_p == 0.25f && p.min_p == 0.125f && p.top_k == 7);
-    assert_true(p.seeded && p.seed == (uint64_t)-5);
-    assert_true(p.has_max_tokens && p.max_tokens == 9 && p.min_tokens == 2);
-    assert_int_equal(p.stop_n, 2);
-    assert_int_equal(p.stop[0].n, 2);
-    assert_memory_equal(p.stop[0].data, "a\0", 2);
-    assert_true(p.stream && p.include_usage && p.echo && p.ignore_eos && p.return_token_ids);
+    assert_true(p.request.temperature == 0.5f && p.request.top_p == 0.25f &&
+                p.request.min_p == 0.125f && p.request.top_k == 7);
+    assert_true((p.request.flags & QUIRE_REQUEST_SEEDED) && p.request.seed == (uint64_t)-5);
+    assert_true(p.has_max_tokens && p.request.max_tokens == 9 && p.request.min_tokens == 2);
+    assert_int_equal(p.request.stop_n, 2);
+    assert_int_equal(p.request.stop[0].n, 2);
+    assert_memory_equal(p.request.stop[0].data, "a\0", 2);
+    assert_true(p.stream && p.include_usage && p.echo &&
+                (p.request.flags & QUIRE_REQUEST_IGNORE_EOS) && p.return_token_ids);
     assert_int_equal(p.logprobs, 3);
-    assert_int_equal(p.stop_ids_n, 2);
-    assert_int_equal(p.stop_ids[1], 999);
+    assert_int_equal(p.request.stop_ids_n, 2);
+    assert_int_equal(p.request.stop_ids[1], 999);
     qr_json_free(document);
 
     assert_taken("{\"logprobs\":true,\"top_logprobs\":20,\"max_completion_tokens\":5,"
                  "\"max_tokens\":7,\"stop\":\"x\",\"top_k\":-1,\"seed\":-1}",
                  QR_CHAT, &p);
     assert_int_equal(p.logprobs, 20);
-    assert_int_equal(p.max_tokens, 5);
-    assert_int_equal(p.stop_n, 1);
-    assert_int_equal(p.top_k, 0);
-    assert_false(p.seeded);
+    assert_int_equal(p.request.max_tokens, 5);
+    assert_int_equal(p.request.stop_n, 1);
+    assert_int_equal(p.request.top_k, -1); /* off, as 0 is */
+    assert_false(p.request.flags & QUIRE_REQUEST_SEEDED);
     assert_taken("{\"logprobs\":true}", QR_CHAT, &p);
     assert_int_equal(p.logprobs, 0);
     assert_taken("{\"logprobs\":false,\"top_logprobs\":0}", QR_CHAT, &p);
     assert_int_equal(p.logprobs, -1);
     assert_taken("{\"echo\":true,\"max_tokens\":0}", QR_COMPLETIONS, &p);
-    assert_true(p.has_max_tokens && p.max_tokens == 0);
+    assert_true(p.has_max_tokens && p.request.max_tokens == 0);
 }
 
 /* Goal: a wrong type or range is a 400 that names the field.
@@ -223,24 +228,25 @@ static void penalties_are_read(void **state)
     (void)state;
     struct qr_params p;
     assert_taken("{}", QR_COMPLETIONS, &p);
-    assert_true(p.repetition_penalty == 1 && p.presence_penalty == 0 && p.frequency_penalty == 0);
-    assert_int_equal(p.logit_bias_n, 0);
+    assert_true(p.request.repetition_penalty == 1 && p.request.presence_penalty == 0 &&
+                p.request.frequency_penalty == 0);
+    assert_int_equal(p.request.logit_bias_n, 0);
     assert_taken("{\"presence_penalty\":-2,\"frequency_penalty\":0.5,\"repetition_penalty\":1.25,"
                  "\"logit_bias\":{\"0\":-1e9,\"999\":2.5,\"17\":101}}",
                  QR_CHAT, &p);
-    assert_true(p.repetition_penalty == 1.25f && p.presence_penalty == -2);
-    assert_true(p.frequency_penalty == 0.5f);
-    assert_int_equal(p.logit_bias_n, 3);
+    assert_true(p.request.repetition_penalty == 1.25f && p.request.presence_penalty == -2);
+    assert_true(p.request.frequency_penalty == 0.5f);
+    assert_int_equal(p.request.logit_bias_n, 3);
     float sum = 0;
     for (uint32_t i = 0; i < 3; i++) {
-        const struct quire_logit_bias *bias = &p.logit_bias[i];
+        const struct quire_logit_bias *bias = &p.request.logit_bias[i];
         float expected = bias->token == 0 ? -100 : bias->token == 17 ? 100 : 2.5f;
         assert_true(bias->bias == expected);
         sum += bias->bias;
     }
     assert_true(sum == 2.5f); /* each of the three once */
     assert_taken("{\"repetition_penalty\":1e-60}", QR_CHAT, &p);
-    assert_true(p.repetition_penalty > 0);
+    assert_true(p.request.repetition_penalty > 0);
 }
 
 /* Goal: as many tokens may have a bias as OpenAI allows, and no more.
@@ -258,7 +264,7 @@ static void biases_are_bounded(void **state)
         (void)snprintf(body + at, sizeof body - at, "}}");
         if (n == 300) {
             assert_taken(body, QR_COMPLETIONS, &p);
-            assert_int_equal(p.logit_bias_n, 300);
+            assert_int_equal(p.request.logit_bias_n, 300);
         } else {
             assert_refused(body, QR_COMPLETIONS, "logit_bias", "at most 300");
         }
@@ -272,16 +278,16 @@ static void choices_are_counted(void **state)
     (void)state;
     struct qr_params p;
     assert_taken("{}", QR_CHAT, &p);
-    assert_int_equal(p.n, 1);
-    assert_int_equal(p.best_of, 1);
+    assert_int_equal(p.request.n, 1);
+    assert_int_equal(p.request.best_of, 1);
     assert_taken("{\"n\":3,\"stream\":true}", QR_CHAT, &p);
-    assert_int_equal(p.n, 3);
-    assert_int_equal(p.best_of, 3);
+    assert_int_equal(p.request.n, 3);
+    assert_int_equal(p.request.best_of, 3);
     assert_taken("{\"n\":2,\"best_of\":128}", QR_COMPLETIONS, &p);
-    assert_int_equal(p.n, 2);
-    assert_int_equal(p.best_of, 128);
+    assert_int_equal(p.request.n, 2);
+    assert_int_equal(p.request.best_of, 128);
     assert_taken("{\"n\":2,\"best_of\":2,\"stream\":true}", QR_COMPLETIONS, &p);
-    assert_int_equal(p.best_of, 2);
+    assert_int_equal(p.request.best_of, 2);
 }
 
 /* Goal: a priority of 32 bits and a user of any bytes come out as they came in.
@@ -291,13 +297,13 @@ static void turns_are_read(void **state)
     (void)state;
     struct qr_params p;
     assert_taken("{\"priority\":-2147483648,\"user\":\"a\\u0000b\"}", QR_COMPLETIONS, &p);
-    assert_int_equal(p.priority, INT32_MIN);
-    assert_int_equal(p.user.n, 3);
+    assert_int_equal(p.request.priority, INT32_MIN);
+    assert_int_equal(p.request.end_user.n, 3);
     assert_taken("{\"priority\":2147483647}", QR_CHAT, &p);
-    assert_int_equal(p.priority, INT32_MAX);
-    assert_int_equal(p.user.n, 0);
+    assert_int_equal(p.request.priority, INT32_MAX);
+    assert_int_equal(p.request.end_user.n, 0);
     assert_taken("{\"priority\":null,\"user\":null}", QR_CHAT, &p);
-    assert_int_equal(p.priority, 0);
+    assert_int_equal(p.request.priority, 0);
 }
 
 /* Goal: lengths are checked against the context as in vLLM.
@@ -306,8 +312,8 @@ static void max_tokens_fits_the_context(void **state)
 {
     (void)state;
     struct qr_params none = {.has_max_tokens = false};
-    struct qr_params hundred = {.has_max_tokens = true, .max_tokens = 100};
-    struct qr_params scoring = {.has_max_tokens = true, .max_tokens = 0};
+    struct qr_params hundred = {.has_max_tokens = true, .request.max_tokens = 100};
+    struct qr_params scoring = {.has_max_tokens = true, .request.max_tokens = 0};
     struct qr_api_failure failure;
     uint32_t n;
     assert_true(qr_params_max_tokens(&none, QR_COMPLETIONS, &limits, 5, &n, &failure));
@@ -330,14 +336,43 @@ static void max_tokens_fits_the_context(void **state)
     assert_false(qr_params_max_tokens(&scoring, QR_COMPLETIONS, &limits, 2049, &n, &failure));
 }
 
+/* Goal: docs/fields.md says of every sampler setting what the table of settings says.
+ * Method: make each row from the table, and look for it in the file. */
+static void sampler_settings_are_documented(void **state)
+{
+    static char page[65536];
+    FILE *file = fopen(QUIRE_SOURCE_DIR "/docs/fields.md", "r");
+
+    (void)state;
+    assert_non_null(file);
+    size_t n = fread(page, 1, sizeof page - 1, file);
+    assert_true(n > 0 && n < sizeof page - 1);
+    page[n] = 0;
+    fclose(file);
+    for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++) {
+        const struct qr_sampler_setting *setting = &qr_sampler_settings[i];
+        char range[QR_SAMPLER_RANGE_MAX], row[512];
+        qr_sampler_setting_range(setting, range);
+        snprintf(row, sizeof row, "\n| `%s` | both | %s | %s | %g | %c%s. |\n", setting->name,
+                 setting->integer ? "integer" : "number", range, setting->normal,
+                 toupper(setting->meaning[0]), setting->meaning + 1);
+        if (!strstr(page, row)) fail_msg("docs/fields.md lacks this row:%s", row);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_vllms),          cmocka_unit_test(fields_are_read),
-        cmocka_unit_test(wrong_fields_are_named),      cmocka_unit_test(harmless_values_are_taken),
-        cmocka_unit_test(choices_are_counted),         cmocka_unit_test(turns_are_read),
-        cmocka_unit_test(max_tokens_fits_the_context), cmocka_unit_test(penalties_are_read),
+        cmocka_unit_test(defaults_are_vllms),
+        cmocka_unit_test(fields_are_read),
+        cmocka_unit_test(wrong_fields_are_named),
+        cmocka_unit_test(harmless_values_are_taken),
+        cmocka_unit_test(choices_are_counted),
+        cmocka_unit_test(turns_are_read),
+        cmocka_unit_test(max_tokens_fits_the_context),
+        cmocka_unit_test(penalties_are_read),
         cmocka_unit_test(biases_are_bounded),
+        cmocka_unit_test(sampler_settings_are_documented),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

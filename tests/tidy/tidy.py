@@ -48,8 +48,10 @@ MAY = {
     "tools/quire": ["runtime/quire.h", "tools/client"],
     "tools/loadgen": ["tools/client"],
 }
-# inspect reads the GGUF parser, and through it the tensor types.  parse reads answers.
+# inspect reads the GGUF parser, and through it the tensor types.  The options of generate and chat
+# are made from the table of sampler settings.  parse reads answers.
 EXTRA = {"tools/quire/inspect.c": ["runtime/model/gguf.h", "runtime/base", "kernels/types.h"],
+         "tools/quire/answer.h": ["runtime/base/sampler_settings.h"],
          "tools/quire/parse.c": ["runtime/parse", "runtime/base"]}
 
 LIBRARIES = {

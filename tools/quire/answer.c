@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/quire/answer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MOST  1e9  /* of a number on the command line */
+#define ABOVE 1e-9 /* the least distance to an excluded bound */
 
 volatile sig_atomic_t qr_answer_interrupted;
 
@@ -14,38 +18,55 @@ static void on_interrupt(int number)
 
 void qr_answer_watch_interrupts(void)
 {
-    struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART: reads are left */
+    struct sigaction action = {.sa_handler = on_interrupt}; /* no SA_RESTART: reads return */
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
+}
+
+static struct qr_option setting_option(const struct qr_sampler_setting *setting,
+                                       struct qr_cli_setting *cli)
+{
+    const bool above = setting->bound != QR_SAMPLER_FROM;
+    snprintf(cli->name, sizeof cli->name, "%s", setting->name);
+    for (char *p = cli->name; *p; p++)
+        if (*p == '_') *p = '-';
+    snprintf(cli->help, sizeof cli->help, "%s (default: %g)", setting->meaning, setting->normal);
+    return (struct qr_option){setting->integer ? QR_OPTION_SIGNED : QR_OPTION_REAL,
+                              cli->name,
+                              setting->integer ? (void *)&cli->integer : (void *)&cli->real,
+                              setting->argument,
+                              cli->help,
+                              setting->least + (above ? ABOVE : 0),
+                              setting->most < MOST ? setting->most : MOST,
+                              &cli->given};
 }
 
 void qr_cli_sampling_options(struct qr_option *table, struct qr_cli_sampling *s,
                              uint32_t max_tokens, const char *max_tokens_help)
 {
-    *s = (struct qr_cli_sampling){
-        .max_tokens = max_tokens, .temperature = 1, .top_p = 1, .repetition = 1};
-    const struct qr_option options[QR_SAMPLING_OPTIONS_N] = {
+    enum { FIRST_N = 3 };
+    const struct qr_option options[] = {
         {QR_OPTION_HEADING, NULL, NULL, NULL, "How tokens are chosen:", 0, 0, NULL},
         {QR_OPTION_COUNT, "max-tokens", &s->max_tokens, "N", max_tokens_help, 1, 1e9, NULL},
-        {QR_OPTION_COUNT, "min-tokens", &s->min_tokens, "N", "no end before N; default 0", 0, 1e9,
-         NULL},
-        {QR_OPTION_REAL, "temperature", &s->temperature, "T", "0 is greedy; default 1", 0, 100,
-         NULL},
-        {QR_OPTION_REAL, "top-p", &s->top_p, "P", "default 1: off", 1e-9, 1, NULL},
-        {QR_OPTION_SIGNED, "top-k", &s->top_k, "K", "default 0: off", -1, 1e9, NULL},
-        {QR_OPTION_REAL, "min-p", &s->min_p, "P", "default 0: off", 0, 1, NULL},
-        {QR_OPTION_REAL, "repetition-penalty", &s->repetition, "P",
-         "of all known tokens; default 1: off", 1e-9, 1e9, NULL},
-        {QR_OPTION_REAL, "presence-penalty", &s->presence, "P",
-         "of generated tokens; default 0: off", -2, 2, NULL},
-        {QR_OPTION_REAL, "frequency-penalty", &s->frequency, "P",
-         "of generated tokens, each time; default 0: off", -2, 2, NULL},
-        {QR_OPTION_SIGNED, "seed", &s->seed, "N", "default: drawn", 0, 9e15, &s->seeded},
-        {QR_OPTION_LIST, "stop", &s->stop, "TEXT", "ends the text; may be given again", 0, 0, NULL},
-        {QR_OPTION_FLAG, "ignore-eos", &s->ignore_eos, NULL, "generate on past the end of sequence",
+        {QR_OPTION_COUNT, "min-tokens", &s->min_tokens, "N", "no end before N tokens (default: 0)",
+         0, 1e9, NULL},
+        /* the settings */
+        {QR_OPTION_SIGNED, "seed", &s->seed, "N",
+         "draw random numbers from this seed (default: drawn)", 0, 9e15, &s->seeded},
+        {QR_OPTION_LIST, "stop", &s->stop, "TEXT", "end the answer at this text; may be repeated",
+         0, 0, NULL},
+        {QR_OPTION_FLAG, "ignore-eos", &s->ignore_eos, NULL, "go on after an end-of-sequence token",
          0, 0, NULL},
     };
-    memcpy(table, options, sizeof options);
+    enum { ALL_N = sizeof options / sizeof *options };
+    _Static_assert(ALL_N + QR_SAMPLER_SETTINGS_N == QR_SAMPLING_OPTIONS_N, "as the header says");
+
+    *s = (struct qr_cli_sampling){.max_tokens = max_tokens};
+    memcpy(table, options, FIRST_N * sizeof *options);
+    for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++)
+        table[FIRST_N + i] = setting_option(&qr_sampler_settings[i], &s->settings[i]);
+    memcpy(table + FIRST_N + QR_SAMPLER_SETTINGS_N, options + FIRST_N,
+           (ALL_N - FIRST_N) * sizeof *options);
 }
 
 bool qr_answer_add_text(struct qr_answer *a, const char *text, size_t n)

@@ -10,20 +10,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/base/sampler_settings.h"
 #include "tools/quire/source.h"
 
-/* How tokens are chosen.  Defaults are the API's: qr_cli_sampling_options sets them. */
+/* A sampler setting as an option.  Its name and help are made from the table of settings. */
+struct qr_cli_setting {
+    double real;
+    int64_t integer;
+    bool given; /* without it the engine or the server has its own default */
+    char name[32];
+    char help[192];
+};
+
+/* How tokens are chosen. */
 struct qr_cli_sampling {
     uint32_t max_tokens; /* UINT32_MAX: the rest of the context */
     uint32_t min_tokens;
-    double temperature, top_p, min_p;
-    double repetition, presence, frequency; /* penalties: 1, 0 and 0 are none */
-    int64_t top_k, seed;
+    struct qr_cli_setting settings[QR_SAMPLER_SETTINGS_N];
+    int64_t seed;
     bool seeded, ignore_eos;
     struct qr_option_list stop;
 };
 
-#define QR_SAMPLING_OPTIONS_N 13
+#define QR_SAMPLING_OPTIONS_N (6 + QR_SAMPLER_SETTINGS_N)
+/* Fills table[QR_SAMPLING_OPTIONS_N] with options that write into *s, and *s with defaults. */
 void qr_cli_sampling_options(struct qr_option *table, struct qr_cli_sampling *s,
                              uint32_t max_tokens, const char *max_tokens_help);
 
@@ -41,7 +51,7 @@ struct qr_ask {
     const struct qr_chat_turn *turns;
     size_t turns_n;
     const struct qr_cli_sampling *sampling;
-    bool wants_ids; /* of a server: ids are not sent without being asked for */
+    bool wants_ids;                                        /* a server sends ids only if asked */
     void (*piece)(void *user, const char *text, size_t n); /* text as it comes; may be NULL */
     void *user;
 };
@@ -56,13 +66,13 @@ struct qr_answer {
     double first_s, total_s; /* after the start */
 };
 
-/* False: why says what went wrong; the answer may hold what had come until then.  Either way free
- * it by qr_answer_free. */
+/* False: *why says what failed, and the answer holds what had arrived.  In both cases free it with
+ * qr_answer_free. */
 bool qr_answer_get(const struct qr_source *source, const struct qr_ask *ask,
                    struct qr_answer *answer, struct qr_failure *why);
 void qr_answer_free(struct qr_answer *answer);
 
-/* For the two ways of getting one. */
+/* The two ways to get an answer, and what they share. */
 bool qr_answer_local(const struct qr_source *source, const struct qr_ask *ask,
                      struct qr_answer *answer, struct qr_failure *why);
 bool qr_answer_remote(const struct qr_source *source, const struct qr_ask *ask,
@@ -70,12 +80,11 @@ bool qr_answer_remote(const struct qr_source *source, const struct qr_ask *ask,
 bool qr_answer_add_text(struct qr_answer *answer, const char *text, size_t n);
 bool qr_answer_add_id(struct qr_answer *answer, int32_t id);
 
-/* Text to ids with the model in this process; *ids: free(). */
+/* Text to ids, with the model in this process.  The caller frees *ids with free(). */
 bool qr_answer_tokenize(quire_model *model, const char *text, size_t text_n, unsigned flags,
                         int32_t **ids, size_t *ids_n, struct qr_failure *why);
 
-/* Set by SIGINT once qr_answer_watch_interrupts was called: the generation under way ends as
- * "cancelled". */
+/* Set by SIGINT after qr_answer_watch_interrupts.  The running generation ends as "cancelled". */
 extern volatile sig_atomic_t qr_answer_interrupted;
 void qr_answer_watch_interrupts(void);
 

@@ -22,7 +22,7 @@ bool qr_answer_tokenize(quire_model *model, const char *text, size_t text_n, uns
                      none ? info.tokenizer_note : "");
 }
 
-/* A conversation by the model's template, to ids: BOS once, whoever writes it. */
+/* Renders a conversation and tokenises it.  Adds BOS unless the template wrote it. */
 static bool tokenize_turns(quire_model *model, const struct qr_ask *ask, int32_t **ids,
                            size_t *ids_n, struct qr_failure *why)
 {
@@ -58,7 +58,7 @@ static bool tokenize_turns(quire_model *model, const struct qr_ask *ask, int32_t
     return ok;
 }
 
-/* What the context and the pages leave after a prompt. */
+/* Tokens that fit after a prompt, by the context and the pages. */
 static uint32_t room_left(quire_engine *engine, size_t prompt_n)
 {
     struct quire_stats stats = {.size = sizeof stats};
@@ -81,13 +81,13 @@ static bool submit(const struct qr_source *source, const struct qr_ask *ask, con
     request.max_tokens =
         s->max_tokens == UINT32_MAX ? room_left(source->engine, ids_n) : s->max_tokens;
     request.min_tokens = s->min_tokens;
-    request.temperature = (float)s->temperature;
-    request.top_p = (float)s->top_p;
-    request.min_p = (float)s->min_p;
-    request.top_k = (int32_t)s->top_k;
-    request.repetition_penalty = (float)s->repetition;
-    request.presence_penalty = (float)s->presence;
-    request.frequency_penalty = (float)s->frequency;
+    for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++) {
+        const struct qr_sampler_setting *setting = &qr_sampler_settings[i];
+        const struct qr_cli_setting *cli = &s->settings[i];
+        if (!cli->given) continue;
+        qr_sampler_setting_set(setting, &request,
+                               setting->integer ? (double)cli->integer : cli->real);
+    }
     request.seed = (uint64_t)s->seed;
     request.flags =
         (s->seeded ? QUIRE_REQUEST_SEEDED : 0u) | (s->ignore_eos ? QUIRE_REQUEST_IGNORE_EOS : 0u);

@@ -49,16 +49,14 @@ static json_t *body_of(const struct qr_ask *ask)
     }
     if (s->max_tokens != UINT32_MAX)
         set(body, ask->turns ? "max_completion_tokens" : "max_tokens", json_integer(s->max_tokens));
-    set(body, "temperature", json_real(s->temperature));
-    set(body, "top_p", json_real(s->top_p));
+    for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++) {
+        const struct qr_sampler_setting *setting = &qr_sampler_settings[i];
+        const struct qr_cli_setting *cli = &s->settings[i];
+        if (!cli->given) continue;
+        set(body, setting->name,
+            setting->integer ? json_integer(cli->integer) : json_real(cli->real));
+    }
     if (s->min_tokens) set(body, "min_tokens", json_integer(s->min_tokens));
-    if (s->min_p > 0) set(body, "min_p", json_real(s->min_p));
-    if (s->top_k > 0) set(body, "top_k", json_integer(s->top_k));
-    if (s->repetition < 1 || s->repetition > 1)
-        set(body, "repetition_penalty", json_real(s->repetition));
-    if (s->presence < 0 || s->presence > 0) set(body, "presence_penalty", json_real(s->presence));
-    if (s->frequency < 0 || s->frequency > 0)
-        set(body, "frequency_penalty", json_real(s->frequency));
     if (s->seeded) set(body, "seed", json_integer(s->seed));
     if (s->ignore_eos) set(body, "ignore_eos", json_true());
     if (ask->wants_ids) set(body, "return_token_ids", json_true());
@@ -134,7 +132,7 @@ static void on_done(void *user, int status, const struct qr_failure *failure)
     }
 }
 
-/* Looks at the interrupt's flag: a signal may come to any thread, and wakes no loop. */
+/* Polls the interrupt's flag: a signal may arrive on any thread and does not wake the loop. */
 static void on_tick(uv_timer_t *timer)
 {
     struct stream *s = timer->data;
