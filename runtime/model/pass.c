@@ -85,12 +85,12 @@ static void run_chain(struct qr_pass *p)
     enter(p, chain->entered);
     qr_team_run_stages(p->team, chain->stages, chain->n);
     chain->n = 0;
-    chain->last_read = chain->last_written = QR_ROWS_OWN;
 }
 
 /* A partition's stages follow each other in any case.  So a stage waits for the other threads only
  * if it reads rows that they write, or if the stage before went past its partition: it may have
- * written this partition's rows, and may still read what this stage writes. */
+ * written this partition's rows, and may still read what this stage writes.  A chain's first stage
+ * begins in any case. */
 static bool needs_barrier(const struct qr_pass *p, const struct qr_work *work)
 {
     return work->reads != QR_ROWS_OWN || p->chain->last_read == QR_ROWS_ANY ||
