@@ -56,7 +56,7 @@ static int refuse_type(struct qr_loader *l, const char *name, const struct qr_gg
     return qr_error(l->error, QUIRE_UNSUPPORTED,
                     "tensor %s with rows of %" PRIu64 " is of type %s, which quire does not run "
                     "there yet, expected %s",
-                    name, t->dims[0], type_name(t->type, room, sizeof(room)), expected);
+                    name, t->dims[0], type_name(t->type, room, sizeof room), expected);
 }
 
 /* A matrix of any type that the kernels support. */
@@ -68,9 +68,9 @@ static int refuse_weights(struct qr_loader *l, const char *name, const struct qr
     for (uint32_t type = 0; type <= QR_TYPE_BF16; type++) {
         const struct qr_type_traits *traits = qr_type_traits(type);
         if (!traits->block_n) continue;
-        n += (size_t)snprintf(expected + n, sizeof(expected) - n, "%s%s", n ? ", " : "",
+        n += (size_t)snprintf(expected + n, sizeof expected - n, "%s%s", n ? ", " : "",
                               traits->name);
-        assert(n < sizeof(expected));
+        assert(n < sizeof expected);
     }
     return refuse_type(l, name, t, expected);
 }
@@ -169,7 +169,7 @@ static int find_matrices(struct qr_loader *l, uint32_t i, const struct qr_tensor
     char name[NAME_MAX_BYTES];
     uint32_t begin = 0;
 
-    (void)snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s.weight", i, from->name);
+    (void)snprintf(name, sizeof name, "blk.%" PRIu32 ".%s.weight", i, from->name);
     int status = find_shaped(l, name, sizes_of(m, from->first).k, outputs_of(m, from), &t);
     for (unsigned part = from->first; part <= from->last && !status; part++) {
         const uint32_t n = sizes_of(m, part).n;
@@ -187,7 +187,7 @@ static int find_bias(struct qr_loader *l, uint32_t i, const struct qr_tensor_nam
     char name[NAME_MAX_BYTES];
     uint32_t begin = 0;
 
-    (void)snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s.bias", i, from->name);
+    (void)snprintf(name, sizeof name, "blk.%" PRIu32 ".%s.bias", i, from->name);
     if (from->bias == QR_BIAS_NONE) return QUIRE_OK;
     if (from->bias == QR_BIAS_MAY && !qr_gguf_tensor(l->file, name)) return QUIRE_OK;
     int status = find_vector(l, name, outputs_of(m, from), &t);
@@ -213,10 +213,10 @@ static int find_norm(struct qr_loader *l, const char *stem, struct qr_norm *norm
 {
     char name[NAME_MAX_BYTES];
 
-    (void)snprintf(name, sizeof(name), "%s.weight", stem);
+    (void)snprintf(name, sizeof name, "%s.weight", stem);
     int status = find_scale(l, name, &norm->weight);
     if (status || l->model->architecture->norm != QR_NORM_LAYER) return status;
-    (void)snprintf(name, sizeof(name), "%s.bias", stem);
+    (void)snprintf(name, sizeof name, "%s.bias", stem);
     return find_scale(l, name, &norm->bias);
 }
 
@@ -231,9 +231,9 @@ static int find_layer(struct qr_loader *l, uint32_t i)
         status = qr_refused(l->refusals, find_bias(l, i, from));
         if (!status) status = qr_refused(l->refusals, find_matrices(l, i, from));
     }
-    (void)snprintf(stem, sizeof(stem), "blk.%" PRIu32 ".attn_norm", i);
+    (void)snprintf(stem, sizeof stem, "blk.%" PRIu32 ".attn_norm", i);
     if (!status) status = find_norm(l, stem, &m->layers[i].attn_norm);
-    (void)snprintf(stem, sizeof(stem), "blk.%" PRIu32 ".ffn_norm", i);
+    (void)snprintf(stem, sizeof stem, "blk.%" PRIu32 ".ffn_norm", i);
     if (!status) status = find_norm(l, stem, &m->layers[i].ffn_norm);
     return status;
 }

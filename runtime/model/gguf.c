@@ -43,7 +43,7 @@ __attribute__((format(printf, 3, 4))) static int bad(const struct cursor *c, siz
     va_list arguments;
 
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof(text), format, arguments);
+    (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     return qr_error(c->error, QUIRE_BAD_FILE, "%s: byte %zu: %s", c->where, at, text);
 }
@@ -240,7 +240,7 @@ static int take_keys(struct cursor *c)
         int status = take_key(c, &g->keys[i]);
         if (status) return status;
     }
-    if (g->keys_n) qsort(g->keys, g->keys_n, sizeof(g->keys[0]), compare_keys);
+    if (g->keys_n) qsort(g->keys, g->keys_n, sizeof g->keys[0], compare_keys);
     for (uint32_t i = 1; i < g->keys_n; i++)
         if (compare_keys(&g->keys[i - 1], &g->keys[i]) == 0)
             return twice(c, &g->keys[i - 1].name, &g->keys[i].name, "key");
@@ -362,7 +362,7 @@ static int take_tensors(struct cursor *c)
         status = place_tensor(c, &g->tensors[i], data_at);
         if (status) return status;
     }
-    qsort(g->tensors, g->tensors_n, sizeof(g->tensors[0]), compare_tensors);
+    qsort(g->tensors, g->tensors_n, sizeof g->tensors[0], compare_tensors);
     for (uint32_t i = 1; i < g->tensors_n; i++)
         if (compare_tensors(&g->tensors[i - 1], &g->tensors[i]) == 0)
             return twice(c, &g->tensors[i - 1].name, &g->tensors[i].name, "tensor");
@@ -417,8 +417,8 @@ static int parse(struct cursor *c)
     if (!status)
         status = take_count(c, "the number of keys", QR_GGUF_KEYS_MAX, KEY_BYTES_MIN, &g->keys_n);
     if (status) return status;
-    g->keys = qr_alloc_zero(&g->allocator, g->keys_n, sizeof(g->keys[0]));
-    g->tensors = qr_alloc_zero(&g->allocator, g->tensors_n, sizeof(g->tensors[0]));
+    g->keys = qr_alloc_zero(&g->allocator, g->keys_n, sizeof g->keys[0]);
+    g->tensors = qr_alloc_zero(&g->allocator, g->tensors_n, sizeof g->tensors[0]);
     if (!g->keys || !g->tensors)
         return qr_error(c->error, QUIRE_NO_MEMORY,
                         "%s: no memory for a table of %" PRIu32 " keys and %" PRIu32 " tensors",

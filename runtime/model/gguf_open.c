@@ -128,7 +128,7 @@ static int open_parts(struct qr_gguf *g, const char *path, uint32_t count,
     const size_t stem_n = strlen(path) - SUFFIX_BYTES;
     char suffix[SUFFIX_ROOM];
 
-    g->parts = qr_alloc_zero(&g->allocator, count - 1, sizeof(g->parts[0]));
+    g->parts = qr_alloc_zero(&g->allocator, count - 1, sizeof g->parts[0]);
     char *name = qr_alloc(&g->allocator, strlen(path) + 1);
     int status = QUIRE_OK;
 
@@ -178,16 +178,16 @@ static int join_tensors(struct qr_gguf *g, const char *path, struct quire_error 
                         "%s: its parts hold %" PRIu64 " tensors, expected at most %u", path, all,
                         QR_GGUF_TENSORS_MAX);
     struct qr_gguf_tensor *tensors =
-        qr_realloc(&g->allocator, g->tensors, (size_t)all * sizeof(tensors[0]));
+        qr_realloc(&g->allocator, g->tensors, (size_t)all * sizeof tensors[0]);
     if (!tensors)
         return qr_error(error, QUIRE_NO_MEMORY, "%s: no memory for %" PRIu64 " tensors", path, all);
     g->tensors = tensors;
     for (uint32_t i = 0; i < g->parts_n; i++) {
         memcpy(tensors + g->tensors_n, g->parts[i].tensors,
-               g->parts[i].tensors_n * sizeof(tensors[0]));
+               g->parts[i].tensors_n * sizeof tensors[0]);
         g->tensors_n += g->parts[i].tensors_n;
     }
-    qsort(tensors, g->tensors_n, sizeof(tensors[0]), compare_tensors);
+    qsort(tensors, g->tensors_n, sizeof tensors[0], compare_tensors);
     for (uint32_t i = 1; i < g->tensors_n; i++) {
         const struct quire_text *name = &tensors[i].name;
         if (compare_tensors(&tensors[i - 1], &tensors[i]) == 0)

@@ -66,7 +66,7 @@ static float as_f32(uint64_t bits)
     uint32_t word = (uint32_t)bits;
     float value;
 
-    memcpy(&value, &word, sizeof(value));
+    memcpy(&value, &word, sizeof value);
     return value;
 }
 
@@ -118,7 +118,7 @@ bool qr_gguf_f64(const struct qr_gguf *g, const char *name, double *value)
     }
     if (key->kind == QR_GGUF_F64) {
         uint64_t bits = load(key->data, 8);
-        memcpy(value, &bits, sizeof(*value));
+        memcpy(value, &bits, sizeof *value);
         return true;
     }
     if (!load_integer(key->kind, key->data, &negative, &magnitude)) return false;

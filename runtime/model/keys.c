@@ -72,9 +72,9 @@ static const struct {
 
 const char *qr_keys_name(struct qr_keys *k, const char *rest)
 {
-    int n = snprintf(k->name, sizeof(k->name), "%s.%s", k->architecture->name, rest);
+    int n = snprintf(k->name, sizeof k->name, "%s.%s", k->architecture->name, rest);
 
-    assert(n > 0 && (size_t)n < sizeof(k->name));
+    assert(n > 0 && (size_t)n < sizeof k->name);
     return k->name;
 }
 
@@ -131,12 +131,12 @@ static int check_key(struct qr_keys *k, const struct quire_text *name, bool unsc
         name->data[prefix_n - 1] != '.')
         return QUIRE_OK;
     struct quire_text rest = {.data = name->data + prefix_n, .n = name->n - prefix_n};
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if ((known[i].whose & whose) == known[i].whose && rest_is(rest, known[i].name))
             return QUIRE_OK;
     if (unscaled && rest.n > strlen(SCALING) && memcmp(rest.data, SCALING, strlen(SCALING)) == 0)
         return QUIRE_OK;
-    for (size_t i = 0; i < sizeof(neutral) / sizeof(neutral[0]); i++)
+    for (size_t i = 0; i < sizeof neutral / sizeof neutral[0]; i++)
         if (rest_is(rest, neutral[i].name)) return check_neutral(k, i);
     return qr_error(k->error, QUIRE_UNSUPPORTED, "key '%.*s' is unknown to quire",
                     name->n < SHOWN_MAX ? (int)name->n : SHOWN_MAX, name->data);

@@ -56,8 +56,8 @@ static int list_all(struct qr_loader *l)
     struct qr_model *m = l->model;
     const uint32_t most = QR_PARTS_N * m->shape.layers_n + 1;
 
-    l->packed = qr_alloc_zero(&m->allocator, most, sizeof(l->packed[0]));
-    l->begins = qr_alloc_zero(&m->allocator, most + 1, sizeof(l->begins[0]));
+    l->packed = qr_alloc_zero(&m->allocator, most, sizeof l->packed[0]);
+    l->begins = qr_alloc_zero(&m->allocator, most + 1, sizeof l->begins[0]);
     if (!l->packed || !l->begins)
         return qr_error(l->error, QUIRE_NO_MEMORY, "no memory for a list of %" PRIu32 " matrices",
                         most);
@@ -171,10 +171,10 @@ static int make_tables(struct qr_loader *l)
     const uint32_t layers_n = m->shape.layers_n;
     const uint32_t vectors_most = (QR_PARTS_N + 4) * layers_n + 2; /* biases and norms */
 
-    m->layers = qr_alloc_zero(&m->allocator, layers_n, sizeof(m->layers[0]));
-    m->pieces = qr_alloc_zero(&m->allocator, (size_t)layers_n * QR_PARTS_N, sizeof(m->pieces[0]));
-    l->used = qr_alloc_zero(&m->allocator, l->file->tensors_n, sizeof(l->used[0]));
-    l->vectors = qr_alloc_zero(&m->allocator, vectors_most, sizeof(l->vectors[0]));
+    m->layers = qr_alloc_zero(&m->allocator, layers_n, sizeof m->layers[0]);
+    m->pieces = qr_alloc_zero(&m->allocator, (size_t)layers_n * QR_PARTS_N, sizeof m->pieces[0]);
+    l->used = qr_alloc_zero(&m->allocator, l->file->tensors_n, sizeof l->used[0]);
+    l->vectors = qr_alloc_zero(&m->allocator, vectors_most, sizeof l->vectors[0]);
     if (m->layers && m->pieces && l->used && l->vectors) return QUIRE_OK;
     return qr_error(l->error, QUIRE_NO_MEMORY, "no memory for a table of %" PRIu32 " layers",
                     layers_n);
@@ -209,7 +209,7 @@ int qr_model_load(struct qr_model **model, const struct qr_model_source *source,
     int status = QUIRE_OK;
 
     *model = NULL;
-    l.model = qr_alloc_zero(allocator, 1, sizeof(*l.model));
+    l.model = qr_alloc_zero(allocator, 1, sizeof *l.model);
     if (!l.model) status = qr_error(l.error, QUIRE_NO_MEMORY, "no memory for a model");
     if (!status) {
         l.model->allocator = *allocator;

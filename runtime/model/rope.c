@@ -26,7 +26,7 @@ static int read_scaling_type(struct qr_keys *k, struct qr_rope *rope)
     if (!qr_keys_find(k, "rope.scaling.type")) return QUIRE_OK;
     if (!qr_gguf_string(k->file, k->name, &text))
         return qr_error(k->error, QUIRE_BAD_FILE, "%s is not a string", k->name);
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (text.n != strlen(types[i].name) || memcmp(text.data, types[i].name, text.n) != 0)
             continue;
         rope->scaling = types[i].scaling;

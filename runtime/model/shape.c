@@ -32,7 +32,7 @@ static int read_general(struct qr_keys *k)
                         "key general.architecture is missing, expected a string");
     k->architecture = qr_architecture_find(text);
     if (!k->architecture) {
-        qr_architecture_names(names, sizeof(names));
+        qr_architecture_names(names, sizeof names);
         return qr_error(k->error, QUIRE_UNSUPPORTED,
                         "general.architecture is '%.*s', which quire does not run yet, expected %s",
                         shown(text), text.data, names);

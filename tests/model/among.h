@@ -18,7 +18,7 @@ static inline int32_t among_token(uint32_t seq, uint32_t position, uint32_t voca
 
 static inline int32_t *among_tokens(uint32_t seq, uint32_t n, uint32_t vocab_n)
 {
-    int32_t *tokens = malloc(n * sizeof(tokens[0]));
+    int32_t *tokens = malloc(n * sizeof tokens[0]);
 
     assert_non_null(tokens);
     for (uint32_t i = 0; i < n; i++)
@@ -34,9 +34,9 @@ static inline void among_run(struct rig *r, const int32_t *ours, uint32_t n, uin
     struct qr_step_seq seqs[AMONG_SEQS];
     uint32_t lengths[AMONG_SEQS] = {0};
     const uint32_t rows_max = r->settings.rows_max;
-    int32_t *tokens = malloc(rows_max * sizeof(tokens[0]));
-    uint32_t *outputs = malloc(rows_max * sizeof(outputs[0]));
-    float *all = malloc((size_t)rows_max * r->vocab_n * sizeof(all[0]));
+    int32_t *tokens = malloc(rows_max * sizeof tokens[0]);
+    uint32_t *outputs = malloc(rows_max * sizeof outputs[0]);
+    float *all = malloc((size_t)rows_max * r->vocab_n * sizeof all[0]);
 
     assert_true(tokens && outputs && all);
     for (uint32_t i = 0; i < rows_max; i++)

@@ -18,11 +18,11 @@ static const char *const architectures[] = {
     "qwen2",        /* biases on Q, K and V, rotated by halves, tied output */
     "qwen2-yarn-window",
 };
-#define ARCHITECTURES_N (sizeof(architectures) / sizeof(architectures[0]))
+#define ARCHITECTURES_N (sizeof architectures / sizeof architectures[0])
 
 static const enum qr_kv_type architectures_kv_types[] = {QR_KV_F16, QR_KV_F32, QR_KV_BF16,
                                                          QR_KV_Q8};
-#define ARCHITECTURES_KV_N (sizeof(architectures_kv_types) / sizeof(architectures_kv_types[0]))
+#define ARCHITECTURES_KV_N (sizeof architectures_kv_types / sizeof architectures_kv_types[0])
 
 /* A model's settings; *bytes (the caller frees) is the file, its matrices as `type` where that is a
  * float type, else as they are. */
@@ -35,7 +35,7 @@ static inline struct rig_settings architectures_open(const char *name, enum qr_t
     struct qr_gguf g;
     char path[512];
 
-    (void)snprintf(path, sizeof(path), "%s/architectures/%s.gguf", QUIRE_TEST_DATA, name);
+    (void)snprintf(path, sizeof path, "%s/architectures/%s.gguf", QUIRE_TEST_DATA, name);
     if (qr_gguf_open(&g, path, &allocator, &error)) fail_msg("%s", error.text);
     size_t n = g.bytes_n;
     const uint8_t *file = g.bytes;

@@ -46,12 +46,12 @@ static inline void gguf_put(struct gguf_bytes *b, const void *data, size_t n)
 
 static inline void gguf_put_u32(struct gguf_bytes *b, uint32_t value)
 {
-    gguf_put(b, &value, sizeof(value)); /* test machines are little-endian */
+    gguf_put(b, &value, sizeof value); /* test machines are little-endian */
 }
 
 static inline void gguf_put_u64(struct gguf_bytes *b, uint64_t value)
 {
-    gguf_put(b, &value, sizeof(value));
+    gguf_put(b, &value, sizeof value);
 }
 
 static inline void gguf_put_text(struct gguf_bytes *b, const char *text)
@@ -92,12 +92,12 @@ static inline void gguf_writer_key(struct gguf_writer *w, const char *name, uint
 
 static inline void gguf_writer_u32(struct gguf_writer *w, const char *name, uint32_t value)
 {
-    gguf_writer_key(w, name, QR_GGUF_U32, &value, sizeof(value));
+    gguf_writer_key(w, name, QR_GGUF_U32, &value, sizeof value);
 }
 
 static inline void gguf_writer_f32(struct gguf_writer *w, const char *name, float value)
 {
-    gguf_writer_key(w, name, QR_GGUF_F32, &value, sizeof(value));
+    gguf_writer_key(w, name, QR_GGUF_F32, &value, sizeof value);
 }
 
 static inline void gguf_writer_bool(struct gguf_writer *w, const char *name, bool value)

@@ -31,7 +31,7 @@ static inline json_t *golden_load(const char *name)
     char path[512];
     json_error_t error;
 
-    (void)snprintf(path, sizeof(path), "%s/%s", QUIRE_TEST_DATA, name);
+    (void)snprintf(path, sizeof path, "%s/%s", QUIRE_TEST_DATA, name);
     json_t *root = json_load_file(path, 0, &error);
     if (!root) fail_msg("%s: %s", path, error.text);
     return root;
@@ -41,7 +41,7 @@ static inline json_t *golden_load(const char *name)
 static inline int32_t *golden_ids(const json_t *array, uint32_t *n)
 {
     *n = (uint32_t)json_array_size(array);
-    int32_t *ids = malloc((*n + 1) * sizeof(ids[0]));
+    int32_t *ids = malloc((*n + 1) * sizeof ids[0]);
     assert_non_null(ids);
     for (uint32_t i = 0; i < *n; i++)
         ids[i] = (int32_t)json_integer_value(json_array_get(array, i));

@@ -74,7 +74,7 @@ static inline void invariant_expect(struct rig_settings settings)
                            "2 threads, among 32, one piece");
     settings.threads_n = 3;
     invariant_expect_among(settings, 5, tokens, expected, "3 threads, among 32, chunks of 5");
-    for (size_t i = 0; i < sizeof(page_tokens) / sizeof(page_tokens[0]); i++) {
+    for (size_t i = 0; i < sizeof page_tokens / sizeof page_tokens[0]; i++) {
         settings.page_tokens = page_tokens[i];
         invariant_expect_among(settings, 16, tokens, expected, "other pages");
     }

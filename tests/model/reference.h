@@ -26,9 +26,9 @@ static inline const struct qr_gguf_tensor *reference_tensor(const struct referen
     char full[64];
 
     if (layer >= 0)
-        (void)snprintf(full, sizeof(full), "blk.%d.%s.weight", layer, name);
+        (void)snprintf(full, sizeof full, "blk.%d.%s.weight", layer, name);
     else
-        (void)snprintf(full, sizeof(full), "%s.weight", name);
+        (void)snprintf(full, sizeof full, "%s.weight", name);
     return qr_gguf_tensor(r->file, full);
 }
 
@@ -66,11 +66,11 @@ static inline void reference_multiply(const struct qr_gguf_tensor *m, const doub
                                       bool add)
 {
     const uint32_t k = (uint32_t)m->dims[0];
-    double *in = malloc(k * sizeof(in[0]));
-    float *row = malloc(k * sizeof(row[0]));
+    double *in = malloc(k * sizeof in[0]);
+    float *row = malloc(k * sizeof row[0]);
 
     assert(in && row);
-    memcpy(in, x, k * sizeof(in[0]));
+    memcpy(in, x, k * sizeof in[0]);
     if (!qr_type_traits(m->type)->is_float) reference_round(in, k);
     for (uint32_t i = 0; i < m->dims[1]; i++) {
         double sum = 0;
@@ -87,7 +87,7 @@ static inline void reference_multiply(const struct qr_gguf_tensor *m, const doub
 static inline void reference_norm(const struct qr_gguf_tensor *weight, const double *x, double *out,
                                   uint32_t n)
 {
-    float *w = malloc(n * sizeof(w[0]));
+    float *w = malloc(n * sizeof w[0]);
     double sum = 0;
 
     assert(w);
@@ -123,7 +123,7 @@ static inline void reference_attend(const struct reference *r, int layer, uint32
 {
     const struct tiny *t = &r->t;
     const uint32_t kv_n = t->kv_heads_n * t->head_dim;
-    double *p = malloc((position + 1) * sizeof(p[0]));
+    double *p = malloc((position + 1) * sizeof p[0]);
 
     assert(p);
     for (uint32_t h = 0; h < t->heads_n; h++) {
@@ -158,7 +158,7 @@ static inline void reference_layer(const struct reference *r, int layer, uint32_
     const uint32_t kv_n = t->kv_heads_n * t->head_dim;
     const size_t at = ((size_t)position * t->layers_n + (size_t)layer) * kv_n;
     const uint32_t most = t->width + t->ffn_width + t->heads_n * t->head_dim;
-    double *a = malloc(3 * most * sizeof(a[0]));
+    double *a = malloc(3 * most * sizeof a[0]);
     double *b = a + most;
     double *c = b + most;
 
@@ -187,12 +187,12 @@ static inline double *reference_run(const struct qr_gguf *file, const struct tin
     struct reference r = {.file = file, .t = *t};
     const size_t kv = (size_t)tokens_n * t->layers_n * t->kv_heads_n * t->head_dim;
     const struct qr_gguf_tensor *head = reference_tensor(&r, -1, "output");
-    double *logits = malloc((size_t)tokens_n * t->vocab_n * sizeof(logits[0]));
-    double *x = malloc(2 * t->width * sizeof(x[0]));
-    float *row = malloc(t->width * sizeof(row[0]));
+    double *logits = malloc((size_t)tokens_n * t->vocab_n * sizeof logits[0]);
+    double *x = malloc(2 * t->width * sizeof x[0]);
+    float *row = malloc(t->width * sizeof row[0]);
 
-    r.keys = malloc(kv * sizeof(r.keys[0]));
-    r.values = malloc(kv * sizeof(r.values[0]));
+    r.keys = malloc(kv * sizeof r.keys[0]);
+    r.values = malloc(kv * sizeof r.values[0]);
     assert(logits && x && row && r.keys && r.values);
     for (uint32_t i = 0; i < tokens_n; i++) {
         reference_row(reference_tensor(&r, -1, "token_embd"), (uint32_t)tokens[i], row);

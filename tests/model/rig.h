@@ -118,7 +118,7 @@ static inline void rig_open(struct rig *r, const struct rig_settings *settings)
     assert_true(qr_region_create(&r->kv_memory, page_bytes * all));
     memset(r->kv_memory.base, 0xff, page_bytes * all); /* NaN: slots never written must not count */
     qr_kv_store_init(&r->kv, &shape, r->kv_memory.base, all);
-    r->pages = malloc(all * sizeof(r->pages[0]));
+    r->pages = malloc(all * sizeof r->pages[0]);
     assert_non_null(r->pages);
     for (uint32_t seq = 0; seq < r->settings.seqs_n; seq++)
         for (uint32_t i = 0; i < r->pages_n; i++)
@@ -150,7 +150,7 @@ static inline void rig_take_logits(struct rig *r, uint32_t n, float *logits)
 static inline void rig_run(struct rig *r, uint32_t seq, const int32_t *tokens, uint32_t n,
                            uint32_t position, uint32_t chunk, float *logits)
 {
-    uint32_t *outputs = malloc(chunk * sizeof(outputs[0]));
+    uint32_t *outputs = malloc(chunk * sizeof outputs[0]);
 
     assert_non_null(outputs);
     for (uint32_t i = 0; i < chunk; i++)

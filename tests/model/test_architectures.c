@@ -12,7 +12,7 @@ static void check_one(const char *name, enum qr_type type, enum qr_kv_type kv_ty
     uint8_t *bytes;
     struct rig r;
 
-    (void)snprintf(file, sizeof(file), "architectures/%s.json", name);
+    (void)snprintf(file, sizeof file, "architectures/%s.json", name);
     json_t *root = golden_load(file);
     struct rig_settings settings = architectures_open(name, type, &bytes);
     settings.kv_type = kv_type;
@@ -61,7 +61,7 @@ static double worst_without(const char *name, const char *lost)
     char file[64];
     uint32_t ids_n;
 
-    (void)snprintf(file, sizeof(file), "architectures/%s.json", name);
+    (void)snprintf(file, sizeof file, "architectures/%s.json", name);
     json_t *root = golden_load(file);
     const json_t *golden = json_array_get(json_object_get(root, "cases"), 2);
     int32_t *ids = golden_ids(json_object_get(golden, "prompt"), &ids_n);
@@ -120,7 +120,7 @@ static void what_is_left_out_is_seen(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_true(worst_without(cases[i].name, cases[i].lost) > 0.02);
 }
 
@@ -136,11 +136,11 @@ static void check_file(const char *folder, const char *name)
     char path[1024];
     size_t n;
 
-    (void)snprintf(path, sizeof(path), "%s/json/%s.json", folder, name);
+    (void)snprintf(path, sizeof path, "%s/json/%s.json", folder, name);
     json_t *root = json_load_file(path, 0, NULL);
     if (!root) return;
     print_message("%s\n", name);
-    (void)snprintf(path, sizeof(path), "%s/gguf/%s.gguf", folder, name);
+    (void)snprintf(path, sizeof path, "%s/gguf/%s.gguf", folder, name);
     rig_open(&r, &(struct rig_settings){.path = path, .kv_type = QR_KV_F16});
     golden_check(&r, root, strstr(name, ".f16") ? &GOLDEN_F16 : &GOLDEN_Q8ACT);
     rig_close(&r);
@@ -168,7 +168,7 @@ static void files_outside_the_tree_meet_their_reference(void **state)
         print_message("skipped: QUIRE_REFERENCE names no folder\n");
         skip();
     }
-    (void)snprintf(path, sizeof(path), "%s/gguf", folder);
+    (void)snprintf(path, sizeof path, "%s/gguf", folder);
     DIR *dir = opendir(path);
     assert_non_null(dir);
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {

@@ -111,7 +111,7 @@ static void every_type(void **state)
     const enum qr_type floats[] = {QR_TYPE_F16, QR_TYPE_BF16};
 
     (void)state;
-    for (size_t i = 0; i < sizeof(floats) / sizeof(floats[0]); i++) {
+    for (size_t i = 0; i < sizeof floats / sizeof floats[0]; i++) {
         struct tiny t = tiny_of(floats[i], floats[i], floats[i], floats[i]);
         expect_reference(&t, FLOAT_LIMIT);
     }
@@ -139,7 +139,7 @@ static void recipes(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(recipes) / sizeof(recipes[0]); i++) {
+    for (size_t i = 0; i < sizeof recipes / sizeof recipes[0]; i++) {
         struct tiny t =
             tiny_of(recipes[i].type, recipes[i].other, recipes[i].down, recipes[i].embedding);
         expect_reference(&t, QUANTISED_LIMIT);
@@ -162,7 +162,7 @@ static void mixed_types(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         struct tiny t = tiny_defaults();
         t.type = pairs[i][0];
         t.other = t.down = pairs[i][1];

@@ -29,20 +29,20 @@ static void write_small(struct gguf_writer *w)
     gguf_writer_u32(w, "a.u32", 4000000000u);
     gguf_writer_f32(w, "a.f32", 1.5f);
     gguf_writer_bool(w, "a.bool", true);
-    gguf_writer_key(w, "a.i64", QR_GGUF_I64, &far, sizeof(far));
-    gguf_writer_key(w, "a.f64", QR_GGUF_F64, &half, sizeof(half));
+    gguf_writer_key(w, "a.i64", QR_GGUF_I64, &far, sizeof far);
+    gguf_writer_key(w, "a.f64", QR_GGUF_F64, &half, sizeof half);
     gguf_writer_key(w, "a.u8", QR_GGUF_U8, &byte, 1);
-    gguf_writer_array(w, "a.kinds", QR_GGUF_I32, 3, kinds, sizeof(kinds));
-    gguf_writer_array(w, "a.scores", QR_GGUF_F32, 16, floats, sizeof(floats));
+    gguf_writer_array(w, "a.kinds", QR_GGUF_I32, 3, kinds, sizeof kinds);
+    gguf_writer_array(w, "a.scores", QR_GGUF_F32, 16, floats, sizeof floats);
     gguf_writer_array(w, "a.texts", QR_GGUF_STRING, 2, "\2\0\0\0\0\0\0\0hi\0\0\0\0\0\0\0\0", 18);
-    gguf_writer_tensor(w, "b.weight", QR_TYPE_F32, dims, 2, floats, sizeof(floats));
+    gguf_writer_tensor(w, "b.weight", QR_TYPE_F32, dims, 2, floats, sizeof floats);
     gguf_writer_tensor(w, "a.weight", QR_TYPE_Q8_0, (const uint64_t[]){32}, 1, blocks,
-                       sizeof(blocks));
+                       sizeof blocks);
 }
 
 static int parse(struct qr_gguf *g, const void *bytes, size_t n)
 {
-    memset(&error, 0, sizeof(error));
+    memset(&error, 0, sizeof error);
     return qr_gguf_parse(g, bytes, n, "small.gguf", &allocator, &error);
 }
 
@@ -198,7 +198,7 @@ static void hostile_bytes_never_crash(void **state)
     uint8_t *copy = malloc(n);
     assert_non_null(copy);
     for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < sizeof(values); j++) {
+        for (size_t j = 0; j < sizeof values; j++) {
             memcpy(copy, bytes, n);
             copy[i] = values[j];
             if (parse(&g, copy, n) != QUIRE_OK) continue;
@@ -234,7 +234,7 @@ static void other_formats_are_named(void **state)
     size_t n;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
         write_small(&w);
         w.version = versions[i].version;
         expect_refused(&w, versions[i].status, versions[i].words);
@@ -259,7 +259,7 @@ static void hostile_counts_are_refused(void **state)
     struct gguf_writer w;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         write_small(&w);
         w.keys_n = counts[i];
         expect_refused(&w, QUIRE_BAD_FILE, "byte 16: the number of keys is ");
@@ -391,14 +391,14 @@ static void alignment_is_checked(void **state)
     gguf_writer_init(&w);
     w.alignment = 64;
     gguf_writer_u32(&w, "general.alignment", 64);
-    gguf_writer_tensor(&w, "t", QR_TYPE_F32, (const uint64_t[]){4}, 1, floats, sizeof(floats));
+    gguf_writer_tensor(&w, "t", QR_TYPE_F32, (const uint64_t[]){4}, 1, floats, sizeof floats);
     assert_int_equal(parse_writer(&g, &w), QUIRE_OK);
     assert_int_equal(g.alignment, 64);
     assert_int_equal((g.tensors[0].data - g.bytes) % 64, 0);
-    assert_memory_equal(g.tensors[0].data, floats, sizeof(floats));
+    assert_memory_equal(g.tensors[0].data, floats, sizeof floats);
     qr_gguf_close(&g);
     gguf_writer_free(&w);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         write_small(&w);
         gguf_writer_u32(&w, "general.alignment", bad[i]);
         expect_refused(&w, QUIRE_BAD_FILE, "expected a power of two from 8 to");

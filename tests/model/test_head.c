@@ -123,7 +123,7 @@ static void the_best_is_argmax_of_the_logits(void **state)
 
         for (uint32_t token = PERIOD; token < vocab_n; token++)
             memcpy(head + token * row_bytes, head + token % PERIOD * row_bytes, row_bytes);
-        for (size_t l = 0; l < sizeof(levels) / sizeof(levels[0]); l++) {
+        for (size_t l = 0; l < sizeof levels / sizeof levels[0]; l++) {
             assert_true(qr_cpu_level_flags(levels[l], &flags));
             if ((flags & qr_cpu_flags()) != flags) continue;
             for (uint32_t threads_n = 1; threads_n <= 3; threads_n++)

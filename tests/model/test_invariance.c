@@ -50,7 +50,7 @@ static void same_bits_at_each_level(void **state)
     unsigned flags;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
         assert_true(qr_cpu_level_flags(levels[i], &flags));
         if ((flags & qr_cpu_flags()) != flags) {
             print_message("  %s: not on this machine\n", levels[i]);

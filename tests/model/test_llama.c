@@ -75,7 +75,7 @@ static void check_made(const char *name, const struct golden_limits *limits)
 {
     char path[512];
 
-    (void)snprintf(path, sizeof(path), "%s/models/%s", QUIRE_BUILD_DIR, name);
+    (void)snprintf(path, sizeof path, "%s/models/%s", QUIRE_BUILD_DIR, name);
     if (access(path, R_OK) != 0) {
         print_message("skipped: %s is not there; tests/model/make_float.py writes it\n", path);
         skip();

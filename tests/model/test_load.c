@@ -113,7 +113,7 @@ static void sliding_window_is_the_files_or_the_callers(void **state)
     size_t n;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         write();
         gguf_writer_u32(&writer, "llama.attention.sliding_window", cases[i].file);
         const uint8_t *bytes = gguf_writer_finish(&writer, &n);
@@ -218,7 +218,7 @@ static void other_scales_and_caps_are_refused(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         write();
         gguf_writer_f32(&writer, names[i], 0.5f);
         expect_refused(QUIRE_UNSUPPORTED, names[i], "is 0.5");
@@ -323,7 +323,7 @@ static void missing_parts_are_named(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         tiny.without = names[i];
         write();
         expect_refused(QUIRE_BAD_FILE, names[i], "missing");
@@ -342,7 +342,7 @@ static void other_shapes_are_refused(void **state)
 
     (void)state;
     tiny.own_output = true;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         tiny.instead = names[i];
         write();
         expect_refused(QUIRE_BAD_FILE, names[i], "expected");
@@ -414,7 +414,7 @@ static size_t resident(const char *path)
     char line[512];
 
     assert_non_null(maps);
-    while (bytes == SIZE_MAX && fgets(line, sizeof(line), maps)) {
+    while (bytes == SIZE_MAX && fgets(line, sizeof line, maps)) {
         if (strstr(line, path)) found = true;
         if (found && sscanf(line, "Rss: %zu kB", &kb) == 1) bytes = kb * 1024;
     }
@@ -451,7 +451,7 @@ static void expect_pages_back(enum qr_type type)
         rig_run(&r, 0, tokens, 4, 0, 4, logits[i]);
         rig_close(&r);
     }
-    assert_memory_equal(logits[0], logits[1], sizeof(logits[0]));
+    assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
     assert_memory_equal(copy, bytes, n);
     free(copy);
     assert_int_equal(remove(path), 0);
@@ -511,7 +511,7 @@ static void hostile_headers_never_crash(void **state)
     (void)gguf_writer_finish(&writer, &n);
     for (size_t i = 0; i < n - writer.data.n; i++) {
         const uint8_t was = writer.file.data[i];
-        for (size_t j = 0; j < sizeof(values); j++) {
+        for (size_t j = 0; j < sizeof values; j++) {
             writer.file.data[i] = values[j];
             load_hostile((struct rig_settings){.bytes = writer.file.data, .bytes_n = n});
         }

@@ -67,7 +67,7 @@ static void one_key_more_or_fewer_is_caught(void **state)
     uint32_t compared = 0;
 
     (void)state;
-    for (size_t m = 0; m < sizeof(mistakes) / sizeof(mistakes[0]); m++) {
+    for (size_t m = 0; m < sizeof mistakes / sizeof mistakes[0]; m++) {
         const json_t *found = json_object_get(all, mistakes[m].name);
         for (size_t i = 0; i < json_array_size(cases); i++) {
             const json_t *golden = json_array_get(cases, i);
@@ -104,7 +104,7 @@ static void pages_before_the_window_may_be_gone(void **state)
     assert_true(expected && logits);
     rig_run(&r, 0, tokens, TOKENS, 0, TOKENS, expected);
     rig_close(&r);
-    for (uint32_t i = 0; i < 2 * sizeof(chunks) / sizeof(chunks[0]); i++) {
+    for (uint32_t i = 0; i < 2 * sizeof chunks / sizeof chunks[0]; i++) {
         const uint32_t chunk = chunks[i / 2];
         settings.threads_n = 1 + i % 2;
         rig_open(&r, &settings);

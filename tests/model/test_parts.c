@@ -25,7 +25,7 @@ static const char *path_of(uint32_t no, uint32_t count)
 {
     static char path[128];
 
-    (void)snprintf(path, sizeof(path), "%s/m-%05u-of-%05u.gguf", folder, no + 1, count);
+    (void)snprintf(path, sizeof path, "%s/m-%05u-of-%05u.gguf", folder, no + 1, count);
     return path;
 }
 
@@ -41,8 +41,8 @@ static void write_part(const char *path, const struct part *part)
             gguf_writer_copy_key(&w, &whole.keys[i]);
     const uint16_t no = (uint16_t)part->no;
     const uint16_t count = (uint16_t)part->count;
-    gguf_writer_key(&w, "split.no", QR_GGUF_U16, &no, sizeof(no));
-    gguf_writer_key(&w, "split.count", QR_GGUF_U16, &count, sizeof(count));
+    gguf_writer_key(&w, "split.no", QR_GGUF_U16, &no, sizeof no);
+    gguf_writer_key(&w, "split.count", QR_GGUF_U16, &count, sizeof count);
     gguf_writer_key(&w, "split.tensors.count", QR_GGUF_I32, &part->tensors_count, 4);
     for (uint32_t i = part->begin; i < part->end; i++) {
         const struct qr_gguf_tensor *t = &whole.tensors[i];
@@ -147,7 +147,7 @@ static void wrong_parts_are_named(void **state)
     expect_refused(path_of(1, PARTS_N), QUIRE_BAD_FILE, "is part 2 of 3",
                    "name the file that ends in -00001-of-00003.gguf");
 
-    (void)snprintf(other, sizeof(other), "%s/renamed.gguf", folder);
+    (void)snprintf(other, sizeof other, "%s/renamed.gguf", folder);
     assert_int_equal(link(path_of(0, PARTS_N), other), 0);
     expect_refused(other, QUIRE_BAD_FILE, "the first of 3 parts", "ends in -00001-of-00003.gguf");
     assert_int_equal(unlink(other), 0);

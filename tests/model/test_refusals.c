@@ -16,7 +16,7 @@ static void listen(void *context, const char *sentence)
     struct told *told = context;
 
     assert_true(told->n < TOLD_MAX);
-    (void)snprintf(told->sentences[told->n++], sizeof(told->sentences[0]), "%s", sentence);
+    (void)snprintf(told->sentences[told->n++], sizeof told->sentences[0], "%s", sentence);
 }
 
 /* Loads what the writer holds; every reason must be told, in this order, and no other. */
@@ -79,7 +79,7 @@ static void every_refusal_is_told(void **state)
     gguf_writer_tensor(&w, "blk.0.ffn_gate_inp.weight", QR_TYPE_F32, router, 2, zeros, 2048);
     gguf_writer_tensor(&w, "blk.0.ffn_gate_exps.weight", QR_TYPE_F32, router, 2, zeros, 2048);
     gguf_writer_tensor(&w, "rope_freqs.weight", 16, &freqs, 1, zeros, 66);
-    expect_told(&w, QUIRE_UNSUPPORTED, reasons, sizeof(reasons) / sizeof(reasons[0]));
+    expect_told(&w, QUIRE_UNSUPPORTED, reasons, sizeof reasons / sizeof reasons[0]);
 }
 
 /* Goal: what hangs on sizes that are not there is not told, but what does not is.
@@ -115,8 +115,8 @@ static void sizes_that_are_refused_do_no_harm(void **state)
     t.without = "llama.rope.dimension_count";
     tiny_write(&w, &t);
     gguf_writer_u32(&w, "llama.attention.key_length", 60000);
-    gguf_writer_tensor(&w, "rope_freqs.weight", QR_TYPE_F32, &n, 1, divisors, sizeof(divisors));
-    expect_told(&w, QUIRE_UNSUPPORTED, reasons, sizeof(reasons) / sizeof(reasons[0]));
+    gguf_writer_tensor(&w, "rope_freqs.weight", QR_TYPE_F32, &n, 1, divisors, sizeof divisors);
+    expect_told(&w, QUIRE_UNSUPPORTED, reasons, sizeof reasons / sizeof reasons[0]);
 }
 
 int main(void)

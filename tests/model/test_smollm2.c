@@ -19,11 +19,11 @@ static bool find_model(void)
     const char *home = getenv("HOME");
 
     if (model)
-        (void)snprintf(path, sizeof(path), "%s", model);
+        (void)snprintf(path, sizeof path, "%s", model);
     else if (cache)
-        (void)snprintf(path, sizeof(path), "%s/quire/%s", cache, FILE_NAME);
+        (void)snprintf(path, sizeof path, "%s/quire/%s", cache, FILE_NAME);
     else
-        (void)snprintf(path, sizeof(path), "%s/.cache/quire/%s", home ? home : "", FILE_NAME);
+        (void)snprintf(path, sizeof path, "%s/.cache/quire/%s", home ? home : "", FILE_NAME);
     return access(path, R_OK) == 0;
 }
 
@@ -41,7 +41,7 @@ static struct quire_text *texts_of(const struct qr_gguf *g, const char *name, ui
 
     assert_non_null(key);
     *n = (uint32_t)key->count;
-    struct quire_text *texts = malloc(*n * sizeof(texts[0]));
+    struct quire_text *texts = malloc(*n * sizeof texts[0]);
     assert_non_null(texts);
     for (uint32_t i = 0; i < *n; i++)
         assert_true(qr_gguf_next_string(key, &cursor, &texts[i]));
@@ -60,9 +60,9 @@ static int32_t *ppl_ids(const struct rig *r, uint32_t *ids_n)
 
     FILE *file = fopen(QUIRE_TEST_DATA "/ppl_text.txt", "rb");
     assert_non_null(file);
-    size_t text_n = fread(text, 1, sizeof(text), file);
+    size_t text_n = fread(text, 1, sizeof text, file);
     assert_int_equal(fclose(file), 0);
-    assert_true(text_n < sizeof(text));
+    assert_true(text_n < sizeof text);
     assert_true(qr_gguf_string(&r->file, "tokenizer.ggml.model", &source.model));
     assert_true(qr_gguf_string(&r->file, "tokenizer.ggml.pre", &source.pre));
     struct quire_text *tokens = texts_of(&r->file, "tokenizer.ggml.tokens", &source.tokens_n);
@@ -71,7 +71,7 @@ static int32_t *ppl_ids(const struct rig *r, uint32_t *ids_n)
     source.merges = merges;
     if (qr_tokenizer_create(&tokenizer, &source, &r->allocator, NULL, &error))
         fail_msg("%s", error.text);
-    int32_t *ids = malloc((text_n + 1) * sizeof(ids[0]));
+    int32_t *ids = malloc((text_n + 1) * sizeof ids[0]);
     assert_non_null(ids);
     assert_int_equal(qr_tokenizer_encode(tokenizer, text, text_n, 0, ids, text_n + 1, &n),
                      QUIRE_OK);
@@ -85,7 +85,7 @@ static int32_t *ppl_ids(const struct rig *r, uint32_t *ids_n)
 /* Each token's logprob after those before it, in one pass of n tokens. */
 static void logprobs_in_one_pass(struct rig *r, const int32_t *ids, uint32_t n, double *logprobs)
 {
-    uint32_t *outputs = malloc(n * sizeof(outputs[0]));
+    uint32_t *outputs = malloc(n * sizeof outputs[0]);
     struct qr_step_seq seq = {.rows_n = n, .pages = rig_pages(r, 0)};
     struct qr_step step = {
         .tokens = ids, .rows_n = n, .seqs = &seq, .seqs_n = 1, .outputs = outputs, .outputs_n = n};
@@ -125,7 +125,7 @@ static void expect_perplexity(enum qr_kv_type kv_type)
                                         .rows_max = PPL_TOKENS,
                                         .context_max = PPL_TOKENS});
     int32_t *ids = ppl_ids(&r, &n);
-    double *logprobs = calloc(PPL_TOKENS, sizeof(logprobs[0]));
+    double *logprobs = calloc(PPL_TOKENS, sizeof logprobs[0]);
     assert_non_null(logprobs);
     assert_true(n >= PPL_TOKENS);
     logprobs_in_one_pass(&r, ids, PPL_TOKENS, logprobs);

@@ -39,7 +39,7 @@ static const struct model {
     {"Q3_K_M", QR_TYPE_Q3_K, QR_TYPE_Q5_K, QR_TYPE_Q5_1, QR_TYPE_Q6_K, 288},
     {"IQ4_XS-mixed", QR_TYPE_IQ4_XS, QR_TYPE_Q5_K, QR_TYPE_IQ4_NL, QR_TYPE_Q8_0, 288},
 };
-#define MODELS_N (sizeof(models) / sizeof(models[0]))
+#define MODELS_N (sizeof models / sizeof models[0])
 
 static void write_model(struct gguf_writer *w, const struct model *m)
 {
@@ -60,7 +60,7 @@ static json_t *answers_of(const struct model *m)
 {
     char file[64];
 
-    (void)snprintf(file, sizeof(file), "types/%s.json", m->name);
+    (void)snprintf(file, sizeof file, "types/%s.json", m->name);
     return golden_load(file);
 }
 
@@ -85,7 +85,7 @@ static void files_are_those_that_were_answered(void **state)
         json_t *root = answers_of(&models[i]);
         write_model(&w, &models[i]);
         const uint8_t *bytes = gguf_writer_finish(&w, &n);
-        (void)snprintf(sum, sizeof(sum), "%016llx", (unsigned long long)fnv1a(bytes, n));
+        (void)snprintf(sum, sizeof sum, "%016llx", (unsigned long long)fnv1a(bytes, n));
         assert_string_equal(sum, json_string_value(json_object_get(root, "file_fnv1a")));
         gguf_writer_free(&w);
         json_decref(root);
@@ -204,7 +204,7 @@ static int write_all(const char *folder)
         size_t n;
         write_model(&w, &models[i]);
         const uint8_t *bytes = gguf_writer_finish(&w, &n);
-        (void)snprintf(path, sizeof(path), "%s/%s.gguf", folder, models[i].name);
+        (void)snprintf(path, sizeof path, "%s/%s.gguf", folder, models[i].name);
         FILE *file = fopen(path, "wb");
         bool written = file && fwrite(bytes, 1, n, file) == n;
         if (!file || fclose(file) || !written) return 1;

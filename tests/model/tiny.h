@@ -134,13 +134,13 @@ static inline void tiny_layer(struct gguf_writer *w, const struct tiny *t, uint3
     };
     char name[64];
 
-    for (size_t i = 0; i < sizeof(matrices) / sizeof(matrices[0]); i++) {
-        (void)snprintf(name, sizeof(name), "blk.%u.%s.weight", layer, matrices[i].name);
+    for (size_t i = 0; i < sizeof matrices / sizeof matrices[0]; i++) {
+        (void)snprintf(name, sizeof name, "blk.%u.%s.weight", layer, matrices[i].name);
         tiny_matrix(w, t, name, matrices[i].type, matrices[i].k, matrices[i].n, state);
     }
-    (void)snprintf(name, sizeof(name), "blk.%u.attn_norm.weight", layer);
+    (void)snprintf(name, sizeof name, "blk.%u.attn_norm.weight", layer);
     tiny_vector(w, t, name, t->norm, t->width, state);
-    (void)snprintf(name, sizeof(name), "blk.%u.ffn_norm.weight", layer);
+    (void)snprintf(name, sizeof name, "blk.%u.ffn_norm.weight", layer);
     tiny_vector(w, t, name, t->norm, t->width, state);
 }
 
@@ -164,7 +164,7 @@ static inline void tiny_write(struct gguf_writer *w, const struct tiny *t)
     gguf_writer_init(w);
     if (tiny_wants(t, "general.architecture"))
         gguf_writer_string(w, "general.architecture", "llama");
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (tiny_wants(t, numbers[i].name)) gguf_writer_u32(w, numbers[i].name, numbers[i].value);
     if (t->says_key_length) gguf_writer_u32(w, "llama.attention.key_length", t->head_dim);
     if (tiny_wants(t, "llama.attention.layer_norm_rms_epsilon"))
