@@ -23,10 +23,11 @@ enum qr_norm_kind {
 
 enum qr_positions {
     QR_ROPE_PAIRS,       /* values 2 i and 2 i + 1 of a head are rotated together */
-    QR_ROPE_HALVES,      /* values i and i + rotary_n / 2 are */
+    QR_ROPE_HALVES,      /* values i and i + rotary_n / 2 are rotated together */
     QR_POSITIONS_LEARNED /* position_embd.weight is added to the embedding */
 };
 
+/* Whether a file has a bias. */
 enum qr_bias { QR_BIAS_NONE, QR_BIAS_MAY, QR_BIAS_MUST };
 
 /* blk.N.<name>.weight holds the parts from first to last, their outputs in order. */
@@ -37,16 +38,16 @@ struct qr_tensor_name {
 };
 
 struct qr_architecture {
-    const char *name; /* general.architecture, and what its keys begin with */
+    const char *name; /* general.architecture, and the prefix of its keys */
     enum qr_norm_kind norm;
     enum qr_positions positions;
     struct qr_tensor_name tensors[QR_PARTS_N + 1];           /* up to one without a name */
     void (*layer)(struct qr_activations *a, uint32_t layer); /* its stages, in order */
 };
 
-/* NULL: none of that name. */
+/* NULL: there is none of that name. */
 const struct qr_architecture *qr_architecture_find(struct quire_text name);
-/* Their names in a row, for messages. */
+/* Their names, for messages. */
 void qr_architecture_names(char *text, size_t size);
 
 extern const struct qr_architecture qr_llama, qr_gpt2, qr_qwen2;

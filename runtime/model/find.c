@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Every tensor is found by its name, held against the shape that the hyperparameters say, and used
- * once; a tensor that no layer asked for is refused, since a bias left out is a wrong answer.  What
- * refuses one does not keep the others from being looked at, see refusals.h. */
+/* Finds every tensor by its name and checks its shape against the hyperparameters.  A tensor that
+ * no layer uses is refused, since without it (a bias) the answers would be wrong.  After a refusal
+ * the other tensors are still checked. */
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
@@ -54,12 +54,12 @@ static int refuse_type(struct qr_loader *l, const char *name, const struct qr_gg
     char room[32];
 
     return qr_error(l->error, QUIRE_UNSUPPORTED,
-                    "tensor %s with rows of %" PRIu64 " is of type %s, which quire does not run "
-                    "there yet, expected %s",
+                    "tensor %s with rows of %" PRIu64 " is of type %s, which quire does not "
+                    "support there, expected %s",
                     name, t->dims[0], type_name(t->type, room, sizeof room), expected);
 }
 
-/* A matrix of any type that the kernels support. */
+/* Expected is any type that the kernels support. */
 static int refuse_weights(struct qr_loader *l, const char *name, const struct qr_gguf_tensor *t)
 {
     char expected[256] = "";
@@ -93,7 +93,7 @@ static int find_weights(struct qr_loader *l, const char *name, uint64_t k, uint6
     return status ? status : init_weights(l, name, t, w);
 }
 
-/* A vector of n floats: its tensor now, its floats once there is memory. */
+/* A vector of n floats: finds the tensor; its floats are loaded when there is memory. */
 static int find_vector(struct qr_loader *l, const char *name, uint32_t n,
                        const struct qr_gguf_tensor **tensor)
 {
@@ -114,7 +114,7 @@ static void list_vector(struct qr_loader *l, const struct qr_gguf_tensor *t, uin
 
 /* ---- layers --------------------------------------------------------------------------------- */
 
-/* A part's shape: the same in every architecture. */
+/* A part's shape, the same in every architecture. */
 struct sizes {
     uint32_t k, n;
 };
@@ -136,22 +136,22 @@ static struct sizes sizes_of(const struct qr_model *m, enum qr_part part)
     }
 }
 
-/* Rows [begin, begin + n) of a tensor that holds several parts, as a tensor of their own. */
-static const struct qr_gguf_tensor *piece_of(const struct qr_model *m, uint32_t layer,
-                                             enum qr_part part, const struct qr_gguf_tensor *t,
-                                             uint32_t begin, uint32_t n)
+/* Rows [begin, begin + n) of a tensor that holds several parts, as a tensor. */
+static const struct qr_gguf_tensor *part_of(const struct qr_model *m, uint32_t layer,
+                                            enum qr_part part, const struct qr_gguf_tensor *t,
+                                            uint32_t begin, uint32_t n)
 {
-    struct qr_gguf_tensor *piece = &m->pieces[(size_t)layer * QR_PARTS_N + part];
+    struct qr_gguf_tensor *rows = &m->part_tensors[(size_t)layer * QR_PARTS_N + part];
     const size_t row_bytes = t->data_n / t->dims[1];
 
-    *piece = *t;
-    piece->dims[1] = n;
-    piece->data = t->data ? t->data + begin * row_bytes : NULL;
-    piece->data_n = n * row_bytes;
-    return piece;
+    *rows = *t;
+    rows->dims[1] = n;
+    rows->data = t->data ? t->data + begin * row_bytes : NULL;
+    rows->data_n = n * row_bytes;
+    return rows;
 }
 
-/* All outputs of a tensor of matrices. */
+/* The outputs of all parts of a tensor. */
 static uint32_t outputs_of(const struct qr_model *m, const struct qr_tensor_name *from)
 {
     uint32_t n = 0;
@@ -173,7 +173,7 @@ static int find_matrices(struct qr_loader *l, uint32_t i, const struct qr_tensor
     int status = find_shaped(l, name, sizes_of(m, from->first).k, outputs_of(m, from), &t);
     for (unsigned part = from->first; part <= from->last && !status; part++) {
         const uint32_t n = sizes_of(m, part).n;
-        status = init_weights(l, name, whole ? t : piece_of(m, i, part, t, begin, n),
+        status = init_weights(l, name, whole ? t : part_of(m, i, part, t, begin, n),
                               qr_layer_part(&m->layers[i], part));
         begin += n;
     }
@@ -238,7 +238,7 @@ static int find_layer(struct qr_loader *l, uint32_t i)
     return status;
 }
 
-/* ---- what is not a layer's ------------------------------------------------------------------ */
+/* ---- outside the layers --------------------------------------------------------------------- */
 
 static int find_positions(struct qr_loader *l)
 {
@@ -248,7 +248,7 @@ static int find_positions(struct qr_loader *l)
     if (m->architecture->positions != QR_POSITIONS_LEARNED) return QUIRE_OK;
     int status = find_shaped(l, name, m->shape.width, m->shape.context_max, &m->positions);
     if (status) return status;
-    if (!m->positions->data) return refuse_type(l, name, m->positions, "one that can be read");
+    if (!m->positions->data) return refuse_type(l, name, m->positions, "a type of known size");
     m->weights_n += (uint64_t)m->shape.width * m->shape.context_max;
     m->weights_bytes += m->positions->data_n;
     return QUIRE_OK;
@@ -261,28 +261,28 @@ static int find_embedding(struct qr_loader *l)
     int status = find_shaped(l, "token_embd.weight", m->shape.width, m->shape.vocab_n, &t);
 
     if (status) return status;
-    if (!t->data) return refuse_type(l, "token_embd.weight", t, "one that can be read");
+    if (!t->data) return refuse_type(l, "token_embd.weight", t, "a type of known size");
     m->embedding_type = (enum qr_type)t->type;
     m->embedding = t->data;
     m->embedding_row_bytes = t->data_n / m->shape.vocab_n;
-    if (!qr_gguf_tensor(l->file, "output.weight")) return QUIRE_OK; /* the head counts it */
+    if (!qr_gguf_tensor(l->file, "output.weight")) return QUIRE_OK; /* counted as the head */
     m->weights_n += (uint64_t)m->shape.width * m->shape.vocab_n;
     m->weights_bytes += t->data_n;
     return QUIRE_OK;
 }
 
-/* Without an output of its own, the embedding is the head. */
+/* A file without output.weight uses the embedding as its head. */
 static int find_head(struct qr_loader *l)
 {
     struct qr_model *m = l->model;
     const bool own = qr_gguf_tensor(l->file, "output.weight");
 
-    if (!own && !m->embedding) return QUIRE_OK; /* refused already */
+    if (!own && !m->embedding) return QUIRE_OK; /* refused before */
     return find_weights(l, own ? "output.weight" : "token_embd.weight", m->shape.width,
                         m->shape.vocab_n, &m->head);
 }
 
-/* Llama 3's scaling: each frequency divided by a number of its own. */
+/* Llama 3's scaling: a divisor for each frequency. */
 static int find_divisors(struct qr_loader *l)
 {
     const char *name = "rope_freqs.weight";
@@ -291,7 +291,7 @@ static int find_divisors(struct qr_loader *l)
 
     if (n == 0 || !qr_gguf_tensor(l->file, name)) return QUIRE_OK;
     int status = find_vector(l, name, n, &t);
-    if (status || n > QR_HEAD_DIM_MAX / 2) return status; /* such heads are refused already */
+    if (status || n > QR_HEAD_DIM_MAX / 2) return status; /* such heads were refused before */
     qr_dequantize((enum qr_type)t->type, t->data, l->divisors, n);
     for (uint32_t i = 0; i < n; i++)
         if (!(l->divisors[i] > 0) || !isfinite(l->divisors[i]))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A file is read once from its first byte to the end of the tensor table by a cursor that never
- * passes the file's end.  Values are only measured here; what they mean is gguf_values.c's. */
+/* A cursor reads the file once, from its first byte to the end of the tensor table, and never
+ * passes the file's end.  Values are only measured here; gguf_values.c interprets them. */
 #include "runtime/model/gguf.h"
 
 #include <assert.h>
@@ -48,7 +48,7 @@ __attribute__((format(printf, 3, 4))) static int bad(const struct cursor *c, siz
     return qr_error(c->error, QUIRE_BAD_FILE, "%s: byte %zu: %s", c->where, at, text);
 }
 
-/* ---- the cursor: every read is checked here and nowhere else -------------------------------- */
+/* ---- the cursor: the only place where a read is checked ------------------------------------- */
 
 static size_t left(const struct cursor *c)
 {
@@ -195,7 +195,7 @@ static int take_key(struct cursor *c, struct qr_gguf_key *key)
     if (status) return status;
     key->data = c->g->bytes + begin;
     key->data_n = c->at - begin;
-    if (key->kind == QR_GGUF_STRING) { /* its length is no part of the value */
+    if (key->kind == QR_GGUF_STRING) { /* the value begins after its length */
         key->data += 8;
         key->data_n -= 8;
     }
@@ -228,7 +228,7 @@ static int twice(const struct cursor *c, const struct quire_text *a, const struc
 {
     const struct quire_text *later = a->data > b->data ? a : b;
 
-    return bad(c, offset_of(c->g, later->data), "%s '%.*s' stands twice, expected once", what,
+    return bad(c, offset_of(c->g, later->data), "%s '%.*s' occurs twice, expected once", what,
                shown(later), later->data);
 }
 
@@ -268,7 +268,7 @@ static int read_alignment(const struct cursor *c)
 
 /* ---- tensors -------------------------------------------------------------------------------- */
 
-/* Until the data's first byte is known, data_n holds the offset in it. */
+/* data_n holds the offset into the tensors' data until place_tensor knows where that begins. */
 static int take_tensor(struct cursor *c, struct qr_gguf_tensor *t)
 {
     size_t at = c->at;
@@ -323,7 +323,8 @@ static int place_tensor(const struct cursor *c, struct qr_gguf_tensor *t, size_t
                    "tensor '%.*s' is at offset %zu, the file has %zu bytes of data",
                    shown(&t->name), t->name.data, offset, room);
     t->data_n = 0;
-    if (!traits->name || traits->block_n == 0) return QUIRE_OK; /* of unknown size: no data */
+    if (!traits->name || traits->block_n == 0)
+        return QUIRE_OK; /* a type of unknown size has no data */
     if (t->dims[0] % traits->block_n)
         return bad(c, offset_of(g, t->name.data),
                    "tensor '%.*s' of type %s has rows of %" PRIu64 ", expected a multiple of %u",
@@ -353,7 +354,7 @@ static int take_tensors(struct cursor *c)
     }
     if (g->tensors_n == 0) return QUIRE_OK;
     if (!qr_add_size(c->at, g->alignment - 1, &data_at))
-        return bad(c, c->at, "the tensors' data begins past what memory can address");
+        return bad(c, c->at, "the tensors' data begins past the largest address");
     data_at -= data_at % g->alignment;
     if (data_at > g->bytes_n)
         return bad(c, c->at, "the tensors' data begins at byte %zu, the file has %zu bytes",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Files on disk: one is mapped and parsed; a model that was split into several (llama-gguf-split,
- * NAME-00001-of-00003.gguf) is opened by naming the first, which holds the keys, and gets the
- * tensors of all. */
+/* Files on disk.  A model may be split into several files (llama-gguf-split,
+ * NAME-00001-of-00003.gguf).  The caller names the first, which holds the keys; the tensors of all
+ * are joined. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 #define SUFFIX_ROOM    40u /* for any two numbers */
 #define SHOWN_NAME_MAX 64
 
-/* Maps the file; *bytes is NULL where it is empty. */
+/* Maps the file.  *bytes: NULL if it is empty. */
 static int map_file(const char *path, const uint8_t **bytes, size_t *bytes_n,
                     struct quire_error *error)
 {
@@ -30,7 +30,8 @@ static int map_file(const char *path, const uint8_t **bytes, size_t *bytes_n,
 
     *bytes = NULL;
     *bytes_n = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo would wait for its writer */
+    int fd = open(path, O_RDONLY | O_CLOEXEC |
+                            O_NONBLOCK); /* O_NONBLOCK: do not wait for a fifo's writer */
     if (fd < 0) return qr_error(error, QUIRE_SYSTEM, "%s: %s", path, strerror(errno));
     if (fstat(fd, &info) != 0) {
         status = qr_error(error, QUIRE_SYSTEM, "%s: %s", path, strerror(errno));
@@ -76,7 +77,7 @@ static void suffix_of(char suffix[SUFFIX_ROOM], uint32_t no, uint32_t count)
     (void)snprintf(suffix, SUFFIX_ROOM, "-%05" PRIu32 "-of-%05" PRIu32 ".gguf", no + 1, count);
 }
 
-/* Part `no` of `count` as its own keys say it. */
+/* A part's own keys must say that it is part `no` of `count`. */
 static int check_part(const struct qr_gguf *g, const char *path, uint32_t no, uint32_t count,
                       struct quire_error *error)
 {
@@ -95,7 +96,8 @@ static int check_part(const struct qr_gguf *g, const char *path, uint32_t no, ui
     return QUIRE_OK;
 }
 
-/* Holds the name of the first part against its keys; the last SUFFIX_BYTES of it change. */
+/* The first part's name and keys must agree.  The other parts' names differ in the last
+ * SUFFIX_BYTES. */
 static int check_first(const struct qr_gguf *g, const char *path, uint32_t count,
                        struct quire_error *error)
 {
@@ -116,8 +118,9 @@ static int check_first(const struct qr_gguf *g, const char *path, uint32_t count
     suffix_of(expected, 0, count);
     if (n < SUFFIX_BYTES || strcmp(path + n - SUFFIX_BYTES, expected) != 0)
         return qr_error(error, QUIRE_BAD_FILE,
-                        "%s: is the first of %" PRIu32 " parts, which are found by its name, "
-                        "expected one that ends in %s",
+                        "%s: is the first of %" PRIu32
+                        " parts, expected a name that ends in %s, by "
+                        "which the others are found",
                         path, count, expected);
     return check_part(g, path, 0, count, error);
 }
@@ -160,7 +163,7 @@ static int compare_tensors(const void *a, const void *b)
     return (x->n > y->n) - (x->n < y->n);
 }
 
-/* Every part's tensors into the first one's table. */
+/* Adds the tensors of all parts to the first one's table. */
 static int join_tensors(struct qr_gguf *g, const char *path, struct quire_error *error)
 {
     uint64_t all = g->tensors_n;

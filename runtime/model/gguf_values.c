@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Finding keys and tensors by name, and what a value means.  All data has been measured by
- * gguf.c; it is little-endian and at any address. */
+/* Finds keys and tensors by name, and interprets values.  gguf.c has checked their lengths; they
+ * are little-endian and at any alignment. */
 #include <assert.h>
 #include <string.h>
 
 #include "runtime/model/gguf.h"
 
-/* The place of name among the sorted names, compared without its end. */
+/* The order of sorted names: bytes, then length. */
 static int compare_name(const char *name, size_t name_n, const struct quire_text *other)
 {
     size_t n = name_n < other->n ? name_n : other->n;

@@ -12,13 +12,13 @@
 #define SCALING   "rope.scaling."
 #define SHOWN_MAX 64
 
-/* For whom a key means something. */
+/* The architectures in which a key has a meaning. */
 enum { ALL = 0, ROPE = 1, RMS = 2, LAYER = 4 };
 
-/* Read in shape.c and rope.c, or about the file only. */
+/* Keys that shape.c and rope.c read, or that describe the file only. */
 static const struct {
     const char *name;
-    unsigned whose;
+    unsigned in;
 } known[] = {
     {"block_count", ALL},
     {"context_length", ALL},
@@ -46,7 +46,7 @@ static const struct {
     {"tensor_data_layout", ALL},
 };
 
-/* Allowed with a value that changes nothing. */
+/* Keys that are accepted only with a value that changes nothing. */
 static const struct {
     const char *name;
     const char *what;
@@ -70,31 +70,31 @@ static const struct {
 
 /* ---- names ---------------------------------------------------------------------------------- */
 
-const char *qr_keys_name(struct qr_keys *k, const char *rest)
+const char *qr_keys_name(struct qr_keys *k, const char *name)
 {
-    int n = snprintf(k->name, sizeof k->name, "%s.%s", k->architecture->name, rest);
+    int n = snprintf(k->name, sizeof k->name, "%s.%s", k->architecture->name, name);
 
     assert(n > 0 && (size_t)n < sizeof k->name);
     return k->name;
 }
 
-const struct qr_gguf_key *qr_keys_find(struct qr_keys *k, const char *rest)
+const struct qr_gguf_key *qr_keys_find(struct qr_keys *k, const char *name)
 {
-    return qr_gguf_find(k->file, qr_keys_name(k, rest));
+    return qr_gguf_find(k->file, qr_keys_name(k, name));
 }
 
 /* ---- refusals ------------------------------------------------------------------------------- */
 
-static unsigned who(const struct qr_architecture *a)
+static unsigned architecture_bits(const struct qr_architecture *a)
 {
     unsigned rope = a->positions == QR_POSITIONS_LEARNED ? 0 : ROPE;
 
     return rope | (a->norm == QR_NORM_LAYER ? LAYER : RMS);
 }
 
-static bool rest_is(struct quire_text rest, const char *name)
+static bool text_is(struct quire_text text, const char *name)
 {
-    return rest.n == strlen(name) && memcmp(rest.data, name, rest.n) == 0;
+    return text.n == strlen(name) && memcmp(text.data, name, text.n) == 0;
 }
 
 static bool number_of(const struct qr_gguf *file, const char *name, double *value)
@@ -114,30 +114,29 @@ static int check_neutral(struct qr_keys *k, size_t i)
 
     if (!number_of(k->file, name, &value))
         return qr_error(k->error, QUIRE_UNSUPPORTED,
-                        "%s asks for %s by layer, which quire does not do yet", name,
+                        "%s asks for %s by layer, which quire does not support", name,
                         neutral[i].what);
     if (value == neutral[i].values[0] || value == neutral[i].values[1]) return QUIRE_OK;
-    return qr_error(k->error, QUIRE_UNSUPPORTED, "%s is %g: %s, which quire does not do yet", name,
+    return qr_error(k->error, QUIRE_UNSUPPORTED, "%s is %g: %s, which quire does not support", name,
                     value, neutral[i].what);
 }
 
-/* unscaled: the file says that there is no scaling, so what describes one means nothing. */
+/* unscaled: the file says that there is no scaling, so keys that describe one mean nothing. */
 static int check_key(struct qr_keys *k, const struct quire_text *name, bool unscaled)
 {
     const size_t prefix_n = strlen(k->architecture->name) + 1;
-    const unsigned whose = who(k->architecture);
+    const unsigned in = architecture_bits(k->architecture);
 
     if (name->n < prefix_n || memcmp(name->data, k->architecture->name, prefix_n - 1) != 0 ||
         name->data[prefix_n - 1] != '.')
         return QUIRE_OK;
-    struct quire_text rest = {.data = name->data + prefix_n, .n = name->n - prefix_n};
+    struct quire_text key = {.data = name->data + prefix_n, .n = name->n - prefix_n};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if ((known[i].whose & whose) == known[i].whose && rest_is(rest, known[i].name))
-            return QUIRE_OK;
-    if (unscaled && rest.n > strlen(SCALING) && memcmp(rest.data, SCALING, strlen(SCALING)) == 0)
+        if ((known[i].in & in) == known[i].in && text_is(key, known[i].name)) return QUIRE_OK;
+    if (unscaled && key.n > strlen(SCALING) && memcmp(key.data, SCALING, strlen(SCALING)) == 0)
         return QUIRE_OK;
     for (size_t i = 0; i < sizeof neutral / sizeof neutral[0]; i++)
-        if (rest_is(rest, neutral[i].name)) return check_neutral(k, i);
+        if (text_is(key, neutral[i].name)) return check_neutral(k, i);
     return qr_error(k->error, QUIRE_UNSUPPORTED, "key '%.*s' is unknown to quire",
                     name->n < SHOWN_MAX ? (int)name->n : SHOWN_MAX, name->data);
 }
@@ -146,7 +145,7 @@ int qr_keys_check(struct qr_keys *k)
 {
     struct quire_text type;
     bool unscaled = qr_gguf_string(k->file, qr_keys_name(k, SCALING "type"), &type) &&
-                    rest_is(type, "none") && k->architecture->positions != QR_POSITIONS_LEARNED;
+                    text_is(type, "none") && k->architecture->positions != QR_POSITIONS_LEARNED;
 
     for (uint32_t i = 0; i < k->file->keys_n; i++) {
         int status = qr_refused(k->refusals, check_key(k, &k->file->keys[i].name, unscaled));
@@ -157,10 +156,10 @@ int qr_keys_check(struct qr_keys *k)
 
 /* ---- values --------------------------------------------------------------------------------- */
 
-int qr_keys_count(struct qr_keys *k, const char *rest, uint32_t least, uint32_t most,
+int qr_keys_count(struct qr_keys *k, const char *name, uint32_t least, uint32_t most,
                   uint32_t *value)
 {
-    const struct qr_gguf_key *key = qr_keys_find(k, rest);
+    const struct qr_gguf_key *key = qr_keys_find(k, name);
 
     if (!key)
         return qr_error(k->error, QUIRE_BAD_FILE,
@@ -168,7 +167,9 @@ int qr_keys_count(struct qr_keys *k, const char *rest, uint32_t least, uint32_t 
                         most);
     if (key->kind == QR_GGUF_ARRAY)
         return qr_error(k->error, QUIRE_UNSUPPORTED,
-                        "%s is an array, one value a layer, which quire does not do yet", k->name);
+                        "%s is an array, one value a layer, which quire does not support; "
+                        "expected one value",
+                        k->name);
     if (!qr_gguf_u32(k->file, k->name, value) || *value < least || *value > most)
         return qr_error(k->error, QUIRE_BAD_FILE,
                         "%s is out of range, expected %" PRIu32 " to %" PRIu32, k->name, least,
@@ -176,18 +177,18 @@ int qr_keys_count(struct qr_keys *k, const char *rest, uint32_t least, uint32_t 
     return QUIRE_OK;
 }
 
-int qr_keys_count_or(struct qr_keys *k, const char *rest, uint32_t least, uint32_t most,
+int qr_keys_count_or(struct qr_keys *k, const char *name, uint32_t least, uint32_t most,
                      uint32_t otherwise, uint32_t *value)
 {
     *value = otherwise;
-    return qr_keys_find(k, rest) ? qr_keys_count(k, rest, least, most, value) : QUIRE_OK;
+    return qr_keys_find(k, name) ? qr_keys_count(k, name, least, most, value) : QUIRE_OK;
 }
 
-int qr_keys_number_or(struct qr_keys *k, const char *rest, double least, double most,
+int qr_keys_number_or(struct qr_keys *k, const char *name, double least, double most,
                       double otherwise, double *value)
 {
     *value = otherwise;
-    if (!qr_keys_find(k, rest)) return QUIRE_OK;
+    if (!qr_keys_find(k, name)) return QUIRE_OK;
     if (!qr_gguf_f64(k->file, k->name, value))
         return qr_error(k->error, QUIRE_BAD_FILE, "%s is not a number", k->name);
     if (!isfinite(*value) || *value < least || *value > most)

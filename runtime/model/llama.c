@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Llama, and all that is one by its file: Mistral (whose window is a key), SmolLM2, TinyLlama.
- * Converters reorder the rows of Q and K, so that neighbours are rotated together. */
+/* Llama, and models whose files call themselves one: Mistral (its window is a key), SmolLM2,
+ * TinyLlama.  Converters reorder the rows of Q and K, so that neighbours are rotated together. */
 #include "runtime/model/architecture.h"
 #include "runtime/model/attend.h"
 #include "runtime/model/matrices.h"

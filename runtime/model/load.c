@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From a parsed file to a model: what find.c has found gets its place in the model's region,
- * matrices are packed by the whole team, and the file's pages under them given back. */
+/* Loads a model from a parsed file: places in the model's region what find.c has found, packs the
+ * matrices on all threads, and gives the file's pages under them back to the system. */
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
@@ -45,7 +45,7 @@ static void load_frequencies(struct qr_loader *l)
 
 static void list_packed(struct qr_loader *l, struct qr_weights *w)
 {
-    if (!w->n) return; /* a part that this architecture has not */
+    if (!w->n) return; /* this architecture has no such part */
     l->packed[l->packed_n] = w;
     l->begins[l->packed_n + 1] = l->begins[l->packed_n] + w->panels_n;
     l->packed_n++;
@@ -69,20 +69,21 @@ static int list_all(struct qr_loader *l)
     return QUIRE_OK;
 }
 
-/* Gate and up are worked on together, so their panels take turns in the memory of both. */
+/* One stage reads gate and up together, so their panels alternate in memory. */
 static void alternate(struct qr_layer *layer)
 {
     struct qr_matrix *gate = &layer->gate.packed;
     struct qr_matrix *up = &layer->up.packed;
 
-    if (!layer->gate.n || layer->gate.is_float != layer->up.is_float) return; /* other panels */
+    if (!layer->gate.n || layer->gate.is_float != layer->up.is_float)
+        return; /* panels of other widths */
     assert(gate->panels_n == up->panels_n);
     assert(gate->data + qr_matrix_bytes(gate) == up->data);
     gate->panel_stride = up->panel_stride = gate->panel_bytes + up->panel_bytes;
     up->data = gate->data + gate->panel_bytes;
 }
 
-/* The matrices of one piece of work, from first to last. */
+/* The memory from one matrix to another. */
 static struct qr_stream stream_of(const struct qr_weights *first, const struct qr_weights *last)
 {
     const struct qr_matrix *m = &last->packed;
@@ -91,7 +92,7 @@ static struct qr_stream stream_of(const struct qr_weights *first, const struct q
     return (struct qr_stream){.data = first->packed.data, .bytes = bytes};
 }
 
-/* What is read after each matrix, round and round. */
+/* Sets what a step reads after each matrix.  After the head the next step begins. */
 static void chain(struct qr_model *m)
 {
     const uint32_t layers_n = m->shape.layers_n;
@@ -148,13 +149,13 @@ static void pack_panels(void *work, uint32_t begin, uint32_t end, uint32_t threa
     }
 }
 
-/* Whole pages under a packed tensor are dropped from this process; should one be read again, the
- * system brings it back from the file. */
+/* Drops the whole pages under each packed tensor from this process.  If one is read again, the
+ * system reads it from the file. */
 static void give_back(const struct qr_loader *l)
 {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
-    if (!l->file->mapped) return; /* dropping memory that is no file's would zero it */
+    if (!l->file->mapped) return; /* dropping other memory would zero it */
     for (uint32_t i = 0; i < l->packed_n; i++) {
         const struct qr_gguf_tensor *t = l->packed[i]->tensor;
         uintptr_t begin = ((uintptr_t)t->data + page - 1) / page * page;
@@ -172,15 +173,16 @@ static int make_tables(struct qr_loader *l)
     const uint32_t vectors_most = (QR_PARTS_N + 4) * layers_n + 2; /* biases and norms */
 
     m->layers = qr_alloc_zero(&m->allocator, layers_n, sizeof m->layers[0]);
-    m->pieces = qr_alloc_zero(&m->allocator, (size_t)layers_n * QR_PARTS_N, sizeof m->pieces[0]);
+    m->part_tensors =
+        qr_alloc_zero(&m->allocator, (size_t)layers_n * QR_PARTS_N, sizeof m->part_tensors[0]);
     l->used = qr_alloc_zero(&m->allocator, l->file->tensors_n, sizeof l->used[0]);
     l->vectors = qr_alloc_zero(&m->allocator, vectors_most, sizeof l->vectors[0]);
-    if (m->layers && m->pieces && l->used && l->vectors) return QUIRE_OK;
+    if (m->layers && m->part_tensors && l->used && l->vectors) return QUIRE_OK;
     return qr_error(l->error, QUIRE_NO_MEMORY, "no memory for a table of %" PRIu32 " layers",
                     layers_n);
 }
 
-/* What a check refuses is in l->refusals; the status is of what else keeps from loading. */
+/* Refusals are in l->refusals.  The status is an error that ends the loading. */
 static int load(struct qr_loader *l)
 {
     struct qr_model *m = l->model;
@@ -188,7 +190,7 @@ static int load(struct qr_loader *l)
 
     if (!status) status = make_tables(l);
     if (!status) status = qr_loader_find(l);
-    if (!status && l->refusals->status) return QUIRE_OK; /* nothing is loaded, but all is told */
+    if (!status && l->refusals->status) return QUIRE_OK; /* all refusals were told */
     if (!status) status = list_all(l);
     if (!status) status = create_region(l);
     if (status) return status;
@@ -236,7 +238,7 @@ void qr_model_unload(struct qr_model *model)
     struct quire_allocator allocator = model->allocator;
     qr_region_destroy(&model->region);
     qr_free(&allocator, model->layers);
-    qr_free(&allocator, model->pieces);
+    qr_free(&allocator, model->part_tensors);
     qr_free(&allocator, model);
 }
 

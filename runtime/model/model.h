@@ -30,7 +30,7 @@ struct qr_rope {
     double beta_fast, beta_slow;
 };
 
-/* What a model is, in numbers. */
+/* A model's sizes. */
 struct qr_model_shape {
     uint32_t layers_n;
     uint32_t width; /* embedding length */
@@ -41,7 +41,7 @@ struct qr_model_shape {
     uint32_t rotary_n; /* values of a head that are rotated; 0: positions are learned */
     uint32_t vocab_n;
     uint32_t context_max;
-    uint32_t sliding_window; /* keys that a row sees, its own among them; 0: all before it */
+    uint32_t sliding_window; /* keys that a row sees, its own included; 0: all before it */
     float norm_eps;
     struct qr_rope rope;
 };
@@ -66,7 +66,7 @@ void qr_model_unload(struct qr_model *model); /* NULL is allowed */
 const struct qr_model_shape *qr_model_shape(const struct qr_model *model);
 const char *qr_model_architecture(const struct qr_model *model);
 uint64_t qr_model_weights_bytes(const struct qr_model *model);
-/* Parameters in matrices (embedding once); *head_n: of the output head. */
+/* Parameters in matrices, the embedding counted once.  *head_n: those of the output head. */
 uint64_t qr_model_weights_n(const struct qr_model *model, uint64_t *head_n);
 
 #endif

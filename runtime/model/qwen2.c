@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Qwen2 and Qwen2.5: a llama with biases on Q, K and V, whose heads are rotated by halves. */
+/* Qwen2 and Qwen2.5: a llama with biases on Q, K and V, and heads that are rotated by halves. */
 #include "runtime/model/architecture.h"
 
 const struct qr_architecture qr_qwen2 = {

@@ -7,10 +7,10 @@
 
 #include "runtime/base/error.h"
 
-#define BASE_DEFAULT      10000.0 /* where a file does not say, as converters assume */
+#define BASE_DEFAULT      10000.0 /* of a file that does not say, as converters assume */
 #define BETA_FAST_DEFAULT 32.0    /* turns within the trained context */
 #define BETA_SLOW_DEFAULT 1.0
-#define NUMBER_MAX        1e9 /* far past any */
+#define NUMBER_MAX        1e9 /* larger than any file's */
 #define SHOWN_MAX         32u
 #define TWO_PI            6.283185307179586476925
 
@@ -25,7 +25,8 @@ static int read_scaling_type(struct qr_keys *k, struct qr_rope *rope)
     rope->scaling = QR_ROPE_LINEAR; /* a factor without a type means this */
     if (!qr_keys_find(k, "rope.scaling.type")) return QUIRE_OK;
     if (!qr_gguf_string(k->file, k->name, &text))
-        return qr_error(k->error, QUIRE_BAD_FILE, "%s is not a string", k->name);
+        return qr_error(k->error, QUIRE_BAD_FILE,
+                        "%s is not a string, expected 'none', 'linear' or 'yarn'", k->name);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (text.n != strlen(types[i].name) || memcmp(text.data, types[i].name, text.n) != 0)
             continue;
@@ -34,7 +35,7 @@ static int read_scaling_type(struct qr_keys *k, struct qr_rope *rope)
     }
     return qr_error(
         k->error, QUIRE_UNSUPPORTED,
-        "%s is '%.*s', which quire does not do yet, expected 'none', 'linear' or 'yarn'", k->name,
+        "%s is '%.*s', which quire does not support, expected 'none', 'linear' or 'yarn'", k->name,
         (int)(text.n < SHOWN_MAX ? text.n : SHOWN_MAX), text.data);
 }
 
@@ -64,7 +65,7 @@ static int read_scaling(struct qr_keys *k, struct qr_model_shape *s)
         status = qr_keys_count_or(k, "rope.scaling.original_context_length", 1, QR_CONTEXT_MAX,
                                   s->context_max, &rope->context_trained);
     if (status) return status;
-    if (rope->factor == 0) rope->factor = 1; /* how files say that there is none */
+    if (rope->factor == 0) rope->factor = 1; /* some files say so that there is none */
     if (rope->scaling == QR_ROPE_YARN &&
         !(rope->beta_slow > 0 && rope->beta_fast > rope->beta_slow))
         return qr_error(k->error, QUIRE_BAD_FILE,
@@ -89,14 +90,14 @@ int qr_rope_read(struct qr_keys *k, struct qr_model_shape *s)
     return status ? status : read_scaling(k, s);
 }
 
-/* The pair that makes so many turns within the trained context; a fraction. */
+/* The index of the pair that makes so many turns within the trained context, not rounded. */
 static double pair_of_turns(const struct qr_model_shape *s, double turns)
 {
     return s->rotary_n * log(s->rope.context_trained / (turns * TWO_PI)) / (2 * log(s->rope.base));
 }
 
-/* How much of pair i is left as it was: 1 for the fast ones, 0 for the slow. */
-static double kept(const struct qr_model_shape *s, uint32_t i)
+/* The part of pair i's frequency that is not scaled: 1 for fast pairs, 0 for slow pairs. */
+static double unscaled_part(const struct qr_model_shape *s, uint32_t i)
 {
     double low = fmax(0, floor(pair_of_turns(s, s->rope.beta_fast)));
     double high = fmin(s->rotary_n - 1, ceil(pair_of_turns(s, s->rope.beta_slow)));
@@ -112,8 +113,8 @@ void qr_rope_frequencies(const struct qr_model_shape *s, const float *divisors, 
         if (divisors) plain /= (double)divisors[i];
         double scaled = plain / s->rope.factor;
         if (s->rope.scaling == QR_ROPE_YARN) {
-            double share = kept(s, i);
-            scaled = scaled * (1 - share) + plain * share;
+            double part = unscaled_part(s, i);
+            scaled = scaled * (1 - part) + plain * part;
         }
         frequencies[i] = scaled;
     }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* rope -- at which speed each pair of a head's values is rotated, and how positions are scaled past
- * those that a model was trained on.
+/* rope -- the frequency at which each pair of a head's values is rotated, and how positions are
+ * scaled past the context that a model was trained on.
  *
- * Linear: every frequency divided by the factor.  YaRN (arXiv 2309.00071): slow pairs divided, fast
- * ones left, those between mixed, and queries and keys made longer by a magnitude.  The same as
- * llama.cpp (ggml_rope_yarn) and transformers (modeling_rope_utils.py), which agree.  Llama 3's
- * scaling is a tensor of divisors, rope_freqs.weight.
+ *     none       plain frequencies
+ *     linear     every frequency divided by the factor
+ *     YaRN       (arXiv 2309.00071) slow pairs divided, fast pairs unchanged, pairs between mixed;
+ *                queries and keys multiplied by a magnitude
+ *     Llama 3    a tensor of divisors, rope_freqs.weight
+ *
+ * YaRN is computed as in llama.cpp (ggml_rope_yarn) and transformers (modeling_rope_utils.py).
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_MODEL_ROPE_H
@@ -13,13 +16,14 @@
 
 #include "runtime/model/keys.h"
 
-/* Reads everything about positions into shape->rope; the head's length is known. */
+/* Reads the keys about positions into shape->rope and shape->rotary_n.  shape->head_dim is known.
+ */
 int qr_rope_read(struct qr_keys *k, struct qr_model_shape *shape);
 
-/* frequencies[rotary_n / 2], radians a position.  divisors: as many, or NULL. */
+/* frequencies: [rotary_n / 2], radians a position.  divisors: the same length, or NULL. */
 void qr_rope_frequencies(const struct qr_model_shape *shape, const float *divisors,
                          double *frequencies);
-/* What cosines and sines are multiplied with. */
+/* The factor of cosines and sines. */
 double qr_rope_magnitude(const struct qr_rope *rope);
 
 #endif

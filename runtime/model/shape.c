@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* Hyperparameters: what a model is in numbers, and every one held against what quire does.  What
- * refuses the model but leaves its sizes clear does not end the reading, see refusals.h. */
 #include "runtime/model/shape.h"
 
 #include <assert.h>
@@ -13,14 +11,14 @@
 #include "runtime/model/rope.h"
 
 #define SHOWN_MAX 64u
-#define WIDTH_MAX (1u << 20) /* far past any; keeps products within 64 bits */
+#define WIDTH_MAX (1u << 20) /* larger than any model's; keeps products within 64 bits */
 
 static int shown(struct quire_text text)
 {
     return (int)(text.n < SHOWN_MAX ? text.n : SHOWN_MAX);
 }
 
-/* What kind of file this is. */
+/* The keys that say what kind of file this is. */
 static int read_general(struct qr_keys *k)
 {
     struct quire_text text;
@@ -34,7 +32,7 @@ static int read_general(struct qr_keys *k)
     if (!k->architecture) {
         qr_architecture_names(names, sizeof names);
         return qr_error(k->error, QUIRE_UNSUPPORTED,
-                        "general.architecture is '%.*s', which quire does not run yet, expected %s",
+                        "general.architecture is '%.*s', which quire does not support, expected %s",
                         shown(text), text.data, names);
     }
     if (qr_gguf_string(k->file, "general.type", &text) &&
@@ -42,9 +40,10 @@ static int read_general(struct qr_keys *k)
         return qr_error(k->error, QUIRE_UNSUPPORTED, "general.type is '%.*s', expected 'model'",
                         shown(text), text.data);
     if (qr_gguf_u32(k->file, "split.count", &parts) && parts > 1 && k->file->parts_n + 1 != parts)
-        return qr_error(
-            k->error, QUIRE_UNSUPPORTED,
-            "split.count is %" PRIu32 ", but the file is read alone, expected its parts", parts);
+        return qr_error(k->error, QUIRE_UNSUPPORTED,
+                        "split.count is %" PRIu32
+                        ", but the file was opened alone, expected all its parts",
+                        parts);
     return QUIRE_OK;
 }
 
@@ -118,7 +117,7 @@ static int read_vocab(struct qr_keys *k, struct qr_model_shape *s)
 {
     const struct qr_gguf_tensor *embedding = qr_gguf_tensor(k->file, "token_embd.weight");
     const struct qr_gguf_key *tokens = qr_gguf_find(k->file, "tokenizer.ggml.tokens");
-    uint32_t said;
+    uint32_t stated;
 
     if (!embedding)
         return qr_error(k->error, QUIRE_BAD_FILE, "tensor token_embd.weight is missing");
@@ -127,17 +126,17 @@ static int read_vocab(struct qr_keys *k, struct qr_model_shape *s)
                         "token_embd.weight has %" PRIu64 " rows, expected at most %u",
                         embedding->dims[1], QR_VOCAB_MAX);
     s->vocab_n = (uint32_t)embedding->dims[1];
-    int status = qr_keys_count_or(k, "vocab_size", 1, QR_VOCAB_MAX, s->vocab_n, &said);
+    int status = qr_keys_count_or(k, "vocab_size", 1, QR_VOCAB_MAX, s->vocab_n, &stated);
     if (status) return status;
-    if (said != s->vocab_n)
+    if (stated != s->vocab_n)
         return qr_error(k->error, QUIRE_BAD_FILE,
                         "%s is %" PRIu32 ", but token_embd.weight has %" PRIu32
-                        " rows, expected as many",
-                        k->name, said, s->vocab_n);
+                        " rows, expected the same number",
+                        k->name, stated, s->vocab_n);
     if (tokens && tokens->count != s->vocab_n)
         return qr_error(k->error, QUIRE_BAD_FILE,
                         "tokenizer.ggml.tokens has %" PRIu64 " tokens, but token_embd.weight has "
-                        "%" PRIu32 " rows, expected as many",
+                        "%" PRIu32 " rows, expected the same number",
                         tokens->count, s->vocab_n);
     return QUIRE_OK;
 }
@@ -165,7 +164,7 @@ int qr_model_shape_read(struct qr_model_shape *shape, const struct qr_architectu
     if (!status) status = qr_keys_count(&k, "feed_forward_length", 1, WIDTH_MAX, &shape->ffn_width);
     if (!status) status = read_heads(&k, shape);
     if (!status) status = qr_refused(refusals, qr_rope_read(&k, shape));
-    if (!status) /* Mistral's; 0 is none */
+    if (!status) /* Mistral has one; 0: no window */
         status = qr_refused(refusals, qr_keys_count_or(&k, "attention.sliding_window", 0,
                                                        QR_CONTEXT_MAX, 0, &shape->sliding_window));
     if (!status) status = qr_refused(refusals, read_eps(&k, shape));

@@ -45,7 +45,7 @@ struct qr_tiles {
     const struct qr_step *step; /* NULL between steps */
     uint32_t threads_n;
     uint32_t rows_max;
-    uint32_t window;  /* keys that a row sees, its own among them; 0: all before it */
+    uint32_t window;  /* keys that a row sees, its own included; 0: all before it */
     uint32_t rows_n;  /* the step's; after qr_tiles_select those with outputs */
     uint32_t owned_n; /* rows of each partition but the last, whole tiles; 0: threads own none */
     uint32_t tiles_n;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* weights -- a matrix of any type, and all matrices of a loaded model.
  *
- * A quantised matrix is packed into panels of 16 outputs and multiplied with activations quantised
- * to int8 (kernels/gemm.h).  A float matrix is packed into panels of 32 outputs, in its own type,
- * and multiplied with float activations (kernels/gemm_float.h).  Everything above asks for panels
- * and hands in both kinds of activations that it was told are wanted.
+ *     matrix       panels of     activations     kernel
+ *     quantised    16 outputs    int8            kernels/gemm.h
+ *     float        32 outputs    float           kernels/gemm_float.h
+ *
+ * The caller multiplies panels and does not need to know the kind.  It provides the rows in each
+ * form that qr_weights_wants names.
  *
  * Thread: any, constant once loaded.   Memory: the model's region. */
 #ifndef QR_MODEL_WEIGHTS_H
@@ -15,17 +17,17 @@
 
 struct qr_architecture;
 
-/* The forms of activations that a matrix may want, as bits. */
+/* The forms of activations that a matrix may need, as bits. */
 enum { QR_WANTS_ACTS = 1, QR_WANTS_FLOATS = 2 };
 
-/* Rows of activations in the forms wanted; the other form is not filled. */
+/* Rows of activations.  Only the forms that some matrix needs are filled. */
 struct qr_inputs {
     struct qr_acts acts;
     float *floats;
     size_t stride;
 };
 
-/* Matrices that are computed together follow each other in memory. */
+/* Neighbouring matrices in memory, which one stage reads. */
 struct qr_stream {
     const uint8_t *data;
     size_t bytes;
@@ -42,11 +44,11 @@ struct qr_weights {
     qr_gemm_float_fn *gemm_float; /* of a float matrix */
     qr_add_fn *add;
     const float *bias;         /* [n], added to each row once; NULL: none */
-    struct qr_stream prefetch; /* what a step reads after this: the next matrices in order of use */
+    struct qr_stream prefetch; /* the matrices that a step reads after this one */
 };
 
-/* From a tensor whose shape is [k, n].  False: its type is not supported.  The matrix gets its
- * data later (qr_weights_bytes, qr_weights_pack). */
+/* From a tensor of shape [k, n].  False: the type is not supported.  The caller then places and
+ * packs the data (qr_weights_bytes, qr_weights_pack). */
 bool qr_weights_init(struct qr_weights *w, const struct qr_kernels *kernels,
                      const struct qr_gguf_tensor *tensor);
 static inline size_t qr_weights_bytes(const struct qr_weights *w)
@@ -94,10 +96,10 @@ struct qr_model {
     const uint8_t *embedding; /* in the file: [vocab_n] rows */
     size_t embedding_row_bytes;
     const struct qr_gguf_tensor *positions; /* [context_max] rows in the file, NULL: rotated */
-    struct qr_gguf_tensor *pieces; /* [layers_n][QR_PARTS_N]: of tensors that hold several parts */
-    const double *frequencies;     /* [rotary_n / 2], radians a position */
-    double magnitude;              /* of the angles' cosines and sines */
-    bool any_float;                /* whether some matrix wants floats */
+    struct qr_gguf_tensor *part_tensors;    /* [layers_n][QR_PARTS_N]: parts of a common tensor */
+    const double *frequencies;              /* [rotary_n / 2], radians a position */
+    double magnitude;                       /* of the angles' cosines and sines */
+    bool any_float;                         /* whether some matrix wants floats */
     uint64_t weights_bytes;
     uint64_t weights_n;
     struct qr_region region;

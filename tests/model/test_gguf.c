@@ -307,7 +307,7 @@ static void hostile_lengths_are_refused(void **state)
     expect_refused(&w, QUIRE_BAD_FILE, "a bool is 2, expected 0 or 1");
 }
 
-/* Goal: a name that stands twice is refused: which one counts would be anybody's guess.
+/* Goal: a name that occurs twice is refused: no one could say which counts.
  * Method: a key and a tensor written twice. */
 static void duplicates_are_refused(void **state)
 {
@@ -317,10 +317,10 @@ static void duplicates_are_refused(void **state)
     (void)state;
     write_small(&w);
     gguf_writer_u32(&w, "a.u32", 1);
-    expect_refused(&w, QUIRE_BAD_FILE, "key 'a.u32' stands twice");
+    expect_refused(&w, QUIRE_BAD_FILE, "key 'a.u32' occurs twice");
     write_small(&w);
     gguf_writer_tensor(&w, "a.weight", QR_TYPE_F32, (const uint64_t[]){16}, 1, floats, 64);
-    expect_refused(&w, QUIRE_BAD_FILE, "tensor 'a.weight' stands twice");
+    expect_refused(&w, QUIRE_BAD_FILE, "tensor 'a.weight' occurs twice");
 }
 
 static void info(struct gguf_writer *w, uint32_t type, const uint64_t *dims, uint32_t dims_n,
