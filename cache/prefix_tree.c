@@ -9,6 +9,15 @@
 
 static_assert(NONE == QR_SIBLING_NONE, "a node's id is its sibling's index");
 
+/* The tokens of one page of a text: at most page_tokens, below a node whose path is the text
+ * before. */
+struct page_text {
+    const struct qr_prefix_salt *salt;
+    qr_node_id parent; /* NONE: the root */
+    const int32_t *tokens;
+    uint32_t tokens_n;
+};
+
 /* Result of looking for tokens among the children of a node. */
 struct child_match {
     qr_node_id at;     /* the last child on the way down; NONE: there are no children */
@@ -26,6 +35,11 @@ static const int32_t *tokens_of(const struct qr_prefix_tree *tree, qr_node_id no
 static qr_node_id *children_of(struct qr_prefix_tree *tree, qr_node_id parent)
 {
     return parent == NONE ? &tree->children : &tree->nodes[parent].children;
+}
+
+static qr_node_id top_child(const struct qr_prefix_tree *tree, qr_node_id parent)
+{
+    return parent == NONE ? tree->children : tree->nodes[parent].children;
 }
 
 static int order_of(uint64_t a, uint64_t b)
@@ -54,32 +68,31 @@ static int compare_tokens(const int32_t *a, uint32_t a_n, const int32_t *b, uint
     return (a_n > b_n) - (a_n < b_n);
 }
 
-/* Orders the tokens and a child of `parent`, as compare_tokens; children of the root by salt
+/* Orders a page's tokens and a child of its parent, as compare_tokens; children of the root by salt
  * first. */
-static int compare_child(const struct qr_prefix_tree *tree, const struct qr_prefix_salt *salt,
-                         qr_node_id parent, const int32_t *tokens, uint32_t tokens_n,
+static int compare_child(const struct qr_prefix_tree *tree, const struct page_text *text,
                          qr_node_id child, uint32_t *common_n)
 {
     const struct qr_prefix_node *node = &tree->nodes[child];
-    int order = parent == NONE ? compare_salts(salt, &node->salt) : 0;
+    int order = text->parent == NONE ? compare_salts(text->salt, &node->salt) : 0;
 
     *common_n = 0;
     if (order != 0) return order;
-    return compare_tokens(tokens, tokens_n, tokens_of(tree, child), node->tokens_n, common_n);
+    return compare_tokens(text->tokens, text->tokens_n, tokens_of(tree, child), node->tokens_n,
+                          common_n);
 }
 
 /* In order, the child with the longest common prefix is a neighbour of the place where the tokens
  * belong.  Both neighbours are on the way down to that place. */
 static struct child_match find_child(const struct qr_prefix_tree *tree,
-                                     const struct qr_prefix_salt *salt, qr_node_id parent,
-                                     const int32_t *tokens, uint32_t tokens_n)
+                                     const struct page_text *text)
 {
-    qr_node_id child = parent == NONE ? tree->children : tree->nodes[parent].children;
+    qr_node_id child = top_child(tree, text->parent);
     struct child_match found = {.at = NONE, .best = NONE};
 
     while (child != NONE) {
         uint32_t common_n;
-        int order = compare_child(tree, salt, parent, tokens, tokens_n, child, &common_n);
+        int order = compare_child(tree, text, child, &common_n);
 
         if (common_n > found.common_n) {
             found.best = child;
@@ -95,12 +108,11 @@ static struct child_match find_child(const struct qr_prefix_tree *tree,
 
 /* The child with the longest common prefix of all children that have a page.  It is the nearest
  * such child before or after the place where the tokens belong. */
-static qr_node_id find_paged_child(const struct qr_prefix_tree *tree,
-                                   const struct qr_prefix_salt *salt, qr_node_id parent,
-                                   const int32_t *tokens, uint32_t tokens_n, uint32_t *common_n)
+static qr_node_id find_paged_child(const struct qr_prefix_tree *tree, const struct page_text *text,
+                                   uint32_t *common_n)
 {
     const struct qr_sibling *all = tree->siblings;
-    qr_node_id child = parent == NONE ? tree->children : tree->nodes[parent].children;
+    qr_node_id child = top_child(tree, text->parent);
     /* The last child on the way down that is marked, or has a marked child in the subtree towards
      * the tokens: [0] before them, [1] after them. */
     qr_node_id near[2] = {NONE, NONE};
@@ -109,7 +121,7 @@ static qr_node_id find_paged_child(const struct qr_prefix_tree *tree,
 
     *common_n = 0;
     while (child != NONE) {
-        int order = compare_child(tree, salt, parent, tokens, tokens_n, child, &n);
+        int order = compare_child(tree, text, child, &n);
         qr_node_id left = all[child].left, right = all[child].right;
         if (order >= 0 && (all[child].marked || (left != NONE && all[left].any))) near[0] = child;
         if (order <= 0 && (all[child].marked || (right != NONE && all[right].any))) near[1] = child;
@@ -122,7 +134,7 @@ static qr_node_id find_paged_child(const struct qr_prefix_tree *tree,
         if (!all[at].marked)
             at = after ? qr_sibling_first_marked(all, all[at].right)
                        : qr_sibling_last_marked(all, all[at].left);
-        compare_child(tree, salt, parent, tokens, tokens_n, at, &n);
+        compare_child(tree, text, at, &n);
         if (n <= *common_n) continue;
         best = at;
         *common_n = n;
@@ -269,16 +281,15 @@ static void keep_page(struct qr_prefix_tree *tree, qr_node_id id, qr_page_id pag
 
 /* Publishes a page with these tokens as a child of `parent`.  Returns the page that the tree has
  * for them already, if it has one; otherwise `page`. */
-static qr_page_id add(struct qr_prefix_tree *tree, const struct qr_prefix_salt *salt,
-                      qr_node_id parent, const int32_t *tokens, uint32_t tokens_n, qr_page_id page)
+static qr_page_id add(struct qr_prefix_tree *tree, const struct page_text *text, qr_page_id page)
 {
-    struct child_match found = find_child(tree, salt, parent, tokens, tokens_n);
+    struct child_match found = find_child(tree, text);
     qr_node_id id;
 
-    assert(parent == NONE || tree->nodes[parent].tokens_n == tree->limits.page_tokens);
-    if (found.common_n == tokens_n) {
+    assert(text->parent == NONE || tree->nodes[text->parent].tokens_n == tree->limits.page_tokens);
+    if (found.common_n == text->tokens_n) {
         if (tree->nodes[found.best].page != QR_PAGE_NONE) return tree->nodes[found.best].page;
-        if (tree->nodes[found.best].tokens_n == tokens_n) {
+        if (tree->nodes[found.best].tokens_n == text->tokens_n) {
             keep_page(tree, found.best, page);
             qr_sibling_mark(tree->siblings, found.best, true);
         }
@@ -287,15 +298,16 @@ static qr_page_id add(struct qr_prefix_tree *tree, const struct qr_prefix_salt *
     if (found.best != NONE && tree->nodes[found.best].tokens_n == found.common_n) {
         /* A leaf with a prefix of these tokens: the new node replaces it. */
         remove_leaf(tree, found.best);
-        found = find_child(tree, salt, parent, tokens, tokens_n);
+        found = find_child(tree, text);
     }
-    if (make_node_free(tree)) found = find_child(tree, salt, parent, tokens, tokens_n);
+    if (make_node_free(tree)) found = find_child(tree, text);
     id = take_node(tree);
     tree->nodes[id] = (struct qr_prefix_node){
-        .salt = *salt, .parent = parent, .children = NONE, .tokens_n = tokens_n};
-    memcpy(tree->tokens + (size_t)id * tree->limits.page_tokens, tokens,
-           tokens_n * sizeof tokens[0]);
-    qr_sibling_insert(tree->siblings, children_of(tree, parent), id, found.at, found.left, true);
+        .salt = *text->salt, .parent = text->parent, .children = NONE, .tokens_n = text->tokens_n};
+    memcpy(tree->tokens + (size_t)id * tree->limits.page_tokens, text->tokens,
+           text->tokens_n * sizeof text->tokens[0]);
+    qr_sibling_insert(tree->siblings, children_of(tree, text->parent), id, found.at, found.left,
+                      true);
     keep_page(tree, id, page);
     return page;
 }
@@ -358,12 +370,13 @@ uint32_t qr_prefix_tree_match(const struct qr_prefix_tree *tree, struct qr_prefi
     for (uint32_t i = 0, done_n = 0; done_n < tokens_n; i++, done_n += page_tokens) {
         uint32_t left_n = tokens_n - done_n;
         uint32_t page_n = left_n < page_tokens ? left_n : page_tokens;
-        struct child_match found = find_child(tree, &salt, parent, tokens + done_n, page_n);
+        const struct page_text text = {&salt, parent, tokens + done_n, page_n};
+        struct child_match found = find_child(tree, &text);
         qr_node_id paged = found.best;
         uint32_t paged_n = found.common_n;
         if (found.best == NONE) break;
         if (tree->nodes[paged].page == QR_PAGE_NONE)
-            paged = find_paged_child(tree, &salt, parent, tokens + done_n, page_n, &paged_n);
+            paged = find_paged_child(tree, &text, &paged_n);
         if (paged != NONE) {
             pages[i] = tree->nodes[paged].page;
             if (qr_prefix_tree_first(tree, done_n + paged_n) >= whole_from)
@@ -395,8 +408,9 @@ uint32_t qr_prefix_tree_add(struct qr_prefix_tree *tree, struct qr_prefix_salt s
 
     for (; from < table->length >> shift; from++) {
         qr_page_id *own = &table->pages[from];
-        qr_page_id kept = add(tree, &salt, parent_of(tree, table, from),
-                              tokens + ((size_t)from << shift), page_tokens, *own);
+        const struct page_text text = {&salt, parent_of(tree, table, from),
+                                       tokens + ((size_t)from << shift), page_tokens};
+        qr_page_id kept = add(tree, &text, *own);
         if (kept == *own) continue;
         qr_page_pool_share(tree->pool, kept);
         qr_page_pool_drop(tree->pool, *own);
@@ -436,9 +450,12 @@ void qr_prefix_tree_end(struct qr_prefix_tree *tree, struct qr_prefix_salt salt,
     uint32_t full_n = qr_prefix_tree_add(tree, salt, table, tokens, from);
     qr_node_id below = holes_n > 0 ? tree->node_of[table->pages[holes_n]] : NONE;
 
-    if (partial_n > 0)
-        add(tree, &salt, parent_of(tree, table, full_n),
-            tokens + (size_t)full_n * tree->limits.page_tokens, partial_n, table->pages[full_n]);
+    if (partial_n > 0) {
+        const struct page_text text = {&salt, parent_of(tree, table, full_n),
+                                       tokens + (size_t)full_n * tree->limits.page_tokens,
+                                       partial_n};
+        add(tree, &text, table->pages[full_n]);
+    }
     /* When a text comes again, its hit is all but the last token, which has to be computed. */
     first = table->length > 0 ? qr_prefix_tree_first(tree, table->length - 1) : 0;
     if (tree->limits.window != 0) protect_held(tree, table, first);
