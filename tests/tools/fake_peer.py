@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Stands in for a virtual environment's Python (compare --python): the worker is the real one, the
-runtime inside it does what FAKE_<NAME> says, comma-separated:
+"""Replaces a virtual environment's Python (compare --python).  The worker is the real one, with a fake
+runtime.  FAKE_<NAME> lists its faults, separated by commas:
 
-  KEY=raise   the row with as many sequences as KEY ends with an error
-  KEY=die     it ends the process
-  KEY=short   it generates a token too few
+  N=raise     a row of N sequences raises an error
+  N=die       a row of N sequences ends the process
+  N=short     a row of N sequences generates one token too few
   start=die   the process ends while it opens the model
-  busy        it spins while it is idle
+  busy        the process uses the CPU while it is idle
 """
 import os
 import sys
@@ -40,7 +40,7 @@ class Fake:
 
     def obey(self, key):
         if self.plan.get(key) == "raise":
-            raise RuntimeError("it was told to")
+            raise RuntimeError("raised by the test")
         if self.plan.get(key) == "die":
             print("last words", file=sys.stderr, flush=True)
             os._exit(3)

@@ -12,23 +12,11 @@
 #include <unistd.h>
 
 #include "process.h"
+#include "support/smollm2.h"
 
 #define TINY QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
 
-static char smollm2[1024]; /* path of SmolLM2's file; "" if it is missing */
-
-static void find_smollm2(void)
-{
-    const char *named = getenv("QUIRE_MODEL"), *cache = getenv("XDG_CACHE_HOME");
-    if (named)
-        snprintf(smollm2, sizeof smollm2, "%s", named);
-    else if (cache)
-        snprintf(smollm2, sizeof smollm2, "%s/quire/SmolLM2-135M-Instruct.Q4_1.gguf", cache);
-    else
-        snprintf(smollm2, sizeof smollm2, "%s/.cache/quire/SmolLM2-135M-Instruct.Q4_1.gguf",
-                 getenv("HOME") ? getenv("HOME") : "");
-    if (access(smollm2, R_OK)) smollm2[0] = 0;
-}
+static const char *smollm2_file; /* NULL: not on this machine */
 
 static void need(const char *program)
 {
@@ -40,11 +28,16 @@ static void need(const char *program)
 static const char *need_smollm2(void)
 {
     need("quire");
-    if (!smollm2[0]) {
-        print_message("skipped: SmolLM2-135M-Instruct.Q4_1.gguf is not there (QUIRE_MODEL)\n");
+    if (!smollm2_file) {
+        print_message("skipped: there is no SmolLM2 on this machine\n");
         skip();
     }
-    return smollm2;
+    return smollm2_file;
+}
+
+static void assert_begins(const char *text, const char *prefix)
+{
+    assert_int_equal(strncmp(text, prefix, strlen(prefix)), 0);
 }
 
 #define RUN(input, input_n, ...)                                                                   \
@@ -219,8 +212,7 @@ static void inspect_tells_what_is_there(void **state)
     process_free(&text);
 }
 
-/* A row's distance of the cores is one of those that the limits tell the least and the most of; 0
- * where other work had a core. */
+/* A row's core distance is in the range of the limits, or 0 if other work used a core. */
 static void assert_between_ends(const json_t *row, const json_t *limits)
 {
     const json_t *ends = json_object_get(limits, "core_to_core_ns");
@@ -329,7 +321,7 @@ static void a_bad_model_is_exit_3(void **state)
     for (size_t i = 0; i < 3; i++) {
         struct process_result r = RUN("", 0, "quire", "generate", "--model", models[i], "hi");
         assert_int_equal(r.code, 3);
-        assert_memory_equal(r.err, "quire: ", 7);
+        assert_begins(r.err, "quire: ");
         assert_true(strlen(r.err) > 12);
         assert_ptr_equal(strchr(r.err, '\n'), r.err + strlen(r.err) - 1);
         process_free(&r);
@@ -386,12 +378,12 @@ static void help_is_everywhere(void **state)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         struct process_result r = RUN("", 0, "quire", commands[i], "--help");
         assert_int_equal(r.code, 0);
-        assert_memory_equal(r.out, "Usage: quire ", 13);
+        assert_begins(r.out, "Usage: quire ");
         assert_non_null(strstr(r.out, "--model FILE"));
         process_free(&r);
     }
     struct process_result r = RUN("", 0, "quire", "--version");
-    assert_memory_equal(r.out, "quire ", 6);
+    assert_begins(r.out, "quire ");
     process_free(&r);
     r = RUN("", 0, "loadgen", "--help");
     assert_int_equal(r.code, 0);
@@ -401,7 +393,7 @@ static void help_is_everywhere(void **state)
 
 int main(void)
 {
-    find_smollm2();
+    smollm2_file = smollm2();
     unsetenv("QUIRE_MODEL");                  /* each test sets its own model */
     setenv("XDG_RUNTIME_DIR", "/nowhere", 1); /* no server of the user is found */
     const struct CMUnitTest tests[] = {

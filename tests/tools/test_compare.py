@@ -40,9 +40,9 @@ def compare(*arguments, model=MODEL, **fakes):
 
 
 class Runs(unittest.TestCase):
-    def test_failures_are_named_and_the_rest_goes_on(self):
-        """Goal: a peer that dies, or a row that fails, costs nobody else a figure.
-        Method: one peer cannot start, one fails a row, one dies in a row; then all figures."""
+    def test_failures_are_named_and_others_continue(self):
+        """Goal: a peer that dies at its start changes no figure of the others.
+        Method: one of three peers cannot start; check its reason and all figures."""
         done = compare("--peers", "openvino,llama,vllm", "--rows", "decode_1,start", "--json",
                        vllm="start=die")
         report = json.loads(done.stdout)
@@ -53,18 +53,18 @@ class Runs(unittest.TestCase):
             row = report["rows"][key]
             self.assertEqual([len(row[n]) for n in ("quire", "openvino", "llama", "vllm")],
                              [1, 1, 1, 0])
-            self.assertEqual(row["core_to_core_ns"], [0.0])  # one thread is far from nobody
+            self.assertEqual(row["core_to_core_ns"], [0.0])  # one thread has no neighbour
         self.assertEqual(report["limits"]["core_to_core_ns"], {"least": 0.0, "most": 0.0})
 
     def test_a_failed_row_is_only_that_row(self):
-        """Goal: an error in a row is told with its reason, and the peer goes on.
-        Method: a row that raises, one whose answers are short, one in which the process dies."""
+        """Goal: an error in a row is reported with its reason, and the peer continues.
+        Method: a row that raises, one with too few tokens, one in which the process dies."""
         done = compare("--peers", "openvino,llama,vllm", "--rows", "decode_8,decode_1,prefill_1",
                        "--json", openvino="8=raise", llama="8=short", vllm="8=die")
         report = json.loads(done.stdout)
         failed = {(f["peer"], f["row"]): f["why"] for f in report["failures"]}
-        self.assertEqual(failed.pop(("openvino", "decode_8")), "RuntimeError: it was told to")
-        self.assertIn("64 each were expected", failed.pop(("llama", "decode_8")))
+        self.assertEqual(failed.pop(("openvino", "decode_8")), "RuntimeError: raised by the test")
+        self.assertIn("expected 64 each", failed.pop(("llama", "decode_8")))
         self.assertEqual(failed.pop(("vllm", None)), "it ended: last words")
         self.assertEqual(failed, {})
         rows = report["rows"]
@@ -73,9 +73,8 @@ class Runs(unittest.TestCase):
                          [1, 1, 0])
 
     def test_the_first_run_does_not_count(self):
-        """Goal: quire's first run of a row does not count, better or worse, nor does its share; of
-        the others the median does.
-        Method: rows as `quire bench --json` gives them; then how many runs a row and a start have."""
+        """Goal: quire's first run of a row and its share do not count; the median of the others does.
+        Method: rows as `quire bench --json` prints them; then the number of runs of three rows."""
         rate = {"unit": "tok/s", "values": [50.0, 40.0], "best": 50.0, "share": 0.5, "bound_by": "x"}
         time = {"unit": "s", "values": [4.0, 5.0], "best": 4.0, "share": 0.5, "bound_by": "x"}
         self.assertEqual(COMPARE.turn_of(rate), (40.0, 0.4, "x"))
@@ -88,41 +87,41 @@ class Runs(unittest.TestCase):
             row, _ = COMPARE.measure_quire(options, next(r for r in ROWS if r.key == key))
             self.assertEqual(len(row["values"]), runs_n)
 
-    def test_a_turn_is_the_median_of_its_runs(self):
-        """Goal: a peer runs a short row as often as quire does, and its turn is the median too.
-        Method: a peer whose runs of a row take other times each."""
+    def test_a_round_is_the_median_of_its_runs(self):
+        """Goal: a peer runs a short row as often as quire, and the median counts.
+        Method: a peer with a different time for each run."""
         row = next(r for r in ROWS if r.key == "prefill_1x512")
-        told = iter([5.0, 1.0, 4.0, 2.0, 3.0])
-        peer = types.SimpleNamespace(ask=lambda what, row: next(told), alive=lambda: True)
+        times = iter([5.0, 1.0, 4.0, 2.0, 3.0])
+        peer = types.SimpleNamespace(ask=lambda what, row: next(times), alive=lambda: True)
         sitting = COMPARE.Sitting(None, ["llama"])
         sitting.there["llama"] = peer
         self.assertEqual(sitting.measure("llama", row), 3.0)
-        self.assertIsNone(next(told, None))
+        self.assertIsNone(next(times, None))
 
     def test_the_text_has_table_and_reasons(self):
-        """Goal: a reader sees figures, ratios, and why a cell is empty.
-        Method: the plain output of a run with a failing row, and of a model too short for one."""
+        """Goal: the text has figures, ratios, and the reason of an empty cell.
+        Method: one peer fails a row, and another row does not fit the model's context."""
         done = compare("--peers", "openvino,llama", "--rows", "decode_8,prefill_1x512",
                        model=SHORT, llama="8=raise")
         lines = done.stdout.splitlines()
         row = next(line for line in lines if line.startswith("decode, 8 sequences"))
         self.assertRegex(row, r"tok/s +[0-9,.]+ .* [0-9.]+x? +\[1\]$")
-        self.assertIn("[1] llama, decode, 8 sequences: RuntimeError: it was told to", lines)
+        self.assertIn("[1] llama, decode, 8 sequences: RuntimeError: raised by the test", lines)
         self.assertTrue(lines[-1].startswith("prefill, 1 x 512: left out"))
         limits = next(line for line in lines if line.startswith("limits: "))
         self.assertRegex(limits, r"GB/s, core to core none$")
 
-    def test_who_does_not_sleep_is_named(self):
-        """Goal: a peer that spins while quire is measured spoils a figure, and is named.
-        Method: of two peers one spins."""
+    def test_a_peer_that_does_not_sleep_is_named(self):
+        """Goal: a peer that uses the CPU while quire is measured is named.
+        Method: one of two peers spins."""
         done = compare("--peers", "openvino,llama", "--rows", "decode_1,start", "--json",
                        llama="busy")
         self.assertEqual(list(json.loads(done.stdout)["not_asleep"]), ["llama"])
         self.assertEqual(done.returncode, 0)
 
-    def test_wrong_words_are_named(self):
-        """Goal: a misspelt row is not left out in silence, and a file that is no model is told.
-        Method: a row that there is and one that there is not; a file with a tokenizer only."""
+    def test_wrong_arguments_are_named(self):
+        """Goal: an unknown row and a file that is not a model are errors.
+        Method: a known and an unknown row; a file with a tokenizer only."""
         done = compare("--peers", "llama", "--rows", "decode_1,prefil_1")
         self.assertEqual(done.returncode, 2)
         self.assertIn("no such row: prefil_1;", done.stderr)
@@ -133,8 +132,8 @@ class Runs(unittest.TestCase):
 
 class Parts(unittest.TestCase):
     def test_a_cut_answer_is_an_end(self):
-        """Goal: a peer that dies while it answers has failed, and its last words are told.
-        Method: one that writes half a line, and an error that is no UTF-8."""
+        """Goal: a peer that dies during an answer has failed, with its last line of output as reason.
+        Method: a peer that writes half an answer, and an error that is not UTF-8."""
         with tempfile.TemporaryDirectory() as folder:
             python = pathlib.Path(folder) / "python"
             python.write_text("#!/bin/sh\nread line\nprintf '{\"val'\nprintf 'killed \\377\\n' >&2\n")
@@ -147,15 +146,15 @@ class Parts(unittest.TestCase):
             self.assertFalse(peer.alive())
 
     def test_figures_have_one_definition(self):
-        """Goal: wall, prefill and decode as tools/quire/bench.h defines them.
-        Method: a batch's times, by hand."""
+        """Goal: wall, prefill and decode are defined as in tools/quire/bench.h.
+        Method: figures of one batch, worked out by hand."""
         times = Times(2.0, 10.0, 24)
         for key, expected in (("wall_x", 10.0), ("prefill_x", 4 * 5 / 2.0), ("decode_4", 3.0)):
             self.assertEqual(figure(Row(key, "", "", Shape(4, 5, 7), ()), times), expected)
 
     def test_rows_are_those_of_quire_bench(self):
-        """Goal: no row compares two different things.
-        Method: each key says sequences, prompt and prefix as its shape does."""
+        """Goal: a row is the same work for quire and for peers.
+        Method: the numbers in each key equal those of its shape."""
         for row in ROWS:
             numbers = [int(n) for n in row.key.replace("x", "_").split("_") if n.isdigit()]
             shape = row.shape
@@ -167,7 +166,7 @@ class Parts(unittest.TestCase):
                 self.assertEqual(numbers, [shape.sequences, shape.prompt, shape.generate])
 
     def test_prompts_share_their_prefix_and_no_more(self):
-        """Goal: lengths are exact, prefixes equal, the rest different, special tokens far.
+        """Goal: lengths are exact, prefixes equal, and the other tokens different and not special.
         Method: the prompts of a row with a prefix, and of the next batch."""
         source = random.Random(1)
         first, second = (worker.prompts_of(Shape(4, 40, 1, 32), 1600, source) for _ in range(2))
@@ -177,20 +176,22 @@ class Parts(unittest.TestCase):
         self.assertNotEqual(first[0][:32], second[0][:32])
         self.assertTrue(all(100 <= token < 1500 for p in first + second for token in p))
 
-    def test_ahead_is_above_1_where_quire_is_faster(self):
-        """Goal: seconds and rates point the same way.  Method: half the time, twice the rate."""
-        self.assertEqual(table.ahead([1, 2, 3], [4, 4, 4], "s"), "2.00x")
-        self.assertEqual(table.ahead([10, 20, 30], [10, 10, 10], "tok/s"), "2.00x")
-        self.assertEqual(table.ahead([0.0], [10], "s"), "")  # too short to be timed
+    def test_the_ratio_is_above_1_if_quire_is_faster(self):
+        """Goal: seconds and rates have the same direction.
+        Method: half the time, twice the rate, and a time of 0."""
+        self.assertEqual(table.ratio([1, 2, 3], [4, 4, 4], "s"), "2.00x")
+        self.assertEqual(table.ratio([10, 20, 30], [10, 10, 10], "tok/s"), "2.00x")
+        self.assertEqual(table.ratio([0.0], [10], "s"), "")  # too short to time
 
     def test_a_cell_has_median_and_range(self):
-        """Goal: spread is shown.  Method: three rounds, and one."""
+        """Goal: a cell shows the median and the range.
+        Method: three rounds, and one."""
         self.assertEqual(table.spread([1500, 1400, 1600], "tok/s"), "1,500 (1,400-1,600)")
         self.assertEqual(table.spread([0.06], "s"), "0.06")
 
     def test_limits_are_of_the_whole_sitting(self):
-        """Goal: the best of each limit, and how near and how far the cores were.
-        Method: three runs, the cores near, unknown, near and then far; runs without any."""
+        """Goal: the report has the best of each limit, and the range of the core distance.
+        Method: three runs with near, unknown and far cores; one run without a distance."""
         runs = [{"int8_ops": ops, "core_to_core_ns": {"least": least, "most": most}}
                 for ops, least, most in ((3.0, 45.4, 46.0), (5.0, 0.0, 0.0), (4.0, 44.6, 249.7))]
         best = table.best_limits(runs)
@@ -200,8 +201,8 @@ class Parts(unittest.TestCase):
         self.assertEqual(table.distance(table.best_limits(runs[1:2])["core_to_core_ns"]), "none")
 
     def test_unknown_tensors_are_refused(self):
-        """Goal: no weight is left out of the bfloat16 directory in silence.
-        Method: names that it knows, and some that it does not."""
+        """Goal: the bfloat16 directory has every weight of the file, or none.
+        Method: a known name, and three unknown ones."""
         self.assertEqual(bfloat16.name_of("blk.7.ffn_gate.weight"),
                          "model.layers.7.mlp.gate_proj.weight")
         for name in ("blk.0.attn_q.bias", "blk.0.attn_q_norm.weight", "position_embd.weight"):
@@ -209,13 +210,13 @@ class Parts(unittest.TestCase):
                 bfloat16.name_of(name)
 
     def test_a_llama_becomes_its_directory(self):
-        """Goal: the bfloat16 directory says what the file says, with rows in Hugging Face's order.
-        Method: three tiny models' configurations, and rows that are their own numbers.  Needs the
-        environment that tools/check makes for gguf."""
+        """Goal: the bfloat16 directory has the file's configuration, and rows in Hugging Face's order.
+        Method: configurations of four small models, and rows that contain their numbers.  Needs the
+        virtual environment that tools/check makes for gguf."""
         cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"))
         python = cache / "quire" / "venv-gguf" / "bin" / "python"
         if not python.exists():
-            self.skipTest(f"{python} is not there: tools/check makes it")
+            self.skipTest(f"{python} does not exist; tools/check makes it")
         script = """
 import json, sys
 import bfloat16, gguf, numpy
@@ -242,7 +243,7 @@ print(json.dumps([bfloat16.halves(rows, 2)[:, 0].tolist(), rope] + [config(p) fo
                                              "head_dim", "vocab_size", "tie_word_embeddings")],
                          [8, 2, 32, 1024, True])
         self.assertEqual(plain["rope_parameters"]["rope_type"], "default")
-        self.assertIn("Llama 3's rule", scaled)  # it was trained on another length than 8,192
+        self.assertIn("Llama 3's rule", scaled)  # its original context is not 8,192
         self.assertEqual(rope, {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 32.0,
                                 "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                                 "original_max_position_embeddings": 8192})

@@ -173,7 +173,8 @@ static void refusals_are_exit_1(void **state)
     assert_int_equal(code, 1);
     assert_int_equal(whole(json, "failed"), 3);
     const char *error = json_string_value(json_array_get(json_object_get(json, "errors"), 0));
-    assert_memory_equal(error, "HTTP 400: ", 10);
+    static const char refused[] = "HTTP 400: ";
+    assert_memory_equal(error, refused, sizeof refused - 1);
     json_decref(json);
 }
 

@@ -232,8 +232,9 @@ static void the_batch_is_drawn(void **state)
         s.running = cases[i].running;
         s.waiting = cases[i].waiting;
         qr_top_draw(&frame, "server", &s, &(struct qr_top_figures){0});
+        static const char batch[] = "batch";
         uint32_t at = 0;
-        while (strncmp(frame.lines[at], "batch", 5) != 0)
+        while (strncmp(frame.lines[at], batch, sizeof batch - 1) != 0)
             assert_true(++at + 1 < frame.lines_n);
         assert_int_equal(count(frame.lines[at + 1], '>'), cases[i].cells[0]);
         assert_int_equal(count(frame.lines[at + 1], ':'), cases[i].cells[1]);
@@ -342,7 +343,7 @@ static void broken_metrics_are_refused(void **state)
     free(text);
 }
 
-/* ---- the program ----------------------------------------------------------------------------- */
+/* ---- the program -------------------------------------------------------------------- */
 
 /* Each reading grows by one step; after *user readings (0: never) one is malformed. */
 static bool metrics_script(const struct fake_exchange *x)

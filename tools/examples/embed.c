@@ -4,8 +4,9 @@
  *     cc embed.c $(pkg-config --cflags --libs quire) -o embed
  *     ./embed MODEL.gguf
  *
- * All three are computed together; the first one's text is printed as it comes, what the others
- * say meanwhile is kept until it is their turn.  Enter cancels what still runs. */
+ * The engine computes all three in one batch.  The first answer is printed as it comes.  The text
+ * of the others is kept until the answers before them are complete.  Enter cancels running
+ * requests. */
 #include <poll.h>
 #include <quire.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ static const char *const prompts[REQUESTS_N] = {
 
 struct answer {
     quire_id id;
-    char text[4096]; /* what came before it was this answer's turn */
+    char text[4096]; /* text that came before this answer is printed */
     size_t text_n;
     bool done;
 };
@@ -34,9 +35,9 @@ static void die(const char *what, const struct quire_error *error)
     exit(1);
 }
 
-/* A model whose tokenizer is not supported still serves ids: a lone 1 is as good as any. */
+/* Without a supported tokenizer the prompt is one arbitrary id. */
 static struct answer submit(const quire_model *model, quire_engine *engine, const char *prompt,
-                            struct answer *place)
+                            struct answer *destination)
 {
     struct quire_error error;
     struct quire_request request;
@@ -52,12 +53,12 @@ static struct answer submit(const quire_model *model, quire_engine *engine, cons
     request.prompt_n = ids_n;
     request.max_tokens = 32;
     request.temperature = 0; /* greedy */
-    request.user = place;
+    request.user = destination;
     if (quire_submit(engine, &request, &answer.id, &error)) die("submit", &error);
     return answer;
 }
 
-/* Puts one event's text where it belongs. */
+/* Prints the text of one event, or keeps it for later. */
 static void take(const struct quire_event *event, const struct answer *printing, bool has_text)
 {
     struct answer *answer = event->user;
@@ -81,7 +82,7 @@ static void take(const struct quire_event *event, const struct answer *printing,
     answer->done = event->kind == QUIRE_EVENT_DONE || event->kind == QUIRE_EVENT_ERROR;
 }
 
-/* Begins to print the answer whose turn it is. */
+/* Prints the prompt of an answer, and its text so far. */
 static void print_begin(const struct answer *answer, int i)
 {
     printf("[%d] %s", i + 1, prompts[i]);
@@ -115,19 +116,20 @@ int main(int argc, char **argv)
         answers[i] = submit(model, engine, prompts[i], &answers[i]);
 
     struct pollfd fds[2] = {{quire_fd(engine), POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
-    int turn = 0;
-    print_begin(&answers[turn], turn);
-    while (turn < REQUESTS_N) {
+    int current = 0;
+    print_begin(&answers[current], current);
+    while (current < REQUESTS_N) {
         if (poll(fds, 2, -1) < 0) break;
         while (quire_next(engine, &event) == 1)
-            take(&event, &answers[turn], info.has_tokenizer);
-        while (turn < REQUESTS_N && answers[turn].done) {
+            take(&event, &answers[current], info.has_tokenizer);
+        while (current < REQUESTS_N && answers[current].done) {
             putchar('\n');
-            if (++turn < REQUESTS_N) print_begin(&answers[turn], turn);
+            if (++current < REQUESTS_N) print_begin(&answers[current], current);
         }
         if (fds[1].revents) {
             char line[256];
-            if (read(STDIN_FILENO, line, sizeof line) <= 0) fds[1].fd = -1; /* nobody there */
+            if (read(STDIN_FILENO, line, sizeof line) <= 0)
+                fds[1].fd = -1; /* the input has ended */
             for (int i = 0; fds[1].fd >= 0 && i < REQUESTS_N; i++)
                 quire_cancel(engine, answers[i].id);
         }

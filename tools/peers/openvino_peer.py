@@ -9,7 +9,7 @@ class OpenVino:
     def __init__(self, options):
         self.options = options
         self.serial = 0
-        self.pipes = {}  # by whether it looks for prefixes
+        self.pipes = {}  # prefix caching on or off -> pipeline
 
     def version(self):
         import openvino_genai
@@ -31,7 +31,7 @@ class OpenVino:
         self.pipes[False] = self.open(False)
 
     def batch(self, prompts, shape):
-        """Only a shared prefix has a pipeline that looks for prefixes: elsewhere it would cost."""
+        """A pipeline with prefix caching, for a shared prefix only: the lookup costs time elsewhere."""
         prefixes = bool(shape.prefix)
         if prefixes not in self.pipes:
             self.pipes[prefixes] = self.open(prefixes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""process -- a peer's worker seen from outside: asked, waited for, watched while it is idle."""
+"""process -- runs a peer's worker, sends it commands, and measures its CPU time."""
 import json
 import os
 import pathlib
@@ -13,11 +13,11 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Failed(Exception):
-    """A peer that cannot go on, or a row that it cannot do; says why."""
+    """A peer or one of its rows failed; carries the reason."""
 
 
 class Peer:
-    """A worker and whatever processes it starts: a session of their own."""
+    """A worker and the processes that it starts, in a session of their own."""
 
     def __init__(self, name, python, options):
         self.name = name
@@ -31,7 +31,7 @@ class Peer:
             start_new_session=True)
 
     def ask(self, what, **more):
-        """The answer; Failed if there is none, after which alive() tells whether others may come."""
+        """Returns the answer.  Raises Failed without one; alive() then says whether to ask again."""
         line = b""
         try:
             self.process.stdin.write(json.dumps({"do": what, **more}).encode() + b"\n")
@@ -42,8 +42,8 @@ class Peer:
                 self.stop()
                 raise Failed(f"no answer within {self.timeout_s} s")
         except (BrokenPipeError, ValueError):
-            pass  # it has ended: what it said last tells why
-        if not line.endswith(b"\n"):  # nothing, or the beginning of an answer
+            pass  # the worker has ended; last_words() has the reason
+        if not line.endswith(b"\n"):  # no answer, or an incomplete one
             self.stop()
             raise Failed(f"it ended: {self.last_words()}")
         reply = json.loads(line)
@@ -56,15 +56,15 @@ class Peer:
 
     def last_words(self):
         self.errors.seek(0)
-        return (self.errors.read().strip().splitlines() or ["it said nothing"])[-1]
+        return (self.errors.read().strip().splitlines() or ["no output"])[-1]
 
     def cpu_s(self):
-        """CPU time of the session so far, ended processes not counted."""
+        """CPU time of the session's running processes."""
         ticks = 0
         for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
             try:
                 fields = stat.read_text().rsplit(")", 1)[1].split()
-            except OSError:  # it has just ended
+            except OSError:  # the process ended meanwhile
                 continue
             if int(fields[3]) == self.process.pid:
                 ticks += int(fields[11]) + int(fields[12])
@@ -78,7 +78,7 @@ class Peer:
         except subprocess.TimeoutExpired:
             pass
         try:
-            os.killpg(self.process.pid, signal.SIGKILL)  # what it started and left behind
+            os.killpg(self.process.pid, signal.SIGKILL)  # processes that it started
         except ProcessLookupError:
             pass
         self.process.wait()

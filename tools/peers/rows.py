@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""rows -- what is compared: the table's rows, and how a row's figure comes from a batch's times.
+"""rows -- the rows of the comparison, and the figure of each from a batch's times.
 
 Figures have the definitions of `quire bench` (tools/quire/bench.h):
   wall     first submit to last token
-  decode   tokens after all sequences have their first one, over the time that those took
+  decode   tokens after all sequences have their first one, over the time that they took
   prefill  prompt tokens over the time until all sequences have their first token
-  start    opening the model until requests are taken
+  start    time from opening the model until requests are accepted
 """
 import typing
 
@@ -14,9 +14,9 @@ class Shape(typing.NamedTuple):
     """Requests submitted together."""
 
     sequences: int
-    prompt: int  # tokens of each, the prefix included
+    prompt: int  # tokens of each prompt, including the prefix
     generate: int
-    prefix: int = 0  # tokens that all prompts begin with
+    prefix: int = 0  # tokens of the prefix that all prompts share
 
 
 class Row(typing.NamedTuple):
@@ -25,8 +25,8 @@ class Row(typing.NamedTuple):
     unit: str
     shape: Shape | None  # None: nothing runs, the model is opened
     bench: tuple  # the value of `quire bench --rows`, and of --batches where it needs one
-    # of a turn, of which the median counts: rows that take a fifth to a third of a second show the
-    # moment more than the runtime
+    # Runs in a round, of which the median counts.  More than one for rows of less than 0.3 s, whose
+    # single runs scatter.
     runs: int = 1
 
 
@@ -43,24 +43,24 @@ ROWS = [
     Row("start", "start to ready", "s", None, ("start",)),
 ]
 
-COMMON_N = 64  # room for the text that all continue
+COMMON_N = 64  # tokens that hold the common prompt and its continuation
 SEQUENCES_MAX = max(row.shape.sequences for row in ROWS if row.shape)
 
 
 def tokens_of(row):
-    """How long one of the row's sequences becomes."""
+    """The length of one of the row's sequences."""
     return row.shape.prompt + row.shape.generate if row.shape else COMMON_N
 
 
 def chosen(words):
-    """The rows of these keys, or whose keys begin with a word that is no key; all if there are none."""
+    """The rows that the words name, by key or by prefix of keys.  Without words all rows."""
     keys = {row.key for row in ROWS}
     return [row for row in ROWS if not words or row.key in words
             or any(row.key.startswith(word) for word in words if word not in keys)]
 
 
 class Times(typing.NamedTuple):
-    """Of one batch, from its first submit on."""
+    """Times of one batch, from its first submit."""
 
     first_s: float  # until all sequences have their first token
     end_s: float

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""table -- medians and ranges of quire and each peer, how many times quire is ahead, and the limits.
+"""table -- medians and ranges of quire and each peer, their ratio, and the limits.
 
 `results` is key -> {"quire": [...], "share": [...], "bound": "int8", "core_to_core_ns": [...],
-NAME: [...], ...}, a value a round.  `failures` is (NAME, key or None) -> why: a peer that is not there, or a row that it cannot
-do.  What failed has a number in its cell, and the reason below the table.
+NAME: [...], ...}, a value a round.  `failures` is (NAME, key or None) -> reason: a peer that failed,
+or a row of it.  A failed cell has a number, and the reason is printed below the table.
 """
 import statistics
 
@@ -21,7 +21,7 @@ def spread(values, unit):
     return text
 
 
-def ahead(ours, theirs, unit):
+def ratio(ours, theirs, unit):
     above, below = statistics.median(ours), statistics.median(theirs)
     if unit == "s":
         above, below = below, above
@@ -29,7 +29,7 @@ def ahead(ours, theirs, unit):
 
 
 def best_limits(runs):
-    """Of the limits of several runs of `quire bench --json` the best, and the distance's both ends."""
+    """The best of each limit over several runs of `quire bench --json`; the core distance's range."""
     best = {key: max(run[key] for run in runs) for key in runs[0] if key != "core_to_core_ns"}
     ends = [run["core_to_core_ns"] for run in runs if run["core_to_core_ns"]["most"] > 0]
     best["core_to_core_ns"] = {"least": min((end["least"] for end in ends), default=0.0),
@@ -38,7 +38,7 @@ def best_limits(runs):
 
 
 def distance(ends):
-    """As `quire bench` writes it."""
+    """The core distance, written as by `quire bench`."""
     if not ends["most"]:
         return "none"
     least, most = f"{ends['least']:.0f}", f"{ends['most']:.0f}"
@@ -46,9 +46,9 @@ def distance(ends):
 
 
 def cells(rows, names, results, failures):
-    """The table as lists of texts, its head first."""
+    """The table as lists of texts, beginning with its head."""
     marks = {place: f"[{i}]" for i, place in enumerate(failures, 1)}
-    lines = [["work", "quire", "share"] + [text for name in names for text in (name, "ahead")]]
+    lines = [["work", "quire", "share"] + [text for name in names for text in (name, "ratio")]]
     for row in rows:
         result = results[row.key]
         if not result["quire"]:
@@ -59,7 +59,7 @@ def cells(rows, names, results, failures):
         for name in names:
             if result[name]:
                 line += [spread(result[name], row.unit),
-                         ahead(result["quire"], result[name], row.unit)]
+                         ratio(result["quire"], result[name], row.unit)]
             else:
                 line += [marks.get((name, row.key), marks.get((name, None), "")), ""]
         lines.append(line)
@@ -81,7 +81,7 @@ def markdown(lines):
 
 
 def reasons(rows, failures):
-    """One line a failure, by the numbers in the cells."""
+    """One line for each failure, with the number of its cells."""
     titles = {row.key: row.title for row in rows}
     return [f"[{i}] {name}{', ' + titles[key] if key else ''}: {why}"
             for i, ((name, key), why) in enumerate(failures.items(), 1)]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """vLLM on CPUs: the offline `LLM`, over the same weights in bfloat16.
 
-vLLM reads no quantised GGUF on a CPU, so its directory is made from the file (bfloat16.py) and it
-reads two to four times the bytes.  Its defaults are kept: compiled by torch, prefixes cached, its
-own processes for the engine.
+vLLM does not read quantised GGUF on a CPU.  So bfloat16.py makes a directory from the file, and vLLM
+reads two to four times as many bytes.  Its defaults are kept: compiled by torch, prefix caching, the
+engine in processes of its own.
 """
 import os
 import pathlib
@@ -53,7 +53,7 @@ class Vllm:
             max_num_batched_tokens=self.options.batched_tokens, disable_log_stats=True)
 
     def batch(self, prompts, shape):
-        if shape.prefix:  # its cache is looked at before the batch has computed anything
+        if shape.prefix:  # vLLM looks all prompts up before it computes any: fill the cache first
             self.run([prompts[0][: shape.prefix]], 1)
         return self.run(prompts, shape.generate)
 

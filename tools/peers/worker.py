@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""worker -- one peer, in a process of its own inside its virtual environment.
+"""worker -- runs one peer, in a process inside its virtual environment.
 
-Commands come as JSON lines on stdin, each answered by one: {"value": ...}, or {"error": "why"}.
-Libraries print to stdout, so that is kept clear for the answers.
+Reads commands as JSON lines from stdin and answers each with {"value": ...} or {"error": "why"}.
+Libraries print to stdout, so their output is sent to stderr.
 """
 import argparse
 import importlib
@@ -19,7 +19,7 @@ PEERS = {"openvino": ("openvino_peer", "OpenVino"), "llama": ("llama_peer", "Lla
 
 
 def prompts_of(shape, vocab, random_source):
-    """Ids in the middle of the vocabulary, where no special tokens are."""
+    """Draws ids from the middle of the vocabulary, which has no special tokens."""
     low, high = vocab // 16, vocab - vocab // 16
 
     def ids(n):
@@ -30,11 +30,11 @@ def prompts_of(shape, vocab, random_source):
 
 
 def run(peer, prompts, shape):
-    """The batch's outputs and times; whatever was asked for has come, or it is an error."""
+    """The batch's outputs and times.  Raises an error if tokens are missing."""
     outputs, times = peer.batch(prompts, shape)
     counts = [len(output) for output in outputs]
     if counts != [shape.generate] * shape.sequences:
-        raise RuntimeError(f"{counts} tokens came, {shape.generate} each were expected")
+        raise RuntimeError(f"{counts} tokens were generated; expected {shape.generate} each")
     return outputs, times
 
 
@@ -74,7 +74,7 @@ def main():
     for line in sys.stdin:
         try:
             reply = {"value": answer(peer, json.loads(line), options, random_source)}
-        except Exception as error:  # whatever a foreign runtime raises ends this row, not the run
+        except Exception as error:  # any error of a runtime ends this row only
             reply = {"error": f"{type(error).__name__}: {error}".strip().splitlines()[0]}
         print(json.dumps(reply), file=out, flush=True)
 

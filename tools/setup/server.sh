@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-# A server for a script that measures or shows it: started on a socket of its own, ended with the
-# script.  Sourced after common.sh.  Needs bash.
+# Starts a server on a temporary socket, and ends it with the script.  Sourced after common.sh.
+# Needs bash.
 
-# start_server FLAG...: sets socket; what it says is in $server_dir/out and log.
+# start_server FLAG...: sets socket; its output is in $server_dir/out, its log in $server_dir/log.
 start_server() {
     server_dir=$(mktemp -d)
     socket="$server_dir/quire.sock"
     server=
-    : >"$server_dir/out" # it is looked at before quired has been started
+    : >"$server_dir/out" # the loop below may read it before quired has written it
     trap stop_server EXIT
     trap 'exit 130' INT TERM
     "$quire_root/build/quired" --model "$QUIRE_MODEL" --socket "$socket" "$@" \
@@ -22,7 +22,7 @@ start_server() {
     fail "quired was not ready in 10 s"
 }
 
-# What waits for the server may hang on it: two signals end it now.
+# The second signal ends the server without waiting for its requests.
 stop_server() {
     if [ -n "${server:-}" ]; then
         kill -TERM "$server" 2>/dev/null || true
