@@ -22,6 +22,7 @@ SHARED = {
     "tokenize": ["Server", "Model"],
     "detokenize": ["Server", "Model"],
     "inspect": [],
+    "parse": [],
     "bench": ["Model"],
     "top": ["Server"],
 }
@@ -70,7 +71,7 @@ class Options(unittest.TestCase):
 
     def same(self, command, page):
         printed = help_of(*command)
-        self.assertGreater(len(printed), 3)
+        self.assertIn("help", printed)
         for name in sorted(printed.keys() | page.keys()):
             with self.subTest(command=" ".join(command), option=name):
                 self.assertEqual(page.get(name), printed.get(name))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* quire parse: what the server makes of generated text, for operators and tests. */
+/* quire parse: reads generated text as the server does, for operators and tests. */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,18 +12,18 @@
 
 static const char usage[] =
     "Usage: quire parse [options] [FILE | -]\n\n"
-    "Reads JSON lines, each with an answer of a model, and prints what a client would\n"
-    "get: content, reasoning, tool_calls and finish_reason.  Keys of a line:\n\n"
-    "  raw_output     what the model wrote, control tokens as text, without the last\n"
-    "  family         how the model writes calls; without it the family is recognised\n"
-    "                 in:\n"
-    "  template       the chat template's source\n"
+    "Reads JSON lines, each with the text that a model generated.  Prints what a client would "
+    "get:\n"
+    "content, reasoning, tool_calls and finish_reason.  Keys of a line:\n\n"
+    "  raw_output     the generated text, with control tokens as text, without the last token\n"
+    "  family         the model's format of tool calls; without it, template decides\n"
+    "  template       source of the chat template\n"
     "  tools, tool_choice, parallel_tool_calls\n"
     "                 as in a request\n"
     "  prompt_tail    the end of the prompt, which may open the reasoning\n"
-    "  starts_in      \"reasoning\" if the prompt has opened it\n"
-    "  stop           \"length\" if max_tokens cut the answer\n"
-    "  id             printed again\n\n";
+    "  starts_in      \"reasoning\" if the prompt opens it\n"
+    "  stop           \"length\" if max_tokens ended the text\n"
+    "  id             copied to the output\n";
 
 struct settings {
     bool stream;
@@ -31,7 +32,7 @@ struct settings {
     const struct qr_parse_reasoning *reasoning_row;
 };
 
-/* What a line becomes. */
+/* The output of a line. */
 struct result {
     json_t *content, *reasoning; /* strings, or NULL */
     json_t *calls, *deltas;
@@ -198,7 +199,7 @@ static bool parse_line(const char *text, size_t n, const struct settings *s, str
     struct result result = {.calls = json_array(), .deltas = json_array()};
     const char *finish_reason = "stop";
 
-    /* An integer that fits no int64 is a schema's bound: its value does not matter here. */
+    /* An integer too large for int64 is a bound in a schema.  Its value does not matter here. */
     if (!line && json_error_code(&error) == json_error_numeric_overflow)
         line = json_loadb(text, n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
     bool ok = json_is_object(line);
@@ -264,18 +265,20 @@ int qr_command_parse(int argc, char **argv)
     static char families[1024], reasonings[512];
     struct settings s = {0};
     const struct qr_option options[] = {
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "Input and output:", 0, 0, NULL},
         {QR_OPTION_FLAG, "stream", &s.stream, NULL,
-         "feed the text byte by byte, and print the deltas too", 0, 0, NULL},
+         "read the text byte by byte, and also print the deltas", 0, 0, NULL},
         {QR_OPTION_TEXT, "tool-call-parser", &s.family, "NAME", families, 0, 0, NULL},
         {QR_OPTION_TEXT, "reasoning-parser", &s.reasoning, "NAME", reasonings, 0, 0, NULL},
+        {QR_OPTION_FLAG, "help", NULL, NULL, "print this help", 0, 0, NULL},
     };
     const struct qr_command_syntax syntax = {usage, options, sizeof options / sizeof *options};
     struct qr_arguments arguments;
     struct qr_failure why = {""};
     int code;
 
-    strcpy(families, "read calls as this family does, whatever a line says: ");
-    strcpy(reasonings, "the same for reasoning: ");
+    strcpy(families, "format of tool calls, instead of each line's own: ");
+    strcpy(reasonings, "format of the reasoning: ");
     list_names(families, sizeof families, qr_parse_family_name_at);
     list_names(reasonings, sizeof reasonings, qr_parse_reasoning_name_at);
     if (!qr_command_read(&syntax, argc, argv, &arguments, &code)) return code;
@@ -283,8 +286,7 @@ int qr_command_parse(int argc, char **argv)
     const size_t arguments_n = arguments.n;
     free(arguments.items);
     if (arguments_n > 1) {
-        qr_failed(&why, "parse: %zu files given; expected one, or none for standard input",
-                  arguments_n);
+        qr_failed(&why, "parse takes one file, or none for standard input, not %zu", arguments_n);
         return qr_command_fail(QR_EXIT_USAGE, &why);
     }
     s.family_row = s.family ? qr_parse_family_find(s.family) : NULL;
@@ -297,7 +299,7 @@ int qr_command_parse(int argc, char **argv)
     }
     FILE *in = strcmp(file, "-") ? fopen(file, "r") : stdin;
     if (!in) {
-        qr_failed(&why, "%.200s: cannot be opened", file);
+        qr_failed(&why, "cannot open %.200s: %s", file, strerror(errno));
         return qr_command_fail(QR_EXIT_FAILED, &why);
     }
     bool ok = parse_all(in, &s, &why);

@@ -16,7 +16,7 @@ static const struct {
     {"tokenize", qr_command_tokenize, "convert text to token ids"},
     {"detokenize", qr_command_detokenize, "convert token ids to text"},
     {"inspect", qr_command_inspect, "show what a GGUF file holds, and whether quire can serve it"},
-    {"parse", qr_command_parse, "show what generated text becomes: content, reasoning, tool calls"},
+    {"parse", qr_command_parse, "split generated text into content, reasoning and tool calls"},
     {"bench", qr_command_bench, "measure a model's speed and this machine's limits"},
     {"top", qr_command_top, "show a server's pages and batch, live"},
 };
