@@ -40,6 +40,105 @@ const struct qr_parse_reasoning qr_parse_reasonings[] = {
 };
 const size_t qr_parse_reasonings_n = sizeof qr_parse_reasonings / sizeof *qr_parse_reasonings;
 
+/* ---- forced calls --------------------------------------------------------------------------- */
+
+#define OBJECT_BEFORE   "{~\"name\":~\""
+#define OBJECT_NAME_END "\",~\"arguments\":~"
+
+static const struct qr_parse_form form_envelope = {.before = "{~\"tool_call\":~" OBJECT_BEFORE,
+                                                   .name_end = OBJECT_NAME_END,
+                                                   .after = "~}~}",
+                                                   .single = true,
+                                                   .bare = true};
+static const struct qr_parse_form form_hermes = {.before = "<tool_call>~" OBJECT_BEFORE,
+                                                 .name_end = OBJECT_NAME_END,
+                                                 .after = "~}~</tool_call>",
+                                                 .between = "\n"};
+static const struct qr_parse_form form_llama3 = {.before = "{\"name\":~\"",
+                                                 .name_end = "\",~\"parameters\":~",
+                                                 .after = "~}",
+                                                 .single = true,
+                                                 .bare = true};
+static const struct qr_parse_form form_llama4 = {.kind = QR_FORM_PYTHON,
+                                                 .open = "[",
+                                                 .name_end = "(",
+                                                 .after = ")",
+                                                 .between = ", ",
+                                                 .close = "]",
+                                                 .bare = true};
+static const struct qr_parse_form form_mistral_named = {.before = "[TOOL_CALLS]",
+                                                        .name_end = "[ARGS]"};
+static const struct qr_parse_form form_functionary_v32 = {
+    .name_end = "\n", .between = "\n>>>", .bare = true};
+static const struct qr_parse_form form_functionary_v31 = {
+    .before = "<function=", .name_end = ">", .after = "</function>"};
+static const struct qr_parse_form form_command = {
+    .open = "<|START_ACTION|>[~",
+    .before = "~{~\"tool_call_id\":~\"#\",~\"tool_name\":~\"",
+    .name_end = "\",~\"parameters\":~",
+    .after = "~}",
+    .between = ",",
+    .close = "~]<|END_ACTION|>"};
+static const struct qr_parse_form form_deepseek_v3 = {
+    .open = "<｜tool▁calls▁begin｜>",
+    .before = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>",
+    .name_end = "\n```json\n",
+    .after = "\n```<｜tool▁call▁end｜>",
+    .between = "\n",
+    .close = "<｜tool▁calls▁end｜>"};
+static const struct qr_parse_form form_deepseek_v31 = {.open = "<｜tool▁calls▁begin｜>",
+                                                       .before = "<｜tool▁call▁begin｜>",
+                                                       .name_end = "<｜tool▁sep｜>",
+                                                       .after = "<｜tool▁call▁end｜>",
+                                                       .close = "<｜tool▁calls▁end｜>"};
+static const struct qr_parse_form form_harmony = {.before = "<|channel|>commentary to=functions.",
+                                                  .name_end = " <|constrain|>json<|message|>",
+                                                  .single = true};
+static const struct qr_parse_form form_kimi = {.open = "<|tool_calls_section_begin|>",
+                                               .before = "<|tool_call_begin|>functions.",
+                                               .name_end = ":#<|tool_call_argument_begin|>",
+                                               .after = "<|tool_call_end|>",
+                                               .close = "<|tool_calls_section_end|>"};
+static const struct qr_parse_form form_qwen3_coder = {.kind = QR_FORM_TAGS,
+                                                      .before = "<tool_call>\n<function=",
+                                                      .name_end = ">\n",
+                                                      .key = "<parameter=",
+                                                      .key_end = ">\n",
+                                                      .value_end = "\n</parameter>\n",
+                                                      .after = "</function>\n</tool_call>",
+                                                      .between = "\n"};
+static const struct qr_parse_form form_glm = {.kind = QR_FORM_TAGS,
+                                              .before = "<tool_call>",
+                                              .name_end = "\n",
+                                              .key = "<arg_key>",
+                                              .key_end = "</arg_key>\n<arg_value>",
+                                              .value_end = "</arg_value>\n",
+                                              .after = "</tool_call>",
+                                              .between = "\n"};
+static const struct qr_parse_form form_minimax = {.kind = QR_FORM_TAGS,
+                                                  .open = "<minimax:tool_call>\n",
+                                                  .before = "<invoke name=\"",
+                                                  .name_end = "\">\n",
+                                                  .key = "<parameter name=\"",
+                                                  .key_end = "\">",
+                                                  .value_end = "</parameter>\n",
+                                                  .after = "</invoke>\n",
+                                                  .close = "</minimax:tool_call>"};
+
+/* A list of objects between two markers. */
+#define FORM_LIST(form, opening, closing)                                                          \
+    static const struct qr_parse_form form = {.open = opening,                                     \
+                                              .before = "~" OBJECT_BEFORE,                         \
+                                              .name_end = OBJECT_NAME_END,                         \
+                                              .after = "~}",                                       \
+                                              .between = ",",                                      \
+                                              .close = closing}
+FORM_LIST(form_mistral_v3, "[TOOL_CALLS]~[", "~]");
+FORM_LIST(form_functools, "functools[", "~]");
+FORM_LIST(form_granite, "<|tool_call|>~[", "~]");
+FORM_LIST(form_tool_calls, "<tool_calls>[", "~]</tool_calls>");
+FORM_LIST(form_nemotron, "<TOOLCALL>[", "~]</TOOLCALL>");
+
 /* ---- families ------------------------------------------------------------------------------- */
 
 #define DEEPSEEK_SECTIONS                                                                          \
@@ -55,17 +154,20 @@ const size_t qr_parse_reasonings_n = sizeof qr_parse_reasonings / sizeof *qr_par
 /* In the order of recognition: the first row whose strings a template has, all of them. */
 const struct qr_parse_family qr_parse_families[] = {
     {.name = "gpt_oss",
+     .form = &form_harmony,
      .aliases = "openai gpt-oss harmony",
      .shown = {"<|channel|>", "<|message|>"},
      .reasoning = "gpt_oss",
      .start = qr_parse_harmony_start},
     {.name = "functionary_v3.2",
+     .form = &form_functionary_v32,
      .aliases = "functionary_v32 functionary",
      .shown = {">>>all"},
      .opens = {">>>"},
      .begin = qr_parse_recipients_begin,
      .start = qr_parse_recipients_start},
     {.name = "kimi_k2",
+     .form = &form_kimi,
      .aliases = "kimi_k2.5 kimi_k25 kimi",
      .shown = {"<|tool_calls_section_begin|>"},
      .reasoning = "think",
@@ -74,6 +176,7 @@ const struct qr_parse_family qr_parse_families[] = {
                   "<|tool_calls_section_end|>", "<|tool_call_section_end|>", "<|tool_call_end|>"},
      .begin = qr_parse_kimi_begin},
     {.name = "deepseek_v3",
+     .form = &form_deepseek_v3,
      .aliases = "deepseek_r1 deepseek_v30 deepseek deepseekv3",
      .shown = {"<｜tool▁calls▁begin｜>", "```json"},
      .reasoning = "think",
@@ -82,6 +185,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .ends = {"```"},
      .begin = qr_parse_deepseek_begin},
     {.name = "deepseek_v3.1",
+     .form = &form_deepseek_v31,
      .aliases = "deepseek_v31 deepseekv31",
      .shown = {"<｜tool▁calls▁begin｜>"},
      .reasoning = "think",
@@ -89,6 +193,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .sections = {DEEPSEEK_SECTIONS},
      .begin = qr_parse_deepseek_begin},
     {.name = "command_r7b",
+     .form = &form_command,
      .aliases = "cohere_command3 cohere_command4 command_r command_a command-r7b",
      .shown = {"<|START_ACTION|>"},
      .reasoning = "command_r7b",
@@ -96,6 +201,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .ends = {"<|END_ACTION|>"},
      .begin = qr_parse_json_begin},
     {.name = "minimax_m2",
+     .form = &form_minimax,
      .aliases = "minimax-m2 minimax_m2.1",
      .shown = {"<minimax:tool_call>"},
      .reasoning = "think",
@@ -103,6 +209,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .ends = {"</minimax:tool_call>"},
      .begin = qr_parse_minimax_begin},
     {.name = "mistral_v13",
+     .form = &form_mistral_named,
      .aliases = "magistral ministral3 ministral",
      .shown = {"[TOOL_CALLS]", "[ARGS]", "[THINK]"},
      .reasoning = "mistral",
@@ -110,6 +217,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .bare = QR_BARE_LIST,
      .begin = qr_parse_mistral_begin},
     {.name = "mistral_v11",
+     .form = &form_mistral_named,
      .aliases = "mistral_small_3.2 devstral",
      .shown = {"[TOOL_CALLS]", "[ARGS]"},
      .reasoning = "mistral",
@@ -117,23 +225,27 @@ const struct qr_parse_family qr_parse_families[] = {
      .bare = QR_BARE_LIST,
      .begin = qr_parse_mistral_begin},
     {.name = "mistral_v3",
+     .form = &form_mistral_v3,
      .aliases = "mistral mistral_v7",
      .shown = {"[TOOL_CALLS] ["},
      .opens = {"[TOOL_CALLS]"},
      .bare = QR_BARE_LIST,
      .begin = qr_parse_mistral_begin},
     {.name = "mistral_nemo",
+     .form = &form_mistral_v3,
      .shown = {"[TOOL_CALLS]"},
      .opens = {"[TOOL_CALLS]"},
      .bare = QR_BARE_LIST,
      .begin = qr_parse_mistral_begin},
     {.name = "glm45",
+     .form = &form_glm,
      .aliases = "glm4 glm47 glm46 glm4_moe",
      .shown = {"<arg_key>", "<arg_value>"},
      .reasoning = "think",
      .opens = {"<tool_call>"},
      .begin = qr_parse_glm_begin},
     {.name = "qwen3_coder",
+     .form = &form_qwen3_coder,
      .aliases = "qwen3_xml qwen3.5 qwen35 nemotron_v3 nemotron3 step3.5 step3p5 seed_oss",
      .shown = {"<tool_call>", "<function=", "<parameter="},
      .reasoning = "think",
@@ -141,6 +253,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .ends = {"</tool_call>"},
      .begin = qr_parse_tags_begin},
     {.name = "nemotron_v2",
+     .form = &form_nemotron,
      .aliases = "nemotron nemotron_nano_v2 nemotron_json",
      .shown = {"<TOOLCALL>"},
      .reasoning = "think",
@@ -149,6 +262,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .inside = QR_INSIDE_WAITS,
      .begin = qr_parse_json_begin},
     {.name = "phi4_mini",
+     .form = &form_functools,
      .aliases = "phi4_mini_json phi4",
      .shown = {"functools[", "<|/tool|>"},
      .opens = {"functools[", "<|tool_call|>"},
@@ -156,11 +270,13 @@ const struct qr_parse_family qr_parse_families[] = {
      .bare = QR_BARE_LIST,
      .begin = qr_parse_json_list_begin},
     {.name = "firefunction_v2",
+     .form = &form_functools,
      .aliases = "firefunction",
      .shown = {"functools["},
      .opens = {"functools["},
      .begin = qr_parse_json_list_begin},
     {.name = "granite3",
+     .form = &form_granite,
      .aliases = "granite granite-20b-fc granite_v3",
      .shown = {"<|start_of_role|>", "<|tool_call|>"},
      .reasoning = "granite",
@@ -169,6 +285,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .bare = QR_BARE_LIST,
      .begin = qr_parse_json_begin},
     {.name = "apriel",
+     .form = &form_tool_calls,
      .shown = {"<tool_calls>", "[BEGIN FINAL RESPONSE]"},
      .reasoning = "apriel",
      .opens = {"<tool_calls>"},
@@ -176,6 +293,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .inside = QR_INSIDE_WAITS,
      .begin = qr_parse_json_begin},
     {.name = "hunyuan_a13b",
+     .form = &form_tool_calls,
      .aliases = "hunyuan minimax_m1 minimax minimax-m1",
      .shown = {"<tool_calls>"},
      .reasoning = "hunyuan_a13b",
@@ -184,6 +302,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .inside = QR_INSIDE_WAITS,
      .begin = qr_parse_json_begin},
     {.name = "hermes",
+     .form = &form_hermes,
      .aliases = "qwen25 qwen2.5 qwen qwen3 qwen3-forced qwq bielik mimo smollm3 granite4 hermes2 "
                 "hermes_2_pro longcat",
      .shown = {"<tool_call>"},
@@ -193,26 +312,31 @@ const struct qr_parse_family qr_parse_families[] = {
      .inside = QR_INSIDE_WAITS,
      .begin = qr_parse_hermes_begin},
     {.name = "functionary_v3.1",
+     .form = &form_functionary_v31,
      .aliases = "functionary_v31 functionary_v3",
      .shown = {"<|start_header_id|>", "<function="},
      .opens = {"<function=", "<|python_tag|>"},
      .ends = {"</function>"},
      .begin = qr_parse_functionary_begin},
     {.name = "llama3_json",
+     .form = &form_llama3,
      .aliases = "llama3 llama llama3.1 llama3.2 llama3.3",
      .shown = {"<|start_header_id|>ipython"},
      .opens = {"<|python_tag|>"},
      .bare = QR_BARE_OBJECT | QR_BARE_LIST,
      .begin = qr_parse_python_tag_begin},
     {.name = "llama4_pythonic",
+     .form = &form_llama4,
      .aliases = "llama4 llama4_json pythonic",
      .shown = {"<|header_start|>"},
      .opens = {"<|python_start|>"},
      .ends = {"<|python_end|>"},
      .bare = QR_BARE_OBJECT | QR_BARE_LIST | QR_BARE_PYTHON,
      .begin = qr_parse_json_begin},
-    {.name = "generic", .aliases = "envelope", .bare = QR_BARE_ENVELOPE},
-    {.name = "none", .aliases = "gemma3 gemma2 gemma no_tool_template no_tools"},
+    {.name = "generic", .form = &form_envelope, .aliases = "envelope", .bare = QR_BARE_ENVELOPE},
+    {.name = "none",
+     .form = &form_envelope,
+     .aliases = "gemma3 gemma2 gemma no_tool_template no_tools"},
 };
 const size_t qr_parse_families_n = sizeof qr_parse_families / sizeof *qr_parse_families;
 

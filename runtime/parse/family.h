@@ -33,13 +33,23 @@ enum qr_parse_inside {
     QR_INSIDE_WAITS /* is reasoning if the block is closed later, else a call */
 };
 
-/* How a forced call is written: see force.c. */
-enum qr_parse_form {
-    QR_FORM_ENVELOPE, /* {"tool_call": {"name": N, "arguments": A}} */
-    QR_FORM_OBJECT,   /* one block for each call */
-    QR_FORM_LIST,     /* one block that holds a list */
-    QR_FORM_TAGS,     /* parameters as tags */
-    QR_FORM_PYTHON
+/* How a forced call is written.  In these texts ~ is a little white space, and # a number. */
+enum qr_parse_form_kind {
+    QR_FORM_JSON,  /* arguments are an object */
+    QR_FORM_TAGS,  /* key KEY key_end VALUE value_end, for each parameter */
+    QR_FORM_PYTHON /* KEY=VALUE, for each parameter */
+};
+
+struct qr_parse_form {
+    enum qr_parse_form_kind kind;
+    const char *open;              /* before the first call; NULL: nothing, as below */
+    const char *before, *name_end; /* around the name */
+    const char *key, *key_end, *value_end;
+    const char *after;   /* after the arguments */
+    const char *between; /* calls, literally */
+    const char *close;   /* after the last call */
+    bool single;         /* an answer has one call */
+    bool bare;           /* no marker: nothing to wait for */
 };
 
 struct qr_parse_family {
@@ -51,8 +61,9 @@ struct qr_parse_family {
     const char *opens[6];     /* markers that begin a call */
     const char *sections[14]; /* markers around calls */
     const char *ends[6];      /* markers after a call */
-    uint8_t bare;
-    uint8_t inside;
+    const struct qr_parse_form *form;
+    uint8_t bare;   /* QR_BARE_ bits */
+    uint8_t inside; /* enum qr_parse_inside */
     /* After opens[open] was read: to the tentative state qr_parse_try.  NULL: no calls. */
     void (*begin)(struct qr_parse_reader *r, unsigned open);
     /* Before the first byte, where it is not the text state. */

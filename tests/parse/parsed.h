@@ -19,7 +19,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/parse/parse.h"
 
-#define PARSED_CALLS_MAX 16
+#define PARSED_CALLS_MAX 400
 
 struct parsed_text {
     char *data;

@@ -1,16 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Answers of models of each family, whole, byte by byte and cut at every byte. */
-#include "parse/parsed.h"
-
-static json_t *load_cases(void)
-{
-    json_error_t error;
-    json_t *file =
-        json_load_file(QUIRE_TEST_DATA "/tool_cases.json", JSON_DECODE_INT_AS_REAL, &error);
-
-    if (!file) fail_msg("tool_cases.json: %s (line %d)", error.text, error.line);
-    return file;
-}
+#include "parse/cases.h"
 
 /* Equal after trimming; NULL is empty. */
 static bool is_text(const struct parsed_text *got, const json_t *expected)
@@ -95,67 +85,29 @@ static bool is_accepted(const struct parsed *p, const json_t *one)
     return false;
 }
 
-static bool has_flag(const json_t *one, const char *flag)
-{
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach(json_object_get(one, "flags"), i,
-                       item) if (!strcmp(json_string_value(item), flag)) return true;
-    return false;
-}
-
-static struct quire_text text_at(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return (struct quire_text){json_string_value(value), json_string_length(value)};
-}
-
-static struct qr_parse_settings settings_of(const json_t *one, struct qr_parse_tool *tools)
-{
-    const json_t *choice = json_object_get(one, "tool_choice"), *tool;
-    struct qr_parse_settings s = {0};
-    size_t i;
-
-    json_array_foreach(json_object_get(one, "tools"), i, tool)
-    {
-        const json_t *function = json_object_get(tool, "function");
-        tools[s.tools_n++] = (struct qr_parse_tool){text_at(function, "name"),
-                                                    json_object_get(function, "parameters")};
-    }
-    s.family = qr_parse_family_find(json_string_value(json_object_get(one, "family")));
-    if (!s.family) fail_msg("%s: unknown family", json_string_value(json_object_get(one, "id")));
-    s.tools = tools;
-    s.prompt_tail = text_at(one, "prompt_tail");
-    s.in_reasoning = !strcmp(text_at(one, "starts_in").data, "reasoning");
-    s.no_calls = json_is_string(choice) && !strcmp(json_string_value(choice), "none");
-    s.named = json_is_object(choice);
-    s.single = has_flag(one, "parallel_false");
-    return s;
-}
-
 /* Goal: each case is read as expected, or as another accepted form, however it is cut.
  * Method: the cases of tool_cases.json; whole, in bytes, and in two pieces at every byte. */
 static void each_case_is_read_alike(void **state)
 {
-    json_t *file = load_cases();
+    json_t *file = cases_load();
     const json_t *one;
     size_t i, wrong = 0;
     (void)state;
 
     json_array_foreach(json_object_get(file, "cases"), i, one)
     {
-        struct qr_parse_tool tools[8];
-        struct qr_parse_settings settings = settings_of(one, tools);
-        const struct quire_text raw = text_at(one, "raw_output");
-        const enum qr_parse_stop stop =
-            strcmp(text_at(one, "stop").data, "length") ? QR_PARSE_STOP_END : QR_PARSE_STOP_LENGTH;
+        struct qr_parse_tool tools[CASE_TOOLS_MAX];
+        struct qr_parse_settings settings = case_settings(one, tools);
+        const struct quire_text raw = case_text(one, "raw_output");
+        const enum qr_parse_stop stop = strcmp(case_text(one, "stop").data, "length")
+                                            ? QR_PARSE_STOP_END
+                                            : QR_PARSE_STOP_LENGTH;
         struct parsed whole, cut;
 
         parsed_run(&whole, settings, raw.data, raw.n, raw.n, 1, stop);
         if (!is_accepted(&whole, one)) {
             print_error("%s: content '%s', reasoning '%s', %u calls ('%s' '%s'), %s\n",
-                        text_at(one, "id").data, whole.content.data, whole.reasoning.data,
+                        case_text(one, "id").data, whole.content.data, whole.reasoning.data,
                         whole.calls_n, whole.calls[0].name.data, whole.calls[0].arguments.data,
                         whole.finish_reason);
             wrong++;
@@ -163,7 +115,7 @@ static void each_case_is_read_alike(void **state)
         for (size_t at = 0; at <= raw.n; at++) {
             parsed_run(&cut, settings, raw.data, raw.n, at, at ? raw.n : 1, stop);
             if (!parsed_equal(&whole, &cut)) {
-                print_error("%s: differs when cut at %zu\n", text_at(one, "id").data, at);
+                print_error("%s: differs when cut at %zu\n", case_text(one, "id").data, at);
                 wrong++;
             }
             parsed_free(&cut);
