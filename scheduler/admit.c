@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Admission of the head of the queue.  It adopts the tree's pages and is promised the others that
- * it needs.  It waits instead if a running sequence is about to compute a page that it could share.
+ * it needs.  It waits instead if a running sequence is about to compute a page that it can share.
  */
 #include <assert.h>
 

@@ -69,9 +69,8 @@ static uint32_t chunk_of(const struct qr_scheduler_limits *limits)
 }
 
 /* The most pages that a sequence holds at once: those of a chunk and of the window before its first
- * token.  A span of n tokens touches at most ceil((n - 1) / page_tokens) + 1 pages.  If the window
- * is within a page, the sequence still holds its last full page, a partly filled one and the chunk.
- */
+ * token.  n tokens in a row touch at most ceil((n - 1) / page_tokens) + 1 pages.  If the window is
+ * within a page, the sequence still holds its last full page, a partly filled one and the chunk. */
 static uint64_t window_pages(const struct qr_scheduler_limits *limits, uint32_t page_tokens)
 {
     uint64_t chunk = chunk_of(limits), span = limits->window - 1 + chunk;

@@ -183,8 +183,8 @@ size_t qr_scheduler_bytes(const struct qr_scheduler_limits *limits, uint32_t pag
                           uint32_t page_tokens);
 /* memory: aligned for any type.  pool and store have the same pages, all free.  tree is empty, over
  * that pool, with the limits' window and at least qr_scheduler_nodes_for nodes; NULL: sequences
- * share no prefixes.  Nothing else takes, drops or publishes pages while the scheduler
- * is in use.  There is no deinit: the caller frees the memory.  limits is copied. */
+ * share no prefixes.  Nothing else takes, drops or publishes pages while the scheduler is in use.
+ * There is no deinit: the caller frees the memory.  limits is copied. */
 struct qr_scheduler *qr_scheduler_init(void *memory, const struct qr_scheduler_limits *limits,
                                        struct qr_page_pool *pool, struct qr_kv_store *store,
                                        struct qr_prefix_tree *tree);
@@ -194,9 +194,8 @@ uint32_t qr_scheduler_tokens_max(const struct qr_scheduler *s);
 /* True: a sequence of so many tokens can run. */
 bool qr_scheduler_fits(const struct qr_scheduler *s, uint32_t tokens_n);
 
-/* Appends a sequence to its user's queue.  Its tokens_max must fit.  QR_SEQ_NONE: the queue is
- * full.
- */
+/* Appends a sequence to the queue, after its user's others.  Its tokens_max must fit.  QR_SEQ_NONE:
+ * the queue is full. */
 QR_MUST_CHECK qr_seq_id qr_scheduler_submit(struct qr_scheduler *s,
                                             const struct qr_submission *submission);
 

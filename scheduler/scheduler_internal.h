@@ -146,7 +146,7 @@ void qr_seq_list_push_head(struct qr_scheduler *s, struct qr_seq_list *list, qr_
 void qr_seq_list_insert(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
 void qr_seq_list_insert_after(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id after,
                               qr_seq_id id);
-/* `by` takes the place of `id`.  by's prev and next are already those of id. */
+/* `by` takes the place of `id` in the list. */
 void qr_seq_list_replace(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id,
                          qr_seq_id by);
 void qr_seq_list_remove(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq_id id);
@@ -157,7 +157,7 @@ void qr_seq_list_remove(struct qr_scheduler *s, struct qr_seq_list *list, qr_seq
 void qr_queue_push(struct qr_scheduler *s, qr_seq_id id);
 /* The sequence that was last in the batch waits again. */
 void qr_queue_return(struct qr_scheduler *s, qr_seq_id id);
-/* A sequence stops waiting because it ended. */
+/* A sequence stops waiting. */
 void qr_queue_remove(struct qr_scheduler *s, qr_seq_id id);
 /* `by` waits in the place of `id`. */
 void qr_queue_replace(struct qr_scheduler *s, qr_seq_id id, qr_seq_id by);
@@ -200,8 +200,7 @@ void qr_seq_stop(struct qr_scheduler *s, qr_seq_id id);
  * evicts cached pages as needed.  False: too few pages, which is possible for n = 1 only; nothing
  * changed. */
 QR_MUST_CHECK bool qr_seq_take_pages(struct qr_scheduler *s, qr_seq_id id, uint32_t n);
-/* The next n tokens are computed: publishes pages that are full, drops those that left the window.
- */
+/* The next n tokens are computed: publishes full pages, drops pages that left the window. */
 void qr_seq_advance(struct qr_scheduler *s, qr_seq_id id, uint32_t n);
 /* Promises new pages for those that a sequence in prefill dropped.  False: too few unpromised
  * pages; nothing changed. */

@@ -22,8 +22,7 @@ static qr_seq_id new_seq(struct qr_scheduler *s, const struct qr_submission *sub
     assert(!s->tree || submission->tokens);
     if (qr_scheduler_room_n(s) == 0) return QR_SEQ_NONE;
 
-    /* There is room, so fewer than waiting_max wait or are attached, and at most running_max run.
-     */
+    /* Fewer than waiting_max sequences wait or are attached, and at most running_max run. */
     assert(s->free_seqs_n > 0);
     id = s->free_seqs[--s->free_seqs_n];
     s->seqs[id] = (struct qr_seq){

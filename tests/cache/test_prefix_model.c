@@ -146,8 +146,7 @@ static qr_page_id model_coldest(const struct tree_model *m)
     return coldest;
 }
 
-/* Counts each page's readers.  Pages that lost their last reader were dropped now, deepest first.
- */
+/* Counts each page's readers.  Pages without a reader any more were dropped now, deepest first. */
 static void model_readers(struct tree_model *m)
 {
     uint32_t before[PAGES_MAX];

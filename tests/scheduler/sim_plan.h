@@ -110,8 +110,7 @@ static void sim_check_head(struct sim *sim, const struct sim_seq *head, uint32_t
     sim->n.waits++;
 }
 
-/* Counts a takeover: the head waited in the last plan for a sequence that has ended, and now runs.
- */
+/* Counts a takeover: the head waited in the last plan for a sequence that ended, and now runs. */
 static void sim_check_takeover(struct sim *sim)
 {
     bool led = false;

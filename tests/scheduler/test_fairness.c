@@ -208,8 +208,7 @@ static void away_saves_nothing(void **state)
 
 /* Goal: cached tokens of a prompt are not charged.
  * Method: two clients with prompts of equal length and short answers.  One's prompts are cached
- * except for the last token, the other's are always new.  The first is served many more requests.
- */
+ * except for the last token, the other's are always new.  The first is served many more. */
 static void cached_tokens_are_not_charged(void **state)
 {
     static int32_t texts[41][40];
@@ -238,8 +237,7 @@ static void cached_tokens_are_not_charged(void **state)
 
 /* Goal: if no page is left, a sequence of the lowest priority is preempted, also if it was
  * admitted first; among equals the latest one.
- * Method: three sequences of one page each in a pool of four; all need a second page in one step.
- */
+ * Method: three sequences of one page each in a pool of four; all need a second page at once. */
 static void lowest_priority_is_preempted(void **state)
 {
     const struct request_kind low = {9, 1, 0, 16, 48, NULL}, high = {1, 1, 0, 16, 48, NULL};

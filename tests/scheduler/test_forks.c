@@ -238,8 +238,7 @@ static void first_token_may_be_the_last(void **state)
 }
 
 /* Goal: attached sequences count in waiting_max.
- * Method: a group of three in a queue of four, then one more attached; the next submit is refused.
- */
+ * Method: a group of three in a queue of four, then one more; the next submit is refused. */
 static void attached_count_in_the_queue(void **state)
 {
     struct fixture f;

@@ -205,8 +205,7 @@ static void pages_that_no_full_hit_reads_go_first(void **state)
 
 /* Goal: a text that comes again is matched by its window's pages alone, and holds no page before
  * them.  Most of a pool may be evicted meanwhile.
- * Method: 1,000 tokens that end, then evict all pages that no full hit reads, then the same text.
- */
+ * Method: 1,000 tokens that end, evict all pages that no full hit reads, the same text again. */
 static void text_is_found_by_its_window(void **state)
 {
     static struct window_texts t;
