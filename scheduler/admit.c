@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Admission of the head of the queue.  It adopts the tree's pages and is promised the others that
- * it needs.  It waits instead if a running sequence is about to compute a page that it can share.
- */
+ * it needs.  If a running sequence is about to compute a page that it can share, it waits. */
 #include <assert.h>
 
 #include "scheduler/scheduler_internal.h"

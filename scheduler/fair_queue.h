@@ -5,14 +5,15 @@
  *          \              \- client B (counter 12) -- user y -- ...          <- next: B, y
  *           \- priority 5 -- ...
  *
- * A tree of four levels: priorities, clients, their users, requests.  Next is the lowest priority,
- * its client with the least counter, and that client's user with the least counter.
+ * A tree of four levels: priorities, clients, their users, requests.  Next is the lowest priority
+ * number, its client with the least counter, and that client's user with the least counter.
  *
  * Counters are the virtual token counters of Y. Sheng et al., "Fairness in Serving Large Language
  * Models", OSDI 2024.  Served tokens are added to the user's and the client's counter.  A node that
  * begins to wait again is lifted to the least counter of its waiting siblings, or to that of the
- * one taken last if none waits.  So nobody pays for service in an idle time, and nobody saves up
- * service. Equal counters: the node that has waited longer since it came or was taken.
+ * one taken last if none waits.  So a client saves up no service while it is away, and owes none
+ * for service that it got while no other waited.  Equal counters: the node that has waited longer
+ * since it came or was taken.
  *
  * Nodes with a waiting or running request are in use.  Idle nodes are remembered while there is
  * room; then the one that has been idle longest is dropped and loses its counter.  Three nodes for

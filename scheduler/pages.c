@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a running sequence holds: a slot, pages, and a promise of pages.
  *
- * An admitted sequence is promised the pages for its known tokens and takes them chunk by chunk. So
- * it holds no page before it needs it, and no other sequence can take the promised ones.  It grows
+ * An admitted sequence is promised the pages for its known tokens and takes them chunk by chunk. It
+ * holds no page before it needs it, and no other sequence can take the promised ones.  It grows
  * past its known tokens into unpromised pages.
  *
  * With a window it is promised at most what it can hold at once.  For pages that it drops it is
