@@ -20,9 +20,9 @@ static int setup(void **state)
     size_t page_bytes;
     void *base;
 
-    if (store == NULL || !qr_kv_shape_page_bytes(&small_shape, &page_bytes)) return -1;
+    if (!store || !qr_kv_shape_page_bytes(&small_shape, &page_bytes)) return -1;
     base = aligned_alloc(64, PAGES_N * page_bytes);
-    if (base == NULL) return -1;
+    if (!base) return -1;
     memset(base, 0, PAGES_N * page_bytes);
     qr_kv_store_init(store, &small_shape, base, PAGES_N);
     *state = store;

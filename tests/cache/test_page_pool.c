@@ -16,7 +16,7 @@ static int setup(void **state)
     struct qr_page_pool *pool = malloc(sizeof *pool);
     void *memory = malloc(qr_page_pool_bytes(PAGES_N));
 
-    if (pool == NULL || memory == NULL) return -1;
+    if (!pool || !memory) return -1;
     qr_page_pool_init(pool, memory, PAGES_N);
     *state = pool;
     return 0;

@@ -25,7 +25,7 @@ static int setup(void **state)
     struct table_fixture *f = calloc(1, sizeof *f);
     size_t page_bytes;
 
-    if (f == NULL || !qr_kv_shape_page_bytes(&shape, &page_bytes)) return -1;
+    if (!f || !qr_kv_shape_page_bytes(&shape, &page_bytes)) return -1;
     qr_page_pool_init(&f->pool, malloc(qr_page_pool_bytes(PAGES_N)), PAGES_N);
     qr_kv_store_init(&f->store, &shape, aligned_alloc(64, PAGES_N * page_bytes), PAGES_N);
     memset(f->store.base, 0, PAGES_N * page_bytes);

@@ -139,7 +139,7 @@ static qr_page_id model_coldest(const struct tree_model *m)
             leaf &= !(below->live && same_salt(below->salt, e->salt) && below->text_n > e->text_n &&
                       common(below->text, e->text_n, e->text, e->text_n) == e->text_n);
         }
-        if (leaf && (best == NULL || e->is_protected < best->is_protected ||
+        if (leaf && (!best || e->is_protected < best->is_protected ||
                      (e->is_protected == best->is_protected && e->dropped_at < best->dropped_at)))
             coldest = p;
     }
@@ -281,14 +281,14 @@ static void finish(struct tree_model *m, uint32_t s)
     uint32_t holes_n = seq->table.first, first = length > 0 ? model_first(m, length - 1) : 0;
     for (uint32_t i = 0; m->window > 0 && i < seq->table.pages_n; i++) {
         struct model_entry *e = i < holes_n ? model_above(m, seq, i) : &m->entries[seq->pages[i]];
-        if (e != NULL && e->live && i >= first) e->is_protected = true;
+        if (e && e->live && i >= first) e->is_protected = true;
     }
     seq_end(&m->f, seq);
     m->runs[s] = false;
     model_readers(m);
     while (holes_n-- > 0) { /* pages before its window are warmer than those dropped now */
         struct model_entry *e = model_above(m, seq, holes_n);
-        if (e != NULL && e->readers_n == 0) e->dropped_at = ++m->now;
+        if (e && e->readers_n == 0) e->dropped_at = ++m->now;
     }
 }
 
@@ -325,14 +325,14 @@ static void run_seed(uint64_t seed, struct tree_model *m)
 static void tree_is_what_a_plain_list_says(void **state)
 {
     const char *seeds = getenv("QUIRE_SIM_SEEDS"), *only = getenv("QUIRE_SIM_SEED");
-    uint64_t seeds_n = seeds != NULL ? strtoull(seeds, NULL, 10) : SEEDS_N;
-    uint64_t first = only != NULL ? strtoull(only, NULL, 10) : 1;
+    uint64_t seeds_n = seeds ? strtoull(seeds, NULL, 10) : SEEDS_N;
+    uint64_t first = only ? strtoull(only, NULL, 10) : 1;
     uint64_t evictions = 0, matches = 0, copies = 0, holes = 0;
     struct tree_model *m = malloc(sizeof *m);
 
     (void)state;
     assert_non_null(m);
-    for (uint64_t seed = first; seed <= (only != NULL ? first : seeds_n); seed++) {
+    for (uint64_t seed = first; seed <= (only ? first : seeds_n); seed++) {
         if (getenv("QUIRE_SIM_SHOW") != NULL)
             print_message("seed %llu\n", (unsigned long long)seed);
         run_seed(seed, m);
@@ -345,7 +345,7 @@ static void tree_is_what_a_plain_list_says(void **state)
     print_message("%llu evictions, %llu matches, %llu with holes, %llu copies\n",
                   (unsigned long long)evictions, (unsigned long long)matches,
                   (unsigned long long)holes, (unsigned long long)copies);
-    if (only != NULL) return;
+    if (only) return;
     assert_true(evictions > 0 && matches > 0 && copies > 0 && holes > 0);
 }
 

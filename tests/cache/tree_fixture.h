@@ -51,7 +51,7 @@ static UNUSED void tree_open_windowed(struct tree_fixture *f, uint32_t pages_n, 
     f->pool_memory = malloc(qr_page_pool_bytes(pages_n));
     f->tree_memory = malloc(qr_prefix_tree_bytes(&limits, pages_n));
     void *base = aligned_alloc(64, pages_n * page_bytes);
-    assert_true(f->pool_memory != NULL && f->tree_memory != NULL && base != NULL);
+    assert_true(f->pool_memory && f->tree_memory && base);
     memset(base, 0xff, pages_n * page_bytes);
     qr_page_pool_init(&f->pool, f->pool_memory, pages_n);
     qr_kv_store_init(&f->store, &shape, base, pages_n);

@@ -44,7 +44,7 @@ static void open_texts(uint32_t n)
     texts = (struct bench_texts){.n = n, .random = 1};
     texts.tokens = malloc(n * sizeof texts.tokens[0]);
     texts.first = malloc(n * sizeof texts.first[0]);
-    assert(texts.tokens != NULL && texts.first != NULL);
+    assert(texts.tokens && texts.first);
     for (uint32_t i = 0; i < n; i++)
         texts.first[i] = texts.tokens[i];
 }

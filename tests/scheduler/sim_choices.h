@@ -11,7 +11,7 @@ static uint32_t sim_choose(struct sim *sim, uint32_t n)
 {
     uint32_t value = 0;
 
-    if (sim->bytes == NULL) {
+    if (!sim->bytes) {
         uint64_t z = sim->random += 0x9e3779b97f4a7c15u; /* splitmix64 */
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
         z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
@@ -31,7 +31,7 @@ static uint32_t sim_choose(struct sim *sim, uint32_t n)
 /* Gives each stretch of a simulation its own random numbers. */
 static void sim_reseed(struct sim *sim, uint64_t stretch)
 {
-    if (sim->bytes != NULL) return;
+    if (sim->bytes) return;
     sim->random = (sim->seed << 32 | sim->seed) ^ (sim->turn * 4 + stretch) * 0xd1342543de82ef95u;
     (void)sim_choose(sim, 2);
 }

@@ -35,12 +35,12 @@ static struct sim_seq *sim_next(struct sim *sim)
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
         struct sim_seq *seq = &sim->seqs[id];
         if (!seq->live || seq->runs || seq->leader != QR_SEQ_NONE) continue;
-        if (seq->ran && (returning == NULL || sim_before(seq, returning))) returning = seq;
-        if (!seq->ran && seq->user_node == user && (fresh == NULL || seq->serial < fresh->serial))
+        if (seq->ran && (!returning || sim_before(seq, returning))) returning = seq;
+        if (!seq->ran && seq->user_node == user && (!fresh || seq->serial < fresh->serial))
             fresh = seq;
     }
-    SIM_CHECK(sim, (fresh == NULL) == (user == SIM_FAIR_NODE_NONE));
-    if (returning == NULL || fresh == NULL) return returning != NULL ? returning : fresh;
+    SIM_CHECK(sim, (!fresh) == (user == SIM_FAIR_NODE_NONE));
+    if (!returning || !fresh) return returning ? returning : fresh;
     return returning->priority <= fresh->priority ? returning : fresh;
 }
 
@@ -146,12 +146,11 @@ static void sim_check_moves(struct sim *sim, const struct qr_plan *plan)
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
         const struct sim_seq *seq = &sim->seqs[id];
         SIM_CHECK(sim, seq->runs == sim_runs(sim, id));
-        if (seq->runs && (last == NULL || sim_before(last, seq))) last = seq;
+        if (seq->runs && (!last || sim_before(last, seq))) last = seq;
     }
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++) {
         const struct sim_seq *seq = &sim->seqs[id];
-        if (seq->live && seq->ran && !seq->runs)
-            SIM_CHECK(sim, last == NULL || sim_before(last, seq));
+        if (seq->live && seq->ran && !seq->runs) SIM_CHECK(sim, !last || sim_before(last, seq));
     }
     SIM_CHECK(sim, plan->preempted_n == preempted_n);
     SIM_CHECK(sim, plan->admitted_n == admitted_n);

@@ -33,7 +33,7 @@ static void sim_check_items(struct sim *sim, const struct qr_plan *plan)
             last = NULL;
         }
         /* Admitted sequences come last, whatever their place in order. */
-        if (last != NULL && seq->was_running) SIM_CHECK(sim, sim_before(last, seq));
+        if (last && seq->was_running) SIM_CHECK(sim, sim_before(last, seq));
         last = seq;
         seq->planned_n = item->tokens_n;
         tokens_n += item->tokens_n;
@@ -54,7 +54,7 @@ static void sim_check_admitted(struct sim *sim, const struct qr_plan *plan, uint
         if (seq->was_running || !sim_runs(sim, id)) continue;
         SIM_CHECK(sim, seq->planned_n > 0);
     }
-    if (last == NULL || running_n == 1) return;
+    if (!last || running_n == 1) return;
     if (last->preemptions_n > 0) SIM_CHECK(sim, unpromised_n >= running_n);
     SIM_CHECK(sim, unpromised_n >= sim_attached_n(sim, (uint32_t)(last - sim->seqs), &first));
 }
@@ -198,8 +198,7 @@ static void sim_check_fill(struct sim *sim, const struct qr_plan *plan)
     sim->n.promised += promised_n > 0;
     sim_check_admitted(sim, plan, room_n - promised_n);
     sim_check_takeover(sim);
-    if (head != NULL && prefill_n < budget && !full)
-        sim_check_head(sim, head, room_n - promised_n, plan);
+    if (head && prefill_n < budget && !full) sim_check_head(sim, head, room_n - promised_n, plan);
 }
 
 /* The first running sequence computes in every step, and ends before its deadline. */
@@ -209,9 +208,9 @@ static void sim_check_first(struct sim *sim)
     uint32_t chunk = sim_chunk(sim) < QR_PREFILL_MIN ? sim_chunk(sim) : QR_PREFILL_MIN;
 
     for (uint32_t id = 0; id < SIM_SEQS_MAX; id++)
-        if (sim->seqs[id].runs && (first == NULL || sim_before(&sim->seqs[id], first)))
+        if (sim->seqs[id].runs && (!first || sim_before(&sim->seqs[id], first)))
             first = &sim->seqs[id];
-    if (first == NULL) return;
+    if (!first) return;
     SIM_CHECK(sim, first->planned_n > 0 || !first->was_running);
     if (first->serial != sim->first_serial) {
         sim->first_serial = first->serial;

@@ -32,7 +32,7 @@ static struct sim_text *sim_draw_text(struct sim *sim, uint32_t tokens_n)
     if (sim->group_left > 0) family = other = sim->group;
     uint32_t differ_at = sim_choose(sim, 2) == 0 ? tokens_n : sim_choose(sim, tokens_n);
 
-    SIM_CHECK(sim, text != NULL);
+    SIM_CHECK(sim, text);
     text->first = text->tokens;
     if (sim_choose(sim, 8) == 1 && sim->group_left == 0) text->salt.words[sim_choose(sim, 2)] = 1;
     text->fresh = sim_choose(sim, 16) == 1;
@@ -54,7 +54,7 @@ static struct sim_text *sim_copy_text(struct sim *sim, const struct sim_text *fr
 {
     struct sim_text *text = malloc(sizeof *text);
 
-    SIM_CHECK(sim, text != NULL);
+    SIM_CHECK(sim, text);
     *text = *from;
     text->first = text->tokens;
     return text;

@@ -136,7 +136,7 @@ static void sim_run(struct sim *sim, uint64_t turns_n)
     sim_reseed(sim, 0);
     sim_open(sim);
     for (; sim->turn < turns_n && !sim->over; sim->turn++) {
-        uint8_t skip = sim->skips == NULL ? 0 : sim->skips[sim->turn];
+        uint8_t skip = sim->skips ? sim->skips[sim->turn] : 0;
         sim_reseed(sim, 1);
         while (!(skip & SIM_SKIP_CALLS) && sim_choose(sim, sim->submit_in) == 1)
             sim_submit_some(sim);

@@ -22,7 +22,7 @@ static void table_open(struct fair_table *t, uint32_t seqs_n)
 {
     t->memory = malloc(qr_fair_queue_nodes_for(seqs_n) * sizeof t->memory[0]);
     t->buckets = malloc(qr_fair_queue_buckets_for(seqs_n) * sizeof t->buckets[0]);
-    assert_true(t->memory != NULL && t->buckets != NULL);
+    assert_true(t->memory && t->buckets);
     qr_fair_queue_init(&t->queue, t->memory, t->buckets, seqs_n);
     qr_fair_queue_check(&t->queue);
 }

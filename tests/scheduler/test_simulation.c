@@ -29,7 +29,7 @@ static void on_abort(int signal_number)
     int n;
 
     (void)signal_number;
-    if (current == NULL) return;
+    if (!current) return;
     n = snprintf(text, sizeof text, "simulation failed: QUIRE_SIM_SEED=%llu, step %llu\n",
                  (unsigned long long)current->seed, (unsigned long long)current->n.steps);
     if (write(STDERR_FILENO, text, (size_t)n) < 0) _exit(1);
@@ -40,7 +40,7 @@ static uint64_t setting(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);
 
-    return text == NULL ? otherwise : strtoull(text, NULL, 10);
+    return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
 static void add_counts(struct sim_counts *sum, const struct sim_counts *n)

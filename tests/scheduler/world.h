@@ -45,9 +45,9 @@ static inline void world_open(struct world *w, const struct qr_scheduler_limits 
         .window = limits->window,
     };
     w->tree_memory = has_tree ? malloc(qr_prefix_tree_bytes(&of_tree, pages_n)) : NULL;
-    assert(!has_tree || w->tree_memory != NULL);
+    assert(!has_tree || w->tree_memory);
     w->scheduler_memory = malloc(qr_scheduler_bytes(limits, pages_n, page_tokens));
-    assert(base != NULL && w->pool_memory != NULL && w->scheduler_memory != NULL);
+    assert(base && w->pool_memory && w->scheduler_memory);
     memset(base, 0xff, pages_n * page_bytes);
     qr_page_pool_init(&w->pool, w->pool_memory, pages_n);
     qr_kv_store_init(&w->store, &shape, base, pages_n);
