@@ -118,9 +118,8 @@ static bool bad_row(const struct qr_load_settings *s, size_t row, struct qr_fail
 static bool read_array(struct qr_workload *w, const json_t *array, const struct qr_load_settings *s,
                        uint32_t count, struct qr_failure *why)
 {
-    for (size_t i = 0; i < json_array_size(array) && w->jobs_n < count; i++) {
+    for (size_t i = 0; i < json_array_size(array) && w->jobs_n < count; i++)
         if (!job_of(&w->jobs[w->jobs_n++], json_array_get(array, i), s)) return bad_row(s, i, why);
-    }
     return true;
 }
 

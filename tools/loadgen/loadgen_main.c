@@ -84,10 +84,9 @@ static bool drive(const struct qr_load_settings *s, uint32_t *failed, struct qr_
     if (!qr_address_read(&address, path, s->url, why)) return false;
 
     bool draws_ids = s->workload != QR_WORKLOAD_FILE && !s->chat;
-    if (!s->model || (draws_ids && !s->vocab_n)) {
-        if (!qr_run_ask_model(&address, s->api_key, model, sizeof model, &vocab_n, why))
-            return false;
-    }
+    bool asks = !s->model || (draws_ids && !s->vocab_n);
+    if (asks && !qr_run_ask_model(&address, s->api_key, model, sizeof model, &vocab_n, why))
+        return false;
     if (s->vocab_n) vocab_n = s->vocab_n;
     if (draws_ids && !vocab_n)
         return qr_failed(why, "%s does not report the size of its vocabulary; expected --vocab N",
