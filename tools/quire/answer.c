@@ -23,14 +23,33 @@ void qr_answer_watch_interrupts(void)
     sigaction(SIGINT, &action, NULL);
 }
 
-static struct qr_option setting_option(const struct qr_sampler_setting *setting,
-                                       struct qr_cli_setting *cli)
+/* Defaults that differ from the API's.  The API draws from all tokens at temperature 1, and a small
+ * model then writes nonsense. */
+static const struct cli_default {
+    bool differs;
+    double value;
+} cli_defaults[QR_SAMPLER_SETTINGS_N] = {
+    [QR_SAMPLER_temperature] = {true, 0.7},
+    [QR_SAMPLER_min_p] = {true, 0.05},
+};
+
+bool qr_cli_setting_is_sent(const struct qr_cli_setting *setting)
 {
+    return setting->given || setting->differs;
+}
+
+static struct qr_option setting_option(const struct qr_sampler_setting *setting,
+                                       const struct cli_default *own, struct qr_cli_setting *cli)
+{
+    const double normal = own->differs ? own->value : setting->normal;
     const bool above = setting->bound != QR_SAMPLER_FROM;
     snprintf(cli->name, sizeof cli->name, "%s", setting->name);
     for (char *p = cli->name; *p; p++)
         if (*p == '_') *p = '-';
-    snprintf(cli->help, sizeof cli->help, "%s (default: %g)", setting->meaning, setting->normal);
+    snprintf(cli->help, sizeof cli->help, "%s (default: %g)", setting->meaning, normal);
+    cli->real = normal;
+    cli->integer = (int64_t)normal;
+    cli->differs = own->differs;
     return (struct qr_option){setting->integer ? QR_OPTION_SIGNED : QR_OPTION_REAL,
                               cli->name,
                               setting->integer ? (void *)&cli->integer : (void *)&cli->real,
@@ -46,10 +65,10 @@ void qr_cli_sampling_options(struct qr_option *table, struct qr_cli_sampling *s,
 {
     enum { FIRST_N = 3 };
     const struct qr_option options[] = {
-        {QR_OPTION_HEADING, NULL, NULL, NULL, "How tokens are chosen:", 0, 0, NULL},
+        {QR_OPTION_HEADING, NULL, NULL, NULL, "Sampling:", 0, 0, NULL},
         {QR_OPTION_COUNT, "max-tokens", &s->max_tokens, "N", max_tokens_help, 1, 1e9, NULL},
-        {QR_OPTION_COUNT, "min-tokens", &s->min_tokens, "N", "no end before N tokens (default: 0)",
-         0, 1e9, NULL},
+        {QR_OPTION_COUNT, "min-tokens", &s->min_tokens, "N",
+         "do not end before N tokens (default: 0)", 0, 1e9, NULL},
         /* the settings */
         {QR_OPTION_SIGNED, "seed", &s->seed, "N",
          "draw random numbers from this seed (default: drawn)", 0, 9e15, &s->seeded},
@@ -64,7 +83,8 @@ void qr_cli_sampling_options(struct qr_option *table, struct qr_cli_sampling *s,
     *s = (struct qr_cli_sampling){.max_tokens = max_tokens};
     memcpy(table, options, FIRST_N * sizeof *options);
     for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++)
-        table[FIRST_N + i] = setting_option(&qr_sampler_settings[i], &s->settings[i]);
+        table[FIRST_N + i] =
+            setting_option(&qr_sampler_settings[i], &cli_defaults[i], &s->settings[i]);
     memcpy(table + FIRST_N + QR_SAMPLER_SETTINGS_N, options + FIRST_N,
            (ALL_N - FIRST_N) * sizeof *options);
 }

@@ -17,20 +17,24 @@
 struct qr_cli_setting {
     double real;
     int64_t integer;
-    bool given; /* without it the engine or the server has its own default */
+    bool given;
+    bool differs; /* its default here is not the API's */
     char name[32];
     char help[192];
 };
 
 /* How tokens are chosen. */
 struct qr_cli_sampling {
-    uint32_t max_tokens; /* UINT32_MAX: the rest of the context */
+    uint32_t max_tokens; /* the context may hold fewer */
     uint32_t min_tokens;
     struct qr_cli_setting settings[QR_SAMPLER_SETTINGS_N];
     int64_t seed;
     bool seeded, ignore_eos;
     struct qr_option_list stop;
 };
+
+/* Whether a request must name a setting: otherwise the engine or the server applies its default. */
+bool qr_cli_setting_is_sent(const struct qr_cli_setting *setting);
 
 #define QR_SAMPLING_OPTIONS_N (6 + QR_SAMPLER_SETTINGS_N)
 /* Fills table[QR_SAMPLING_OPTIONS_N] with options that write into *s, and *s with defaults. */
@@ -81,8 +85,8 @@ bool qr_answer_add_text(struct qr_answer *answer, const char *text, size_t n);
 bool qr_answer_add_id(struct qr_answer *answer, int32_t id);
 
 /* Text to ids, with the model in this process.  The caller frees *ids with free(). */
-bool qr_answer_tokenize(quire_model *model, const char *text, size_t text_n, unsigned flags,
-                        int32_t **ids, size_t *ids_n, struct qr_failure *why);
+bool qr_answer_tokenize(quire_model *model, struct quire_text text, unsigned flags, int32_t **ids,
+                        size_t *ids_n, struct qr_failure *why);
 
 /* Set by SIGINT after qr_answer_watch_interrupts.  The running generation ends as "cancelled". */
 extern volatile sig_atomic_t qr_answer_interrupted;

@@ -5,13 +5,13 @@
 #include "tools/client/terminal.h"
 #include "tools/quire/answer.h"
 
-bool qr_answer_tokenize(quire_model *model, const char *text, size_t text_n, unsigned flags,
-                        int32_t **ids, size_t *ids_n, struct qr_failure *why)
+bool qr_answer_tokenize(quire_model *model, struct quire_text text, unsigned flags, int32_t **ids,
+                        size_t *ids_n, struct qr_failure *why)
 {
-    size_t room = 3 * text_n + 3;             /* the most that any bytes make, bad UTF-8 too */
+    size_t room = 3 * text.n + 3;             /* the most that any bytes make, bad UTF-8 too */
     *ids = malloc((room + 1) * sizeof **ids); /* one more: a BOS in front of rendered text */
     if (!*ids) return qr_failed(why, "out of memory");
-    int status = quire_tokenize(model, text, text_n, flags, *ids, room, ids_n);
+    int status = quire_tokenize(model, text.data, text.n, flags, *ids, room, ids_n);
     if (status == QUIRE_OK) return true;
     free(*ids);
     *ids = NULL;
@@ -45,7 +45,8 @@ static bool tokenize_turns(quire_model *model, const struct qr_ask *ask, int32_t
     }
     free(messages);
     bool ok = status == QUIRE_OK
-                  ? qr_answer_tokenize(model, text, text_n, QUIRE_TEXT_SPECIAL, ids, ids_n, why)
+                  ? qr_answer_tokenize(model, (struct quire_text){text, text_n}, QUIRE_TEXT_SPECIAL,
+                                       ids, ids_n, why)
                   : qr_failed(why, "%s", error.text[0] ? error.text : quire_status_text(status));
     free(text);
     struct quire_model_info info = {.size = sizeof info};
@@ -78,13 +79,13 @@ static bool submit(const struct qr_source *source, const struct qr_ask *ask, con
     quire_request_defaults(&request);
     request.prompt = ids;
     request.prompt_n = ids_n;
-    request.max_tokens =
-        s->max_tokens == UINT32_MAX ? room_left(source->engine, ids_n) : s->max_tokens;
+    request.max_tokens = room_left(source->engine, ids_n);
+    if (request.max_tokens > s->max_tokens) request.max_tokens = s->max_tokens;
     request.min_tokens = s->min_tokens;
     for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++) {
         const struct qr_sampler_setting *setting = &qr_sampler_settings[i];
         const struct qr_cli_setting *cli = &s->settings[i];
-        if (!cli->given) continue;
+        if (!qr_cli_setting_is_sent(cli)) continue;
         qr_sampler_setting_set(setting, &request,
                                setting->integer ? (double)cli->integer : cli->real);
     }
@@ -145,10 +146,11 @@ bool qr_answer_local(const struct qr_source *source, const struct qr_ask *ask,
     size_t ids_n = ask->ids_n;
     bool ok = true;
     if (!ids) {
-        ok = ask->turns ? tokenize_turns(source->model, ask, &own, &ids_n, why)
-                        : qr_answer_tokenize(source->model, ask->text, ask->text_n,
-                                             QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS | QUIRE_TEXT_EOS,
-                                             &own, &ids_n, why);
+        ok = ask->turns
+                 ? tokenize_turns(source->model, ask, &own, &ids_n, why)
+                 : qr_answer_tokenize(source->model, (struct quire_text){ask->text, ask->text_n},
+                                      QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS | QUIRE_TEXT_EOS, &own,
+                                      &ids_n, why);
         ids = own;
     }
     quire_id id = 0;

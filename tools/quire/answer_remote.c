@@ -28,7 +28,8 @@ static void set(json_t *object, const char *key, json_t *value)
     json_object_set_new(object, key, value);
 }
 
-static json_t *body_of(const struct qr_ask *ask)
+/* bounded: with the limit on tokens; without it a chat has the rest of the context. */
+static json_t *body_of(const struct qr_ask *ask, bool bounded)
 {
     const struct qr_cli_sampling *s = ask->sampling;
     json_t *body = json_object();
@@ -47,12 +48,12 @@ static json_t *body_of(const struct qr_ask *ask)
         json_t *text = json_stringn(ask->text, ask->text_n);
         set(body, "prompt", text ? text : json_stringn_nocheck(ask->text, ask->text_n));
     }
-    if (s->max_tokens != UINT32_MAX)
+    if (bounded)
         set(body, ask->turns ? "max_completion_tokens" : "max_tokens", json_integer(s->max_tokens));
     for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++) {
         const struct qr_sampler_setting *setting = &qr_sampler_settings[i];
         const struct qr_cli_setting *cli = &s->settings[i];
-        if (!cli->given) continue;
+        if (!qr_cli_setting_is_sent(cli)) continue;
         set(body, setting->name,
             setting->integer ? json_integer(cli->integer) : json_real(cli->real));
     }
@@ -78,7 +79,7 @@ static void on_event(void *user, const char *data, size_t n)
     struct qr_delta chunk;
     if (s->bad || s->done) return;
     if (!qr_delta_read(&chunk, data, n)) {
-        s->bad = !qr_failed(s->why, "the server sent an event that is no JSON");
+        s->bad = !qr_failed(s->why, "the server sent an event that is not JSON");
         return;
     }
     if (chunk.error) s->bad = !qr_failed(s->why, "%s", chunk.error);
@@ -143,19 +144,20 @@ static void on_tick(uv_timer_t *timer)
     strcpy(s->answer->finish, "cancelled");
 }
 
-bool qr_answer_remote(const struct qr_source *source, const struct qr_ask *ask,
-                      struct qr_answer *answer, struct qr_failure *why)
+/* Sends the request and reads the whole stream. */
+static bool get(const struct qr_source *source, const struct qr_ask *ask, bool bounded,
+                struct qr_answer *answer, struct qr_failure *why)
 {
     static const struct qr_http_handler handler = {on_body, on_done};
     struct stream s = {.ask = ask, .answer = answer, .why = why, .began_s = qr_clock_s()};
-    json_t *json = body_of(ask);
+    json_t *json = body_of(ask, bounded);
     char *body = json_dumps(json, JSON_COMPACT);
     json_decref(json);
     uv_loop_t loop;
     uv_timer_t tick;
     if (!body || uv_loop_init(&loop) < 0) {
         free(body);
-        return qr_failed(why, "cannot make the request");
+        return qr_failed(why, "out of memory");
     }
     struct qr_http *http = qr_http_create(&loop, &source->address, source->api_key);
     qr_sse_init(&s.sse, on_event, &s);
@@ -177,4 +179,15 @@ bool qr_answer_remote(const struct qr_source *source, const struct qr_ask *ask,
     answer->total_s = qr_clock_s() - s.began_s;
     if (!s.has_usage) answer->completion_n = s.chunks_n;
     return !s.bad;
+}
+
+bool qr_answer_remote(const struct qr_source *source, const struct qr_ask *ask,
+                      struct qr_answer *answer, struct qr_failure *why)
+{
+    if (get(source, ask, true, answer, why)) return true;
+    /* OpenAI's words for a prompt and a limit that exceed the context together.  What the context
+     * has left is then below the limit. */
+    if (!ask->turns || !strstr(why->text, "maximum context length")) return false;
+    why->text[0] = 0;
+    return get(source, ask, false, answer, why);
 }

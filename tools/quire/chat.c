@@ -29,12 +29,13 @@ static size_t table(struct qr_option *o, struct chat_command *c)
         {QR_OPTION_HEADING, NULL, NULL, NULL, "Prompt and output:", 0, 0, NULL},
         {QR_OPTION_TEXT, "system", &c->system, "TEXT",
          "system message (default: the chat template's)", 0, 0, NULL},
-        {QR_OPTION_FLAG, "quiet", &c->quiet, NULL, "do not print the speed", 0, 0, NULL},
+        {QR_OPTION_FLAG, "quiet", &c->quiet, NULL, "do not print the speed and the kind of end", 0,
+         0, NULL},
         {QR_OPTION_FLAG, "help", NULL, NULL, "print this help", 0, 0, NULL},
     };
     size_t n = sizeof own / sizeof *own;
     memcpy(o, own, sizeof own);
-    qr_cli_sampling_options(o + n, &c->sampling, UINT32_MAX, "default: the rest of the context");
+    qr_cli_sampling_options(o + n, &c->sampling, 1024, "most tokens of an answer (default: 1024)");
     n += QR_SAMPLING_OPTIONS_N;
     return n + qr_source_options(o + n, &c->where, true);
 }
@@ -89,7 +90,7 @@ static bool turn(struct chat_command *c, const struct qr_source *source, const c
         putchar('\n');
         fflush(stdout);
     }
-    if (ok && !c->quiet) qr_speed_print(&answer);
+    if (ok && !c->quiet) qr_speed_print(&answer, c->sampling.max_tokens);
     if (ok && !add_turn(c, "assistant", answer.text)) ok = qr_failed(why, "out of memory");
     if (!ok) drop_turns(c, before);
     qr_answer_free(&answer);

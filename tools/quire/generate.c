@@ -35,12 +35,13 @@ static size_t table(struct qr_option *o, struct generate *g)
         {QR_OPTION_FLAG, "show-ids", &g->show_ids, NULL, "print token ids instead of text", 0, 0,
          NULL},
         {QR_OPTION_FLAG, "json", &g->json, NULL, "print one JSON object at the end", 0, 0, NULL},
-        {QR_OPTION_FLAG, "quiet", &g->quiet, NULL, "do not print the speed", 0, 0, NULL},
+        {QR_OPTION_FLAG, "quiet", &g->quiet, NULL, "do not print the speed and the kind of end", 0,
+         0, NULL},
         {QR_OPTION_FLAG, "help", NULL, NULL, "print this help", 0, 0, NULL},
     };
     size_t n = sizeof own / sizeof *own;
     memcpy(o, own, sizeof own);
-    qr_cli_sampling_options(o + n, &g->sampling, 128, "default 128");
+    qr_cli_sampling_options(o + n, &g->sampling, 128, "most tokens to generate (default: 128)");
     n += QR_SAMPLING_OPTIONS_N;
     return n + qr_source_options(o + n, &g->where, true);
 }
@@ -118,7 +119,7 @@ static int run(struct generate *g, struct qr_failure *why)
     else
         putchar('\n');
     fflush(stdout);
-    if (ok && !g->quiet && !g->json) qr_speed_print(&answer);
+    if (ok && !g->quiet && !g->json) qr_speed_print(&answer, g->sampling.max_tokens);
     qr_answer_free(&answer);
     qr_source_close(&source);
     return ok ? QR_EXIT_FINE : QR_EXIT_FAILED;

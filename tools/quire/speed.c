@@ -2,10 +2,11 @@
 #include "tools/quire/speed.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "tools/client/numbers.h"
 
-void qr_speed_print(const struct qr_answer *a)
+void qr_speed_print(const struct qr_answer *a, uint32_t max_tokens)
 {
     char first[QR_NUMBER_ROOM], rate[QR_NUMBER_ROOM];
     double decode_s = a->total_s - a->first_s;
@@ -15,5 +16,10 @@ void qr_speed_print(const struct qr_answer *a)
             a->completion_n);
     if (a->completion_n > 1 && decode_s > 0)
         fprintf(stderr, " at %s tok/s", qr_format_rate(rate, (a->completion_n - 1) / decode_s));
-    fprintf(stderr, "; %s]\n", a->finish);
+    fprintf(stderr, "; %s", a->finish);
+    if (!strcmp(a->finish, "length") && a->completion_n >= max_tokens)
+        fprintf(stderr, ": --max-tokens %u", max_tokens);
+    else if (!strcmp(a->finish, "length"))
+        fprintf(stderr, ": the context is full");
+    fprintf(stderr, "]\n");
 }

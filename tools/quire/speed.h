@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* speed -- prints the speed of an answer, one line on standard error.
+/* speed -- prints the speed of an answer and how it ended, one line on standard error.
  *
  * Thread: any. */
 #ifndef QR_QUIRE_SPEED_H
@@ -7,6 +7,7 @@
 
 #include "tools/quire/answer.h"
 
-void qr_speed_print(const struct qr_answer *answer);
+/* max_tokens: the limit that the answer had, next to the context's. */
+void qr_speed_print(const struct qr_answer *answer, uint32_t max_tokens);
 
 #endif

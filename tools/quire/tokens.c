@@ -49,7 +49,7 @@ static bool tokenize(const struct qr_source *source, const struct tokens *t, str
     if (source->model) {
         unsigned flags = (t->no_special ? 0u : QUIRE_TEXT_SPECIAL) |
                          (t->no_bos ? 0u : QUIRE_TEXT_BOS | QUIRE_TEXT_EOS);
-        return qr_answer_tokenize(source->model, text.data, text.n, flags, ids, ids_n, why);
+        return qr_answer_tokenize(source->model, text, flags, ids, ids_n, why);
     }
     json_t *prompt = json_stringn(text.data, text.n);
     if (!prompt)
