@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* among -- one sequence in a crowd: its rows stand in the middle of steps full of others'. */
+/* among -- runs one sequence in steps that hold 31 other sequences before and after its rows. */
 #ifndef QR_TESTS_MODEL_AMONG_H
 #define QR_TESTS_MODEL_AMONG_H
 
@@ -26,8 +26,8 @@ static inline int32_t *among_tokens(uint32_t seq, uint32_t n, uint32_t vocab_n)
     return tokens;
 }
 
-/* Our n tokens in chunks, in steps together with 31 other sequences, each of which brings 1 to 3
- * rows a step; every row's logits are asked for.  logits: ours, [n][vocab_n]. */
+/* Runs our n tokens in chunks, in steps with 31 other sequences of 1 to 3 rows each.  Every row's
+ * logits are requested.  logits: ours, [n][vocab_n]. */
 static inline void among_run(struct rig *r, const int32_t *ours, uint32_t n, uint32_t chunk,
                              float *logits)
 {
@@ -74,7 +74,7 @@ static inline void among_run(struct rig *r, const int32_t *ours, uint32_t n, uin
     free(all);
 }
 
-/* Fails where one bit differs. */
+/* Fails if a bit differs. */
 static inline void among_expect_same(const float *a, const float *b, uint32_t rows_n,
                                      uint32_t vocab_n, const char *what)
 {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What scripts of this folder share that ask transformers: names in GGUF files, the order of their
+"""Shared by the scripts of this folder that run transformers: names in GGUF files, the order of their
 rows, and a model's answers in the form that golden.h reads.  Needs PyPI's torch."""
 import base64
 import json
@@ -9,7 +9,7 @@ import transformers
 
 GREEDY = 40
 
-# transformers' names, and llama.cpp's: whole ones, and those within a layer.
+# transformers' names and llama.cpp's: outside the layers, and within a layer.
 LLAMA = {
     "model.embed_tokens.weight": "token_embd.weight",
     "model.norm.weight": "output_norm.weight",
@@ -37,14 +37,14 @@ def gguf_name(name, kind):
 
 
 def permute(w, heads):
-    """Rows of Q or K so that pairs which are rotated together become neighbours."""
+    """Reorders rows of Q or K, so that pairs that are rotated together become neighbours."""
     return w.reshape(heads, 2, w.shape[0] // heads // 2, -1).swapaxes(1, 2).reshape(w.shape)
 
 
 def to_file(name, w, config):
-    """As rows of outputs, in the file's order."""
+    """The matrix as rows of outputs, in the file's order."""
     if config.model_type == "gpt2" and ".c_" in name and name.endswith("weight"):
-        return w.T  # Conv1D stands the other way
+        return w.T  # Conv1D is transposed
     if config.model_type in ("llama", "mistral"):
         if "q_proj" in name:
             return permute(w, config.num_attention_heads)

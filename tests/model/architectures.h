@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* architectures -- the small models in tests/data/architectures, one of each kind, with their
- * answers.  One more joins every test of them by a line here and in make_architectures.py. */
+ * answers.  A line here and in make_architectures.py adds a model to all tests of architectures. */
 #ifndef QR_TESTS_MODEL_ARCHITECTURES_H
 #define QR_TESTS_MODEL_ARCHITECTURES_H
 
@@ -24,8 +24,8 @@ static const enum qr_kv_type architectures_kv_types[] = {QR_KV_F16, QR_KV_F32, Q
                                                          QR_KV_Q8};
 #define ARCHITECTURES_KV_N (sizeof architectures_kv_types / sizeof architectures_kv_types[0])
 
-/* A model's settings; *bytes (the caller frees) is the file, its matrices as `type` where that is a
- * float type, else as they are. */
+/* A model's settings.  *bytes (the caller frees) is the file.  If `type` is a float type, its
+ * matrices are converted to that; otherwise they are unchanged. */
 static inline struct rig_settings architectures_open(const char *name, enum qr_type type,
                                                      uint8_t **bytes)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* floats -- the same model with its quantised tensors dequantised, as a GGUF file in memory. */
+/* floats -- a copy of a GGUF file in memory, with its quantised tensors dequantised. */
 #ifndef QR_TESTS_MODEL_FLOATS_H
 #define QR_TESTS_MODEL_FLOATS_H
 
 #include "gguf_writer.h"
 
-/* n floats as F32, F16 or BF16 into out. */
+/* Stores n floats as F32, F16 or BF16. */
 static inline void floats_store(enum qr_type type, const float *from, void *out, size_t n)
 {
     uint16_t *half = out;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Fuzzes the GGUF parser, and the loader behind it, which does not end at the first refusal. */
+/* Fuzzes the GGUF parser and the loader.  The loader goes on after the first refusal. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +14,7 @@ static void listen(void *context, const char *sentence)
     if (!sentence[0]) abort();
 }
 
-/* Whatever the file says, loading ends in a model or in a sentence. */
+/* Loading any file ends with a model or with an error text. */
 static void load(const struct qr_gguf *g, const struct quire_allocator *allocator)
 {
     static struct qr_team *team;

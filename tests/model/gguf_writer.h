@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* gguf_writer -- builds a GGUF file in memory, well-formed or not.
  *
- * Keys and tensors are appended in any order; gguf_writer_finish puts header, tables, padding and
- * data together.  Counts and version can be overwritten first.  Running out of memory aborts: this
- * is for tests. */
+ * Keys and tensors are appended in any order.  gguf_writer_finish joins header, tables, padding and
+ * data.  Counts and version can be overwritten before.  Running out of memory aborts. */
 #ifndef QR_TESTS_MODEL_GGUF_WRITER_H
 #define QR_TESTS_MODEL_GGUF_WRITER_H
 
@@ -80,7 +79,7 @@ static inline void gguf_writer_free(struct gguf_writer *w)
     *w = (struct gguf_writer){0};
 }
 
-/* A key of any kind, its value's bytes as they stand in the file. */
+/* A key of any kind.  bytes: the value as the file stores it. */
 static inline void gguf_writer_key(struct gguf_writer *w, const char *name, uint32_t kind,
                                    const void *value, size_t n)
 {
@@ -115,7 +114,7 @@ static inline void gguf_writer_string(struct gguf_writer *w, const char *name, c
     w->keys_n++;
 }
 
-/* An array of n elements; bytes as they stand in the file. */
+/* An array of n elements.  bytes: as the file stores them. */
 static inline void gguf_writer_array(struct gguf_writer *w, const char *name, uint32_t element,
                                      uint64_t n, const void *bytes, size_t bytes_n)
 {
@@ -127,7 +126,7 @@ static inline void gguf_writer_array(struct gguf_writer *w, const char *name, ui
     w->keys_n++;
 }
 
-/* A key as another file has it. */
+/* A copy of another file's key. */
 static inline void gguf_writer_copy_key(struct gguf_writer *w, const struct qr_gguf_key *key)
 {
     gguf_put_u64(&w->keys, key->name.n);
@@ -142,7 +141,7 @@ static inline void gguf_writer_copy_key(struct gguf_writer *w, const struct qr_g
     w->keys_n++;
 }
 
-/* A row of the tensor table alone, with any offset. */
+/* A row of the tensor table with any offset, without data. */
 static inline void gguf_writer_info(struct gguf_writer *w, struct quire_text name, uint32_t type,
                                     const uint64_t *dims, uint32_t dims_n, uint64_t offset)
 {
@@ -168,7 +167,7 @@ static inline void gguf_writer_tensor(struct gguf_writer *w, const char *name, u
     gguf_put(&w->data, data, n);
 }
 
-/* The file; it stays the writer's. */
+/* The file.  The writer owns it. */
 static inline const uint8_t *gguf_writer_finish(struct gguf_writer *w, size_t *n)
 {
     w->file.n = 0;

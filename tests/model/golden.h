@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* golden -- answers that another implementation gives, and how far ours may be from them.
+/* golden -- compares a model's answers with another implementation's.
  *
- * Files: tests/data/NAME.json, cases with a prompt's ids, each token's logprob after those before
- * it (the first is null), logits at the last position, and 64 greedy ids with the margin to the
- * runner-up.  A greedy run is followed to its first difference, which is excused where the
+ * Files: tests/data/NAME.json, cases with a prompt's ids, each token's logprob given the tokens
+ * before it (the first is null), logits at the last position, and 64 greedy ids with the margin to
+ * the runner-up.  A greedy run is compared up to its first difference, which is allowed where the
  * reference's margin is small. */
 #ifndef QR_TESTS_MODEL_GOLDEN_H
 #define QR_TESTS_MODEL_GOLDEN_H
@@ -20,7 +20,7 @@ struct golden_limits {
     double logprob;
 };
 
-/* Measured with another runtime on these models; 1.3 to 14 times the worst that it shows. */
+/* 1.3 to 14 times the largest difference that another runtime shows on these models. */
 static const struct golden_limits GOLDEN_EXACT = {0.01, 1e-6, 0.01, 0.003};
 static const struct golden_limits GOLDEN_F16 = {0.3, 1e-3, 0.06, 0.15};
 static const struct golden_limits GOLDEN_Q8ACT = {4.0, 0.8, 2.5, 2.5};
@@ -37,7 +37,7 @@ static inline json_t *golden_load(const char *name)
     return root;
 }
 
-/* An array of integers; *n of them, the caller frees. */
+/* An array of *n integers.  The caller frees it. */
 static inline int32_t *golden_ids(const json_t *array, uint32_t *n)
 {
     *n = (uint32_t)json_array_size(array);
@@ -68,7 +68,7 @@ static inline int golden_base64(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* n little-endian floats out of base64. */
+/* Decodes n little-endian floats from base64. */
 static inline void golden_floats(const char *text, float *floats, uint32_t n)
 {
     uint8_t *out = (uint8_t *)floats;
@@ -114,8 +114,7 @@ static inline void golden_check_logprobs(const json_t *golden, const int32_t *id
     if (!(worst <= limits->logprob)) fail_msg("prompt logprobs differ by %g", worst);
 }
 
-/* The greatest difference of the last logits: of all where the file has all, else of the best 20.
- */
+/* The largest difference of the last logits: of all if the file has all, else of the best 20. */
 static inline double golden_worst(const json_t *golden, const float *logits, uint32_t vocab_n)
 {
     const json_t *last = json_object_get(golden, "last");
@@ -169,7 +168,7 @@ static inline void golden_check_last(const json_t *golden, const float *logits, 
     if (!(kl <= limits->kl)) fail_msg("KL of the last position is %g", kl);
 }
 
-/* Generates greedily after the prompt, whose last logits are given, to the first difference. */
+/* Generates greedily up to the first difference.  logits: the prompt's last. */
 static inline void golden_check_greedy(const json_t *golden, struct rig *r, uint32_t position,
                                        const float *last, const struct golden_limits *limits)
 {
@@ -224,7 +223,7 @@ static inline void golden_check(struct rig *r, const json_t *root,
     }
 }
 
-/* The largest difference of the last logits of a case, run on a rig of its own; NaN is one. */
+/* The largest difference of a case's last logits, on a rig of its own.  NaN counts as one. */
 static inline double golden_worst_with(const struct rig_settings *settings, const json_t *golden)
 {
     struct rig r;

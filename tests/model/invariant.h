@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* invariant -- holds a model to the promise that a row's bits depend on its own sequence only.
+/* invariant -- checks that a row's bits depend on its own sequence only.
  *
- * rig_settings name the model, its keys' type and the level; invariant_expect does the rest, for
- * any architecture and type. */
+ * rig_settings name the model, its keys' type and the CPU level.  invariant_expect works for any
+ * architecture and type. */
 #ifndef QR_TESTS_MODEL_INVARIANT_H
 #define QR_TESTS_MODEL_INVARIANT_H
 
@@ -18,7 +18,7 @@ static inline float *invariant_logits(uint32_t rows_n, uint32_t vocab_n)
     return logits;
 }
 
-/* The tokens alone, by other settings, against expected. */
+/* Runs the tokens alone with other settings, and compares. */
 static inline void invariant_expect_alone(struct rig_settings settings, uint32_t chunk,
                                           const int32_t *tokens, const float *expected,
                                           const char *what)
@@ -48,7 +48,8 @@ static inline void invariant_expect_among(struct rig_settings settings, uint32_t
     rig_close(&r);
 }
 
-/* One reference, alone on one thread in one piece; everything else must equal it. */
+/* The reference is the sequence alone, on one thread, in one chunk.  Everything else must equal it.
+ */
 static inline void invariant_expect(struct rig_settings settings)
 {
     static const uint32_t page_tokens[] = {16, 64, 128};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* late -- a team whose helpers are late with one kind of work, each time: what others do too early
- * then has other bits. */
+/* late -- a team whose helpers are late with one kind of work.  A stage that does not wait for them
+ * then reads old values, and its bits differ. */
 #ifndef QR_TESTS_MODEL_LATE_H
 #define QR_TESTS_MODEL_LATE_H
 

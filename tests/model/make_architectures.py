@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Writes tests/data/architectures: a small model of each kind with random weights, and the answers of
-transformers in float32 for the weights of the very same file.
+transformers in float32 for the same weights.
 
     make_architectures.py OUT_DIR [NAME]...
 
-The files are kept in the tree, so nobody needs this to run the tests.  To make them again, or one
-more, it needs PyPI's gguf, torch and transformers; they were made with gguf 0.17.1, torch 1.13 and
-transformers 4.47.1 (in which YaRN's trained context is max_position_embeddings).
+The files are in the tree, so the tests do not need this script.  It needs PyPI's gguf, torch and
+transformers.  The files were made with gguf 0.17.1, torch 1.13 and transformers 4.47.1 (in which
+YaRN's trained context is max_position_embeddings).
 
-Matrices are Q8_0, so that both of quire's paths meet them: as they are, and in floats when a test
-writes the file again.  Names and the order of rows are those of llama.cpp's converter."""
+Matrices are Q8_0.  The tests run them as they are and dequantised, so both of quire's paths are
+covered.  Names and the order of rows are those of llama.cpp's converter."""
 import math
 import sys
 from pathlib import Path

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Writes a GGUF file again with every quantised tensor dequantised: F32, F16 or BF16.
+"""Copies a GGUF file with every quantised tensor dequantised to F32, F16 or BF16.
 
     make_float.py IN.gguf OUT.gguf [f32|f16|bf16]
 
-Needs PyPI's gguf, which is the independent word on what the quantised blocks mean."""
+Needs PyPI's gguf, an independent implementation of the quantised types."""
 import sys
 
 import gguf

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Writes tests/data/types: for a small Llama of each type of weights what transformers answers in
-float32, with the weights that PyPI's gguf dequantises from the file.
+"""Writes tests/data/types: the answers of transformers in float32 for a small Llama of each type of
+weights, with the weights that PyPI's gguf dequantises from the file.
 
     make_types.py build/tests/test_model_types OUT_DIR
 
-The files themselves are not kept: the test makes them from a seed, and QUIRE_TYPES=FOLDER has it
-write them out, which is how they come here.  Kept with the answers is a checksum of the file, so
-that the test knows that it is this file that they belong to.  Blocks are random bytes with sane
-scales, since PyPI's gguf quantises to few types, and no rounding of a quantiser's would reach each
-code of each type.  It needs PyPI's gguf, torch and transformers; made with gguf 0.17.1, torch 1.13
-and transformers 4.47.1."""
+The model files are not in the tree.  The test makes them from a seed, and writes them to a folder
+for this script when QUIRE_TYPES=FOLDER is set.  A checksum of the file is stored with its answers, so
+that the test can tell that they belong together.  Blocks are random bytes with usual scales: PyPI's
+gguf quantises to few types only, and a quantiser would not use every code of each type.  The script
+needs PyPI's gguf, torch and transformers; the answers were made with gguf 0.17.1, torch 1.13 and
+transformers 4.47.1."""
 import os
 import subprocess
 import sys

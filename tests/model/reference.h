@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* reference -- a llama's forward pass again, in double and without any of quire's but the meaning
- * of the types: one token after the other, every weight dequantised as it is used.
+/* reference -- a llama's forward pass in plain double, token by token.  Of quire's code it uses
+ * only the dequantising of weights.
  *
- * Where a matrix is quantised the activations that it meets are rounded to 8 bits in blocks of 32,
- * and Q4_1's and Q5_1's minima to bf16 (residuals.h), as kernels/gemm.h says, so that the two may
- * be held close together. */
+ * The activations of a quantised matrix are rounded to 8 bits in blocks of 32, and Q4_1's and
+ * Q5_1's minima to bf16 (residuals.h), as kernels/gemm.h says.  So narrow limits are possible. */
 #ifndef QR_TESTS_MODEL_REFERENCE_H
 #define QR_TESTS_MODEL_REFERENCE_H
 
@@ -39,7 +38,7 @@ static inline void reference_row(const struct qr_gguf_tensor *t, uint32_t row, f
     qr_dequantize((enum qr_type)t->type, t->data + row * bytes, out, (size_t)t->dims[0]);
 }
 
-/* The least number of three significant bits that is not less than x. */
+/* x rounded up to three significant bits. */
 static inline float reference_scale(float x)
 {
     int e;
@@ -48,7 +47,7 @@ static inline float reference_scale(float x)
     return ldexpf(ceilf(fraction * 8.0f), e - 3);
 }
 
-/* x rounded as the kernels round it, in floats. */
+/* x rounded as the kernels do, in float. */
 static inline void reference_round(double *x, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i += 32) {

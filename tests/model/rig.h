@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* rig -- a model with its team, pages and pass, as an engine would have it, for tests.
+/* rig -- a model with its team, pages and forward pass, as an engine has them.
  *
- * Each of seqs_n sequences has pages of its own, scattered over the pool, so that nothing can
- * depend on pages that stand side by side. */
+ * Each of seqs_n sequences has its own pages, scattered over the pool, so that a test fails if code
+ * depends on neighbouring pages. */
 #ifndef QR_TESTS_MODEL_RIG_H
 #define QR_TESTS_MODEL_RIG_H
 
@@ -51,7 +51,7 @@ struct rig {
     uint32_t vocab_n;
 };
 
-/* Opens and loads only.  The caller looks at the status. */
+/* Opens and loads only.  The caller checks the status. */
 static inline int rig_load(struct rig *r, const struct rig_settings *settings,
                            struct quire_error *error)
 {
@@ -116,7 +116,8 @@ static inline void rig_open(struct rig *r, const struct rig_settings *settings)
     uint32_t all = r->pages_n * r->settings.seqs_n;
     assert_true(qr_kv_shape_page_bytes(&shape, &page_bytes));
     assert_true(qr_region_create(&r->kv_memory, page_bytes * all));
-    memset(r->kv_memory.base, 0xff, page_bytes * all); /* NaN: slots never written must not count */
+    memset(r->kv_memory.base, 0xff,
+           page_bytes * all); /* NaN: unwritten slots must have no effect */
     qr_kv_store_init(&r->kv, &shape, r->kv_memory.base, all);
     r->pages = malloc(all * sizeof r->pages[0]);
     assert_non_null(r->pages);
@@ -133,7 +134,7 @@ static inline const qr_page_id *rig_pages(const struct rig *r, uint32_t seq)
     return r->pages + (size_t)seq * r->pages_n;
 }
 
-/* The last forward's logits of all n outputs, [n][vocab_n] tightly. */
+/* The last step's logits of all n outputs: [n][vocab_n], without padding. */
 static inline void rig_take_logits(struct rig *r, uint32_t n, float *logits)
 {
     for (uint32_t first = 0; first < n; first += QR_LOGITS_ROWS) {
@@ -146,7 +147,7 @@ static inline void rig_take_logits(struct rig *r, uint32_t n, float *logits)
     }
 }
 
-/* n tokens of one sequence from position on, in chunks; logits of each, [n][vocab_n]. */
+/* Runs n tokens of one sequence from `position` on, in chunks.  logits: of each, [n][vocab_n]. */
 static inline void rig_run(struct rig *r, uint32_t seq, const int32_t *tokens, uint32_t n,
                            uint32_t position, uint32_t chunk, float *logits)
 {

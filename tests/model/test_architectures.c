@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A small model of each architecture, with every kind of positions, against what transformers says
- * of it; and the files of a folder named by QUIRE_REFERENCE. */
+/* A small model of each architecture, with every kind of positions, compared with transformers; and
+ * the files of a folder that QUIRE_REFERENCE names. */
 #include <dirent.h>
 
 #include "architectures.h"
@@ -25,9 +25,9 @@ static void check_one(const char *name, enum qr_type type, enum qr_kv_type kv_ty
 }
 
 /* Goal: with float weights the answers are the reference's, up to rounding.
- * Method: the same file with its matrices dequantised to F32, prompts past the window and past the
- * positions that were trained, teacher-forced and then greedy to the end. */
-static void float_files_meet_their_reference(void **state)
+ * Method: the same file with its matrices dequantised to F32; prompts longer than the window and
+ * than the trained context, teacher-forced and then greedy to the end. */
+static void float_files_match_their_reference(void **state)
 {
     static const struct golden_limits limits = {1e-3, 1e-7, 1e-3, 1e-3};
 
@@ -38,9 +38,9 @@ static void float_files_meet_their_reference(void **state)
     }
 }
 
-/* Goal: as they are, in Q8_0, within what 8-bit activations cost.
+/* Goal: in Q8_0 the answers are the reference's, up to the rounding of 8-bit activations.
  * Method: the same prompts, keys and values in f16. */
-static void quantised_files_meet_their_reference(void **state)
+static void quantised_files_match_their_reference(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARCHITECTURES_N; i++) {
@@ -76,7 +76,7 @@ static double worst_without(const char *name, const char *lost)
             memcpy(bytes + (t->data - bytes) + 4 * i, &(float){1}, 4);
     else if (t)
         memset(bytes + (t->data - bytes), 0, t->data_n);
-    else /* another key of the same length, which means nothing */
+    else /* a key of the same length without a meaning */
         memcpy((char *)bytes + ((const uint8_t *)key->name.data - bytes), "general", 5);
     qr_gguf_close(&g);
     rig_open(&r, &settings);
@@ -93,8 +93,8 @@ static double worst_without(const char *name, const char *lost)
     return worst;
 }
 
-/* Goal: the limits above would catch a bias, a key or a tensor that is left out.
- * Method: leave each kind out in turn; the logits change by far more than the limit. */
+/* Goal: the limits above are narrow enough to notice a missing bias, key or tensor.
+ * Method: leave out each kind in turn; the logits change by far more than the limit. */
 static void what_is_left_out_is_seen(void **state)
 {
     static const struct {
@@ -155,10 +155,10 @@ static void check_file(const char *folder, const char *name)
     json_decref(root);
 }
 
-/* Goal: other files with answers in the same form pass too: those that are too large for the tree.
+/* Goal: files that are too large for the tree pass too.
  * Method: gguf/NAME.gguf and json/NAME.json in the folder that QUIRE_REFERENCE names, as they are
  * and in F32. */
-static void files_outside_the_tree_meet_their_reference(void **state)
+static void files_outside_the_tree_match_their_reference(void **state)
 {
     const char *folder = getenv("QUIRE_REFERENCE");
     char path[1024];
@@ -183,10 +183,10 @@ static void files_outside_the_tree_meet_their_reference(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(float_files_meet_their_reference),
-        cmocka_unit_test(quantised_files_meet_their_reference),
+        cmocka_unit_test(float_files_match_their_reference),
+        cmocka_unit_test(quantised_files_match_their_reference),
         cmocka_unit_test(what_is_left_out_is_seen),
-        cmocka_unit_test(files_outside_the_tree_meet_their_reference),
+        cmocka_unit_test(files_outside_the_tree_match_their_reference),
     };
 
     return cmocka_run_group_tests_name("model/architectures", tests, NULL, NULL);

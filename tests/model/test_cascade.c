@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows of sequences that begin alike go over the blocks that they share together, and each has the
- * bits that it has alone. */
+/* Rows of sequences that begin alike go over their shared spans together, and each has the bits
+ * that it has alone. */
 #include <stdalign.h>
 
 #include "among.h"
@@ -8,49 +8,49 @@
 
 #define TINY     QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
 #define SEQS     9u
-#define BLOCKS   2u
-#define MORE     55u /* rows of other sequences: in one, more than a tile; with ours they are 64 */
+#define SPANS    2u
+#define MORE     55u /* rows of other sequences: more than a query tile, and 64 with ours */
 #define CONTEXT  800u
 #define CHUNK    200u
 #define ROWS_MAX 256u
 
-/* Which text a sequence's blocks are, after those before; the position of its last token. */
+/* The text of each of a sequence's spans, and the position of its last token. */
 static const struct {
-    uint8_t text[BLOCKS];
+    uint8_t text[SPANS];
     uint16_t position;
 } seqs[SEQS] = {
     {{0, 0}, 520}, {{0, 0}, 770}, {{0, 2}, 526}, {{0, 1}, 530}, {{0, 0}, 512},
     {{0, 1}, 540}, {{1, 0}, 525}, {{1, 0}, 527}, {{0, 0}, 300},
 };
 
-static uint32_t whole_blocks(uint32_t seq)
+static uint32_t whole_spans(uint32_t seq)
 {
     uint32_t n = seqs[seq].position / QR_KV_SPAN;
 
-    return n < BLOCKS ? n : BLOCKS;
+    return n < SPANS ? n : SPANS;
 }
 
-/* Blocks that two sequences have in common. */
+/* Spans that two sequences have in common. */
 static uint32_t common(uint32_t a, uint32_t b)
 {
     uint32_t n = 0;
 
-    while (n < whole_blocks(a) && n < whole_blocks(b) && seqs[a].text[n] == seqs[b].text[n])
+    while (n < whole_spans(a) && n < whole_spans(b) && seqs[a].text[n] == seqs[b].text[n])
         n++;
     return n;
 }
 
 static int32_t token_at(uint32_t seq, uint32_t position, uint32_t vocab_n)
 {
-    uint32_t text = 1, block = position / QR_KV_SPAN;
+    uint32_t text = 1, span = position / QR_KV_SPAN;
 
-    if (block >= whole_blocks(seq)) return among_token(1000 + seq, position, vocab_n);
-    for (uint32_t b = 0; b <= block; b++)
+    if (span >= whole_spans(seq)) return among_token(1000 + seq, position, vocab_n);
+    for (uint32_t b = 0; b <= span; b++)
         text = text * 3 + seqs[seq].text[b];
     return among_token(text, position, vocab_n);
 }
 
-/* Each sequence's pages for what it has in common with one before it are that one's. */
+/* A sequence uses an earlier sequence's pages for the spans that they have in common. */
 static void share_pages(struct rig *r)
 {
     uint32_t block_pages = QR_KV_SPAN / r->settings.page_tokens;
@@ -61,7 +61,8 @@ static void share_pages(struct rig *r)
                 r->pages[i * r->pages_n + page] = r->pages[j * r->pages_n + page];
 }
 
-/* All tokens but each sequence's last; those on pages of one before it stand there already. */
+/* Runs all tokens but each sequence's last.  Tokens on an earlier sequence's pages are there
+ * already. */
 static void fill(struct rig *r)
 {
     int32_t tokens[CHUNK];
@@ -82,7 +83,7 @@ static void fill(struct rig *r)
     }
 }
 
-/* The last token of each, alone on its own pages. */
+/* Runs the last token of each, alone on its own pages. */
 static float *alone(struct rig_settings settings)
 {
     struct rig r;
@@ -101,8 +102,8 @@ static float *alone(struct rig_settings settings)
     return logits;
 }
 
-/* One step with every sequence's last token and, between them, the first tokens of others_n more,
- * MORE in all; every `every`th of the single rows' logits is asked for. */
+/* One step with every sequence's last token and, between them, the first tokens of others_n other
+ * sequences, MORE in all.  The logits of every `every`th single row are requested. */
 static void expect_together(struct rig *r, uint32_t others_n, uint32_t every, const float *expected)
 {
     struct qr_step_seq step_seqs[SEQS + MORE];
@@ -137,7 +138,7 @@ static void expect_together(struct rig *r, uint32_t others_n, uint32_t every, co
     rig_take_logits(r, outputs_n, logits);
     for (uint32_t i = 0; i < outputs_n; i++)
         among_expect_same(expected + (size_t)asked[i] * r->vocab_n, logits + (size_t)i * r->vocab_n,
-                          1, r->vocab_n, "over shared blocks");
+                          1, r->vocab_n, "over shared spans");
     free(logits);
 }
 
@@ -162,12 +163,12 @@ static void expect_same_bits(struct rig_settings settings, uint32_t threads_max)
     free(expected);
 }
 
-/* Goal: rows that go over shared blocks together have the bits that they have alone.
- * Method: nine sequences that share none to two blocks, as a tree, of which one ends on a block's
- * edge and one within the second: alone on pages of their own, and in one step on shared
- * pages; also with a prompt or single rows in the same step, and where few rows of the last layer
- * go on; one to three threads, each type of keys, two sizes of pages. */
-static void same_bits_over_shared_blocks(void **state)
+/* Goal: rows that go over shared spans together have the bits that they have alone.
+ * Method: nine sequences that share up to two spans, as a tree.  One ends at a span's end, one
+ * within the second span.  They run alone on pages of their own, and in one step on shared pages;
+ * also with a prompt or single rows in the same step, and where the last layer keeps few rows; one
+ * to three threads, each type of keys, two sizes of pages. */
+static void same_bits_over_shared_spans(void **state)
 {
     (void)state;
     for (unsigned type = 0; type < QR_KV_TYPES_N; type++)
@@ -176,10 +177,9 @@ static void same_bits_over_shared_blocks(void **state)
                          3);
 }
 
-/* Goal: rows of several threads that are attended to together wait for each other, and what follows
- * waits for them.
- * Method: two threads that have 32 rows each, of which one is late with what the other's chunks
- * need: queries, keys, what it has attended to. */
+/* Goal: a bundle of two threads' rows has a barrier before and after it.
+ * Method: two threads that own 32 rows each; one is late with queries, with keys, or with its
+ * attention. */
 static void same_bits_though_a_thread_is_late(void **state)
 {
     struct rig_settings settings = {.path = TINY,
@@ -204,8 +204,8 @@ static void same_bits_though_a_thread_is_late(void **state)
     free(expected);
 }
 
-/* Goal: at other levels too (kernels/attention holds scalar to it).
- * Method: force each that this machine has. */
+/* Goal: the same at other CPU levels (kernels/attention compares with scalar).
+ * Method: force each level that this machine has. */
 static void same_bits_at_each_level(void **state)
 {
     static const char *const levels[] = {"avx2", "avx512"};
@@ -261,11 +261,11 @@ static void fake_add(struct fake *f, uint32_t position, uint32_t rows_n, const q
     f->rows[i] = (struct qr_tile){.seq = i, .rows_n = rows_n, .position = position};
 }
 
-/* Goal: a chunk is rows that begin alike; each is summed as far as it shares with the first, and no
- * further than its own whole blocks.
- * Method: two texts mixed with each other, a row before its first whole block's end, a tile of
- * several rows, a row that nobody shares with. */
-static void chunks_are_rows_that_begin_alike(void **state)
+/* Goal: a bundle's rows begin alike.  Each shares as many spans as it has in common with the first
+ * row, and no more than its own whole spans.
+ * Method: rows of two texts mixed, a row that ends before its first whole span, a query tile of
+ * several rows, a row that shares with no other. */
+static void bundles_are_rows_that_begin_alike(void **state)
 {
     struct fake f;
 
@@ -285,7 +285,7 @@ static void chunks_are_rows_that_begin_alike(void **state)
     static const uint32_t summed[7] = {2, 1, 2, 1, 0, 0, 0};
     for (uint32_t i = 0; i < 7; i++)
         assert_int_equal(f.cascade.spans[i], summed[i]);
-    /* a chunk's rows begin alike */
+    /* a bundle's rows begin alike */
     for (uint32_t i = 0; i < 2; i++) {
         const uint32_t *rows = f.cascade.order + f.cascade.bundles[i].first;
         assert_int_equal(f.pages[rows[0]][0], f.pages[rows[1]][0]);
@@ -293,9 +293,9 @@ static void chunks_are_rows_that_begin_alike(void **state)
     }
 }
 
-/* Goal: a row goes with those that it shares the most with; rows that share more leave later.
- * Method: three that share one block, of which two share three. */
-static void rows_go_with_those_most_alike(void **state)
+/* Goal: a row joins the rows that it shares the most with; rows that share more leave later.
+ * Method: three rows that share one span, of which two share three. */
+static void rows_join_the_most_similar_rows(void **state)
 {
     struct fake f;
 
@@ -311,16 +311,16 @@ static void rows_go_with_those_most_alike(void **state)
     assert_int_equal(f.cascade.spans[2], 3);
 }
 
-/* Goal: a row that shares less leaves its chunk earlier, and a short one does not shorten the
- * others. Method: four that share one block, of which three share two, and one of these has no
- * more. */
+/* Goal: a row that shares less leaves its bundle earlier, and a short row does not shorten the
+ * others.
+ * Method: four rows that share one span; three of them share two; one of these ends there. */
 static void rows_leave_where_they_share_no_more(void **state)
 {
     struct fake f;
 
     (void)state;
     fake_make(&f, 1);
-    f.shape.kv_heads_n = 9; /* so that all are one chunk */
+    f.shape.kv_heads_n = 9; /* so that all are one bundle */
     fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 7, 8, 9, 10});
     fake_add(&f, 800, 1, (const qr_page_id[6]){1, 2, 3, 4, 5, 6});
     fake_add(&f, 512, 1, (const qr_page_id[6]){1, 2, 3, 4, 0, 0});
@@ -335,9 +335,9 @@ static void rows_leave_where_they_share_no_more(void **state)
     }
 }
 
-/* Goal: many rows are cut into chunks for every thread; with a window, nothing is shared.
- * Method: eight alike for one thread and for two. */
-static void many_rows_are_several_chunks(void **state)
+/* Goal: many rows make bundles for every thread; with a window nothing is shared.
+ * Method: eight rows that begin alike, on one thread and on two. */
+static void many_rows_are_several_bundles(void **state)
 {
     struct fake f;
 
@@ -361,13 +361,13 @@ static void many_rows_are_several_chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_bits_over_shared_blocks),
+        cmocka_unit_test(same_bits_over_shared_spans),
         cmocka_unit_test(same_bits_though_a_thread_is_late),
         cmocka_unit_test(same_bits_at_each_level),
-        cmocka_unit_test(chunks_are_rows_that_begin_alike),
-        cmocka_unit_test(rows_go_with_those_most_alike),
+        cmocka_unit_test(bundles_are_rows_that_begin_alike),
+        cmocka_unit_test(rows_join_the_most_similar_rows),
         cmocka_unit_test(rows_leave_where_they_share_no_more),
-        cmocka_unit_test(many_rows_are_several_chunks),
+        cmocka_unit_test(many_rows_are_several_bundles),
     };
 
     return cmocka_run_group_tests_name("model/cascade", tests, NULL, NULL);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Every form that a supported file can have, against the same model computed plainly in double
+/* Every form that a supported file can have, compared with the same model in plain double
  * (reference.h). */
 #include "among.h"
 #include "reference.h"
 
 #define TOKENS 40u
 
-/* limit: of the worst difference, as a share of the logits' own spread. */
+/* limit: of the largest difference, as a share of the logits' spread. */
 static void expect_reference(const struct tiny *t, double limit)
 {
     struct gguf_writer w;
@@ -42,8 +42,8 @@ static void expect_reference(const struct tiny *t, double limit)
     gguf_writer_free(&w);
 }
 
-/* A float model differs by rounding; a quantised one also where a value is rounded to the other
- * side, which moves it by 1/127 of its block's greatest. */
+/* A float model differs by rounding.  A quantised one also differs where a value is rounded the
+ * other way, which moves it by 1/127 of its block's largest. */
 #define FLOAT_LIMIT     1e-4
 #define QUANTISED_LIMIT 0.05
 
@@ -82,7 +82,7 @@ static void other_shapes(void **state)
     expect_reference(&t, FLOAT_LIMIT);
     t.layers_n = 1;
     t.width = 40;
-    t.ffn_width = 296; /* more than a float panel, and no multiple of 32 */
+    t.ffn_width = 296; /* more than a float panel, and not a multiple of 32 */
     t.vocab_n = 300;
     expect_reference(&t, FLOAT_LIMIT);
 }
@@ -105,7 +105,7 @@ static struct tiny tiny_of(enum qr_type type, enum qr_type other, enum qr_type d
 }
 
 /* Goal: every type of weights.
- * Method: a model of each, the embedding and so the head too. */
+ * Method: a model of each type, its embedding and head included. */
 static void every_type(void **state)
 {
     const enum qr_type floats[] = {QR_TYPE_F16, QR_TYPE_BF16};
@@ -122,9 +122,9 @@ static void every_type(void **state)
     }
 }
 
-/* Goal: files as llama-quantize mixes them: some matrices of a layer in a better type, the tied
- * embedding in Q6_K, and another type again where rows are no multiple of 256.
- * Method: a model for each of its recipes; the last with ffn_down's rows of 480. */
+/* Goal: files as llama-quantize mixes types: some matrices of a layer in a better type, the tied
+ * embedding in Q6_K, and another type where rows are not a multiple of 256.
+ * Method: a model for each of its recipes; the last has ffn_down rows of 480. */
 static void recipes(void **state)
 {
     const struct {
@@ -149,9 +149,9 @@ static void recipes(void **state)
     }
 }
 
-/* Goal: types mixed within one layer and within one product, in every way that changes the code's
- * path: packed beside float, gate beside up, down of another kind.
- * Method: pairs of types; also outputs that are no multiple of 16 or 32. */
+/* Goal: types mixed within one layer and within one product, in every way that takes another path:
+ * packed and float, gate and up, another kind of down.
+ * Method: pairs of types; also outputs that are not a multiple of 16 or 32. */
 static void mixed_types(void **state)
 {
     const enum qr_type pairs[][2] = {
@@ -168,18 +168,18 @@ static void mixed_types(void **state)
         t.other = t.down = pairs[i][1];
         t.embedding = QR_TYPE_F16;
         t.own_output = true;
-        t.ffn_width = 544; /* two float panels and a rest, 17 units of 32 */
+        t.ffn_width = 544; /* two float panels and a part, 17 items of 32 */
         t.vocab_n = 333;
         expect_reference(&t, QUANTISED_LIMIT);
-        t.says_key_length = true; /* a key head's share of a row is no whole block */
+        t.says_key_length = true; /* a key head's part of a row is not whole blocks */
         t.head_dim = 8;
         t.rotary_n = 8;
         expect_reference(&t, QUANTISED_LIMIT);
     }
 }
 
-/* Goal: gate and up packed, down a float matrix with rows that no packed one could have.
- * Method: ffn_width 40: the last unit is a single, half-filled panel. */
+/* Goal: packed gate and up, and a float down matrix with rows that a packed one cannot have.
+ * Method: ffn_width 40: the last item is a single, half-filled panel. */
 static void packed_gate_with_float_down(void **state)
 {
     struct tiny t = tiny_defaults();

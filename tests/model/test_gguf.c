@@ -54,7 +54,7 @@ static int parse_writer(struct qr_gguf *g, struct gguf_writer *w)
     return parse(g, bytes, n);
 }
 
-/* Expects a refusal whose message holds the words, and frees the writer. */
+/* Expects a refusal whose text contains the words, and frees the writer. */
 static void expect_refused(struct gguf_writer *w, int status, const char *words)
 {
     struct qr_gguf g;
@@ -64,7 +64,7 @@ static void expect_refused(struct gguf_writer *w, int status, const char *words)
     gguf_writer_free(w);
 }
 
-/* Goal: every kind of value and tensor comes out as it was written.
+/* Goal: every kind of value and tensor is read as it was written.
  * Method: write one of each, read them all. */
 static void reads_what_was_written(void **state)
 {
@@ -126,8 +126,8 @@ static void reads_what_was_written(void **state)
     gguf_writer_free(&w);
 }
 
-/* Goal: an absent key and a value of another kind are told apart from one that fits.
- * Method: ask for each in the wrong way. */
+/* Goal: a typed read of an absent key or of another kind returns false.
+ * Method: read each in the wrong way. */
 static void typed_reads_refuse_other_kinds(void **state)
 {
     struct gguf_writer w;
@@ -181,9 +181,9 @@ static void every_truncation_is_an_error(void **state)
     gguf_writer_free(&w);
 }
 
-/* Goal: no byte of a header can make the parser read where it may not.
- * Method: set every byte of a small file to a few hostile values, parse, and walk whatever comes
- * out; the result may be either, the sanitizer watches. */
+/* Goal: no byte of a header makes the parser read outside the file.
+ * Method: set every byte of a small file to a few hostile values, parse, and read all strings and
+ * tensors.  The status may be either; a sanitizer sees a wrong read. */
 static void hostile_bytes_never_crash(void **state)
 {
     const uint8_t values[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
@@ -215,7 +215,7 @@ static void hostile_bytes_never_crash(void **state)
     gguf_writer_free(&w);
 }
 
-/* Goal: what is no GGUF, or another version of it, is named.
+/* Goal: a file that is not GGUF, or of another version, is refused by name.
  * Method: other magics, both byte orders, versions 1 and 4. */
 static void other_formats_are_named(void **state)
 {
@@ -251,7 +251,7 @@ static void other_formats_are_named(void **state)
     gguf_writer_free(&w);
 }
 
-/* Goal: counts that the file cannot hold are refused before memory is asked for.
+/* Goal: counts that the file cannot hold are refused before memory is allocated.
  * Method: counts of 2^64 - 1, one above the limit, and one more than the bytes allow. */
 static void hostile_counts_are_refused(void **state)
 {
@@ -269,8 +269,8 @@ static void hostile_counts_are_refused(void **state)
     }
 }
 
-/* Goal: lengths inside values are held against the file.
- * Method: names, strings and arrays that claim more than there is, up to what overflows. */
+/* Goal: lengths inside values are checked against the file's size.
+ * Method: names, strings and arrays longer than the file, up to lengths that overflow. */
 static void hostile_lengths_are_refused(void **state)
 {
     struct gguf_writer w;
@@ -330,8 +330,8 @@ static void info(struct gguf_writer *w, uint32_t type, const uint64_t *dims, uin
     gguf_writer_info(w, (struct quire_text){.data = "t", .n = 1}, type, dims, dims_n, offset);
 }
 
-/* Goal: shapes and offsets that leave the file, or overflow, are refused.
- * Method: one tensor for each way. */
+/* Goal: shapes and offsets that overflow or point outside the file are refused.
+ * Method: one tensor for each. */
 static void hostile_tensors_are_refused(void **state)
 {
     const uint64_t huge = (uint64_t)1 << 32;
@@ -361,8 +361,8 @@ static void hostile_tensors_are_refused(void **state)
     expect_refused(&w, QUIRE_BAD_FILE, "tensor 't' has 1000 blocks of 4 bytes at offset 0");
 }
 
-/* Goal: a tensor of a type that is not known is listed, without data.
- * Method: a number past ggml's, with dimensions that no file could hold. */
+/* Goal: a tensor of an unknown type is listed without data.
+ * Method: a type number above ggml's, with dimensions too large for any file. */
 static void unknown_types_have_no_data(void **state)
 {
     struct gguf_writer w;
@@ -417,7 +417,7 @@ static void *no_memory(void *context, void *memory, size_t bytes)
 }
 
 /* Goal: running out of memory is a status.
- * Method: an allocator that has none. */
+ * Method: an allocator that returns NULL. */
 static void no_memory_is_a_status(void **state)
 {
     struct quire_allocator none = {.resize = no_memory};
@@ -432,7 +432,7 @@ static void no_memory_is_a_status(void **state)
     gguf_writer_free(&w);
 }
 
-/* Goal: files on disk: a good one opens; none, an empty one and a folder are named.
+/* Goal: a good file on disk opens; a missing one, an empty one and a folder are refused by name.
  * Method: write to a temporary file. */
 static void opens_files(void **state)
 {

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows that owe their best token only: it is argmax of the logits that they would have had, whoever
- * else asks for what, at any level and number of threads.  Everything here compares with ==. */
+/* Rows that want their best token only: it is argmax of the row's logits, whatever other rows want,
+ * at any CPU level and number of threads.  Everything here compares with ==. */
 #include <math.h>
 
 #include "among.h"
 #include "tiny.h"
 
 #define ROWS     40u
-#define PERIOD   37u /* every token has equals in other panels and other pieces of the head */
-#define RUNS     3u  /* threads share the pieces out differently each time */
+#define PERIOD   37u /* every token has equals in other panels and other items of the head */
+#define RUNS     3u  /* threads divide the items differently each time */
 #define ALL_BEST 1000u
 
-/* A llama whose output head is its own and of this type. */
+/* A llama with an output head of this type. */
 static uint8_t *write_model(struct gguf_writer *w, enum qr_type type, uint32_t vocab_n, size_t *n)
 {
     struct tiny t = tiny_defaults();
@@ -61,7 +61,7 @@ static void forward(struct rig *r)
     free(tokens);
 }
 
-/* Outputs [first, first + n), of which one in `whole` is asked for its logits. */
+/* Outputs [first, first + n).  One in `whole` wants its logits, the others their best token. */
 static void expect_rows(struct rig *r, const float *expected, uint32_t first, uint32_t n,
                         uint32_t whole)
 {
@@ -100,11 +100,10 @@ static void expect_bests(const struct rig_settings *settings)
     rig_close(&r);
 }
 
-/* Goal: the best of a row is argmax of its logits, the first of equals; rows beside it that are
- * asked for have their bits.
- * Method: heads of every kind, smaller than a piece, ending within one and within a panel, with
- * each row many times, at each level and on 1 to 3 threads; all rows at once, mixed, a part, one.
- */
+/* Goal: a row's best token is argmax of its logits, the first of equals.  Logits of other rows in
+ * the same call have the same bits. Method: heads of every kind, smaller than an item, ending
+ * within an item and within a panel, with each row many times, at each CPU level and on 1 to 3
+ * threads; all rows, a mix, a part, one. */
 static void the_best_is_argmax_of_the_logits(void **state)
 {
     static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"};
@@ -137,8 +136,8 @@ static void the_best_is_argmax_of_the_logits(void **state)
     }
 }
 
-/* Goal: NaN is never the best; of nothing else token 0 is.
- * Method: a head of floats whose first token's logit is NaN, then one of which all are. */
+/* Goal: NaN is never the best; if all logits are NaN, token 0 is.
+ * Method: a float head whose first token's logit is NaN, then one where all are. */
 static void nan_is_never_the_best(void **state)
 {
     struct gguf_writer w;

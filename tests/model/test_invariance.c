@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A row's bits depend on its own sequence only: not on who else is in the step, how the prompt was
- * cut, how many threads ran, or how the pages lie.  Everything here compares with ==. */
+/* A row's bits depend on its own sequence only: not on other rows of the step, on chunks, on the
+ * number of threads, or on the order of pages.  Everything here compares with ==. */
 #include "floats.h"
 #include "invariant.h"
 
@@ -28,7 +28,7 @@ static void same_bits_with_bf16_keys(void **state)
     invariant_expect((struct rig_settings){.path = TINY, .kv_type = QR_KV_BF16});
 }
 
-/* Goal: int8 keys, by the two ways that there are of multiplying them.
+/* Goal: the same with int8 keys, which are multiplied in two ways.
  * Method: at the best level, and in AVX2 where this machine has more. */
 static void same_bits_with_q8_keys(void **state)
 {
@@ -43,7 +43,7 @@ static void same_bits_with_q8_keys(void **state)
 }
 
 /* Goal: the same at every level below the best.
- * Method: force each that this machine has. */
+ * Method: force each level that this machine has. */
 static void same_bits_at_each_level(void **state)
 {
     static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512vnni"};
@@ -78,7 +78,7 @@ static void expect_invariant_floats(enum qr_type type)
     qr_gguf_close(&g);
 }
 
-/* Goal: float weights too.
+/* Goal: the same with float weights.
  * Method: the same weights as F32, F16 and BF16. */
 static void same_bits_with_float_weights(void **state)
 {
@@ -88,10 +88,9 @@ static void same_bits_with_float_weights(void **state)
     expect_invariant_floats(QR_TYPE_BF16);
 }
 
-/* Goal: a long sequence that is spread over threads by blocks of keys has the bits of one that is
- * not.
- * Method: 900 tokens in one piece on one thread; on two and four threads all but the last 60 in
- * chunks, and those one by one. */
+/* Goal: a long sequence has the same bits when it is spread over threads by spans.
+ * Method: 900 tokens in one chunk on one thread; on two and four threads all but the last 60 in
+ * chunks, and the last 60 one by one. */
 static void same_bits_where_a_sequence_is_spread(void **state)
 {
     struct rig_settings settings = {
@@ -122,9 +121,9 @@ static void same_bits_where_a_sequence_is_spread(void **state)
     free(tokens);
 }
 
-/* Goal: asking for few rows' logits changes none of them, nor the keys that are left behind.
- * Method: a step that asks for rows 3 and 29 only, one that asks for none, and then a token whose
- * logits depend on every key. */
+/* Goal: requesting few rows' logits changes neither these nor the stored keys.
+ * Method: a step that requests rows 3 and 29, one that requests none, and then a token whose logits
+ * depend on every key. */
 static void same_bits_where_few_rows_are_asked_for(void **state)
 {
     const struct rig_settings settings = {.path = TINY, .threads_n = 2, .kv_type = QR_KV_F16};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The promise of test_invariance.c for every architecture, with packed and float weights and every
+/* The checks of test_invariance.c for every architecture, with packed and float weights and every
  * type of keys and values. */
 #include "architectures.h"
 #include "invariant.h"
@@ -16,9 +16,8 @@ static void expect_invariant_architectures(enum qr_type type, enum qr_kv_type kv
     }
 }
 
-/* Goal: no architecture's passes let a neighbour, a chunk, a thread or a page show in a row's bits.
- * Method: invariant_expect with each, for each type of keys and values; more tokens than a window.
- */
+/* Goal: in no architecture do other rows, chunks, threads or pages change a row's bits.
+ * Method: invariant_expect with each, for each type of keys and values, longer than a window. */
 static void same_bits_with_every_architecture(void **state)
 {
     (void)state;

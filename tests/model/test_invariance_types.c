@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The promise of test_invariance.c for every type of quantised weights, each in a model of its own,
+/* The checks of test_invariance.c for every type of quantised weights, each in a model of its own,
  * and for types mixed in one layer. */
 #include "invariant.h"
 #include "tiny.h"
@@ -26,8 +26,8 @@ static void expect_invariant_types(enum qr_type type, enum qr_type other, enum q
     gguf_writer_free(&w);
 }
 
-/* Goal: no type's kernel lets a neighbour, a chunk, a thread or a page show in a row's bits.
- * Method: invariant_expect with a model of each; the kernels' lower levels are kernels/gemm's. */
+/* Goal: with no type of weights do other rows, chunks, threads or pages change a row's bits.
+ * Method: invariant_expect with a model of each type; kernels/gemm tests lower CPU levels. */
 static void same_bits_with_every_type(void **state)
 {
     (void)state;

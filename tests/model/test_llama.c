@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A small llama with random weights (tests/data/llama-tiny.*) against what another implementation
- * says of it. */
+/* A small llama with random weights (tests/data/llama-tiny.*), compared with another
+ * implementation's answers. */
 #include <unistd.h>
 
 #include "floats.h"
@@ -19,9 +19,9 @@ static void check_golden(const struct rig_settings *settings, const struct golde
     json_decref(root);
 }
 
-/* Goal: a quantised file gives the reference's answers, within what 8-bit activations cost.
+/* Goal: a quantised file gives the reference's answers, up to the rounding of 8-bit activations.
  * Method: prompts teacher-forced, then greedy to the first near tie; the scalar kernels too. */
-static void quantised_file_meets_its_reference(void **state)
+static void quantised_file_matches_its_reference(void **state)
 {
     (void)state;
     check_golden(&(struct rig_settings){.path = TINY, .kv_type = QR_KV_F16}, &GOLDEN_Q8ACT);
@@ -30,7 +30,7 @@ static void quantised_file_meets_its_reference(void **state)
 
 /* Goal: the same for a file of mixed types, Q4_K and Q6_K, as llama-quantize writes it.
  * Method: its own prompts and answers. */
-static void mixed_file_meets_its_reference(void **state)
+static void mixed_file_matches_its_reference(void **state)
 {
     json_t *root = golden_load("llama-tiny.q4_k_m.json");
     struct rig r;
@@ -59,10 +59,10 @@ static void check_rewritten(enum qr_type type, enum qr_kv_type kv_type,
     qr_gguf_close(&g);
 }
 
-/* Goal: the same weights in floats give the reference's answers exactly, up to rounding; F16 and
- * BF16 round the weights themselves.
- * Method: dequantise the file here; keys and values in f32, and in f16. */
-static void float_files_meet_their_reference(void **state)
+/* Goal: the same weights in F32 give the reference's answers up to rounding; F16 and BF16 round the
+ * weights too.
+ * Method: dequantise the file; keys and values in f32, and in f16. */
+static void float_files_match_their_reference(void **state)
 {
     (void)state;
     check_rewritten(QR_TYPE_F32, QR_KV_F32, &GOLDEN_EXACT);
@@ -83,15 +83,15 @@ static void check_made(const char *name, const struct golden_limits *limits)
     check_golden(&(struct rig_settings){.path = path}, limits);
 }
 
-/* Goal: as above, by another's dequantising.
+/* Goal: the same with another implementation's dequantising.
  * Method: the file that make_float.py wrote with PyPI's gguf. */
-static void python_made_f32_meets_its_reference(void **state)
+static void python_made_f32_matches_its_reference(void **state)
 {
     (void)state;
     check_made("llama-tiny.f32.gguf", &GOLDEN_EXACT);
 }
 
-static void python_made_f16_meets_its_reference(void **state)
+static void python_made_f16_matches_its_reference(void **state)
 {
     (void)state;
     check_made("llama-tiny.f16.gguf", &GOLDEN_F16);
@@ -100,11 +100,11 @@ static void python_made_f16_meets_its_reference(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantised_file_meets_its_reference),
-        cmocka_unit_test(mixed_file_meets_its_reference),
-        cmocka_unit_test(float_files_meet_their_reference),
-        cmocka_unit_test(python_made_f32_meets_its_reference),
-        cmocka_unit_test(python_made_f16_meets_its_reference),
+        cmocka_unit_test(quantised_file_matches_its_reference),
+        cmocka_unit_test(mixed_file_matches_its_reference),
+        cmocka_unit_test(float_files_match_their_reference),
+        cmocka_unit_test(python_made_f32_matches_its_reference),
+        cmocka_unit_test(python_made_f16_matches_its_reference),
     };
 
     return cmocka_run_group_tests_name("model/llama", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a file may be to be loaded.  Everything that is asked for and not done is refused by its
- * name; what does not fit together is an error that says what was expected. */
+/* Which files load.  A feature that quire does not support is refused by its name.  A contradiction
+ * is an error that says what was expected. */
 #include "architectures.h"
 #include "tiny.h"
 
@@ -31,7 +31,7 @@ static void expect_loads(void)
     gguf_writer_free(&writer);
 }
 
-/* Loads; the status and every word must be in the answer. */
+/* Loading must return the status, and an error text with the words. */
 static void expect_refused(int status, const char *words, const char *more)
 {
     struct quire_error error = {0};
@@ -49,9 +49,9 @@ static void expect_refused(int status, const char *words, const char *more)
     gguf_writer_free(&writer);
 }
 
-/* Goal: the model written by the tests' helper is a good one, and its numbers come out.
- * Method: load it, look at its shape and counts. */
-static void loads_and_tells_its_shape(void **state)
+/* Goal: the model that the tests write is good, and its sizes are read.
+ * Method: load it, check its shape and counts. */
+static void loads_and_reads_its_shape(void **state)
 {
     struct rig r;
     uint64_t head_n;
@@ -81,7 +81,7 @@ static void loads_and_tells_its_shape(void **state)
     gguf_writer_free(&writer);
 }
 
-/* Goal: other architectures, adapters and split files are named.
+/* Goal: other architectures, adapters and split files are refused by name.
  * Method: one file each. */
 static void other_files_are_refused(void **state)
 {
@@ -102,8 +102,8 @@ static void other_files_are_refused(void **state)
     expect_refused(QUIRE_UNSUPPORTED, "split.count is 3", "");
 }
 
-/* Goal: a window is the file's, unless the caller says one or none.
- * Method: each in turn; a window of 0 is none; one a layer is refused. */
+/* Goal: the window is the file's, unless the caller sets one or none.
+ * Method: each in turn; 0 means none; a window by layer is refused. */
 static void sliding_window_is_the_files_or_the_callers(void **state)
 {
     const struct {
@@ -131,8 +131,8 @@ static void sliding_window_is_the_files_or_the_callers(void **state)
     expect_refused(QUIRE_UNSUPPORTED, "llama.attention.sliding_window is an array", "");
 }
 
-/* Goal: scaled positions are read from every key that describes them; others are refused.
- * Method: each kind, its defaults, the older name of the factor, and values that make no sense. */
+/* Goal: every key about scaled positions is read; unknown kinds are refused.
+ * Method: each kind, its defaults, the older name of the factor, and invalid values. */
 static void rope_scaling_is_read(void **state)
 {
     struct rig r;
@@ -231,8 +231,8 @@ static void other_scales_and_caps_are_refused(void **state)
     expect_refused(QUIRE_UNSUPPORTED, "llama.attention.causal is 0", "not causal");
 }
 
-/* Goal: what nobody has heard of is not ignored either.
- * Method: a key and a tensor by invented names, and a layer too many. */
+/* Goal: unknown keys and tensors are not ignored.
+ * Method: a key and a tensor with invented names, and a layer too many. */
 static void unknown_keys_and_tensors_are_refused(void **state)
 {
     const uint64_t n = 64;
@@ -250,8 +250,8 @@ static void unknown_keys_and_tensors_are_refused(void **state)
     expect_refused(QUIRE_UNSUPPORTED, "'blk.2.attn_norm.weight'", "");
 }
 
-/* Goal: a bias is taken where the architecture may have one, and has the matrix's length; any other
- * is refused.
+/* Goal: a bias is read where the architecture may have one.  Its length must be the matrix's.  Any
+ * other bias is refused.
  * Method: one on Q, one that is too short, one on a norm. */
 static void biases_belong_to_matrices(void **state)
 {
@@ -292,7 +292,7 @@ static void unsupported_types_are_refused(void **state)
     expect_refused(QUIRE_BAD_FILE, "blk.0.attn_norm.weight", ""); /* data ends early */
 }
 
-/* Goal: norms in a type that is no float are refused by name.
+/* Goal: norms in a quantised type are refused by name.
  * Method: two blocks of Q8_0. */
 static void quantised_norms_are_refused(void **state)
 {
@@ -306,8 +306,8 @@ static void quantised_norms_are_refused(void **state)
     expect_refused(QUIRE_UNSUPPORTED, "tensor output_norm.weight", "of type Q8_0");
 }
 
-/* Goal: what is missing is named.
- * Method: leave out each needed key and tensor in turn. */
+/* Goal: a missing key or tensor is named.
+ * Method: leave out each required one in turn. */
 static void missing_parts_are_named(void **state)
 {
     static const char *const names[] = {
@@ -330,7 +330,7 @@ static void missing_parts_are_named(void **state)
     }
 }
 
-/* Goal: a tensor whose shape is not the one that the numbers say is refused.
+/* Goal: a tensor with another shape than the hyperparameters say is refused.
  * Method: one output too many, in each matrix in turn. */
 static void other_shapes_are_refused(void **state)
 {
@@ -352,7 +352,7 @@ static void other_shapes_are_refused(void **state)
     expect_refused(QUIRE_BAD_FILE, "llama.vocab_size is 50", "token_embd.weight has 51 rows");
 }
 
-/* Goal: numbers that contradict each other or leave their range are refused.
+/* Goal: hyperparameters that contradict each other or are out of range are refused.
  * Method: one file each. */
 static void contradictions_are_refused(void **state)
 {
@@ -392,7 +392,7 @@ static void contradictions_are_refused(void **state)
     expect_refused(QUIRE_UNSUPPORTED, "llama.feed_forward_length is an array", "");
 }
 
-/* Goal: factors of frequencies that would divide by zero are refused.
+/* Goal: divisors of frequencies that are zero are refused.
  * Method: rope_freqs.weight of zeros. */
 static void zero_frequencies_are_refused(void **state)
 {
@@ -405,7 +405,7 @@ static void zero_frequencies_are_refused(void **state)
     expect_refused(QUIRE_BAD_FILE, "rope_freqs.weight holds 0 at 0", "above 0");
 }
 
-/* Bytes of the file mapped at path that this process holds; SIZE_MAX where it is not mapped. */
+/* Resident bytes of the file that is mapped from path.  SIZE_MAX: it is not mapped. */
 static size_t resident(const char *path)
 {
     FILE *maps = fopen("/proc/self/smaps", "r");
@@ -458,10 +458,10 @@ static void expect_pages_back(enum qr_type type)
     gguf_writer_free(&writer);
 }
 
-/* Goal: a model from a file on disk gives the file's pages back, so that weights are held once, and
- * still answers the same; memory that is no file's is left alone.
- * Method: the same model from disk and from memory, quantised and float; little of the file is left
- * in this process's memory; equal logits, and the other memory as it was. */
+/* Goal: a model from a file on disk gives the file's pages back, so that weights are in memory
+ * once, and its answers stay the same.  Other memory is left alone. Method: the same model from
+ * disk and from memory, quantised and float; little of the file stays resident; equal logits; the
+ * file in memory is unchanged. */
 static void pages_given_back_do_no_harm(void **state)
 {
     (void)state;
@@ -475,8 +475,8 @@ static void count(void *told_n, const char *sentence)
     ++*(size_t *)told_n;
 }
 
-/* Loads a file that may be anything, first to the first refusal, then to the last: both are told
- * the same one first. */
+/* Loads any file twice: up to the first refusal, and to the end.  Both report the same refusal
+ * first. */
 static void load_hostile(struct rig_settings settings)
 {
     struct quire_error error = {0}, first = {0};
@@ -484,7 +484,7 @@ static void load_hostile(struct rig_settings settings)
     struct rig r;
 
     int status = rig_load(&r, &settings, &error);
-    const bool parsed = r.file.keys; /* what the parser refuses is not the loader's */
+    const bool parsed = r.file.keys; /* refused by the parser */
     rig_close(&r);
     settings.tell = count;
     settings.context = &told_n;
@@ -496,9 +496,9 @@ static void load_hostile(struct rig_settings settings)
     assert_int_equal(told_n > 0, parsed);
 }
 
-/* Goal: no byte before the data can make loading crash or read where it may not.
- * Method: set each to a few hostile values and load; the result may be either, the sanitizer
- * watches.  Q8_0, so that packing runs too. */
+/* Goal: no byte before the data makes loading crash or read outside the file.
+ * Method: set each to a few hostile values and load.  The status may be either; a sanitizer sees a
+ * wrong read.  Q8_0, so that packing runs too. */
 static void hostile_headers_never_crash(void **state)
 {
     const uint8_t values[] = {0x00, 0x7f, 0xff};
@@ -520,7 +520,7 @@ static void hostile_headers_never_crash(void **state)
     gguf_writer_free(&writer);
 }
 
-/* Goal: the same where one tensor holds several parts, and where rows are looked up by position.
+/* Goal: the same for a tensor of several parts and for learned positions.
  * Method: the small GPT-2, every byte before its data set to 0xff in turn. */
 static void hostile_headers_of_gpt2_never_crash(void **state)
 {
@@ -544,7 +544,7 @@ static void hostile_headers_of_gpt2_never_crash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(loads_and_tells_its_shape, set_up),
+        cmocka_unit_test_setup(loads_and_reads_its_shape, set_up),
         cmocka_unit_test_setup(other_files_are_refused, set_up),
         cmocka_unit_test_setup(sliding_window_is_the_files_or_the_callers, set_up),
         cmocka_unit_test_setup(rope_scaling_is_read, set_up),

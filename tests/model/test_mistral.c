@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sliding windows: a small Mistral with random weights and a window of 64
- * (tests/data/mistral-tiny.f16) against what another implementation says of it. */
+ * (tests/data/mistral-tiny.f16), compared with another implementation's answers. */
 #include "among.h"
 #include "golden.h"
 
@@ -23,10 +23,10 @@ static int drop_answers(void **state)
     return 0;
 }
 
-/* Goal: prompts within and beyond the window get the reference's answers, exactly up to rounding;
- * with keys in f16 as closely as others come.
- * Method: teacher-forced, then greedy; one thread and two. */
-static void beyond_the_window_meets_its_reference(void **state)
+/* Goal: prompts within and beyond the window get the reference's answers up to rounding; with keys
+ * in f16 as closely as other implementations do. Method: teacher-forced, then greedy; one thread
+ * and two. */
+static void beyond_the_window_matches_its_reference(void **state)
 {
     struct rig_settings settings = {.path = MISTRAL, .kv_type = QR_KV_F32};
     struct rig r;
@@ -43,15 +43,15 @@ static void beyond_the_window_meets_its_reference(void **state)
     rig_close(&r);
 }
 
-/* How far the last logits of a case are from the reference's with a window set by the caller. */
+/* The largest difference of a case's last logits, with a window set by the caller. */
 static double worst_with_window(const json_t *golden, uint32_t window)
 {
     return golden_worst_with(
         &(struct rig_settings){.path = MISTRAL, .kv_type = QR_KV_F32, .window = window}, golden);
 }
 
-/* Goal: the check above would catch a window of one key more or fewer, or none.
- * Method: run with each, and find the difference that the reference's makers found for that very
+/* Goal: the limits above are narrow enough to notice a window of one key more or fewer, or none.
+ * Method: run with each, and find the difference that the reference's makers measured for that
  * mistake; without a window the answers are those of full attention. */
 static void one_key_more_or_fewer_is_caught(void **state)
 {
@@ -85,9 +85,10 @@ static void one_key_more_or_fewer_is_caught(void **state)
     assert_true(worst_with_window(full, 0) > 1);
 }
 
-/* Goal: a page that holds nothing but keys before the window is never looked at.
- * Method: 300 tokens in chunks, alone and on two threads, where before each step the numbers of
- * the pages that have left are made no page's; the logits of those that never leave. */
+/* Goal: a page with only keys before the window is not read.
+ * Method: 300 tokens in chunks, alone and on two threads.  Before each step the numbers of pages
+ * that left the window are overwritten with invalid ones.  The logits equal those with all pages.
+ */
 static void pages_before_the_window_may_be_gone(void **state)
 {
     enum { TOKENS = 300 };
@@ -122,10 +123,10 @@ static void pages_before_the_window_may_be_gone(void **state)
     free(tokens);
 }
 
-/* Goal: a wide window's blocks spread over threads are those that the row sees, and no other.
+/* Goal: a wide window is spread over threads by the spans that the row sees, and no others.
  * Method: a window of 600 set by the caller, 1,500 tokens: the last 40 one by one on four threads,
- * with the pages that have left gone, against one piece on one thread. */
-static void a_wide_window_is_spread_by_its_own_blocks(void **state)
+ * with invalid pages before the window, against one chunk on one thread. */
+static void a_wide_window_is_spread_by_its_spans(void **state)
 {
     enum { TOKENS = 1500, SINGLES = 40, WIDE = 600 };
     struct rig_settings settings = {.path = MISTRAL,
@@ -161,10 +162,10 @@ static void a_wide_window_is_spread_by_its_own_blocks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(beyond_the_window_meets_its_reference),
+        cmocka_unit_test(beyond_the_window_matches_its_reference),
         cmocka_unit_test(one_key_more_or_fewer_is_caught),
         cmocka_unit_test(pages_before_the_window_may_be_gone),
-        cmocka_unit_test(a_wide_window_is_spread_by_its_own_blocks),
+        cmocka_unit_test(a_wide_window_is_spread_by_its_spans),
     };
 
     return cmocka_run_group_tests_name("model/mistral", tests, load_answers, drop_answers);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A model that was split into several files: opened by the first, and what may be wrong. */
+/* A model that is split into several files: opening it by the first, and wrong parts. */
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,7 +14,7 @@ static struct quire_allocator allocator;
 static struct qr_gguf whole;
 static char folder[] = "/tmp/quire-test-parts-XXXXXX";
 
-/* What a part says of itself, and which of the whole's tensors it holds. */
+/* What a part's keys say, and which tensors it holds. */
 struct part {
     uint32_t no, count, tensors_count;
     uint32_t begin, end;
@@ -109,8 +109,8 @@ static void expect_refused(const char *path, int status, const char *words, cons
     qr_gguf_close(&g);
 }
 
-/* Goal: the parts together are the whole: the same tensors, bytes and bits.
- * Method: open by the first; the logits against the whole file's. */
+/* Goal: the parts together have the same tensors, bytes and bits as the whole file.
+ * Method: open the first; compare the logits with the whole file's. */
 static void parts_are_the_whole(void **state)
 {
     struct rig_settings settings = {.path = WHOLE};
@@ -136,8 +136,8 @@ static void parts_are_the_whole(void **state)
     free(logits[1]);
 }
 
-/* Goal: what is missing or is no part of this model is named, with what was expected.
- * Method: spoil one thing at a time. */
+/* Goal: a missing or foreign part is named, with what was expected.
+ * Method: change one thing at a time. */
 static void wrong_parts_are_named(void **state)
 {
     char other[160];

@@ -52,8 +52,8 @@ static void nap(void)
 
 /* ---- barriers ------------------------------------------------------------------------------- */
 
-/* Two stages.  Item 1 of the first is held until item 0 of the second is done, which comes to pass
- * only if the second has no barrier; or until a while has passed. */
+/* Two stages.  Item 1 of the first is held until item 0 of the second is done, which happens only
+ * if the second has no barrier, or for a limited time. */
 struct watch {
     atomic_bool first_done;  /* item 1 of the first stage */
     atomic_bool second_done; /* item 0 of the second */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A file that is refused for many reasons: the caller who asks gets to know all of them. */
+/* A file that is refused for many reasons: a caller that passes `tell` gets all of them. */
 #include "tiny.h"
 
 #include "rig.h"
@@ -19,7 +19,7 @@ static void listen(void *context, const char *sentence)
     (void)snprintf(told->sentences[told->n++], sizeof told->sentences[0], "%s", sentence);
 }
 
-/* Loads what the writer holds; every reason must be told, in this order, and no other. */
+/* Loading the writer's file must tell exactly these reasons, in this order. */
 static void expect_told(struct gguf_writer *w, int status, const char *const *reasons,
                         size_t reasons_n)
 {
@@ -35,7 +35,7 @@ static void expect_told(struct gguf_writer *w, int status, const char *const *re
     assert_null(r.model);
     for (size_t i = 0; i < told.n; i++) {
         print_message("    %s\n", told.sentences[i]);
-        if (i >= reasons_n) fail_msg("nobody expected '%s'", told.sentences[i]);
+        if (i >= reasons_n) fail_msg("unexpected: '%s'", told.sentences[i]);
         if (!strstr(told.sentences[i], reasons[i]))
             fail_msg("'%s' does not say '%s'", told.sentences[i], reasons[i]);
     }
@@ -46,10 +46,9 @@ static void expect_told(struct gguf_writer *w, int status, const char *const *re
     gguf_writer_free(w);
 }
 
-/* Goal: a mixture of experts with keys and tensors of its own is refused for each of them.
- * Method: two keys with values that are not done, one that nobody knows, a scaling that is not
- * done, a tensor too many, one that is missing, one of another shape, and one of a type without a
- * kernel. */
+/* Goal: a mixture of experts is refused for each of its unsupported keys and tensors.
+ * Method: two keys with unsupported values, an unknown key, an unsupported scaling, two unknown
+ * tensors, one that is missing, one of another shape, and one of a type without a kernel. */
 static void every_refusal_is_told(void **state)
 {
     static const char *const reasons[] = {
@@ -82,8 +81,8 @@ static void every_refusal_is_told(void **state)
     expect_told(&w, QUIRE_UNSUPPORTED, reasons, sizeof reasons / sizeof reasons[0]);
 }
 
-/* Goal: what hangs on sizes that are not there is not told, but what does not is.
- * Method: no block_count, and a key that is not done. */
+/* Goal: if a size is missing, the refusals that do not depend on it are still told.
+ * Method: no block_count, and a key with an unsupported value. */
 static void without_sizes_the_keys_are_told(void **state)
 {
     static const char *const reasons[] = {"llama.expert_count is 8",
@@ -98,7 +97,7 @@ static void without_sizes_the_keys_are_told(void **state)
     expect_told(&w, QUIRE_UNSUPPORTED, reasons, 2);
 }
 
-/* Goal: heads past what the kernels take do not make the rest of the loader go astray.
+/* Goal: heads longer than the kernels support do no harm in the later steps of loading.
  * Method: a key length of 60,000, half of it rotated, with divisors for them. */
 static void sizes_that_are_refused_do_no_harm(void **state)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* SmolLM2-135M-Instruct, Q4_1: a real model against its reference.  Skipped where the file is not
- * there: QUIRE_MODEL, else the user's cache folder. */
+/* SmolLM2-135M-Instruct, Q4_1: a real model compared with its reference.  Skipped if the file is
+ * missing: QUIRE_MODEL, or the one in the user's cache folder. */
 #include <unistd.h>
 
 #include "among.h"
@@ -48,7 +48,7 @@ static struct quire_text *texts_of(const struct qr_gguf *g, const char *name, ui
     return texts;
 }
 
-/* The ids of tests/data/ppl_text.txt by the file's own tokenizer, no BOS. */
+/* The ids of tests/data/ppl_text.txt by the file's tokenizer, without BOS. */
 static int32_t *ppl_ids(const struct rig *r, uint32_t *ids_n)
 {
     struct qr_tokenizer_source source = {
@@ -82,7 +82,7 @@ static int32_t *ppl_ids(const struct rig *r, uint32_t *ids_n)
     return ids;
 }
 
-/* Each token's logprob after those before it, in one pass of n tokens. */
+/* Each token's logprob given the tokens before it, in one step of n tokens. */
 static void logprobs_in_one_pass(struct rig *r, const int32_t *ids, uint32_t n, double *logprobs)
 {
     uint32_t *outputs = malloc(n * sizeof outputs[0]);
@@ -164,7 +164,7 @@ static void perplexity_is_the_references_with_q8_keys(void **state)
 
 /* Goal: six real prompts give the reference's answers.
  * Method: teacher-forced, and greedy to the first near tie. */
-static void prompts_meet_their_reference(void **state)
+static void prompts_match_their_reference(void **state)
 {
     struct rig r;
 
@@ -177,8 +177,8 @@ static void prompts_meet_their_reference(void **state)
     json_decref(root);
 }
 
-/* Goal: a real model's bits do not depend on threads, company or chunks.
- * Method: 40 tokens alone on one thread in one piece, against among 32 on two in chunks of 16. */
+/* Goal: a real model's bits do not depend on threads, other sequences or chunks.
+ * Method: 40 tokens alone on one thread in one chunk, against among 32 on two in chunks of 16. */
 static void same_bits_alone_and_among_32(void **state)
 {
     const uint32_t n = 40;
@@ -214,7 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(perplexity_is_the_references),
         cmocka_unit_test(perplexity_is_the_references_with_q8_keys),
-        cmocka_unit_test(prompts_meet_their_reference),
+        cmocka_unit_test(prompts_match_their_reference),
         cmocka_unit_test(same_bits_alone_and_among_32),
     };
 

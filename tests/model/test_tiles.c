@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which rows are whose, where they stand, and the tiles that they attend in. */
+/* Which thread owns which rows, their order, and the query tiles. */
 #include "invariant.h"
 #include "late.h"
 #include "tiny.h"
@@ -30,9 +30,8 @@ static void tile(struct rig *r, struct shape *s)
     qr_activations_begin(&r->forward->activations, &s->step);
 }
 
-/* Every row of the step stands at one place, in one tile, at its position; tiles end with
- * partitions; the order of work has each once, in the stretch of the thread whose partition it is
- * in. */
+/* Every row of the step is in one place, in one query tile, at its position.  No query tile crosses
+ * partitions.  The order of work has each once, in its partition's stretch. */
 static void expect_whole(const struct rig *r, const struct shape *s)
 {
     const struct qr_tiles *t = &r->forward->activations.tiles;
@@ -104,11 +103,10 @@ static void open_rig(struct rig *r, uint32_t threads_n)
     rig_open(r, &settings);
 }
 
-/* Goal: a prompt's rows are dealt out so that each thread has as many rows as any, and as many keys
- * to attend to.
- * Method: 256 rows of one prompt, at its beginning and after 512 tokens, for two and four threads;
- * dealt in order, one thread would have three times and a half again the keys of the other. */
-static void a_prompt_is_dealt_out_evenly(void **state)
+/* Goal: each thread owns the same number of a prompt's rows, with about the same number of keys.
+ * Method: 256 rows of one prompt, at its beginning and after 512 tokens, for two and four threads.
+ * Dealt in order, one thread would have three times, or one and a half times, the other's keys. */
+static void a_prompt_is_divided_evenly(void **state)
 {
     (void)state;
     for (uint32_t threads_n = 2; threads_n <= 4; threads_n += 2) {
@@ -129,13 +127,12 @@ static void a_prompt_is_dealt_out_evenly(void **state)
     }
 }
 
-/* Goal: rows are whose their tiles are, whatever sequences there are; threads have none of their
- * own where these would be too few or come out uneven; and where keys come out uneven, no thread
- * waits for one that has more.
+/* Goal: a query tile's rows have one owner, for any mix of sequences.  Threads own no rows if these
+ * would be too few or uneven.  If keys are uneven, any thread takes items of attention.
  * Method: prompts and single rows together, with each number of rows up to 400 and one to three
  * threads; 64 single rows, 16 of which see 40 times as many keys; then one that sees more than all
  * others. */
-static void rows_are_whose_they_can_be(void **state)
+static void rows_are_owned_where_that_is_even(void **state)
 {
     (void)state;
     for (uint32_t threads_n = 1; threads_n <= 3; threads_n++) {
@@ -183,9 +180,9 @@ static void rows_are_whose_they_can_be(void **state)
     rig_close(&r);
 }
 
-/* Goal: rows asked for are kept in the order in which they were asked for.
- * Method: a prompt's rows 3, 40, 41 and 200, each marked by its own number in x. */
-static void rows_kept_stand_in_their_order(void **state)
+/* Goal: the selected rows are in the order of the outputs.
+ * Method: a prompt's rows 3, 40, 41 and 200, each marked by its number in x. */
+static void selected_rows_keep_their_order(void **state)
 {
     static const uint32_t outputs[] = {3, 40, 41, 200};
     struct shape s = {.step = {.outputs = outputs, .outputs_n = 4}};
@@ -220,10 +217,9 @@ static void rows_kept_stand_in_their_order(void **state)
 #define RAGGED      9u
 #define RAGGED_ROWS 12u /* a sequence's first step; then 3 more */
 
-/* Goal: a sequence whose rows are shared out to two threads has the bits of one that is alone,
- * though it is not longer than a tile.
- * Method: nine sequences of 12 rows in one step, 3 rows more in the next, one to four threads; all
- * rows' logits against each sequence alone on one thread. */
+/* Goal: a sequence whose rows two threads own has the bits that it has alone, though it is no
+ * longer than a query tile. Method: nine sequences of 12 rows in one step, 3 more rows in the next,
+ * one to four threads; all rows' logits against each sequence alone on one thread. */
 static void same_bits_where_threads_share_a_sequence(void **state)
 {
     const uint32_t n = RAGGED_ROWS + 3;
@@ -278,8 +274,7 @@ static void same_bits_where_threads_share_a_sequence(void **state)
         free(expected[i]);
 }
 
-/* Goal: a prompt's rows wait for the keys that another thread puts, and for nothing that it has in
- * hand in order to go on with their own.
+/* Goal: a prompt's rows wait for the keys that another thread stores.
  * Method: 256 rows of one prompt on two threads, one of which is late with its norms, its keys or
  * its attention; all rows' logits against one thread's. */
 static void same_bits_though_a_thread_is_late(void **state)
@@ -307,7 +302,7 @@ static void same_bits_though_a_thread_is_late(void **state)
     free(tokens);
 }
 
-/* Goal: a model of more stages than are handed in at once.
+/* Goal: a model with more stages than the team runs together has the same bits.
  * Method: 64 rows of one prompt through 90 layers, by one thread and by two. */
 static void same_bits_through_many_layers(void **state)
 {
@@ -344,9 +339,9 @@ static void same_bits_through_many_layers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_prompt_is_dealt_out_evenly),
-        cmocka_unit_test(rows_are_whose_they_can_be),
-        cmocka_unit_test(rows_kept_stand_in_their_order),
+        cmocka_unit_test(a_prompt_is_divided_evenly),
+        cmocka_unit_test(rows_are_owned_where_that_is_even),
+        cmocka_unit_test(selected_rows_keep_their_order),
         cmocka_unit_test(same_bits_where_threads_share_a_sequence),
         cmocka_unit_test(same_bits_though_a_thread_is_late),
         cmocka_unit_test(same_bits_through_many_layers),

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A small Llama of every type of weights, and files that mix them as llama-quantize does, against
- * what transformers says of the same file (make_types.py).  The files are made from a seed. */
+/* A small Llama of every type of weights, and files that mix them as llama-quantize does, compared
+ * with transformers' answers for the same file (make_types.py).  The files are made from a seed. */
 #include "golden.h"
 #include "tiny.h"
 
-/* With float activations the answers differ by rounding; with 8-bit ones also by what these lose:
- * some twice the worst seen. */
+/* With float activations the answers differ by rounding, with 8-bit ones also by the rounding of
+ * these.  The limits are about twice the largest difference seen. */
 static const struct golden_limits float_limits = {1e-4, 1e-10, 1e-4, 1e-4};
 static const struct golden_limits quantised_limits = {0.3, 0.002, 0.1, 0.3};
 
@@ -35,7 +35,7 @@ static const struct model {
     ONE(IQ4_XS),
 #undef ONE
     {"Q4_K_M", QR_TYPE_Q4_K, QR_TYPE_Q6_K, QR_TYPE_Q6_K, QR_TYPE_Q6_K, 256},
-    /* ffn_down's rows are no multiple of 256 */
+    /* ffn_down's rows are not a multiple of 256 */
     {"Q3_K_M", QR_TYPE_Q3_K, QR_TYPE_Q5_K, QR_TYPE_Q5_1, QR_TYPE_Q6_K, 288},
     {"IQ4_XS-mixed", QR_TYPE_IQ4_XS, QR_TYPE_Q5_K, QR_TYPE_IQ4_NL, QR_TYPE_Q8_0, 288},
 };
@@ -73,8 +73,8 @@ static uint64_t fnv1a(const uint8_t *bytes, size_t n)
     return sum;
 }
 
-/* Goal: the file that is run here is the one that was answered.
- * Method: its checksum, kept with the answers. */
+/* Goal: the file is the one that the answers belong to.
+ * Method: compare its checksum with the one stored with the answers. */
 static void files_are_those_that_were_answered(void **state)
 {
     (void)state;
@@ -103,9 +103,9 @@ static void check(const uint8_t *bytes, size_t n, const json_t *root,
     rig_close(&r);
 }
 
-/* Goal: every type means in a whole model what it means to others, up to rounding.
+/* Goal: every type is dequantised as other implementations do, in a whole model.
  * Method: the file with its matrices dequantised to F32, teacher-forced and greedy. */
-static void float_files_meet_their_reference(void **state)
+static void float_files_match_their_reference(void **state)
 {
     struct quire_allocator allocator = qr_allocator((struct quire_allocator){0});
     struct quire_error error;
@@ -130,10 +130,9 @@ static void float_files_meet_their_reference(void **state)
     }
 }
 
-/* Goal: as they are, F16 and BF16 up to rounding too, the others within what 8-bit activations
- * cost.
- * Method: the same prompts. */
-static void files_as_they_are_meet_their_reference(void **state)
+/* Goal: without dequantising, F16 and BF16 agree up to rounding, the other types up to the rounding
+ * of 8-bit activations. Method: the same prompts. */
+static void files_as_they_are_match_their_reference(void **state)
 {
     (void)state;
     for (size_t i = 0; i < MODELS_N; i++) {
@@ -165,8 +164,9 @@ static void lose(uint8_t *bytes, const struct qr_gguf *g, enum qr_type type, siz
     }
 }
 
-/* Goal: the limits for 8-bit activations would catch any part of a block that is read wrongly.
- * Method: zeros in each eighth of every block in turn; the logits change by more than the limit. */
+/* Goal: the limits for 8-bit activations are narrow enough to notice a wrongly read part of a
+ * block. Method: zeros in each eighth of every block in turn; the logits change by more than the
+ * limit. */
 static void every_part_of_a_block_counts(void **state)
 {
     struct quire_allocator allocator = qr_allocator((struct quire_allocator){0});
@@ -195,7 +195,7 @@ static void every_part_of_a_block_counts(void **state)
     }
 }
 
-/* For make_types.py: every file into the folder. */
+/* Writes every file to the folder, for make_types.py. */
 static int write_all(const char *folder)
 {
     for (size_t i = 0; i < MODELS_N; i++) {
@@ -217,8 +217,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_are_those_that_were_answered),
-        cmocka_unit_test(float_files_meet_their_reference),
-        cmocka_unit_test(files_as_they_are_meet_their_reference),
+        cmocka_unit_test(float_files_match_their_reference),
+        cmocka_unit_test(files_as_they_are_match_their_reference),
         cmocka_unit_test(every_part_of_a_block_counts),
     };
     const char *folder = getenv("QUIRE_TYPES");

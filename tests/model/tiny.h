@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tiny -- writes llamas with random weights, of any shape and types, to load and to break.
  *
- * Settings start from tiny_defaults; a hook may leave keys and tensors out or write others. */
+ * Settings start from tiny_defaults.  A key or tensor can be left out or written wrongly. */
 #ifndef QR_TESTS_MODEL_TINY_H
 #define QR_TESTS_MODEL_TINY_H
 
@@ -22,7 +22,7 @@ struct tiny {
     bool rope_freqs;
     bool says_key_length;
     const char *without; /* a key or tensor that is left out, NULL: none */
-    const char *instead; /* a tensor that gets one output more than it should, NULL: none */
+    const char *instead; /* a tensor that gets one output too many, NULL: none */
 };
 
 static inline struct tiny tiny_defaults(void)
@@ -49,7 +49,7 @@ static inline uint32_t tiny_random(uint64_t *state)
     return (uint32_t)(*state >> 33);
 }
 
-/* Blocks of any bytes whose scales make values of about +-0.1. */
+/* Blocks of random bytes, with scales that give values of about +-0.1. */
 static inline void tiny_blocks(enum qr_type type, uint8_t *blocks, size_t n, uint64_t *state)
 {
     const struct qr_type_traits *traits = qr_type_traits(type);
