@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fake_server.h"
-#include "process.h"
+#include "support/fake_server.h"
+#include "support/process.h"
 #include "support/smollm2.h"
 
 #define TINY QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"

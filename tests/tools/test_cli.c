@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "process.h"
+#include "support/process.h"
 #include "support/smollm2.h"
 
 #define TINY QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"

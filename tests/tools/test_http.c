@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fake_server.h"
+#include "support/fake_server.h"
 #include "tools/client/http.h"
 
 /* The events that a call received. */

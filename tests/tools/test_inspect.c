@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of what `quire inspect` reports as unsupported. */
 #include <jansson.h>
+#include <unistd.h>
 
 #include "model/rig.h"
 #include "model/tiny.h"
 
-#include "process.h"
+#include "support/process.h"
 
 static char path[] = "/tmp/quire-inspect-XXXXXX";
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fake_server.h"
+#include "support/fake_server.h"
 #include "tools/loadgen/run.h"
 
 #define VOCAB_N 1600u

@@ -10,8 +10,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include "process.h"
+#include "support/process.h"
 
 /* A quired on llama-tiny, shared by the tests. */
 struct server {

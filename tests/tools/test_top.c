@@ -13,10 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
-#include "fake_server.h"
-#include "process.h"
+#include "support/fake_server.h"
+#include "support/process.h"
 #include "tools/quire/top.h"
 
 /* Metrics as quired writes them, with lines that top ignores.  `times` increases all counters and

@@ -1,25 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* process -- runs a program of the build folder and keeps its output. */
-#ifndef QR_TEST_PROCESS_H
-#define QR_TEST_PROCESS_H
+#include "support/process.h"
 
 #include <assert.h>
-#include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct process_result {
-    int code;        /* exit code; 128 + signal */
-    char *out, *err; /* NUL-terminated */
-    size_t out_n;
-};
-
-static inline char *process_slurp(FILE *file, size_t *n)
+/* Reads all of a file and closes it. */
+static char *slurp(FILE *file, size_t *n)
 {
     fseek(file, 0, SEEK_END);
     long size = ftell(file);
@@ -34,17 +24,14 @@ static inline char *process_slurp(FILE *file, size_t *n)
     return text;
 }
 
-/* The path of a program of the build folder.  False: it is not built. */
-static inline bool process_built(const char *program)
+bool process_built(const char *program)
 {
     char path[1024];
     snprintf(path, sizeof path, "%s/%s", QUIRE_BUILD_DIR, program);
     return access(path, X_OK) == 0;
 }
 
-/* arguments ends with NULL; arguments[0] is the program's name in the build folder. */
-static inline struct process_result process_run(const char *const *arguments, const char *input,
-                                                size_t input_n)
+struct process_result process_run(const char *const *arguments, const char *input, size_t input_n)
 {
     struct process_result result = {0};
     FILE *in = tmpfile(), *out = tmpfile(), *err = tmpfile();
@@ -66,16 +53,14 @@ static inline struct process_result process_run(const char *const *arguments, co
     int status = 0;
     waitpid(pid, &status, 0);
     result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    result.out = process_slurp(out, &result.out_n);
-    result.err = process_slurp(err, NULL);
+    result.out = slurp(out, &result.out_n);
+    result.err = slurp(err, NULL);
     fclose(in);
     return result;
 }
 
-static inline void process_free(struct process_result *result)
+void process_free(struct process_result *result)
 {
     free(result->out);
     free(result->err);
 }
-
-#endif

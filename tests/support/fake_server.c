@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* fake_server -- an HTTP server in the test's process; a function of the test writes the answers.
- *
- * Each connection has a thread, so a script may sleep or hang without blocking others. */
-#ifndef QR_TEST_FAKE_SERVER_H
-#define QR_TEST_FAKE_SERVER_H
+#include "support/fake_server.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,39 +10,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define FAKE_CONNECTIONS_MAX 256
-#define FAKE_REQUEST_MAX     (1u << 20)
-
-struct fake_server;
-
-struct fake_exchange {
-    struct fake_server *server;
-    int fd;
-    unsigned number;        /* of the request, from 0, over all connections */
-    unsigned on_connection; /* of the request on its connection, from 0 */
-    const char *method, *path, *body;
-};
-
-/* Writes the answer.  False: close the connection afterwards. */
-typedef bool fake_script(const struct fake_exchange *x);
-
-struct fake_server {
-    char path[64];
-    int listener;
-    fake_script *script;
-    void *user;
-    pthread_t acceptor, threads[FAKE_CONNECTIONS_MAX];
-    int fds[FAKE_CONNECTIONS_MAX];
-    atomic_uint connections_n, requests_n, running_n, running_max;
-    atomic_bool stopping;
-};
+#define FAKE_REQUEST_MAX (1u << 20)
 
 struct fake_thread {
     struct fake_server *server;
     int fd;
 };
 
-static inline bool fake_send(int fd, const char *bytes, size_t n)
+bool fake_send(int fd, const char *bytes, size_t n)
 {
     while (n) {
         ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
@@ -60,8 +28,7 @@ static inline bool fake_send(int fd, const char *bytes, size_t n)
     return true;
 }
 
-/* Sends bytes in writes of `piece` bytes each; 0: in one write. */
-static inline bool fake_send_split(int fd, const char *bytes, size_t n, size_t piece)
+bool fake_send_split(int fd, const char *bytes, size_t n, size_t piece)
 {
     for (size_t at = 0; at < n;) {
         size_t k = piece && piece < n - at ? piece : n - at;
@@ -71,7 +38,7 @@ static inline bool fake_send_split(int fd, const char *bytes, size_t n, size_t p
     return true;
 }
 
-static inline bool fake_answer(const struct fake_exchange *x, int status, const char *body)
+bool fake_answer(const struct fake_exchange *x, int status, const char *body)
 {
     char head[256];
     int n = snprintf(head, sizeof head,
@@ -81,14 +48,7 @@ static inline bool fake_answer(const struct fake_exchange *x, int status, const 
     return fake_send(x->fd, head, (size_t)n) && fake_send(x->fd, body, strlen(body));
 }
 
-/* A growing text. */
-struct fake_text {
-    char *bytes;
-    size_t n, room;
-};
-
-__attribute__((format(printf, 2, 3))) static inline void fake_put(struct fake_text *t,
-                                                                  const char *format, ...)
+void fake_put(struct fake_text *t, const char *format, ...)
 {
     va_list a, b;
     va_start(a, format);
@@ -105,14 +65,13 @@ __attribute__((format(printf, 2, 3))) static inline void fake_put(struct fake_te
     t->n += n;
 }
 
-static inline void fake_put_chunk(struct fake_text *t, const char *data)
+void fake_put_chunk(struct fake_text *t, const char *data)
 {
     fake_put(t, "%zx\r\n%s\r\n", strlen(data), data);
 }
 
-/* Sends a streamed completion: tokens_n events, usage, [DONE]; in writes of `piece` bytes. */
-static inline bool fake_stream(const struct fake_exchange *x, unsigned tokens_n, unsigned prompt_n,
-                               bool chat, size_t piece)
+bool fake_stream(const struct fake_exchange *x, unsigned tokens_n, unsigned prompt_n, bool chat,
+                 size_t piece)
 {
     struct fake_text t = {0};
     char event[512];
@@ -147,8 +106,8 @@ static inline bool fake_stream(const struct fake_exchange *x, unsigned tokens_n,
     return ok;
 }
 
-/* Reads one request.  False: the peer has disconnected. */
-static inline bool fake_read(int fd, char *buffer, struct fake_exchange *x)
+/* Reads one request.  False: the client has disconnected. */
+static bool read_request(int fd, char *buffer, struct fake_exchange *x)
 {
     size_t n = 0, body_n = 0;
     char *end = NULL;
@@ -174,7 +133,7 @@ static inline bool fake_read(int fd, char *buffer, struct fake_exchange *x)
     return true;
 }
 
-static inline void *fake_connection(void *argument)
+static void *serve_connection(void *argument)
 {
     struct fake_thread *thread = argument;
     struct fake_server *s = thread->server;
@@ -184,7 +143,7 @@ static inline void *fake_connection(void *argument)
     assert(buffer);
     for (unsigned k = 0;; k++) {
         struct fake_exchange x = {.server = s, .fd = fd, .on_connection = k};
-        if (!fake_read(fd, buffer, &x)) break;
+        if (!read_request(fd, buffer, &x)) break;
         x.number = atomic_fetch_add(&s->requests_n, 1);
         unsigned running = atomic_fetch_add(&s->running_n, 1) + 1;
         unsigned max = atomic_load(&s->running_max);
@@ -199,7 +158,7 @@ static inline void *fake_connection(void *argument)
     return NULL;
 }
 
-static inline void *fake_accept(void *argument)
+static void *accept_connections(void *argument)
 {
     struct fake_server *s = argument;
     for (;;) {
@@ -217,12 +176,12 @@ static inline void *fake_accept(void *argument)
         /* Counted before the answer, so that a client with an answer sees its connection counted.
          */
         atomic_store(&s->connections_n, i + 1);
-        int status = pthread_create(&s->threads[i], NULL, fake_connection, thread);
+        int status = pthread_create(&s->threads[i], NULL, serve_connection, thread);
         assert(status == 0);
     }
 }
 
-static inline void fake_start(struct fake_server *s, fake_script *script, void *user)
+void fake_start(struct fake_server *s, fake_script *script, void *user)
 {
     static atomic_uint number;
     memset(s, 0, sizeof *s);
@@ -238,11 +197,11 @@ static inline void fake_start(struct fake_server *s, fake_script *script, void *
     assert(status == 0);
     status = listen(s->listener, 256);
     assert(status == 0);
-    status = pthread_create(&s->acceptor, NULL, fake_accept, s);
+    status = pthread_create(&s->acceptor, NULL, accept_connections, s);
     assert(status == 0);
 }
 
-static inline void fake_stop(struct fake_server *s)
+void fake_stop(struct fake_server *s)
 {
     atomic_store(&s->stopping, true);
     shutdown(s->listener, SHUT_RDWR);
@@ -257,5 +216,3 @@ static inline void fake_stop(struct fake_server *s)
     close(s->listener);
     unlink(s->path);
 }
-
-#endif
