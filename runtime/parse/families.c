@@ -158,6 +158,8 @@ const struct qr_parse_family qr_parse_families[] = {
      .aliases = "openai gpt-oss harmony",
      .shown = {"<|channel|>", "<|message|>"},
      .reasoning = "gpt_oss",
+     .inner = {"<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>", "<|call|>",
+               "<|return|>"},
      .start = qr_parse_harmony_start},
     {.name = "functionary_v3.2",
      .form = &form_functionary_v32,
@@ -174,6 +176,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .opens = {"<|tool_call_begin|>"},
      .sections = {"<|tool_calls_section_begin|>", "<|tool_call_section_begin|>",
                   "<|tool_calls_section_end|>", "<|tool_call_section_end|>", "<|tool_call_end|>"},
+     .inner = {"<|tool_call_argument_begin|>"},
      .begin = qr_parse_kimi_begin},
     {.name = "deepseek_v3",
      .form = &form_deepseek_v3,
@@ -182,6 +185,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .reasoning = "think",
      .opens = {DEEPSEEK_OPENS},
      .sections = {DEEPSEEK_SECTIONS},
+     .inner = {"<｜tool▁sep｜>"},
      .ends = {"```"},
      .begin = qr_parse_deepseek_begin},
     {.name = "deepseek_v3.1",
@@ -191,6 +195,8 @@ const struct qr_parse_family qr_parse_families[] = {
      .reasoning = "think",
      .opens = {DEEPSEEK_OPENS},
      .sections = {DEEPSEEK_SECTIONS},
+     .inner = {"<｜tool▁sep｜>"},
+     .ends = {"```"},
      .begin = qr_parse_deepseek_begin},
     {.name = "command_r7b",
      .form = &form_command,
@@ -214,6 +220,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .shown = {"[TOOL_CALLS]", "[ARGS]", "[THINK]"},
      .reasoning = "mistral",
      .opens = {"[TOOL_CALLS]"},
+     .inner = {"[ARGS]", "[CALL_ID]"},
      .bare = QR_BARE_LIST,
      .begin = qr_parse_mistral_begin},
     {.name = "mistral_v11",
@@ -222,6 +229,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .shown = {"[TOOL_CALLS]", "[ARGS]"},
      .reasoning = "mistral",
      .opens = {"[TOOL_CALLS]"},
+     .inner = {"[ARGS]", "[CALL_ID]"},
      .bare = QR_BARE_LIST,
      .begin = qr_parse_mistral_begin},
     {.name = "mistral_v3",
@@ -229,12 +237,14 @@ const struct qr_parse_family qr_parse_families[] = {
      .aliases = "mistral mistral_v7",
      .shown = {"[TOOL_CALLS] ["},
      .opens = {"[TOOL_CALLS]"},
+     .inner = {"[ARGS]", "[CALL_ID]"},
      .bare = QR_BARE_LIST,
      .begin = qr_parse_mistral_begin},
     {.name = "mistral_nemo",
      .form = &form_mistral_v3,
      .shown = {"[TOOL_CALLS]"},
      .opens = {"[TOOL_CALLS]"},
+     .inner = {"[ARGS]", "[CALL_ID]"},
      .bare = QR_BARE_LIST,
      .begin = qr_parse_mistral_begin},
     {.name = "glm45",
@@ -382,6 +392,36 @@ const struct qr_parse_family *qr_parse_family_recognise(const char *source, size
         if (all) return f;
     }
     return qr_parse_family_find("none");
+}
+
+/* The i-th text of a list that NULL ends early; otherwise *i is less by the list's length. */
+static const char *text_at(const char *const *texts, size_t n, size_t *i)
+{
+    for (size_t at = 0; at < n && texts[at]; at++)
+        if ((*i)-- == 0) return texts[at];
+    return NULL;
+}
+
+#define TEXT_AT(texts, i) text_at(texts, sizeof(texts) / sizeof *(texts), i)
+
+const char *qr_parse_marker_at(const struct qr_parse_family *family,
+                               const struct qr_parse_reasoning *reasoning, size_t i)
+{
+    const char *found = NULL;
+
+    if (!reasoning)
+        reasoning = qr_parse_reasoning_find(family->reasoning ? family->reasoning : "none");
+    for (size_t p = 0; p < QR_PARSE_PAIRS_MAX && reasoning->pairs[p].open; p++) {
+        if (i-- == 0) return reasoning->pairs[p].open;
+        if (i-- == 0) return reasoning->pairs[p].close;
+    }
+    if (!found) found = TEXT_AT(reasoning->answer, &i);
+    if (!found) found = TEXT_AT(reasoning->answer_end, &i);
+    if (!found) found = TEXT_AT(family->opens, &i);
+    if (!found) found = TEXT_AT(family->sections, &i);
+    if (!found) found = TEXT_AT(family->inner, &i);
+    if (!found) found = TEXT_AT(family->ends, &i);
+    return found;
 }
 
 const char *qr_parse_family_name(const struct qr_parse_family *family)

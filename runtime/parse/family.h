@@ -60,6 +60,7 @@ struct qr_parse_family {
     const char *reasoning;    /* name of its row; NULL: none */
     const char *opens[6];     /* markers that begin a call */
     const char *sections[14]; /* markers around calls */
+    const char *inner[8];     /* markers within a call or a message */
     const char *ends[6];      /* markers after a call */
     const struct qr_parse_form *form;
     uint8_t bare;   /* QR_BARE_ bits */

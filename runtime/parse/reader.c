@@ -148,7 +148,7 @@ void qr_parse_no_call(struct qr_parse_reader *r)
     r->state = &qr_parse_state_text;
     for (size_t i = 0; i < sure; i++)
         qr_parse_text_put(r, (uint8_t)raw.data[i]);
-    qr_parse_again(r, raw.data + sure, raw.n - sure);
+    if (raw.n > sure) qr_parse_again(r, raw.data + sure, raw.n - sure);
     qr_free(&r->allocator, r->raw.data);
     r->raw = raw;
     r->raw.n = 0;
@@ -301,5 +301,5 @@ uint32_t qr_parse_calls_n(const struct qr_parse_reader *r)
 
 bool qr_parse_is_done(const struct qr_parse_reader *r)
 {
-    return r->settings.single && r->after_call && !r->tentative;
+    return r->settings.single && r->calls_n && r->after_call && !r->tentative;
 }

@@ -150,7 +150,7 @@ struct qr_parse_reader {
     bool reasoned;              /* there was a block of reasoning */
     bool unclosed;              /* a call ended the reasoning */
     bool wrapped;               /* within the answer's markers */
-    bool after_call;            /* nothing but space since */
+    bool after_call;            /* nothing but space since a call, or a marker around calls */
     bool call_open;             /* the last call's end marker is yet to come */
 
     /* a tentative state */
@@ -180,7 +180,7 @@ static inline void qr_held_add_byte(struct qr_parse_reader *r, struct qr_held *h
 }
 static inline struct quire_text qr_held_text(const struct qr_held *held)
 {
-    return (struct quire_text){held->data, held->n};
+    return (struct quire_text){held->data ? held->data : "", held->n};
 }
 /* Without the space at both ends. */
 struct quire_text qr_parse_trim(struct quire_text text);

@@ -31,7 +31,7 @@ static const struct qr_tags_syntax syntaxes[] = {
     {"<invoke name=\"", "\">", "<parameter name=\"", "\">", NULL, "</parameter>", "</invoke>",
      "<minimax:tool_call>", "</minimax:tool_call>", false}};
 
-enum { BLOCK, NAME, BETWEEN, KEY, VALUE_OPEN, VALUE };
+enum { BLOCK, NAME, NAME_SPACE, BETWEEN, KEY, VALUE_OPEN, VALUE };
 
 static const struct qr_parse_state state_tags;
 
@@ -387,6 +387,15 @@ static void take_name(struct qr_parse_reader *r)
     t->tail.n = 0;
 }
 
+/* GLM: after the name a tag follows, or, of a known tool, a key whose tag is missing. */
+static void step_name_space(struct qr_parse_reader *r, uint8_t byte)
+{
+    if (qr_is_space(byte)) return;
+    r->call.known = byte != '<';
+    take_name(r);
+    if (r->state == &state_tags) r->state->step(r, byte);
+}
+
 static void step_name(struct qr_parse_reader *r, uint8_t byte)
 {
     struct qr_parse_tags *t = &r->tags;
@@ -398,9 +407,12 @@ static void step_name(struct qr_parse_reader *r, uint8_t byte)
         r->state->step(r, byte);
         return;
     }
-    if (!end && (byte == '<' || qr_is_space(byte))) {
-        take_name(r);
-        if (byte == '<' && r->state == &state_tags) r->state->step(r, byte);
+    if (!end && qr_is_space(byte)) {
+        t->state = NAME_SPACE;
+        return;
+    }
+    if (!end && byte == '<') {
+        step_name_space(r, byte);
         return;
     }
     qr_held_add_byte(r, &t->key, byte);
@@ -525,6 +537,7 @@ static void step_tags(struct qr_parse_reader *r, uint8_t byte)
     switch (r->tags.state) {
     case BLOCK: step_block(r, byte); return;
     case NAME: step_name(r, byte); return;
+    case NAME_SPACE: step_name_space(r, byte); return;
     case BETWEEN: step_between(r, byte); return;
     case KEY: step_key(r, byte); return;
     case VALUE_OPEN: step_value_open(r, byte); return;
@@ -559,9 +572,13 @@ static void end_tags(struct qr_parse_reader *r)
 
     if (r->tentative) {
         if (t->state == BLOCK && r->after_call && r->stop == QR_PARSE_STOP_LENGTH) r->raw.n = 0;
-        if (t->state == NAME && !t->syntax->call_open && r->stop == QR_PARSE_STOP_END) {
-            take_name(r); /* the name alone, without an end */
-            if (r->state == &state_tags) end_call(r);
+        const bool named = !t->syntax->call_open && t->state != BLOCK && t->key.n;
+        const bool cut = r->stop == QR_PARSE_STOP_LENGTH;
+        if (named && (t->state == NAME_SPACE || !cut)) { /* the name alone, without an end */
+            r->call.known = !cut;
+            take_name(r);
+            if (r->state == &state_tags && !cut) end_call(r);
+            if (r->state == &state_tags) qr_parse_call_cut(r);
             return;
         }
         qr_parse_call_cut_early(r, false);

@@ -136,6 +136,8 @@ static void take_marker(struct qr_parse_reader *r, const struct qr_marker *m)
         r->family->begin(r, m->number);
         return;
     case QR_MARKER_SECTION:
+        r->call_open = false;
+        r->after_call = true;
         if (r->channel == QR_PARSE_REASONING) {
             end_reasoning(r);
             r->unclosed = true;
@@ -152,7 +154,10 @@ static void take_marker(struct qr_parse_reader *r, const struct qr_marker *m)
         r->space.n = 0;
         r->wrapped = true;
         return;
-    case QR_MARKER_ANSWER_END: r->wrapped = false; return;
+    case QR_MARKER_ANSWER_END:
+        r->space.n = 0;
+        r->wrapped = false;
+        return;
     }
 }
 
@@ -199,8 +204,23 @@ static void step_text(struct qr_parse_reader *r, uint8_t byte)
     if (found >= 0) take_marker(r, &r->markers[found]);
 }
 
+/* Whether what is held begins a marker around calls, right after another one. */
+static bool holds_call_end(const struct qr_parse_reader *r)
+{
+    uint64_t enabled = 0;
+
+    for (uint32_t i = 0; i < r->markers_n; i++) {
+        const uint8_t action = r->markers[i].action;
+        if (action == QR_MARKER_SECTION || action == QR_MARKER_CALL_END ||
+            (action == QR_MARKER_OPEN && r->family->sections[0]))
+            enabled |= (uint64_t)is_enabled(r, &r->markers[i]) << i;
+    }
+    return r->after_call && r->match_n && compare(r, r->markers, r->markers_n, enabled) == -1;
+}
+
 static void end_text(struct qr_parse_reader *r)
 {
+    if (holds_call_end(r)) r->match_n = 0;
     qr_parse_match_release(r, qr_parse_text_put);
     if (r->channel == QR_PARSE_CONTENT && r->after_call) r->space.n = 0;
     put_space(r);
