@@ -20,7 +20,7 @@ static void draw(uint64_t seed, double rate, double burstiness)
 {
     struct qr_random r;
     qr_random_seed(&r, seed);
-    qr_arrivals(&r, rate, burstiness, times, N);
+    qr_arrivals_draw(&r, rate, burstiness, times, N);
     for (int i = 0; i < N; i++)
         gaps[i] = times[i] - (i ? times[i - 1] : 0);
 }
@@ -33,7 +33,7 @@ static void gaps_have_the_gammas_moments(void **state)
     const double shapes[] = {0.25, 1, 4, 100};
     for (size_t i = 0; i < 4; i++) {
         draw(7, 50, shapes[i]);
-        double mean = qr_mean(gaps, N), spread = qr_std(gaps, N) / mean;
+        double mean = qr_numbers_mean(gaps, N), spread = qr_numbers_std(gaps, N) / mean;
         assert_true(fabs(mean - 0.02) < 1e-9);
         assert_true(fabs(spread * sqrt(shapes[i]) - 1) < 0.08);
         for (int k = 0; k < N; k++)
@@ -48,9 +48,9 @@ static void shape_one_is_poisson(void **state)
 {
     (void)state;
     draw(11, 1, 1);
-    qr_sort(gaps, N);
-    assert_true(fabs(qr_percentile(gaps, N, 50) - log(2)) < 0.03);
-    assert_true(fabs(qr_percentile(gaps, N, 10) + log(0.9)) < 0.01);
+    qr_numbers_sort(gaps, N);
+    assert_true(fabs(qr_numbers_percentile(gaps, N, 50) - log(2)) < 0.03);
+    assert_true(fabs(qr_numbers_percentile(gaps, N, 10) + log(0.9)) < 0.01);
 }
 
 /* Goal: the last request is due at n / rate for every seed, as in vLLM.

@@ -52,18 +52,18 @@ static struct outcome drive(const char *socket, const struct qr_load_settings *s
     struct qr_failure why = {""};
     assert_true(qr_address_read(&address, socket, NULL, &why));
     assert_true(qr_workload_create(&workload, s, VOCAB_N, s->prompts_n, 1, &why));
-    struct qr_run_input input = {.settings = s,
-                                 .address = &address,
-                                 .workload = &workload,
-                                 .model = "m",
-                                 .vocab_n = VOCAB_N,
-                                 .concurrency = s->concurrency,
-                                 .request_rate = s->request_rate,
-                                 .title = "test"};
+    struct qr_load_input input = {.settings = s,
+                                  .address = &address,
+                                  .workload = &workload,
+                                  .model = "m",
+                                  .vocab_n = VOCAB_N,
+                                  .concurrency = s->concurrency,
+                                  .request_rate = s->request_rate,
+                                  .title = "test"};
     o.records_n = workload.jobs_n;
     o.records = calloc(o.records_n, sizeof *o.records);
     assert_non_null(o.records);
-    assert_true(qr_run(&input, o.records, &o.duration_s, &why));
+    assert_true(qr_load_run(&input, o.records, &o.duration_s, &why));
     assert_true(qr_metrics_compute(&o.metrics, o.records, o.records_n, o.duration_s, &s->goodput));
     assert_int_equal(o.metrics.completed + o.metrics.failed, o.records_n);
     qr_workload_destroy(&workload);
@@ -114,7 +114,7 @@ static void counts_are_the_servers(void **state)
         assert_true(fabs(sum - r->latency_s) < 1e-6);
         assert_true(r->ttft_s > 0 && r->start_s + r->latency_s <= o.duration_s + 1e-6);
     }
-    qr_records_free(o.records, o.records_n);
+    qr_load_free_records(o.records, o.records_n);
     fake_stop(&server);
 }
 
@@ -136,7 +136,7 @@ static void cut_streams_are_counted_alike(void **state)
             assert_int_equal(o.metrics.output_n, 15);
             assert_int_equal(o.records[2].gaps_n, 4); /* the role's event is not a token */
             assert_int_equal(atomic_load(&plan.bad_bodies), 0);
-            qr_records_free(o.records, o.records_n);
+            qr_load_free_records(o.records, o.records_n);
             fake_stop(&server);
         }
 }
@@ -158,7 +158,7 @@ static void refused_requests_fail(void **state)
     for (size_t i = 0; i < o.records_n; i++)
         if (!o.records[i].ok)
             assert_string_equal(o.records[i].error, "HTTP 429: the queue is full");
-    qr_records_free(o.records, o.records_n);
+    qr_load_free_records(o.records, o.records_n);
     fake_stop(&server);
 }
 
@@ -198,7 +198,7 @@ static void wrong_streams_fail(void **state)
     assert_int_equal(o.metrics.failed, 5);
     for (size_t i = 0; i < 5; i++)
         assert_non_null(strstr(o.records[i].error, says[i]));
-    qr_records_free(o.records, o.records_n);
+    qr_load_free_records(o.records, o.records_n);
     fake_stop(&server);
 }
 
@@ -228,7 +228,7 @@ static void without_usage_chunks_are_counted(void **state)
     assert_int_equal(o.metrics.completed, 2);
     assert_int_equal(o.metrics.output_n, 6);
     assert_int_equal(o.metrics.input_n, 24);
-    qr_records_free(o.records, o.records_n);
+    qr_load_free_records(o.records, o.records_n);
     fake_stop(&server);
 }
 
@@ -247,7 +247,7 @@ static void open_loop_keeps_its_times(void **state)
     for (size_t i = 1; i < 30; i++)
         assert_true(o.records[i].start_s >= o.records[i - 1].start_s);
     assert_true(o.records[29].start_s >= 0.1 - 1e-9); /* n / rate */
-    qr_records_free(o.records, o.records_n);
+    qr_load_free_records(o.records, o.records_n);
     fake_stop(&server);
 }
 
@@ -263,11 +263,11 @@ static void goodput_is_counted(void **state)
     s.goodput = (struct qr_goodput){true, 1e9, 1e9, 1e9};
     struct outcome o = drive(server.path, &s);
     assert_int_equal(o.metrics.good, 6);
-    qr_records_free(o.records, o.records_n);
+    qr_load_free_records(o.records, o.records_n);
     s.goodput.ttft_ms = 0;
     o = drive(server.path, &s);
     assert_int_equal(o.metrics.good, 0);
-    qr_records_free(o.records, o.records_n);
+    qr_load_free_records(o.records, o.records_n);
     fake_stop(&server);
 }
 
@@ -289,7 +289,7 @@ static void turns_carry_their_history(void **state)
             assert_true(o.records[i].start_s >=
                         o.records[i - 1].start_s + o.records[i - 1].latency_s);
     }
-    qr_records_free(o.records, o.records_n);
+    qr_load_free_records(o.records, o.records_n);
     fake_stop(&server);
 }
 
@@ -314,7 +314,7 @@ static void a_failed_turn_ends_its_conversation(void **state)
     assert_int_equal(o.metrics.failed, 3);
     assert_non_null(strstr(o.records[2].error, "earlier turn"));
     assert_true(o.records[5].ok);
-    qr_records_free(o.records, o.records_n);
+    qr_load_free_records(o.records, o.records_n);
     fake_stop(&server);
 }
 
@@ -340,7 +340,7 @@ static void a_hanging_server_ends_the_run(void **state)
     assert_int_equal(o.metrics.failed, 10 - o.metrics.completed);
     for (size_t i = 0; i < 10; i++)
         assert_true(o.records[i].ok || strstr(o.records[i].error, "--max-seconds"));
-    qr_records_free(o.records, o.records_n);
+    qr_load_free_records(o.records, o.records_n);
     fake_stop(&server);
 }
 
@@ -353,7 +353,7 @@ static void a_missing_server_fails_all(void **state)
     struct outcome o = drive("/tmp/quire-nobody.sock", &s);
     assert_int_equal(o.metrics.failed, 5);
     assert_non_null(strstr(o.records[4].error, "quire-nobody"));
-    qr_records_free(o.records, o.records_n);
+    qr_load_free_records(o.records, o.records_n);
 }
 
 /* Names the model in another form each time. */
@@ -383,15 +383,15 @@ static void the_model_is_asked_for(void **state)
     struct plan plan = {0};
     fake_start(&server, models_script, &plan);
     assert_true(qr_address_read(&address, server.path, NULL, &why));
-    assert_true(qr_run_ask_model(&address, NULL, model, sizeof model, &vocab_n, &why));
+    assert_true(qr_load_ask_model(&address, NULL, model, sizeof model, &vocab_n, &why));
     assert_string_equal(model, "a");
     assert_int_equal(vocab_n, 49152);
-    assert_true(qr_run_ask_model(&address, NULL, model, sizeof model, &vocab_n, &why));
+    assert_true(qr_load_ask_model(&address, NULL, model, sizeof model, &vocab_n, &why));
     assert_int_equal(vocab_n, 100);
-    assert_true(qr_run_ask_model(&address, NULL, model, sizeof model, &vocab_n, &why));
+    assert_true(qr_load_ask_model(&address, NULL, model, sizeof model, &vocab_n, &why));
     assert_string_equal(model, "c");
     assert_int_equal(vocab_n, 0);
-    assert_false(qr_run_ask_model(&address, NULL, model, sizeof model, &vocab_n, &why));
+    assert_false(qr_load_ask_model(&address, NULL, model, sizeof model, &vocab_n, &why));
     fake_stop(&server);
 }
 

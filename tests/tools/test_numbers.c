@@ -20,14 +20,14 @@ static void statistics_are_numpys(void **state)
 {
     (void)state;
     double v[] = {3, 1, 4, 1, 5, 9, 2, 6};
-    assert_true(qr_mean(v, 8) == 3.875);
-    assert_true(fabs(qr_std(v, 8) - 2.5708704751503917) < 1e-12);
-    qr_sort(v, 8);
-    assert_true(qr_percentile(v, 8, 0) == 1);
-    assert_true(qr_percentile(v, 8, 50) == 3.5);
-    assert_true(fabs(qr_percentile(v, 8, 99) - 8.79) < 1e-12);
-    assert_true(qr_percentile(v, 8, 100) == 9);
-    assert_true(qr_percentile(v, 1, 99) == 1);
+    assert_true(qr_numbers_mean(v, 8) == 3.875);
+    assert_true(fabs(qr_numbers_std(v, 8) - 2.5708704751503917) < 1e-12);
+    qr_numbers_sort(v, 8);
+    assert_true(qr_numbers_percentile(v, 8, 0) == 1);
+    assert_true(qr_numbers_percentile(v, 8, 50) == 3.5);
+    assert_true(fabs(qr_numbers_percentile(v, 8, 99) - 8.79) < 1e-12);
+    assert_true(qr_numbers_percentile(v, 8, 100) == 9);
+    assert_true(qr_numbers_percentile(v, 1, 99) == 1);
 }
 
 /* Goal: every figure of an empty list is 0.
@@ -35,10 +35,10 @@ static void statistics_are_numpys(void **state)
 static void nothing_is_zero(void **state)
 {
     (void)state;
-    assert_true(qr_mean(NULL, 0) == 0);
-    assert_true(qr_std(NULL, 0) == 0);
-    assert_true(qr_percentile(NULL, 0, 99) == 0);
-    qr_sort(NULL, 0);
+    assert_true(qr_numbers_mean(NULL, 0) == 0);
+    assert_true(qr_numbers_std(NULL, 0) == 0);
+    assert_true(qr_numbers_percentile(NULL, 0, 99) == 0);
+    qr_numbers_sort(NULL, 0);
 }
 
 /* Goal: numbers of every size are printed in a short form.
@@ -47,21 +47,21 @@ static void numbers_are_formatted(void **state)
 {
     (void)state;
     char t[QR_NUMBER_ROOM];
-    assert_string_equal(qr_format_count(t, 0), "0");
-    assert_string_equal(qr_format_count(t, 999), "999");
-    assert_string_equal(qr_format_count(t, 1000), "1,000");
-    assert_string_equal(qr_format_count(t, UINT64_MAX), "18,446,744,073,709,551,615");
-    assert_string_equal(qr_format_bytes(t, 1023), "1023 bytes");
-    assert_string_equal(qr_format_bytes(t, 98362432), "93.8 MiB");
-    assert_string_equal(qr_format_rate(t, 0.1234), "0.12");
-    assert_string_equal(qr_format_rate(t, 12.34), "12.3");
-    assert_string_equal(qr_format_rate(t, 999.9), "1,000");
-    assert_string_equal(qr_format_rate(t, 2310.4), "2,310");
-    assert_string_equal(qr_format_rate(t, HUGE_VAL), "inf");
-    assert_string_equal(qr_format_seconds(t, 0.0012), "1.20 ms");
-    assert_string_equal(qr_format_seconds(t, 0.5), "500 ms");
-    assert_string_equal(qr_format_seconds(t, 1.234), "1.23 s");
-    assert_string_equal(qr_format_seconds(t, 125), "2 min 05 s");
+    assert_string_equal(qr_numbers_format_count(t, 0), "0");
+    assert_string_equal(qr_numbers_format_count(t, 999), "999");
+    assert_string_equal(qr_numbers_format_count(t, 1000), "1,000");
+    assert_string_equal(qr_numbers_format_count(t, UINT64_MAX), "18,446,744,073,709,551,615");
+    assert_string_equal(qr_numbers_format_bytes(t, 1023), "1023 bytes");
+    assert_string_equal(qr_numbers_format_bytes(t, 98362432), "93.8 MiB");
+    assert_string_equal(qr_numbers_format_rate(t, 0.1234), "0.12");
+    assert_string_equal(qr_numbers_format_rate(t, 12.34), "12.3");
+    assert_string_equal(qr_numbers_format_rate(t, 999.9), "1,000");
+    assert_string_equal(qr_numbers_format_rate(t, 2310.4), "2,310");
+    assert_string_equal(qr_numbers_format_rate(t, HUGE_VAL), "inf");
+    assert_string_equal(qr_numbers_format_seconds(t, 0.0012), "1.20 ms");
+    assert_string_equal(qr_numbers_format_seconds(t, 0.5), "500 ms");
+    assert_string_equal(qr_numbers_format_seconds(t, 1.234), "1.23 s");
+    assert_string_equal(qr_numbers_format_seconds(t, 125), "2 min 05 s");
 }
 
 /* Goal: a progress line fits its width and shows the progress.

@@ -144,16 +144,16 @@ static void sizes_are_read(void **state)
 {
     (void)state;
     uint64_t bytes;
-    assert_true(qr_parse_bytes("7", &bytes));
+    assert_true(qr_options_parse_bytes("7", &bytes));
     assert_int_equal(bytes, 7);
-    assert_true(qr_parse_bytes("4G", &bytes));
+    assert_true(qr_options_parse_bytes("4G", &bytes));
     assert_int_equal(bytes, (uint64_t)4 << 30);
-    assert_true(qr_parse_bytes("2KiB", &bytes));
+    assert_true(qr_options_parse_bytes("2KiB", &bytes));
     assert_int_equal(bytes, 2048);
-    assert_false(qr_parse_bytes("", &bytes));
-    assert_false(qr_parse_bytes("M", &bytes));
-    assert_false(qr_parse_bytes("1e30G", &bytes));
-    assert_false(qr_parse_bytes("nan", &bytes));
+    assert_false(qr_options_parse_bytes("", &bytes));
+    assert_false(qr_options_parse_bytes("M", &bytes));
+    assert_false(qr_options_parse_bytes("1e30G", &bytes));
+    assert_false(qr_options_parse_bytes("nan", &bytes));
 }
 
 /* Goal: a list of ids may use every separator.
@@ -163,17 +163,17 @@ static void ids_are_read(void **state)
     (void)state;
     int32_t *ids;
     size_t n;
-    assert_true(qr_parse_ids("[1, 22,333 4\n]", &ids, &n, &why));
+    assert_true(qr_options_parse_ids("[1, 22,333 4\n]", &ids, &n, &why));
     assert_int_equal(n, 4);
     assert_int_equal(ids[2], 333);
     assert_int_equal(ids[3], 4);
     free(ids);
-    assert_true(qr_parse_ids("", &ids, &n, &why));
+    assert_true(qr_options_parse_ids("", &ids, &n, &why));
     assert_int_equal(n, 0);
     free(ids);
-    assert_false(qr_parse_ids("1,-2", &ids, &n, &why));
-    assert_false(qr_parse_ids("1x", &ids, &n, &why));
-    assert_false(qr_parse_ids("99999999999", &ids, &n, &why));
+    assert_false(qr_options_parse_ids("1,-2", &ids, &n, &why));
+    assert_false(qr_options_parse_ids("1x", &ids, &n, &why));
+    assert_false(qr_options_parse_ids("99999999999", &ids, &n, &why));
     assert_non_null(strstr(why.text, "99999999999"));
 }
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-double qr_mean(const double *values, size_t n)
+double qr_numbers_mean(const double *values, size_t n)
 {
     double sum = 0;
     for (size_t i = 0; i < n; i++)
@@ -16,15 +16,15 @@ double qr_mean(const double *values, size_t n)
     return n ? sum / (double)n : 0;
 }
 
-double qr_std(const double *values, size_t n)
+double qr_numbers_std(const double *values, size_t n)
 {
-    double mean = qr_mean(values, n), sum = 0;
+    double mean = qr_numbers_mean(values, n), sum = 0;
     for (size_t i = 0; i < n; i++)
         sum += (values[i] - mean) * (values[i] - mean);
     return n ? sqrt(sum / (double)n) : 0;
 }
 
-double qr_percentile(const double *values, size_t n, double p)
+double qr_numbers_percentile(const double *values, size_t n, double p)
 {
     assert(p >= 0 && p <= 100);
     if (!n) return 0;
@@ -40,12 +40,12 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void qr_sort(double *values, size_t n)
+void qr_numbers_sort(double *values, size_t n)
 {
     if (n) qsort(values, n, sizeof *values, ascending);
 }
 
-const char *qr_format_count(char *text, uint64_t n)
+const char *qr_numbers_format_count(char *text, uint64_t n)
 {
     char digits[24];
     int digits_n = snprintf(digits, sizeof digits, "%" PRIu64, n);
@@ -58,7 +58,7 @@ const char *qr_format_count(char *text, uint64_t n)
     return text;
 }
 
-const char *qr_format_bytes(char *text, uint64_t bytes)
+const char *qr_numbers_format_bytes(char *text, uint64_t bytes)
 {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     double v = (double)bytes;
@@ -71,12 +71,12 @@ const char *qr_format_bytes(char *text, uint64_t bytes)
     return text;
 }
 
-const char *qr_format_rate(char *text, double rate)
+const char *qr_numbers_format_rate(char *text, double rate)
 {
     if (!(rate >= 0) || rate > 1e18)
         snprintf(text, QR_NUMBER_ROOM, "%g", rate);
     else if (rate >= 999.5)
-        qr_format_count(text, (uint64_t)(rate + 0.5));
+        qr_numbers_format_count(text, (uint64_t)(rate + 0.5));
     else
         snprintf(text, QR_NUMBER_ROOM,
                  rate >= 99.95   ? "%.0f"
@@ -86,7 +86,7 @@ const char *qr_format_rate(char *text, double rate)
     return text;
 }
 
-const char *qr_format_seconds(char *text, double s)
+const char *qr_numbers_format_seconds(char *text, double s)
 {
     if (s < 0.9995)
         snprintf(text, QR_NUMBER_ROOM,

@@ -10,7 +10,7 @@
 
 #include "tools/client/bytes.h"
 
-bool qr_parse_real(const char *text, double *value)
+bool qr_options_parse_real(const char *text, double *value)
 {
     char *end;
     errno = 0;
@@ -20,7 +20,7 @@ bool qr_parse_real(const char *text, double *value)
     return true;
 }
 
-bool qr_parse_bytes(const char *text, uint64_t *bytes)
+bool qr_options_parse_bytes(const char *text, uint64_t *bytes)
 {
     char *end;
     double v = strtod(text, &end);
@@ -45,7 +45,7 @@ bool qr_parse_bytes(const char *text, uint64_t *bytes)
     return true;
 }
 
-bool qr_parse_ids(const char *text, int32_t **ids, size_t *ids_n, struct qr_failure *why)
+bool qr_options_parse_ids(const char *text, int32_t **ids, size_t *ids_n, struct qr_failure *why)
 {
     size_t room = strlen(text) / 2 + 1; /* an id takes a digit and a separator */
     int32_t *out = malloc(room * sizeof *out);
@@ -99,7 +99,7 @@ static bool number(const struct qr_option *o, const char *text, struct qr_failur
     double v, min, max;
     range(o, &min, &max);
     bool whole = o->kind != QR_OPTION_REAL;
-    if (!qr_parse_real(text, &v) || (whole && (v != floor(v) || fabs(v) > 9e15)))
+    if (!qr_options_parse_real(text, &v) || (whole && (v != floor(v) || fabs(v) > 9e15)))
         return qr_failed(why, "--%s takes a %snumber, not '%.40s'", o->name, whole ? "whole " : "",
                          text);
     if (v < min || v > max) {
@@ -133,7 +133,7 @@ static bool set(const struct qr_option *o, const char *text, struct qr_failure *
     case QR_OPTION_LIST:
     case QR_OPTION_MANY: return append(o, text, why);
     case QR_OPTION_BYTES:
-        if (!qr_parse_bytes(text, o->value))
+        if (!qr_options_parse_bytes(text, o->value))
             return qr_failed(why, "--%s takes a size like 512M or 4G, not '%.40s'", o->name, text);
         return true;
     default: return number(o, text, why);

@@ -63,8 +63,8 @@ void qr_options_help(FILE *out, const struct qr_option *options, size_t options_
 
 /* Converts "512M" to bytes, "1e3" to a number, "3,5 7" or "[3, 5, 7]" to ids (the caller frees
  * them).  False: the text is malformed. */
-bool qr_parse_bytes(const char *text, uint64_t *bytes);
-bool qr_parse_real(const char *text, double *value);
-bool qr_parse_ids(const char *text, int32_t **ids, size_t *ids_n, struct qr_failure *why);
+bool qr_options_parse_bytes(const char *text, uint64_t *bytes);
+bool qr_options_parse_real(const char *text, double *value);
+bool qr_options_parse_ids(const char *text, int32_t **ids, size_t *ids_n, struct qr_failure *why);
 
 #endif

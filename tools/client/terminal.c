@@ -54,7 +54,7 @@ void qr_progress_line(char *line, size_t line_n, const struct qr_progress_view *
         memcpy(bar + 1 + bar_n, end, sizeof end);
     }
     snprintf(line, line_n, "%s %s%" PRIu64 "/%" PRIu64 ", %s%s%s", v->title, bar, v->done, v->total,
-             qr_format_seconds(time_text, v->elapsed_s), v->note[0] ? ", " : "", v->note);
+             qr_numbers_format_seconds(time_text, v->elapsed_s), v->note[0] ? ", " : "", v->note);
     if (v->width < line_n) line[v->width] = 0;
 }
 

@@ -72,7 +72,8 @@ double qr_random_gamma(struct qr_random *r, double shape)
     }
 }
 
-void qr_arrivals(struct qr_random *r, double rate, double burstiness, double *times_s, size_t n)
+void qr_arrivals_draw(struct qr_random *r, double rate, double burstiness, double *times_s,
+                      size_t n)
 {
     assert(rate > 0 && burstiness > 0);
     double at = 0;

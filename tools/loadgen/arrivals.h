@@ -28,6 +28,7 @@ double qr_random_gamma(struct qr_random *r, double shape);                  /* s
 
 /* Writes times_s[0..n): seconds after the start, ascending.  rate: requests a second; infinity
  * sends all at 0.  burstiness > 0. */
-void qr_arrivals(struct qr_random *r, double rate, double burstiness, double *times_s, size_t n);
+void qr_arrivals_draw(struct qr_random *r, double rate, double burstiness, double *times_s,
+                      size_t n);
 
 #endif

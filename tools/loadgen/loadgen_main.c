@@ -29,11 +29,11 @@ static bool save(const json_t *json, const char *path, struct qr_failure *why)
     return ok ? true : qr_failed(why, "cannot write %s", path);
 }
 
-static bool warm_up(const struct qr_load_settings *s, const struct qr_run_input *main_input,
+static bool warm_up(const struct qr_load_settings *s, const struct qr_load_input *main_input,
                     struct qr_failure *why)
 {
     struct qr_workload workload;
-    struct qr_run_input input = *main_input;
+    struct qr_load_input input = *main_input;
     double duration_s;
     /* Another seed: the measured prompts must not be in the server's prefix cache. */
     if (!qr_workload_create(&workload, s, input.vocab_n, s->warmups_n, ~(uint64_t)s->seed, why))
@@ -42,22 +42,22 @@ static bool warm_up(const struct qr_load_settings *s, const struct qr_run_input 
     input.title = "warming up";
     input.request_rate = HUGE_VAL;
     struct qr_record *records = calloc(workload.jobs_n, sizeof *records);
-    bool ok = records && qr_run(&input, records, &duration_s, why);
+    bool ok = records && qr_load_run(&input, records, &duration_s, why);
     for (size_t i = 0; ok && i < workload.jobs_n; i++)
         if (!records[i].ok) ok = qr_failed(why, "a warm-up request failed: %s", records[i].error);
-    qr_records_free(records, workload.jobs_n);
+    qr_load_free_records(records, workload.jobs_n);
     qr_workload_destroy(&workload);
     return ok;
 }
 
-static bool measure(const struct qr_load_settings *s, const struct qr_run_input *input,
+static bool measure(const struct qr_load_settings *s, const struct qr_load_input *input,
                     uint32_t *failed, struct qr_failure *why)
 {
     struct qr_metrics metrics;
     double duration_s = 0;
     size_t jobs_n = input->workload->jobs_n;
     struct qr_record *records = calloc(jobs_n, sizeof *records);
-    bool ok = records && qr_run(input, records, &duration_s, why);
+    bool ok = records && qr_load_run(input, records, &duration_s, why);
     if (ok && !qr_metrics_compute(&metrics, records, jobs_n, duration_s, &s->goodput))
         ok = qr_failed(why, "out of memory");
     if (ok) {
@@ -70,7 +70,7 @@ static bool measure(const struct qr_load_settings *s, const struct qr_run_input 
         ok = json && save(json, s->save_result, why);
         json_decref(json);
     }
-    qr_records_free(records, jobs_n);
+    qr_load_free_records(records, jobs_n);
     return ok;
 }
 
@@ -85,7 +85,7 @@ static bool drive(const struct qr_load_settings *s, uint32_t *failed, struct qr_
 
     bool draws_ids = s->workload != QR_WORKLOAD_FILE && !s->chat;
     bool asks = !s->model || (draws_ids && !s->vocab_n);
-    if (asks && !qr_run_ask_model(&address, s->api_key, model, sizeof model, &vocab_n, why))
+    if (asks && !qr_load_ask_model(&address, s->api_key, model, sizeof model, &vocab_n, why))
         return false;
     if (s->vocab_n) vocab_n = s->vocab_n;
     if (draws_ids && !vocab_n)
@@ -94,15 +94,15 @@ static bool drive(const struct qr_load_settings *s, uint32_t *failed, struct qr_
     struct qr_workload workload;
     if (!qr_workload_create(&workload, s, vocab_n, s->prompts_n, (uint64_t)s->seed + 1, why))
         return false;
-    struct qr_run_input input = {.settings = s,
-                                 .address = &address,
-                                 .workload = &workload,
-                                 .model = s->model ? s->model : model,
-                                 .vocab_n = vocab_n,
-                                 .concurrency = s->concurrency,
-                                 .request_rate = s->request_rate,
-                                 .title = "requests",
-                                 .handles_signals = true};
+    struct qr_load_input input = {.settings = s,
+                                  .address = &address,
+                                  .workload = &workload,
+                                  .model = s->model ? s->model : model,
+                                  .vocab_n = vocab_n,
+                                  .concurrency = s->concurrency,
+                                  .request_rate = s->request_rate,
+                                  .title = "requests",
+                                  .handles_signals = true};
     bool ok = !s->warmups_n || warm_up(s, &input, why);
     ok = ok && measure(s, &input, failed, why);
     qr_workload_destroy(&workload);

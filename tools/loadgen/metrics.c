@@ -10,11 +10,11 @@
 static struct qr_spread spread(double *values_s, size_t n)
 {
     struct qr_spread s;
-    s.mean_ms = qr_mean(values_s, n) * 1e3;
-    s.std_ms = qr_std(values_s, n) * 1e3;
-    qr_sort(values_s, n);
-    s.median_ms = qr_percentile(values_s, n, 50) * 1e3;
-    s.p99_ms = qr_percentile(values_s, n, 99) * 1e3;
+    s.mean_ms = qr_numbers_mean(values_s, n) * 1e3;
+    s.std_ms = qr_numbers_std(values_s, n) * 1e3;
+    qr_numbers_sort(values_s, n);
+    s.median_ms = qr_numbers_percentile(values_s, n, 50) * 1e3;
+    s.p99_ms = qr_numbers_percentile(values_s, n, 99) * 1e3;
     return s;
 }
 

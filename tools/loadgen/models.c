@@ -7,8 +7,8 @@
 
 #define IDS_MAX (1 << 24) /* more than any vocabulary */
 
-bool qr_run_ask_model(const struct qr_address *address, const char *api_key, char *model,
-                      size_t model_n, uint32_t *vocab_n, struct qr_failure *why)
+bool qr_load_ask_model(const struct qr_address *address, const char *api_key, char *model,
+                       size_t model_n, uint32_t *vocab_n, struct qr_failure *why)
 {
     static const struct qr_http_request request = {"GET", "/v1/models", NULL, 0};
     struct qr_reply reply;

@@ -15,7 +15,7 @@
 #define ERROR_BODY_MAX 4096u
 
 struct load_run {
-    const struct qr_run_input *in;
+    const struct qr_load_input *in;
     uv_loop_t loop;
     struct qr_http *http;
     uv_timer_t arrival, deadline, tick;
@@ -230,7 +230,7 @@ static const struct qr_http_handler handler = {on_body, on_done};
 
 static void start_job(struct load_run *run, size_t job)
 {
-    const struct qr_run_input *in = run->in;
+    const struct qr_load_input *in = run->in;
     struct load_call *a = calloc(1, sizeof *a);
     size_t body_n = 0;
     char *body = a ? qr_workload_body(in->workload, job, in->settings, in->model, &body_n) : NULL;
@@ -330,7 +330,7 @@ static void on_tick(uv_timer_t *timer)
     struct load_run *run = timer->data;
     char rate[QR_NUMBER_ROOM], note[128];
     double elapsed_s = qr_clock_s() - run->began_s;
-    qr_format_rate(rate, elapsed_s > 0 ? (double)run->tokens_n / elapsed_s : 0);
+    qr_numbers_format_rate(rate, elapsed_s > 0 ? (double)run->tokens_n / elapsed_s : 0);
     snprintf(note, sizeof note, "%u in progress, %s tok/s%s", run->active_n, rate,
              run->failed_n ? ", some failed" : "");
     qr_progress_show(&run->progress, run->ended_n, note);
@@ -338,15 +338,15 @@ static void on_tick(uv_timer_t *timer)
 
 static bool prepare(struct load_run *run, struct qr_failure *why)
 {
-    const struct qr_run_input *in = run->in;
+    const struct qr_load_input *in = run->in;
     size_t jobs_n = in->workload->jobs_n;
     run->arrivals_n = (jobs_n + in->workload->turns_n - 1) / in->workload->turns_n;
     run->arrivals_s = calloc(run->arrivals_n, sizeof *run->arrivals_s);
     run->ready = calloc(jobs_n, sizeof *run->ready);
     if (!run->arrivals_s || !run->ready) return qr_failed(why, "out of memory");
     qr_random_seed(&run->random, (uint64_t)in->settings->seed ^ 0x6172726976616cu);
-    qr_arrivals(&run->random, in->request_rate, in->settings->burstiness, run->arrivals_s,
-                run->arrivals_n);
+    qr_arrivals_draw(&run->random, in->request_rate, in->settings->burstiness, run->arrivals_s,
+                     run->arrivals_n);
     if (uv_loop_init(&run->loop) < 0) return qr_failed(why, "cannot create an event loop");
     run->http = qr_http_create(&run->loop, in->address, in->settings->api_key);
     uv_timer_init(&run->loop, &run->arrival);
@@ -361,8 +361,8 @@ static bool prepare(struct load_run *run, struct qr_failure *why)
     return qr_failed(why, "out of memory");
 }
 
-bool qr_run(const struct qr_run_input *input, struct qr_record *records, double *duration_s,
-            struct qr_failure *why)
+bool qr_load_run(const struct qr_load_input *input, struct qr_record *records, double *duration_s,
+                 struct qr_failure *why)
 {
     struct load_run run = {.in = input, .records = records};
     bool ok = prepare(&run, why);
@@ -386,7 +386,7 @@ bool qr_run(const struct qr_run_input *input, struct qr_record *records, double 
     return ok;
 }
 
-void qr_records_free(struct qr_record *records, size_t n)
+void qr_load_free_records(struct qr_record *records, size_t n)
 {
     for (size_t i = 0; records && i < n; i++) {
         free(records[i].gaps_s);

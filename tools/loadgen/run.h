@@ -25,7 +25,7 @@
 #include "tools/loadgen/metrics.h"
 #include "tools/loadgen/workload.h"
 
-struct qr_run_input {
+struct qr_load_input {
     const struct qr_load_settings *settings;
     const struct qr_address *address;
     struct qr_workload *workload;
@@ -37,15 +37,16 @@ struct qr_run_input {
     bool handles_signals; /* SIGINT ends the run */
 };
 
-/* Fills records[0..workload->jobs_n), which the caller has zeroed and frees with qr_records_free.
- * duration_s: from the first send to the last end.  False: the run could not begin. */
-bool qr_run(const struct qr_run_input *input, struct qr_record *records, double *duration_s,
-            struct qr_failure *why);
-void qr_records_free(struct qr_record *records, size_t n);
+/* Fills records[0..workload->jobs_n), which the caller has zeroed and frees with
+ * qr_load_free_records. duration_s: from the first send to the last end.  False: the run could not
+ * begin. */
+bool qr_load_run(const struct qr_load_input *input, struct qr_record *records, double *duration_s,
+                 struct qr_failure *why);
+void qr_load_free_records(struct qr_record *records, size_t n);
 
 /* Reads the model's name and the size of its vocabulary from /v1/models (`meta.n_vocab`, as
  * llama.cpp has it, or `vocab_size`).  *vocab_n 0: the server does not report it. */
-bool qr_run_ask_model(const struct qr_address *address, const char *api_key, char *model,
-                      size_t model_n, uint32_t *vocab_n, struct qr_failure *why);
+bool qr_load_ask_model(const struct qr_address *address, const char *api_key, char *model,
+                       size_t model_n, uint32_t *vocab_n, struct qr_failure *why);
 
 #endif

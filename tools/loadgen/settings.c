@@ -96,7 +96,7 @@ bool qr_goodput_read(struct qr_goodput *goodput, const char *const *items, size_
             if (!n) continue;
             char *colon = strchr(item, ':');
             double ms = 0;
-            if (!colon || !qr_parse_real(colon + 1, &ms) || ms < 0)
+            if (!colon || !qr_options_parse_real(colon + 1, &ms) || ms < 0)
                 return qr_failed(why, "--goodput takes pairs like ttft:200, in ms, not '%s'", item);
             *colon = 0;
             double *limit = !strcmp(item, "ttft")   ? &goodput->ttft_ms

@@ -33,13 +33,13 @@ static const struct cli_default {
     [QR_SAMPLER_min_p] = {true, 0.05},
 };
 
-bool qr_cli_setting_is_sent(const struct qr_cli_setting *setting)
+bool qr_answer_setting_is_sent(const struct qr_answer_setting *setting)
 {
     return setting->given || setting->differs;
 }
 
 static struct qr_option setting_option(const struct qr_sampler_setting *setting,
-                                       const struct cli_default *own, struct qr_cli_setting *cli)
+                                       const struct cli_default *own, struct qr_answer_setting *cli)
 {
     const double normal = own->differs ? own->value : setting->normal;
     const bool above = setting->bound != QR_SAMPLER_FROM;
@@ -60,8 +60,8 @@ static struct qr_option setting_option(const struct qr_sampler_setting *setting,
                               &cli->given};
 }
 
-void qr_cli_sampling_options(struct qr_option *table, struct qr_cli_sampling *s,
-                             uint32_t max_tokens, const char *max_tokens_help)
+void qr_answer_sampling_options(struct qr_option *table, struct qr_answer_sampling *s,
+                                uint32_t max_tokens, const char *max_tokens_help)
 {
     enum { FIRST_N = 3 };
     const struct qr_option options[] = {
@@ -80,7 +80,7 @@ void qr_cli_sampling_options(struct qr_option *table, struct qr_cli_sampling *s,
     enum { ALL_N = sizeof options / sizeof *options };
     _Static_assert(ALL_N + QR_SAMPLER_SETTINGS_N == QR_SAMPLING_OPTIONS_N, "as the header says");
 
-    *s = (struct qr_cli_sampling){.max_tokens = max_tokens};
+    *s = (struct qr_answer_sampling){.max_tokens = max_tokens};
     memcpy(table, options, FIRST_N * sizeof *options);
     for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++)
         table[FIRST_N + i] =

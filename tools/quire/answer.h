@@ -14,7 +14,7 @@
 #include "tools/quire/source.h"
 
 /* A sampler setting as an option.  Its name and help are made from the table of settings. */
-struct qr_cli_setting {
+struct qr_answer_setting {
     double real;
     int64_t integer;
     bool given;
@@ -24,22 +24,22 @@ struct qr_cli_setting {
 };
 
 /* How tokens are chosen. */
-struct qr_cli_sampling {
+struct qr_answer_sampling {
     uint32_t max_tokens; /* the context may hold fewer */
     uint32_t min_tokens;
-    struct qr_cli_setting settings[QR_SAMPLER_SETTINGS_N];
+    struct qr_answer_setting settings[QR_SAMPLER_SETTINGS_N];
     int64_t seed;
     bool seeded, ignore_eos;
     struct qr_option_list stop;
 };
 
 /* Whether a request must name a setting: otherwise the engine or the server applies its default. */
-bool qr_cli_setting_is_sent(const struct qr_cli_setting *setting);
+bool qr_answer_setting_is_sent(const struct qr_answer_setting *setting);
 
 #define QR_SAMPLING_OPTIONS_N (6 + QR_SAMPLER_SETTINGS_N)
 /* Fills table[QR_SAMPLING_OPTIONS_N] with options that write into *s, and *s with defaults. */
-void qr_cli_sampling_options(struct qr_option *table, struct qr_cli_sampling *s,
-                             uint32_t max_tokens, const char *max_tokens_help);
+void qr_answer_sampling_options(struct qr_option *table, struct qr_answer_sampling *s,
+                                uint32_t max_tokens, const char *max_tokens_help);
 
 struct qr_chat_turn {
     const char *role;
@@ -54,7 +54,7 @@ struct qr_ask {
     size_t text_n;
     const struct qr_chat_turn *turns;
     size_t turns_n;
-    const struct qr_cli_sampling *sampling;
+    const struct qr_answer_sampling *sampling;
     bool wants_ids;                                        /* a server sends ids only if asked */
     void (*piece)(void *user, const char *text, size_t n); /* text as it comes; may be NULL */
     void *user;

@@ -72,7 +72,7 @@ static uint32_t room_left(quire_engine *engine, size_t prompt_n)
 static bool submit(const struct qr_source *source, const struct qr_ask *ask, const int32_t *ids,
                    size_t ids_n, quire_id *id, struct qr_failure *why)
 {
-    const struct qr_cli_sampling *s = ask->sampling;
+    const struct qr_answer_sampling *s = ask->sampling;
     struct quire_request request;
     struct quire_error error = {0};
     struct quire_text stops[QR_OPTION_ITEMS_MAX];
@@ -84,8 +84,8 @@ static bool submit(const struct qr_source *source, const struct qr_ask *ask, con
     request.min_tokens = s->min_tokens;
     for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++) {
         const struct qr_sampler_setting *setting = &qr_sampler_settings[i];
-        const struct qr_cli_setting *cli = &s->settings[i];
-        if (!qr_cli_setting_is_sent(cli)) continue;
+        const struct qr_answer_setting *cli = &s->settings[i];
+        if (!qr_answer_setting_is_sent(cli)) continue;
         qr_sampler_setting_set(setting, &request,
                                setting->integer ? (double)cli->integer : cli->real);
     }

@@ -31,7 +31,7 @@ static void set(json_t *object, const char *key, json_t *value)
 /* bounded: with the limit on tokens; without it a chat has the rest of the context. */
 static json_t *body_of(const struct qr_ask *ask, bool bounded)
 {
-    const struct qr_cli_sampling *s = ask->sampling;
+    const struct qr_answer_sampling *s = ask->sampling;
     json_t *body = json_object();
     if (ask->turns) {
         json_t *messages = json_array();
@@ -52,8 +52,8 @@ static json_t *body_of(const struct qr_ask *ask, bool bounded)
         set(body, ask->turns ? "max_completion_tokens" : "max_tokens", json_integer(s->max_tokens));
     for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++) {
         const struct qr_sampler_setting *setting = &qr_sampler_settings[i];
-        const struct qr_cli_setting *cli = &s->settings[i];
-        if (!qr_cli_setting_is_sent(cli)) continue;
+        const struct qr_answer_setting *cli = &s->settings[i];
+        if (!qr_answer_setting_is_sent(cli)) continue;
         set(body, setting->name,
             setting->integer ? json_integer(cli->integer) : json_real(cli->real));
     }

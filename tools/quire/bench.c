@@ -346,7 +346,7 @@ struct count_list {
 static bool read_counts(struct count_list list, size_t *n, struct qr_failure *why)
 {
     int32_t *ids;
-    if (!qr_parse_ids(list.text, &ids, n, why)) return false;
+    if (!qr_options_parse_ids(list.text, &ids, n, why)) return false;
     bool ok = *n > 0 && *n <= list.room;
     for (size_t i = 0; ok && i < *n; i++) {
         ok = ids[i] >= 1 && (uint32_t)ids[i] <= list.max;

@@ -83,8 +83,8 @@ double qr_bench_median(const struct qr_bench_row *row)
 {
     double sorted[QR_BENCH_RUNS_MAX];
     memcpy(sorted, row->values, row->values_n * sizeof *sorted);
-    qr_sort(sorted, row->values_n);
-    return qr_percentile(sorted, row->values_n, 50);
+    qr_numbers_sort(sorted, row->values_n);
+    return qr_numbers_percentile(sorted, row->values_n, 50);
 }
 
 double qr_bench_share(const struct qr_bench_row *row, double value)

@@ -46,8 +46,8 @@ void qr_bench_print_limits(const struct qr_bench_limits *limits, uint32_t thread
 static const char *value_text(char *text, const struct qr_bench_row *row, double value)
 {
     char number[QR_NUMBER_ROOM];
-    if (row->is_time) return qr_format_seconds(text, value);
-    snprintf(text, QR_NUMBER_ROOM, "%.40s tok/s", qr_format_rate(number, value));
+    if (row->is_time) return qr_numbers_format_seconds(text, value);
+    snprintf(text, QR_NUMBER_ROOM, "%.40s tok/s", qr_numbers_format_rate(number, value));
     return text;
 }
 
@@ -71,14 +71,14 @@ static void print_cache(const struct qr_bench_report *r)
     for (size_t i = 0; i < r->cache_n; i++) {
         const struct qr_cache_row *c = &r->cache[i];
         char count[QR_NUMBER_ROOM];
-        printf("  %-10s", qr_format_count(count, c->tokens_n));
+        printf("  %-10s", qr_numbers_format_count(count, c->tokens_n));
         if (c->with_s > 0)
-            printf(" %12s %10s", qr_format_seconds(with, c->with_s),
-                   qr_format_rate(a, c->tokens_n / c->with_s));
+            printf(" %12s %10s", qr_numbers_format_seconds(with, c->with_s),
+                   qr_numbers_format_rate(a, c->tokens_n / c->with_s));
         else
             printf(" %12s %10s", "-", "-");
-        printf(" %16s %10s", qr_format_seconds(without, c->without_s),
-               qr_format_rate(b, c->tokens_n / c->without_s));
+        printf(" %16s %10s", qr_numbers_format_seconds(without, c->without_s),
+               qr_numbers_format_rate(b, c->tokens_n / c->without_s));
         if (c->with_s > 0) printf(" %9.1fx", c->without_s / c->with_s);
         putchar('\n');
     }
@@ -88,8 +88,8 @@ void qr_bench_print(const struct qr_bench_report *r)
 {
     char count[QR_NUMBER_ROOM], bytes[QR_NUMBER_ROOM];
     printf("%s: %s weights, %s in memory, %s kernels, %u threads\n", r->info.name,
-           qr_format_count(count, r->info.weights_n), qr_format_bytes(bytes, r->info.weights_bytes),
-           r->info.cpu_level, r->threads);
+           qr_numbers_format_count(count, r->info.weights_n),
+           qr_numbers_format_bytes(bytes, r->info.weights_bytes), r->info.cpu_level, r->threads);
     qr_bench_print_limits(&r->limits, r->threads, false);
     if (r->rows_n) {
         char best[32];

@@ -16,7 +16,7 @@ static const char usage[] =
 
 struct chat_command {
     struct qr_source_options where;
-    struct qr_cli_sampling sampling;
+    struct qr_answer_sampling sampling;
     const char *system;
     bool quiet;
     struct qr_chat_turn *turns;
@@ -35,7 +35,8 @@ static size_t table(struct qr_option *o, struct chat_command *c)
     };
     size_t n = sizeof own / sizeof *own;
     memcpy(o, own, sizeof own);
-    qr_cli_sampling_options(o + n, &c->sampling, 1024, "most tokens of an answer (default: 1024)");
+    qr_answer_sampling_options(o + n, &c->sampling, 1024,
+                               "most tokens of an answer (default: 1024)");
     n += QR_SAMPLING_OPTIONS_N;
     return n + qr_source_options(o + n, &c->where, true);
 }

@@ -17,7 +17,7 @@ static const char usage[] =
 
 struct generate {
     struct qr_source_options where;
-    struct qr_cli_sampling sampling;
+    struct qr_answer_sampling sampling;
     const char *ids_text;
     bool show_ids, json, quiet;
     int32_t *ids;
@@ -41,7 +41,7 @@ static size_t table(struct qr_option *o, struct generate *g)
     };
     size_t n = sizeof own / sizeof *own;
     memcpy(o, own, sizeof own);
-    qr_cli_sampling_options(o + n, &g->sampling, 128, "most tokens to generate (default: 128)");
+    qr_answer_sampling_options(o + n, &g->sampling, 128, "most tokens to generate (default: 128)");
     n += QR_SAMPLING_OPTIONS_N;
     return n + qr_source_options(o + n, &g->where, true);
 }
@@ -82,7 +82,7 @@ static bool read_prompt(struct generate *g, const struct qr_arguments *arguments
                         struct qr_failure *why)
 {
     if (g->ids_text) {
-        if (!qr_parse_ids(g->ids_text, &g->ids, &g->ids_n, why)) return false;
+        if (!qr_options_parse_ids(g->ids_text, &g->ids, &g->ids_n, why)) return false;
         return g->ids_n ? true : qr_failed(why, "--ids needs at least one id");
     }
     if (!arguments->n || !strcmp(arguments->items[0], "-"))

@@ -367,8 +367,8 @@ static void print_types(const struct inspect *in)
     for (size_t i = 0; i < in->types_n; i++) {
         const json_t *t = json_array_get(json_object_get(in->out, "types"), i);
         printf("  %-10s %8u %16s %12s%s\n", json_string_value(json_object_get(t, "type")),
-               in->types[i].tensors_n, qr_format_count(count, in->types[i].values_n),
-               qr_format_bytes(bytes, in->types[i].bytes),
+               in->types[i].tensors_n, qr_numbers_format_count(count, in->types[i].values_n),
+               qr_numbers_format_bytes(bytes, in->types[i].bytes),
                json_is_true(json_object_get(t, "supported")) ? "" : "  not supported");
     }
 }
@@ -397,10 +397,10 @@ static void print_serving(const struct inspect *in)
     for (size_t k = 0; k < sizeof kv_names / sizeof *kv_names; k++)
         if (in->kv_bytes[k])
             printf("  %-36s %s as %s\n", "keys and values of a token",
-                   qr_format_bytes(bytes, in->kv_bytes[k]), kv_names[k]);
+                   qr_numbers_format_bytes(bytes, in->kv_bytes[k]), kv_names[k]);
     if (in->loaded)
         printf("  %-36s %s, %s kernels\n", "weights in memory",
-               qr_format_bytes(bytes, in->weights_bytes), in->cpu_level);
+               qr_numbers_format_bytes(bytes, in->weights_bytes), in->cpu_level);
     if (!in->no_load) printf("  %-36s %s\n", "can be served", in->loaded ? "yes" : "no");
     json_array_foreach(json_object_get(in->out, "warnings"), i, warning)
         printf("  %-36s %s\n", i ? "" : "warnings", json_string_value(warning));
@@ -415,7 +415,7 @@ static void print(const struct inspect *in)
     const char *name = json_string_value(json_object_get(in->out, "name"));
     printf("%s\n  %-36s %s\n", in->path, "name", name ? name : "(none)");
     printf("  %-36s %s\n", "architecture", in->architecture[0] ? in->architecture : "(none)");
-    printf("  %-36s %s, GGUF v%u\n", "file", qr_format_bytes(a, in->file.all_bytes_n),
+    printf("  %-36s %s, GGUF v%u\n", "file", qr_numbers_format_bytes(a, in->file.all_bytes_n),
            in->file.version);
     rows("Hyperparameters", json_object_get(in->out, "hyperparameters"));
     print_types(in);

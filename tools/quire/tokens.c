@@ -199,7 +199,7 @@ static int run(bool encode, const struct tokens *t, const struct qr_arguments *a
         text_n = text ? strlen(text) : 0;
         ok = text != NULL;
     }
-    if (ok && !encode && !qr_parse_ids(text, &ids, &ids_n, why)) {
+    if (ok && !encode && !qr_options_parse_ids(text, &ids, &ids_n, why)) {
         free(text);
         return QR_EXIT_USAGE;
     }

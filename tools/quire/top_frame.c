@@ -113,10 +113,10 @@ static void draw_map(struct qr_top_frame *frame, const struct qr_top_sample *sam
     if (height > MAP_ROWS) height = MAP_ROWS;
     uint32_t cells[QR_TOP_STATES_N], cells_n = qr_top_cells(sample, width * height, cells);
     if (cells_n < all)
-        put(frame, "pages  %s, %.3g to a cell", qr_format_count(number, (uint64_t)all),
+        put(frame, "pages  %s, %.3g to a cell", qr_numbers_format_count(number, (uint64_t)all),
             all / cells_n);
     else
-        put(frame, "pages  %s, one to a cell", qr_format_count(number, (uint64_t)all));
+        put(frame, "pages  %s, one to a cell", qr_numbers_format_count(number, (uint64_t)all));
     int state = 0;
     uint32_t drawn_n = 0; /* of this state */
     for (uint32_t at = 0; at < cells_n; at += width) {
@@ -142,8 +142,8 @@ static void draw_map(struct qr_top_frame *frame, const struct qr_top_sample *sam
     for (int i = 0; i < QR_TOP_STATES_N; i++) {
         uint32_t line = frame->lines_n;
         put(frame, "  %c %-7s %10s  %5.1f %%%s", states[i].letter, states[i].name,
-            qr_format_count(number, (uint64_t)counts[i]), all > 0 ? 100 * counts[i] / all : 0,
-            states[i].means);
+            qr_numbers_format_count(number, (uint64_t)counts[i]),
+            all > 0 ? 100 * counts[i] / all : 0, states[i].means);
         paint(frame, line, 2, 1, states[i].colour);
     }
 }
@@ -170,19 +170,19 @@ static void draw_batch(struct qr_top_frame *frame, const struct qr_top_sample *s
 /* "-" if there is no figure. */
 static const char *rate(char *text, const struct qr_top_figures *f, double value)
 {
-    if (f->seconds > 0 && !isnan(value)) return qr_format_rate(text, value);
+    if (f->seconds > 0 && !isnan(value)) return qr_numbers_format_rate(text, value);
     return strcpy(text, "-");
 }
 
 static const char *amount(char *text, const struct qr_top_figures *f, double value)
 {
-    if (f->seconds > 0) return qr_format_count(text, (uint64_t)value);
+    if (f->seconds > 0) return qr_numbers_format_count(text, (uint64_t)value);
     return strcpy(text, "-");
 }
 
 static const char *seconds(char *text, const struct qr_top_figures *f, double value)
 {
-    if (f->seconds > 0 && !isnan(value)) return qr_format_seconds(text, value);
+    if (f->seconds > 0 && !isnan(value)) return qr_numbers_format_seconds(text, value);
     return strcpy(text, "-");
 }
 
@@ -200,15 +200,15 @@ void qr_top_draw(struct qr_top_frame *frame, const char *server, const struct qr
     assert(frame->rows > 0 && frame->columns >= QR_TOP_COLUMNS_MIN);
     frame->lines_n = 0;
     if (now)
-        put(frame, "quire top  %s, the last %s", server, qr_format_seconds(a, f->seconds));
+        put(frame, "quire top  %s, the last %s", server, qr_numbers_format_seconds(a, f->seconds));
     else
         put(frame, "quire top  %s, rates with the next reading", server);
     put(frame, "%s", "");
     draw_map(frame, s);
     put(frame, "%s", "");
     put(frame, "batch    running %s %c, waiting %s %c, finished %s a second",
-        qr_format_count(a, (uint64_t)s->running), RUNNING, qr_format_count(b, (uint64_t)s->waiting),
-        WAITING, rate(c, f, f->requests));
+        qr_numbers_format_count(a, (uint64_t)s->running), RUNNING,
+        qr_numbers_format_count(b, (uint64_t)s->waiting), WAITING, rate(c, f, f->requests));
     draw_batch(frame, s);
     put(frame, "tokens/s prefill %s, generation %s; in admitted prompts %s", rate(a, f, f->prefill),
         rate(b, f, f->generation), rate(c, f, f->prompt));

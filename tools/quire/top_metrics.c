@@ -83,7 +83,7 @@ static bool read_line(struct qr_top_sample *sample, bool *seen, const char *line
     value_n--;
     memcpy(text, line + series_n + 1, value_n);
     text[value_n] = 0;
-    bool number = strlen(text) == value_n && qr_parse_real(text, &value);
+    bool number = strlen(text) == value_n && qr_options_parse_real(text, &value);
     if (!number && strcmp(text, "NaN") != 0)
         return qr_failed(why, "%.*s: '%s' is not a number", (int)series_n, line, text);
     for (size_t k = 0; k < WANTED_N; k++) {
