@@ -394,6 +394,18 @@ const struct qr_parse_family *qr_parse_family_recognise(const char *source, size
     return qr_parse_family_find("none");
 }
 
+const struct qr_parse_reasoning *qr_parse_reasoning_recognise(const char *source, size_t n)
+{
+    const struct qr_parse_family *family = qr_parse_family_recognise(source, n);
+
+    if (family->reasoning) return qr_parse_reasoning_find(family->reasoning);
+    for (size_t i = 0; i < qr_parse_reasonings_n; i++) {
+        const char *open = qr_parse_reasonings[i].pairs[0].open;
+        if (open && memmem(source, n, open, strlen(open))) return &qr_parse_reasonings[i];
+    }
+    return NULL;
+}
+
 /* The i-th text of a list that NULL ends early; otherwise *i is less by the list's length. */
 static const char *text_at(const char *const *texts, size_t n, size_t *i)
 {

@@ -24,6 +24,10 @@ const struct qr_parse_reasoning *qr_parse_reasoning_find(const char *name);
 /* By the source of a chat template; the family "none" where it shows no tools. */
 const struct qr_parse_family *qr_parse_family_recognise(const char *source, size_t n);
 
+/* How a template's model marks its reasoning: as the recognised family does, else by markers that
+ * the template mentions; NULL: there are none. */
+const struct qr_parse_reasoning *qr_parse_reasoning_recognise(const char *source, size_t n);
+
 /* The i-th text that has to reach the reader even where it is a control token of the vocabulary,
  * which a decoder hides; NULL: no more.  reasoning NULL: the family's own. */
 const char *qr_parse_marker_at(const struct qr_parse_family *family,

@@ -7,6 +7,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/parse/family.h"
+#include "runtime/parse/value.h"
 
 #define SPACE "[ \\n\\t]{0,12}" /* where the form has ~ */
 
@@ -196,30 +197,64 @@ static json_t *raw_string(struct forcing *f, const struct qr_parse_tool *tool,
     return free_text();
 }
 
-/* Whether a value is delivered as a string if it is no other JSON: types that tags.c reads so. */
-static bool is_raw(const json_t *property)
+/* Whether a schema demands nothing but types. */
+static bool has_types_only(const json_t *schema)
 {
-    const json_t *type = json_object_get(property, "type"),
-                 *list = json_object_get(property, "enum");
+    static const char *const known[] = {"type",    "anyOf",    "oneOf",      "title",
+                                        "default", "examples", "description"};
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)schema, key, value)
+    {
+        bool found = false;
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            found = found || !strcmp(key, known[i]);
+        if (!found) return false;
+    }
+    return json_is_object(schema);
+}
+
+/* A value that may be a string or another simple type, such as string or null: any text, since the
+ * reader takes what is no other type for a string. */
+static json_t *raw_union(struct forcing *f, const struct qr_parse_tool *tool, const json_t *schema,
+                         uint8_t types)
+{
+    static const char *const lists[] = {"anyOf", "oneOf"};
+    bool plain = has_types_only(schema) && !(types & (QR_VALUE_ARRAY | QR_VALUE_OBJECT));
     const json_t *item;
     size_t i;
 
-    if (json_is_string(type)) return !strcmp(json_string_value(type), "string");
-    json_array_foreach(type, i, item) if (json_is_string(item) &&
-                                          !strcmp(json_string_value(item), "string")) return true;
-    json_array_foreach(list, i, item) if (!json_is_string(item)) return false;
-    return !type && (json_array_size(list) || json_is_string(json_object_get(property, "const")));
+    for (size_t l = 0; l < 2; l++)
+        json_array_foreach(json_object_get(schema, lists[l]), i, item) plain =
+            plain && has_types_only(item) && json_object_get(item, "type");
+    if (!plain) refuse(f, tool, ": a string or something else");
+    return free_text();
+}
+
+/* A value between tags: strings are raw, all else is JSON. */
+static json_t *tagged_value(struct forcing *f, const struct qr_parse_tool *tool,
+                            const json_t *property)
+{
+    const uint8_t types = qr_value_types(tool->parameters, property);
+    const json_t *schema = qr_value_schema(tool->parameters, property);
+    const json_t *type = json_object_get(schema, "type");
+
+    if (!(types & QR_VALUE_STRING)) return json_schema(property_schema(tool->parameters, property));
+    if (types != QR_VALUE_STRING) return raw_union(f, tool, schema, types);
+    if (json_is_string(type) || json_object_get(schema, "enum") || json_object_get(schema, "const"))
+        return raw_string(f, tool, schema);
+    refuse(f, tool, ": a string as a combination of schemas");
+    return NULL;
 }
 
 static json_t *tagged_parameter(struct forcing *f, const struct qr_parse_tool *tool,
                                 const char *key, const json_t *property)
 {
     char begin[400];
-    json_t *value = is_raw(property) ? raw_string(f, tool, property)
-                                     : json_schema(property_schema(tool->parameters, property));
 
     snprintf(begin, sizeof begin, "%s%.256s%s", f->form->key, key, f->form->key_end);
-    return tag(begin, value, f->form->value_end);
+    return tag(begin, tagged_value(f, tool, property), f->form->value_end);
 }
 
 static json_t *python_parameter(const struct qr_parse_tool *tool, const char *key,

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "runtime/parse/reader.h"
+#include "runtime/parse/value.h"
 
 #define TAIL_SPACE_MAX 64u
 #define TAIL_MAX       250u /* fits in qr_parse_again's room */
@@ -34,79 +35,6 @@ static const struct qr_tags_syntax syntaxes[] = {
 enum { BLOCK, NAME, NAME_SPACE, BETWEEN, KEY, VALUE_OPEN, VALUE };
 
 static const struct qr_parse_state state_tags;
-
-/* ---- types of values ------------------------------------------------------------------------ */
-
-enum { STRING = 1, NUMBER = 2, BOOLEAN = 4, NONE = 8, ARRAY = 16, OBJECT = 32 };
-
-static uint8_t type_named(const char *name)
-{
-    static const struct {
-        const char *name;
-        uint8_t bit;
-    } types[] = {{"string", STRING}, {"number", NUMBER}, {"integer", NUMBER}, {"boolean", BOOLEAN},
-                 {"null", NONE},     {"array", ARRAY},   {"object", OBJECT}};
-
-    for (size_t i = 0; name && i < sizeof types / sizeof *types; i++)
-        if (!strcmp(name, types[i].name)) return types[i].bit;
-    return 0;
-}
-
-static uint8_t type_of(const json_t *value)
-{
-    switch (json_typeof(value)) {
-    case JSON_OBJECT: return OBJECT;
-    case JSON_ARRAY: return ARRAY;
-    case JSON_STRING: return STRING;
-    case JSON_INTEGER:
-    case JSON_REAL: return NUMBER;
-    case JSON_TRUE:
-    case JSON_FALSE: return BOOLEAN;
-    case JSON_NULL: return NONE;
-    }
-    return 0;
-}
-
-/* The schema that a reference within the tool's schema names. */
-static const json_t *resolve(const json_t *root, const char *ref)
-{
-    char name[QR_PARSE_NAME_MAX];
-
-    if (strncmp(ref, "#/", 2)) return NULL;
-    for (const char *at = ref + 2; root && *at;) {
-        size_t n = strcspn(at, "/");
-        if (n >= sizeof name) return NULL;
-        memcpy(name, at, n);
-        name[n] = 0;
-        root = json_object_get(root, name);
-        at += n + (at[n] == '/');
-    }
-    return root;
-}
-
-/* Types that a schema allows; 0: unknown.  Schemas nest, so there is a depth at which it stops. */
-static uint8_t types_of(const json_t *root, const json_t *schema, unsigned depth)
-{
-    static const char *const lists[] = {"anyOf", "oneOf", "allOf"};
-    const json_t *type = json_object_get(schema, "type"), *item;
-    const json_t *ref = json_object_get(schema, "$ref");
-    uint8_t types = 0;
-    size_t i;
-
-    if (depth == 0) return 0;
-    if (json_is_string(type)) return type_named(json_string_value(type));
-    json_array_foreach(type, i, item) types |= type_named(json_string_value(item));
-    if (types) return types;
-    if (json_is_string(ref))
-        return types_of(root, resolve(root, json_string_value(ref)), depth - 1);
-    if (json_object_get(schema, "const")) return type_of(json_object_get(schema, "const"));
-    json_array_foreach(json_object_get(schema, "enum"), i, item) types |= type_of(item);
-    if (types) return types;
-    for (size_t l = 0; l < 3; l++)
-        json_array_foreach(json_object_get(schema, lists[l]), i, item) types |=
-            types_of(root, item, depth - 1);
-    return types;
-}
 
 static const json_t *property(const struct qr_parse_reader *r, struct quire_text key)
 {
@@ -132,8 +60,8 @@ static void begin_value(struct qr_parse_reader *r)
     t->state = VALUE;
     t->begun = false;
     t->tail.n = t->value.n = 0;
-    t->types = types_of(t->schema, property(r, qr_parse_trim(qr_held_text(&t->key))), 8);
-    t->text = t->types == STRING;
+    t->types = qr_value_types(t->schema, property(r, qr_parse_trim(qr_held_text(&t->key))));
+    t->text = t->types == QR_VALUE_STRING;
     if (!t->text) return;
     put_key(r);
     qr_parse_call_puts(r, "\"");
@@ -160,28 +88,6 @@ static void put_value(struct qr_parse_reader *r, uint8_t byte)
     qr_parse_call_put_escaped(r, byte);
 }
 
-/* The type of a whole JSON value, or 0. */
-static uint8_t type_of_text(struct quire_text text)
-{
-    struct qr_scan s;
-
-    qr_scan_begin(&s);
-    for (size_t i = 0; i < text.n; i++) {
-        enum qr_scan_result result = qr_scan_push(&s, (uint8_t)text.data[i]);
-        if (result == QR_SCAN_BROKEN || (result != QR_SCAN_MORE && i + 1 < text.n)) return 0;
-    }
-    if (!text.n || !qr_scan_is_whole(&s)) return 0;
-    switch (text.data[0]) {
-    case '{': return OBJECT;
-    case '[': return ARRAY;
-    case '"': return STRING;
-    case 't':
-    case 'f': return BOOLEAN;
-    case 'n': return NONE;
-    default: return NUMBER;
-    }
-}
-
 static void end_value(struct qr_parse_reader *r)
 {
     struct qr_parse_tags *t = &r->tags;
@@ -200,8 +106,7 @@ static void end_value(struct qr_parse_reader *r)
     for (size_t i = 0; i < 3; i++)
         if (qr_parse_is(text, words[i].python))
             text = (struct quire_text){words[i].json, strlen(words[i].json)};
-    uint8_t type = type_of_text(text);
-    if (type && (!(t->types & STRING) || (t->types & type & ~STRING))) {
+    if (qr_value_is_json(t->types, text)) {
         qr_parse_call_put_json(r, text);
         return;
     }

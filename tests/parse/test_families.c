@@ -76,6 +76,26 @@ static void markers_tell_families_apart(void **state)
                             cases[i].family);
 }
 
+/* Goal: reasoning is recognised where the template shows no calls too.
+ * Method: templates cut down to their markers. */
+static void templates_show_their_reasoning(void **state)
+{
+    static const struct {
+        const char *source, *reasoning;
+    } cases[] = {{"<tool_call>", "think"},
+                 {"<think>", "think"},
+                 {"[THINK]", "mistral"},
+                 {"<|start_header_id|>ipython <think>", "think"},
+                 {"<|START_ACTION|>", "command_r7b"}};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(qr_parse_reasoning_name(qr_parse_reasoning_recognise(
+                                cases[i].source, strlen(cases[i].source))),
+                            cases[i].reasoning);
+    assert_null(qr_parse_reasoning_recognise("<|im_start|>", 12));
+}
+
 /* Goal: peers' parser names mean a family.
  * Method: names of vLLM's and SGLang's parsers. */
 static void peers_names_are_known(void **state)
@@ -150,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(templates_show_their_family),
                                        cmocka_unit_test(markers_tell_families_apart),
+                                       cmocka_unit_test(templates_show_their_reasoning),
                                        cmocka_unit_test(peers_names_are_known),
                                        cmocka_unit_test(markers_are_listed)};
     return cmocka_run_group_tests(tests, NULL, NULL);

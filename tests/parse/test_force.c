@@ -280,6 +280,63 @@ static void choices_shape_the_grammar(void **state)
     compiled_end(&c);
 }
 
+/* Goal: between tags a string is raw and may be null, and constraints of strings hold.
+ * Method: parameters of several kinds; the text is read back where it is accepted. */
+static void raw_values_are_held(void **state)
+{
+    static const struct {
+        const char *schema, *value, *argument; /* argument NULL: refused */
+    } cases[] = {
+        {"{\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"null\"}], \"title\": \"T\"}", "a",
+         "\"a\""},
+        {"{\"type\": [\"string\", \"null\"]}", "null", "null"},
+        {"{\"type\": [\"string\", \"integer\"]}", "1.5", "\"1.5\""},
+        {"{\"type\": \"string\", \"pattern\": \"^a+$\"}", "aa", "\"aa\""},
+        {"{\"type\": \"string\", \"pattern\": \"^a+$\"}", "ab", NULL},
+        {"{\"type\": \"string\", \"pattern\": \"b\"}", "abc", "\"abc\""},
+        {"{\"type\": \"string\", \"maxLength\": 2}", "abc", NULL},
+        {"{\"$ref\": \"#/$defs/n\"}", "7", "7"},
+        {"{\"$ref\": \"#/$defs/n\"}", "x", NULL},
+        {"{\"$ref\": \"#/$defs/s\"}", "7", "\"7\""},
+        {"{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/n\"}}", "[1, 2]", "[1, 2]"},
+        {"{}", "\"7\"", "\"7\""},
+        {"{\"enum\": [1, 2]}", "2", "2"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[400], arguments[100];
+        struct compiled c;
+        struct parsed p;
+        size_t at;
+        snprintf(text, sizeof text,
+                 "{\"properties\": {\"k\": %s}, \"$defs\": {\"n\": {\"type\": \"integer\"}, "
+                 "\"s\": {\"type\": \"string\"}}}",
+                 cases[i].schema);
+        json_t *parameters = schema(text);
+        const struct qr_parse_tool tools[] = {{{"f", 1}, parameters}};
+        compile(&c, &(struct qr_parse_force){.family = qr_parse_family_find("minimax_m2"),
+                                             .tools = tools,
+                                             .tools_n = 1});
+        snprintf(text, sizeof text,
+                 "<minimax:tool_call>\n<invoke name=\"f\">\n<parameter name=\"k\">%s</parameter>\n"
+                 "</invoke>\n</minimax:tool_call>",
+                 cases[i].value);
+        if (compiled_accepts(&c, text, &at) != (cases[i].argument != NULL))
+            fail_msg("%s: byte %zu of %s", cases[i].schema, at, text);
+        compiled_end(&c);
+        if (cases[i].argument) {
+            snprintf(arguments, sizeof arguments, "{\"k\": %s}", cases[i].argument);
+            parsed_run(&p, parsed_settings("minimax_m2", tools, 1), text, strlen(text), 0, 1,
+                       QR_PARSE_STOP_END);
+            assert_int_equal(p.calls_n, 1);
+            assert_string_equal(p.calls[0].arguments.data, arguments);
+            parsed_free(&p);
+        }
+        json_decref(parameters);
+    }
+}
+
 /* Goal: what a format cannot hold is refused, by the tool and the keyword. */
 static void what_cannot_be_held_is_refused(void **state)
 {
@@ -304,9 +361,11 @@ static void what_cannot_be_held_is_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(well_formed_calls_are_accepted), cmocka_unit_test(forced_calls_are_read),
-        cmocka_unit_test(malformed_calls_are_refused), cmocka_unit_test(choices_shape_the_grammar),
-        cmocka_unit_test(what_cannot_be_held_is_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(well_formed_calls_are_accepted),
+                                       cmocka_unit_test(forced_calls_are_read),
+                                       cmocka_unit_test(malformed_calls_are_refused),
+                                       cmocka_unit_test(choices_shape_the_grammar),
+                                       cmocka_unit_test(raw_values_are_held),
+                                       cmocka_unit_test(what_cannot_be_held_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

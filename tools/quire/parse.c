@@ -141,21 +141,24 @@ static struct qr_parse_tool *read_tools(const json_t *line, size_t *tools_n)
     return tools;
 }
 
-static bool choose_family(const json_t *line, const struct settings *s,
-                          const struct qr_parse_family **family, struct qr_failure *why)
+/* Sets how calls and reasoning are read: options go first, then the family, then the template. */
+static bool choose_parsers(const json_t *line, const struct settings *s,
+                           struct qr_parse_settings *settings, struct qr_failure *why)
 {
     const struct quire_text name = member(line, "family"), source = member(line, "template");
 
-    *family = s->family_row;
-    if (*family) return true;
+    settings->family = s->family_row;
+    settings->reasoning = s->reasoning_row;
+    if (s->family_row) return true;
     if (json_is_string(json_object_get(line, "family"))) {
-        *family = qr_parse_family_find(name.data);
-        if (!*family)
-            return qr_failed(why, "family: \"%.60s\" is unknown (quire parse --help lists them)",
-                             name.data);
-    } else {
-        *family = qr_parse_family_recognise(source.data, source.n);
+        settings->family = qr_parse_family_find(name.data);
+        return settings->family ||
+               qr_failed(why, "family: \"%.60s\" is unknown (quire parse --help lists them)",
+                         name.data);
     }
+    settings->family = qr_parse_family_recognise(source.data, source.n);
+    if (!s->reasoning_row)
+        settings->reasoning = qr_parse_reasoning_recognise(source.data, source.n);
     return true;
 }
 
@@ -166,7 +169,6 @@ static bool read_line(const json_t *line, const struct settings *s, struct resul
     const json_t *choice = json_object_get(line, "tool_choice");
     const struct quire_text raw = member(line, "raw_output");
     struct qr_parse_settings settings = {
-        .reasoning = s->reasoning_row,
         .prompt_tail = member(line, "prompt_tail"),
         .in_reasoning = !strcmp(member(line, "starts_in").data, "reasoning"),
         .no_calls = !strcmp(member(line, "tool_choice").data, "none"),
@@ -176,7 +178,7 @@ static bool read_line(const json_t *line, const struct settings *s, struct resul
         .put = put,
         .context = result};
 
-    if (!choose_family(line, s, &settings.family, why)) return false;
+    if (!choose_parsers(line, s, &settings, why)) return false;
     struct qr_parse_tool *tools = read_tools(line, &settings.tools_n);
     settings.tools = tools;
     struct qr_parse_reader *r = tools ? qr_parse_create(&settings, &memory) : NULL;
