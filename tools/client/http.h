@@ -8,8 +8,7 @@
  *     start -> body* -> done            start -> cancel (done is not called)
  *
  * Thread: the loop's.   Memory: malloc.
- * Invariant: a call has a connection until its done or cancel; a connection has one call at most.
- */
+ * Invariant: a call has one connection until done or cancel; a connection has at most one call. */
 #ifndef QR_CLIENT_HTTP_H
 #define QR_CLIENT_HTTP_H
 
@@ -30,8 +29,7 @@ struct qr_address {
 };
 
 /* socket is a path, url is http://HOST[:PORT][/PREFIX]; exactly one is not NULL.  A final /v1 of
- * the prefix is dropped, because all paths here begin with it.  May wait for a host name's address.
- */
+ * the prefix is dropped, because all paths here begin with it.  May wait to resolve a host name. */
 bool qr_address_read(struct qr_address *address, const char *socket, const char *url,
                      struct qr_failure *why);
 /* quired's default socket: $XDG_RUNTIME_DIR/quire.sock, or /tmp/quire-UID.sock. */
@@ -60,15 +58,14 @@ struct qr_http *qr_http_create(uv_loop_t *loop, const struct qr_address *address
  * free the memory. */
 void qr_http_destroy(struct qr_http *http);
 
-/* Starts a call and copies the request.  NULL: no memory.  done is not called before this returns.
- */
+/* Starts a call and copies the request.  NULL: no memory.  done is called after this returns. */
 struct qr_http_call *qr_http_start(struct qr_http *http, const struct qr_http_request *request,
                                    const struct qr_http_handler *handler, void *user);
 void qr_http_cancel(struct qr_http_call *call);
 
 struct qr_reply {
     int status;
-    char *body; /* ends in a NUL not counted; free() */
+    char *body; /* a NUL follows it; the caller frees it */
     size_t body_n;
 };
 /* Waits for the whole answer, on a loop of its own. */

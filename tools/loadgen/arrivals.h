@@ -2,8 +2,8 @@
 /* arrivals -- seeded random numbers, and the times at which an open loop sends its requests.
  *
  * Gaps between requests are gamma distributed with shape `burstiness` and mean 1 / rate, as in
- * vLLM. A shape of 1 is a Poisson process, less is burstier, more is more even, infinity gives
- * equal gaps. Also as in vLLM, the times are scaled so that the last one is exactly n / rate.  So
+ * vLLM.  A shape of 1 is a Poisson process, less is burstier, more is more even, infinity gives
+ * equal gaps.  Also as in vLLM, the times are scaled so that the last one is exactly n / rate.  So
  * every seed offers the same load.
  *
  * Sources: Blackman and Vigna, "Scrambled linear pseudorandom number generators" (xoshiro256**);

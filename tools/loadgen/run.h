@@ -38,7 +38,7 @@ struct qr_load_input {
 };
 
 /* Fills records[0..workload->jobs_n), which the caller has zeroed and frees with
- * qr_load_free_records. duration_s: from the first send to the last end.  False: the run could not
+ * qr_load_free_records.  duration_s: from the first send to the last end.  False: the run could not
  * begin. */
 bool qr_load_run(const struct qr_load_input *input, struct qr_record *records, double *duration_s,
                  struct qr_failure *why);

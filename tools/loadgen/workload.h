@@ -3,8 +3,8 @@
  *
  * Random prompts are token ids, so that their lengths are exact.  They are drawn from the middle
  * seven eighths of the vocabulary, because published tokenizers have their special tokens at its
- * ends. /v1/chat/completions takes no ids, so its prompts are short common words of about one token
- * each. The server's usage then reports their length.
+ * ends.  /v1/chat/completions takes no ids, so its prompts are short common words of about one
+ * token each.  The server's usage then reports their length.
  *
  * In multi-turn a conversation's next prompt is all earlier prompts and answers, and input_n new
  * tokens.  The caller appends each answer.

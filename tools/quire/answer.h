@@ -61,7 +61,7 @@ struct qr_ask {
 };
 
 struct qr_answer {
-    char *text; /* ends in a NUL not counted */
+    char *text; /* a NUL follows it */
     size_t text_n, text_room;
     int32_t *ids;
     size_t ids_n, ids_room;

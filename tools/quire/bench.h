@@ -2,12 +2,15 @@
 /* bench -- measures a model's rates through quire.h, and compares them with the machine's limits.
  *
  * Every request has token ids, is greedy, and continues past the end of sequence.  Times are those
- * of its events.  Definitions, as in vLLM and llama-batched-bench: prefill   prompt tokens / time
- * until every request has its first token; one token each decode    tokens after every request has
- * its first one / the time that they took wall      from the first submit to the last end A share
- * is the measured rate over the rate that the tighter of two limits allows.  The limits count two
- * operations for each weight and token (the output head for sampled tokens only), and one read of
- * every weight in a step.  They leave out attention.
+ * of its events.  Definitions, as in vLLM and llama-batched-bench:
+ *
+ *     prefill   prompt tokens / time until every request has its first token; one token each
+ *     decode    tokens after every request has its first one / the time that they took
+ *     wall      from the first submit to the last end
+ *
+ * A share is the measured rate over the rate that the tighter of two limits allows.  The limits
+ * count two operations for each weight and token (the output head for sampled tokens only), and
+ * one read of every weight in a step.  They leave out attention.
  *
  * Thread: the main one.   Memory: malloc. */
 #ifndef QR_QUIRE_BENCH_H

@@ -14,8 +14,7 @@ void qr_cost_of(struct qr_cost *cost, const struct quire_model_info *info,
     cost->head_ops = 2 * head_n;
     cost->bytes = (double)info->weights_bytes;
     cost->read = limits->read_bytes;
-    /* Quantised weights (4 to 9 bits) are multiplied with int8, others (16 or 32 bits) with floats.
-     */
+    /* Quantised weights (4 to 9 bits) are multiplied with int8, others (16, 32) with floats. */
     bool quantised = info->weights_n && (double)info->weights_bytes / weights_n < 1.5;
     cost->ops = quantised ? limits->int8_ops : limits->fp32_flops;
     cost->ops_name = quantised ? "int8" : "fp32";

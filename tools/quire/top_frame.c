@@ -38,8 +38,7 @@ static double pages_of(const struct qr_top_sample *s)
     return s->pages_held + s->pages_cached + s->pages_free;
 }
 
-/* Largest-remainder method.  A state with pages but no cell then takes one from the largest state.
- */
+/* Largest-remainder method.  A state with pages but no cell then takes one from the largest. */
 uint32_t qr_top_cells(const struct qr_top_sample *sample, uint32_t room,
                       uint32_t cells[QR_TOP_STATES_N])
 {
