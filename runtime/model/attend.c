@@ -298,7 +298,8 @@ static void attend_items(void *work, uint32_t begin, uint32_t end, uint32_t thre
     }
 }
 
-/* Items that do not follow the partitions are taken by any thread, a bundle at a time. */
+/* Items that do not follow the partitions are taken by any thread: bundles one at a time, query
+ * tiles in eighths of what a thread would own. */
 static void attend(const struct attend_work *w, uint64_t cost)
 {
     const struct qr_activations *a = w->a;

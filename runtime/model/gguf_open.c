@@ -22,32 +22,35 @@
 #define SHOWN_NAME_MAX 64
 
 /* Maps the file.  *bytes: NULL if it is empty. */
-static int map_file(const char *path, const uint8_t **bytes, size_t *bytes_n,
-                    struct quire_error *error)
+static int map_fd(int fd, const char *path, const uint8_t **bytes, size_t *bytes_n,
+                  struct quire_error *error)
 {
     struct stat info;
-    int status = QUIRE_OK;
 
     *bytes = NULL;
     *bytes_n = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC |
-                            O_NONBLOCK); /* O_NONBLOCK: do not wait for a fifo's writer */
+    if (fstat(fd, &info) != 0)
+        return qr_error(error, QUIRE_SYSTEM, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode))
+        return qr_error(error, QUIRE_BAD_FILE, "%s: is not a regular file, expected a GGUF file",
+                        path);
+    if (info.st_size == 0) return QUIRE_OK;
+    void *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED)
+        return qr_error(error, QUIRE_SYSTEM, "%s: cannot be mapped: %s", path, strerror(errno));
+    *bytes = map;
+    *bytes_n = (size_t)info.st_size;
+    return QUIRE_OK;
+}
+
+static int map_file(const char *path, const uint8_t **bytes, size_t *bytes_n,
+                    struct quire_error *error)
+{
+    /* O_NONBLOCK: do not wait for a fifo's writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
     if (fd < 0) return qr_error(error, QUIRE_SYSTEM, "%s: %s", path, strerror(errno));
-    if (fstat(fd, &info) != 0) {
-        status = qr_error(error, QUIRE_SYSTEM, "%s: %s", path, strerror(errno));
-    } else if (!S_ISREG(info.st_mode)) {
-        status = qr_error(error, QUIRE_BAD_FILE, "%s: is not a regular file, expected a GGUF file",
-                          path);
-    } else if (info.st_size > 0) {
-        void *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (map == MAP_FAILED) {
-            status =
-                qr_error(error, QUIRE_SYSTEM, "%s: cannot be mapped: %s", path, strerror(errno));
-        } else {
-            *bytes = map;
-            *bytes_n = (size_t)info.st_size;
-        }
-    }
+    int status = map_fd(fd, path, bytes, bytes_n, error);
     (void)close(fd);
     return status;
 }
@@ -56,7 +59,7 @@ static int open_one(struct qr_gguf *g, const char *path, const struct quire_allo
                     struct quire_error *error)
 {
     const uint8_t *bytes = NULL;
-    size_t bytes_n;
+    size_t bytes_n = 0;
 
     *g = (struct qr_gguf){.allocator = *allocator};
     int status = map_file(path, &bytes, &bytes_n, error);

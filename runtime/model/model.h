@@ -50,8 +50,7 @@ struct qr_model;
 
 /* What a model is loaded from, and how. */
 struct qr_model_source {
-    const struct qr_gguf
-        *file; /* stays open as long as the model, which reads the embedding there */
+    const struct qr_gguf *file; /* stays open: the model reads the embedding there */
     const struct qr_kernels *kernels;
     struct qr_team *team; /* packs the matrices on all its threads */
     uint32_t window;      /* as quire_model_settings.sliding_window; 0: the file's */

@@ -87,10 +87,10 @@ static void run_chain(struct qr_pass *p)
     chain->n = 0;
 }
 
-/* A partition's stages follow each other in any case.  So a stage waits for the other threads only
- * if it reads rows that they write, or if the stage before went past its partition: it may have
- * written this partition's rows, and may still read what this stage writes.  A chain's first stage
- * begins in any case. */
+/* A partition's stages follow each other without a barrier.  A stage needs one if it reads rows of
+ * other partitions, or if the stage before did not stay within its partitions: that stage may have
+ * written this partition's rows, or may still be reading them.  A chain's first stage never waits.
+ */
 static bool needs_barrier(const struct qr_pass *p, const struct qr_work *work)
 {
     return work->reads != QR_ROWS_OWN || p->chain->last_read == QR_ROWS_ANY ||

@@ -35,13 +35,15 @@ enum qr_rows_of {
 
 #define QR_WORK_BYTES 256u
 
+/* One stage. */
 struct qr_work {
     qr_team_fn *fn;
     const void *work; /* [work_bytes], copied */
     size_t work_bytes;
     uint32_t items_n; /* 0: the stage is skipped */
     uint32_t grain;   /* as qr_stage's */
-    enum qr_rows_of reads, writes;
+    enum qr_rows_of reads;
+    enum qr_rows_of writes; /* QR_ROWS_OWN or QR_ROWS_ANY */
     enum qr_phase phase;
     uint64_t cost;       /* about, in multiply-adds: the team is woken only if it is worth that */
     const uint8_t *next; /* what the stage after this reads first, for a hint to the memory; NULL */
