@@ -226,14 +226,23 @@ void qr_parse_call_put_json(struct qr_parse_reader *r, struct quire_text json)
     }
 }
 
+/* Space between JSON's tokens is held until more follows: what is cut or broken ends in a token. */
 static enum qr_scan_result push_raw(struct qr_parse_reader *r, uint8_t byte)
 {
+    struct qr_held *space = &r->call.lead;
     struct qr_scan *s = &r->call.scan;
     const bool in_string = qr_scan_in_string(s);
 
     if (byte == '{' && s->depth == 1 && s->state == QR_SCAN_KEY_OR_END) return QR_SCAN_MORE;
     enum qr_scan_result result = qr_scan_push(s, byte);
-    if (result == QR_SCAN_MORE || result == QR_SCAN_END) put_raw(r, in_string, byte);
+    if (result == QR_SCAN_BROKEN || result == QR_SCAN_BEFORE) return result;
+    if (!in_string && qr_is_space(byte) && space->n < QR_PARSE_SPACE_MAX) {
+        qr_held_add_byte(r, space, byte);
+        return result;
+    }
+    if (space->n) qr_parse_call_put(r, space->data, space->n);
+    space->n = 0;
+    put_raw(r, in_string, byte);
     return result;
 }
 
@@ -264,6 +273,7 @@ static enum qr_scan_result push_quoted(struct qr_parse_reader *r, uint8_t byte)
             put_byte(r, '"');
             for (size_t i = 0; i < c->lead.n; i++)
                 put_raw(r, true, (uint8_t)c->lead.data[i]);
+            c->lead.n = 0;
         }
         if (c->mode != QR_ARGUMENTS_UNWRAP) return result;
     }
@@ -341,4 +351,14 @@ static void end_broken(struct qr_parse_reader *r)
     qr_parse_call_cut(r);
 }
 
-const struct qr_parse_state qr_parse_state_broken = {step_broken, end_broken};
+static const struct qr_parse_state state_broken = {step_broken, end_broken};
+
+void qr_parse_call_broken(struct qr_parse_reader *r, uint8_t byte)
+{
+    r->space.n = 0;
+    if (r->call.mode == QR_ARGUMENTS_RAW)
+        qr_held_add(r, &r->space, r->call.lead.data, r->call.lead.n);
+    r->call.lead.n = 0;
+    r->state = &state_broken;
+    step_broken(r, byte);
+}

@@ -198,6 +198,10 @@ static void end_message(struct qr_parse_reader *r, int marker)
 
 static void step_text(struct qr_parse_reader *r, uint8_t byte)
 {
+    if (byte != '<' && r->match_n == 0) { /* no marker begins so */
+        qr_parse_text_put(r, byte);
+        return;
+    }
     int found = qr_parse_match(r, markers, MARKERS_N, ENDS | BIT(CHANNEL), byte, qr_parse_text_put);
 
     if (found == CHANNEL) { /* a message whose <|start|> is missing, or text */
@@ -296,6 +300,8 @@ static void step_arguments(struct qr_parse_reader *r, uint8_t byte)
         enum qr_scan_result result = qr_parse_arguments_push(r, byte);
         if (result == QR_SCAN_MORE) return;
         r->header.state = result == QR_SCAN_BROKEN ? 2 : 1;
+        if (result == QR_SCAN_BROKEN && r->call.mode == QR_ARGUMENTS_RAW)
+            qr_parse_call_put(r, r->call.lead.data, r->call.lead.n); /* held space */
         if (result == QR_SCAN_END) return;
     }
     int found = qr_parse_match(r, markers, MARKERS_N, ENDS, byte,

@@ -92,8 +92,7 @@ static void stop(struct qr_parse_reader *r, uint8_t byte)
         return;
     }
     if (r->json.state == ARGUMENTS) {
-        r->state = &qr_parse_state_broken;
-        r->state->step(r, byte);
+        qr_parse_call_broken(r, byte);
         return;
     }
     if (r->json.state < AFTER_ITEM) qr_parse_call_end(r);

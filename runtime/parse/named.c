@@ -85,10 +85,7 @@ static void step_arguments(struct qr_parse_reader *r, uint8_t byte)
     }
     switch (qr_parse_arguments_push(r, byte)) {
     case QR_SCAN_MORE: return;
-    case QR_SCAN_BROKEN:
-        r->state = &qr_parse_state_broken;
-        r->state->step(r, byte);
-        return;
+    case QR_SCAN_BROKEN: qr_parse_call_broken(r, byte); return;
     case QR_SCAN_END:
         qr_parse_call_end(r);
         r->state = &qr_parse_state_text;

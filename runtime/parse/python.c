@@ -230,8 +230,7 @@ static void broken(struct qr_parse_reader *r, uint8_t byte)
         qr_parse_no_call(r);
         return;
     }
-    r->state = &qr_parse_state_broken;
-    r->state->step(r, byte);
+    qr_parse_call_broken(r, byte);
 }
 
 static void put_key(struct qr_parse_reader *r, struct quire_text key)

@@ -252,8 +252,9 @@ void qr_unescape_begin(struct qr_unescape *u);
 /* One byte of a string's inside; out gets up to 6 bytes, returns how many. */
 size_t qr_unescape_push(struct qr_unescape *u, uint8_t byte, char out[8]);
 
-/* Arguments that are no JSON after all: everything up to an end marker is their text. */
-extern const struct qr_parse_state qr_parse_state_broken;
+/* Arguments that are no JSON after all, from this byte on: everything up to an end marker is their
+ * text. */
+void qr_parse_call_broken(struct qr_parse_reader *r, uint8_t byte);
 
 /* ---- the syntaxes ---- */
 

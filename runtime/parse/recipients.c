@@ -66,10 +66,7 @@ static void step_body(struct qr_parse_reader *r, uint8_t byte)
     }
     switch (qr_parse_arguments_push(r, byte)) {
     case QR_SCAN_MORE: return;
-    case QR_SCAN_BROKEN:
-        r->state = &qr_parse_state_broken;
-        r->state->step(r, byte);
-        return;
+    case QR_SCAN_BROKEN: qr_parse_call_broken(r, byte); return;
     default:
         qr_parse_call_end(r);
         r->state = &qr_parse_state_text;

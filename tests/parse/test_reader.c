@@ -53,6 +53,7 @@ static void arguments_are_the_models_text(void **state)
         {"\"\"", "{}"},
         {"\"text\"", "\"text\""},
         {"{\"a\": \"</tool_call>\"}", "{\"a\": \"</tool_call>\"}"},
+        {"{\"a\": \"x\"y\"}", "{\"a\": \"x\"y\"}}"},
     };
     (void)state;
 
@@ -61,6 +62,12 @@ static void arguments_are_the_models_text(void **state)
         snprintf(text, sizeof text, CALL("%s"), cases[i][0]);
         assert_message("hermes", text, "", "", cases[i][1]);
     }
+    assert_message("hermes",
+                   "<tool_call>{\"name\": \"now\", \"arguments\": {\"a\": 1 \n</tool_call>", "", "",
+                   "{\"a\": 1");
+    assert_message("gpt_oss",
+                   "<|channel|>commentary to=functions.now<|message|>{\"a\": 1 x}<|call|>", "", "",
+                   "{\"a\": 1 x}");
 }
 
 /* Goal: what is no call is content, with every byte.
