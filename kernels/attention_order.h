@@ -45,6 +45,35 @@ struct qr_attention_queries {
     const int32_t *starts;
 };
 
+/* What a tile's scores are made of and where they go. */
+struct qr_attention_score_tile {
+    const uint8_t *const *keys;     /* [panels] */
+    const uint8_t *const *prefetch; /* [panels]: prefetched while the panel at this place is used */
+    struct qr_attention_queries queries;
+    uint32_t head_dim;
+    float *p; /* [queries][QR_ATTENTION_SCORES], from the first panel's first key on */
+};
+
+/* One query's scores in a span, which become its weights in place. */
+struct qr_attention_weight_row {
+    float *p;
+    uint32_t begin; /* the keys that the query sees, as places in the span */
+    uint32_t end;
+    const uint8_t *const *panels; /* the span's K panels; int8 values' scales lie scales_at on */
+    size_t scales_at;
+};
+
+/* What a tile's weighted values are made of and where they go. */
+struct qr_attention_value_tile {
+    const uint8_t *const *values;   /* [panels] */
+    const uint8_t *const *prefetch; /* [panels], as in qr_attention_score_tile */
+    uint32_t begin;                 /* keys, counted from values[0]'s first */
+    uint32_t end;
+    const float *p; /* weights, [queries][QR_ATTENTION_SCORES], counted likewise */
+    uint32_t head_dim;
+    float *o; /* [queries][head_dim], added to */
+};
+
 /* One query's maximum, sum of weights and weighted sum of values (head_dim). */
 struct qr_attention_state {
     float *m;
@@ -103,23 +132,28 @@ static inline uint8_t *qr_kv_panel(const struct qr_kv_view *kv, uint32_t panel)
            panel % panels_n * qr_kv_panel_bytes(kv->type, kv->head_dim);
 }
 
-/* Panels [at, stop) of the keys, or of the values `offset` behind, to the n that are listed, which
- * become at most panels_n.  at is at most stop, n at most panels_n. */
-static inline uint32_t qr_kv_panels(const struct qr_kv_view *kv, uint32_t at, uint32_t stop,
-                                    size_t offset, const uint8_t **panels, uint32_t n,
-                                    uint32_t panels_n)
+/* A list of panels that is filled from its first place. */
+struct qr_kv_panel_list {
+    const uint8_t **panels; /* [max] */
+    uint32_t n;
+    uint32_t max;
+};
+
+/* Appends panels [at, stop) of the keys (offset 0) or of the values (offset v_offset) until the
+ * list is full.  at <= stop. */
+static inline void qr_kv_panels_append(struct qr_kv_panel_list *list, const struct qr_kv_view *kv,
+                                       uint32_t at, uint32_t stop, size_t offset)
 {
     const uint32_t page_panels = kv->page_tokens / QR_KV_PANEL;
     const size_t bytes = qr_kv_panel_bytes(kv->type, kv->head_dim);
     uint32_t page = at / page_panels, i = at % page_panels;
 
-    if (stop - at > panels_n - n) stop = at + (panels_n - n);
+    if (stop - at > list->max - list->n) stop = at + (list->max - list->n);
     for (; at < stop; page++, i = 0) {
         const uint8_t *first = kv->base + kv->pages[page] * kv->page_bytes + offset;
         for (; i < page_panels && at < stop; i++, at++)
-            panels[n++] = first + i * bytes;
+            list->panels[list->n++] = first + i * bytes;
     }
-    return n;
 }
 
 /* The panels of the keys [begin, end), at most panels_n, in the order in which they are read: each
@@ -128,16 +162,17 @@ static inline uint32_t qr_attention_panels(const struct qr_kv_view *kv, uint32_t
                                            uint32_t end, const uint8_t **panels, uint32_t panels_n)
 {
     const uint32_t span_panels = QR_KV_SPAN / QR_KV_PANEL;
-    uint32_t at = begin / QR_KV_PANEL, last = (end + QR_KV_PANEL - 1) / QR_KV_PANEL, n = 0;
+    struct qr_kv_panel_list list = {.panels = panels, .max = panels_n};
+    uint32_t at = begin / QR_KV_PANEL, last = (end + QR_KV_PANEL - 1) / QR_KV_PANEL;
 
-    while (at < last && n < panels_n) {
+    while (at < last && list.n < panels_n) {
         uint32_t stop = (at / span_panels + 1) * span_panels;
         if (stop > last) stop = last;
-        n = qr_kv_panels(kv, at, stop, 0, panels, n, panels_n);
-        n = qr_kv_panels(kv, at, stop, kv->v_offset, panels, n, panels_n);
+        qr_kv_panels_append(&list, kv, at, stop, 0);
+        qr_kv_panels_append(&list, kv, at, stop, kv->v_offset);
         at = stop;
     }
-    return n;
+    return list.n;
 }
 
 /* The first key that a row sees which sees none from `end` on. */

@@ -14,10 +14,13 @@
 /* ---- scores ---------------------------------------------------------------------------- */
 
 INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint32_t pn,
-                      const uint8_t *const *keys, const uint8_t *const *ahead,
-                      const struct qr_attention_queries *queries, uint32_t head_dim, float *p)
+                      const struct qr_attention_score_tile *t, uint32_t at)
 {
-    const float *const q = queries->floats;
+    const uint8_t *const *const keys = t->keys + at;
+    const uint8_t *const *const prefetch = t->prefetch + at;
+    const uint32_t head_dim = t->head_dim;
+    float *const p = t->p + at * QR_KV_PANEL;
+    const float *const q = t->queries.floats;
     const size_t half = 8 * VALUE_BYTES(type);
     const uint32_t vn = 2 * pn;
     __m256 sum[TILE_QUERIES][4];
@@ -28,12 +31,12 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
     for (uint32_t j = 0; j < 4 && j < vn; j++)
         sum[i][j] = _mm256_setzero_ps();
     for (uint32_t d = 0; d < head_dim; d += 2) {
-        const size_t at = d * 2 * half;
+        const size_t offset = d * 2 * half;
 
         UNROLL
         for (uint32_t j = 0; j < TILE_PANELS && j < pn; j++) {
-            _mm_prefetch((const char *)ahead[j] + at, _MM_HINT_T1);
-            if (half == 32) _mm_prefetch((const char *)ahead[j] + at + 64, _MM_HINT_T1);
+            _mm_prefetch((const char *)prefetch[j] + offset, _MM_HINT_T1);
+            if (half == 32) _mm_prefetch((const char *)prefetch[j] + offset + 64, _MM_HINT_T1);
         }
         UNROLL
         for (uint32_t e = 0; e < 2; e++) {
@@ -45,7 +48,7 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
                 x[i] = _mm256_broadcast_ss(&q[i * head_dim + d + e]);
             UNROLL
             for (uint32_t j = 0; j < 4 && j < vn; j++) {
-                const __m256 k = load8(type, keys[j / 2] + at + (2 * e + j % 2) * half);
+                const __m256 k = load8(type, keys[j / 2] + offset + (2 * e + j % 2) * half);
                 UNROLL
                 for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++)
                     sum[i][j] = _mm256_fmadd_ps(x[i], k, sum[i][j]);

@@ -11,10 +11,13 @@
 /* ---- scores ---------------------------------------------------------------------------- */
 
 INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint32_t pn,
-                      const uint8_t *const *keys, const uint8_t *const *ahead,
-                      const struct qr_attention_queries *x, uint32_t head_dim, float *p)
+                      const struct qr_attention_score_tile *t, uint32_t at)
 {
-    const float *const q = x->floats;
+    const uint8_t *const *const keys = t->keys + at;
+    const uint8_t *const *const prefetch = t->prefetch + at;
+    const uint32_t head_dim = t->head_dim;
+    float *const p = t->p + at * QR_KV_PANEL;
+    const float *const q = t->queries.floats;
     const size_t row = QR_KV_PANEL * VALUE_BYTES(type);
     __m512 sum[TILE_QUERIES][4];
 
@@ -24,12 +27,12 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
     for (uint32_t j = 0; j < 4 && j < pn; j++)
         sum[i][j] = _mm512_setzero_ps();
     for (uint32_t d = 0; d < head_dim; d += 2) {
-        const size_t at = d * row;
+        const size_t offset = d * row;
 
         UNROLL
         for (uint32_t j = 0; j < 4 && j < pn; j++) {
-            _mm_prefetch((const char *)ahead[j] + at, _MM_HINT_T1);
-            if (row == 64) _mm_prefetch((const char *)ahead[j] + at + 64, _MM_HINT_T1);
+            _mm_prefetch((const char *)prefetch[j] + offset, _MM_HINT_T1);
+            if (row == 64) _mm_prefetch((const char *)prefetch[j] + offset + 64, _MM_HINT_T1);
         }
         UNROLL
         for (uint32_t e = 0; e < 2; e++) {
@@ -38,7 +41,7 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
 
             UNROLL
             for (uint32_t j = 0; j < 4 && j < pn; j++)
-                k[j] = load16(type, keys[j] + at + e * row, false);
+                k[j] = load16(type, keys[j] + offset + e * row, false);
             UNROLL
             for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++) {
                 const __m512 one = _mm512_set1_ps(q[i * head_dim + d + e]);

@@ -15,11 +15,14 @@
 #include "kernels/x86/quantize_row_avx2.h"
 
 INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint32_t pn,
-                      const uint8_t *const *keys, const uint8_t *const *ahead,
-                      const struct qr_attention_queries *queries, uint32_t head_dim, float *p)
+                      const struct qr_attention_score_tile *t, uint32_t at)
 {
-    const int8_t *const q = queries->quants;
-    const float *const q_scale = queries->scales;
+    const uint8_t *const *const keys = t->keys + at;
+    const uint8_t *const *const prefetch = t->prefetch + at;
+    const uint32_t head_dim = t->head_dim;
+    float *const p = t->p + at * QR_KV_PANEL;
+    const int8_t *const q = t->queries.quants;
+    const float *const q_scale = t->queries.scales;
     const size_t scales_at = qr_q8_scales_at(head_dim);
     __m512i sum[TILE_QUERIES][4];
 
@@ -28,18 +31,18 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
     for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++)
         UNROLL
     for (uint32_t j = 0; j < 4 && j < pn; j++)
-        sum[i][j] = _mm512_set1_epi32(queries->starts[i]);
+        sum[i][j] = _mm512_set1_epi32(t->queries.starts[i]);
     for (uint32_t d = 0; d < head_dim; d += 4) {
-        const size_t at = (size_t)d * QR_KV_PANEL;
+        const size_t offset = (size_t)d * QR_KV_PANEL;
         __m512i k[4];
 
         UNROLL
         for (uint32_t j = 0; j < 4 && j < pn; j++)
-            _mm_prefetch((const char *)ahead[j] + at, _MM_HINT_T1);
+            _mm_prefetch((const char *)prefetch[j] + offset, _MM_HINT_T1);
         LOADS_STAY;
         UNROLL
         for (uint32_t j = 0; j < 4 && j < pn; j++)
-            k[j] = _mm512_loadu_si512(keys[j] + at);
+            k[j] = _mm512_loadu_si512(keys[j] + offset);
         UNROLL
         for (uint32_t i = 0; i < TILE_QUERIES && i < qn; i++) {
             int32_t four;
@@ -53,7 +56,7 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
     }
     UNROLL
     for (uint32_t j = 0; j < 4 && j < pn; j++)
-        _mm_prefetch((const char *)ahead[j] + scales_at, _MM_HINT_T1);
+        _mm_prefetch((const char *)prefetch[j] + scales_at, _MM_HINT_T1);
     UNROLL
     for (uint32_t j = 0; j < 4 && j < pn; j++) {
         const __m512 scale = _mm512_loadu_ps(keys[j] + scales_at);

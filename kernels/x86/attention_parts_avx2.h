@@ -80,21 +80,21 @@ INLINE float lanes_max(__m256 a)
 
 /* The panel's scores from i on to weights; those whose key is not of [begin, end) count 0. What is
  * stored is times the values' scales, where they have some. */
-INLINE void weigh(const bool scaled, float *p, uint32_t i, const uint8_t *scales, __m256 max,
-                  __m256 sum[2], bool edge, uint32_t begin, uint32_t end)
+INLINE void weigh(const bool scaled, struct qr_attention_weight_row r, uint32_t i, bool edge,
+                  __m256 max, __m256 sum[2])
 {
+    const uint8_t *scales = scaled ? r.panels[i / QR_KV_PANEL] + r.scales_at : NULL;
+
     UNROLL
     for (uint32_t j = 0; j < 2; j++) {
-        __m256 e = exp2_8(_mm256_sub_ps(_mm256_loadu_ps(p + i + 8 * j), max));
+        __m256 e = exp2_8(_mm256_sub_ps(_mm256_loadu_ps(r.p + i + 8 * j), max));
 
-        if (edge) e = _mm256_and_ps(lanes_seen(i + 8 * j, begin, end), e);
+        if (edge) e = _mm256_and_ps(lanes_seen(i + 8 * j, r.begin, r.end), e);
         sum[j] = _mm256_add_ps(sum[j], e);
         if (scaled) e = _mm256_mul_ps(e, _mm256_loadu_ps((const void *)(scales + 32 * j)));
-        _mm256_storeu_ps(p + i + 8 * j, e);
+        _mm256_storeu_ps(r.p + i + 8 * j, e);
     }
 }
-
-#define SCALES(i) (scaled ? panels[(i) / QR_KV_PANEL] + scales_at : NULL)
 
 /* Only the first and the last panel can have lanes that are not seen. */
 INLINE float row_max(const float *p, uint32_t begin, uint32_t end)
@@ -114,29 +114,33 @@ INLINE float row_max(const float *p, uint32_t begin, uint32_t end)
     return lanes_max(max);
 }
 
-/* Scaled: the values' scales stand at scales_at in each of the span's panels. */
-INLINE float weigh_row(const bool scaled, float *p, uint32_t begin, uint32_t end,
-                       const uint8_t *const *panels, size_t scales_at, float m)
+/* Scores to weights; returns their sum.  scaled: the stored weights are times the values' scales.
+ */
+INLINE float weigh_row(const bool scaled, struct qr_attention_weight_row r, float m)
 {
-    const uint32_t first = begin / QR_KV_PANEL * QR_KV_PANEL;
-    const uint32_t last = (end - 1) / QR_KV_PANEL * QR_KV_PANEL;
+    const uint32_t first = r.begin / QR_KV_PANEL * QR_KV_PANEL;
+    const uint32_t last = (r.end - 1) / QR_KV_PANEL * QR_KV_PANEL;
     const __m256 max = _mm256_set1_ps(m);
     __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 
-    weigh(scaled, p, first, SCALES(first), max, sum, true, begin, end);
+    weigh(scaled, r, first, true, max, sum);
     for (uint32_t i = first + QR_KV_PANEL; i < last; i += QR_KV_PANEL)
-        weigh(scaled, p, i, SCALES(i), max, sum, false, begin, end);
-    if (last > first) weigh(scaled, p, last, SCALES(last), max, sum, true, begin, end);
+        weigh(scaled, r, i, false, max, sum);
+    if (last > first) weigh(scaled, r, last, true, max, sum);
     return lanes_sum(sum[0], sum[1]);
 }
-#undef SCALES
 
 /* ---- values ---------------------------------------------------------------------------- */
 
 INLINE void values_of(const enum qr_kv_type type, const uint32_t qn, const uint32_t columns_n,
-                      uint32_t column, const uint8_t *const *values, const uint8_t *const *ahead,
-                      uint32_t begin, uint32_t end, const float *p, uint32_t head_dim, float *o)
+                      uint32_t column, const struct qr_attention_value_tile *t)
 {
+    const uint8_t *const *const values = t->values;
+    const uint8_t *const *const prefetch = t->prefetch;
+    const float *const p = t->p;
+    const uint32_t head_dim = t->head_dim, end = t->end;
+    uint32_t begin = t->begin;
+    float *const o = t->o + column;
     const size_t vector = 8 * VALUE_BYTES(type);
     const size_t row = head_dim * VALUE_BYTES(type);
     const uint32_t vn = columns_n / 8;
@@ -152,7 +156,7 @@ INLINE void values_of(const enum qr_kv_type type, const uint32_t qn, const uint3
         uint32_t stop = (panel + 1) * QR_KV_PANEL < end ? (panel + 1) * QR_KV_PANEL : end;
         size_t offset = begin % QR_KV_PANEL * row + column * VALUE_BYTES(type);
         const uint8_t *v = values[panel] + offset;
-        const uint8_t *next = ahead[panel] + offset;
+        const uint8_t *next = prefetch[panel] + offset;
 
         for (; begin < stop; begin++, v += row, next += row) {
             LOADS_STAY;

@@ -97,24 +97,30 @@ INLINE float row_max(const float *p, uint32_t begin, uint32_t end)
     return _mm512_reduce_max_ps(max);
 }
 
-/* Scaled: the values' scales stand at scales_at in each of the span's panels. */
-INLINE float weigh_row(const bool scaled, float *p, uint32_t begin, uint32_t end,
-                       const uint8_t *const *panels, size_t scales_at, float m)
+/* A panel's 16 values' scales. */
+INLINE const uint8_t *scales_of(const bool scaled, struct qr_attention_weight_row r, uint32_t panel)
 {
-    const uint32_t first = begin / QR_KV_PANEL;
-    const uint32_t last = (end - 1) / QR_KV_PANEL;
+    return scaled ? r.panels[panel] + r.scales_at : NULL;
+}
+
+/* Scores to weights; returns their sum.  scaled: the stored weights are times the values' scales.
+ */
+INLINE float weigh_row(const bool scaled, struct qr_attention_weight_row r, float m)
+{
+    const uint32_t first = r.begin / QR_KV_PANEL;
+    const uint32_t last = (r.end - 1) / QR_KV_PANEL;
     const __m512 max = _mm512_set1_ps(m);
     __m512 sum, e;
 
-    e = weigh(scaled, p + first * QR_KV_PANEL, scaled ? panels[first] + scales_at : NULL, max);
-    sum = _mm512_maskz_mov_ps(lanes_seen(first, begin, end), e);
+    e = weigh(scaled, r.p + first * QR_KV_PANEL, scales_of(scaled, r, first), max);
+    sum = _mm512_maskz_mov_ps(lanes_seen(first, r.begin, r.end), e);
     for (uint32_t i = first + 1; i < last; i++) {
-        e = weigh(scaled, p + i * QR_KV_PANEL, scaled ? panels[i] + scales_at : NULL, max);
+        e = weigh(scaled, r.p + i * QR_KV_PANEL, scales_of(scaled, r, i), max);
         sum = _mm512_add_ps(sum, e);
     }
     if (last > first) {
-        e = weigh(scaled, p + last * QR_KV_PANEL, scaled ? panels[last] + scales_at : NULL, max);
-        sum = _mm512_mask_add_ps(sum, lanes_seen(last, begin, end), sum, e);
+        e = weigh(scaled, r.p + last * QR_KV_PANEL, scales_of(scaled, r, last), max);
+        sum = _mm512_mask_add_ps(sum, lanes_seen(last, r.begin, r.end), sum, e);
     }
     return lanes_sum(sum);
 }
@@ -122,9 +128,14 @@ INLINE float weigh_row(const bool scaled, float *p, uint32_t begin, uint32_t end
 /* ---- values ---------------------------------------------------------------------------- */
 
 INLINE void values_of(const enum qr_kv_type type, const uint32_t qn, const uint32_t columns_n,
-                      uint32_t column, const uint8_t *const *values, const uint8_t *const *ahead,
-                      uint32_t begin, uint32_t end, const float *p, uint32_t head_dim, float *o)
+                      uint32_t column, const struct qr_attention_value_tile *t)
 {
+    const uint8_t *const *const values = t->values;
+    const uint8_t *const *const prefetch = t->prefetch;
+    const float *const p = t->p;
+    const uint32_t head_dim = t->head_dim, end = t->end;
+    uint32_t begin = t->begin;
+    float *const o = t->o + column;
     const uint32_t vn = (columns_n + 15) / 16;
     const bool half = columns_n == 8;
     const size_t vector = 16 * VALUE_BYTES(type);
@@ -142,7 +153,7 @@ INLINE void values_of(const enum qr_kv_type type, const uint32_t qn, const uint3
         uint32_t stop = (panel + 1) * QR_KV_PANEL < end ? (panel + 1) * QR_KV_PANEL : end;
         size_t offset = begin % QR_KV_PANEL * row + column * VALUE_BYTES(type);
         const uint8_t *v = values[panel] + offset;
-        const uint8_t *next = ahead[panel] + offset;
+        const uint8_t *next = prefetch[panel] + offset;
 
         for (; begin < stop; begin++, v += row, next += row) {
             LOADS_STAY;

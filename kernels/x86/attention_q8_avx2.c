@@ -15,13 +15,16 @@
 #include "kernels/x86/quantize_row_avx2.h"
 
 INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint32_t pn,
-                      const uint8_t *const *keys, const uint8_t *const *ahead,
-                      const struct qr_attention_queries *queries, uint32_t head_dim, float *p)
+                      const struct qr_attention_score_tile *t, uint32_t at)
 {
+    const uint8_t *const *const keys = t->keys + at;
+    const uint8_t *const *const prefetch = t->prefetch + at;
+    const uint32_t head_dim = t->head_dim;
+    float *const p = t->p + at * QR_KV_PANEL;
     const __m256i raise = _mm256_set1_epi8((char)QR_Q8_KEY_RAISE);
     const __m256i ones = _mm256_set1_epi16(1);
-    const int8_t *const q = queries->quants;
-    const float *const q_scale = queries->scales;
+    const int8_t *const q = t->queries.quants;
+    const float *const q_scale = t->queries.scales;
     const size_t scales_at = qr_q8_scales_at(head_dim);
     const uint32_t vn = 2 * pn;
     __m256i sum[TILE_QUERIES][4];
@@ -33,16 +36,16 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
     for (uint32_t j = 0; j < 4 && j < vn; j++)
         sum[i][j] = _mm256_setzero_si256();
     for (uint32_t d = 0; d < head_dim; d += 4) {
-        const size_t at = (size_t)d * QR_KV_PANEL;
+        const size_t offset = (size_t)d * QR_KV_PANEL;
 
         UNROLL
         for (uint32_t j = 0; j < TILE_PANELS && j < pn; j++)
-            _mm_prefetch((const char *)ahead[j] + at, _MM_HINT_T1);
+            _mm_prefetch((const char *)prefetch[j] + offset, _MM_HINT_T1);
         LOADS_STAY;
         UNROLL
         for (uint32_t j = 0; j < 4 && j < vn; j++) {
             const __m256i k = _mm256_xor_si256(
-                _mm256_loadu_si256((const void *)(keys[j / 2] + at + j % 2 * 32)), raise);
+                _mm256_loadu_si256((const void *)(keys[j / 2] + offset + j % 2 * 32)), raise);
             const __m256i magnitude = _mm256_abs_epi8(k);
 
             UNROLL
@@ -58,7 +61,7 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
     }
     UNROLL
     for (uint32_t j = 0; j < TILE_PANELS && j < pn; j++)
-        _mm_prefetch((const char *)ahead[j] + scales_at, _MM_HINT_T1);
+        _mm_prefetch((const char *)prefetch[j] + scales_at, _MM_HINT_T1);
     UNROLL
     for (uint32_t j = 0; j < 4 && j < vn; j++) {
         const __m256 scale = _mm256_loadu_ps((const void *)(keys[j / 2] + scales_at + j % 2 * 32));
