@@ -114,7 +114,7 @@ static float score_of(const struct qr_attention_scratch *s, const struct qr_kv_v
     return score;
 }
 
-/* Token t's value with weight e. */
+/* Adds token t's value times weight e. */
 static void value_add(const struct qr_kv_view *kv, uint32_t t, float e, float *o)
 {
     const uint8_t *v = qr_kv_panel(kv, t / QR_KV_PANEL) + kv->v_offset;
@@ -131,7 +131,7 @@ static void value_add(const struct qr_kv_view *kv, uint32_t t, float e, float *o
         o[d] = fmaf(e, kv_load(kv->type, v, (size_t)lane * kv->head_dim + d), o[d]);
 }
 
-/* The query against the keys [begin, end) of one span: state.m, state.l and o[]. */
+/* Attends to the keys [begin, end) of one span; the result is *state.m, *state.l and state.o[]. */
 static void span_scalar(const struct qr_attention_scratch *s, const struct qr_kv_view *kv,
                         uint32_t begin, uint32_t end, struct qr_attention_state state)
 {

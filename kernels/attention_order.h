@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* attention_order -- what the variants of attention share: which keys a row sees, where a panel and
- * a partial result lie, and the scratch.
+/* attention_order -- what all variants of attention share: the keys that a row sees, the addresses
+ * of panels and partial results, the scratch, and the merge of spans.
  *
  * Private to attention.
  *
@@ -16,39 +16,39 @@
 #include "kernels/attention.h"
 #include "kernels/exponential.h"
 
-/* A row of scores: 64 bytes past a power of two, so that the rows of a tile fall into different
- * sets of the first-level cache. */
+/* Floats from one row of scores to the next: 64 bytes more than a power of two, so that the rows of
+ * a tile fall into different sets of the L1. */
 #define QR_ATTENTION_SCORES (QR_KV_SPAN + 16u)
 
-/* The most queries of any level's tile. */
+/* The most queries that any level's register tile has. */
 #define QR_ATTENTION_TILE 6u
 
 struct qr_attention_scratch {
     float q[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX];   /* scaled queries */
-    int8_t q8[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* and quantised, for q8 */
+    int8_t q8[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* the same quantised, for q8 */
     float q_scale[QR_ATTENTION_QUERIES];
-    int32_t q_start[QR_ATTENTION_QUERIES];                /* takes the keys' 128 off their sum */
-    float p[QR_ATTENTION_TILE * QR_ATTENTION_SCORES];     /* scores, then weights, of a tile */
+    int32_t q_start[QR_ATTENTION_QUERIES];                /* cancels the 128 in stored keys */
+    float p[QR_ATTENTION_TILE * QR_ATTENTION_SCORES];     /* a tile's scores, then weights */
     float o[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX];      /* the sum so far */
-    float o_span[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* the span's */
+    float o_span[QR_ATTENTION_QUERIES * QR_HEAD_DIM_MAX]; /* the span's result */
     float m[QR_ATTENTION_QUERIES];
     float l[QR_ATTENTION_QUERIES];
     float m_span[QR_ATTENTION_QUERIES];
     float l_span[QR_ATTENTION_QUERIES];
 };
 
-/* A tile's queries in the scratch, [queries][head_dim]; the last three for int8 pages. */
+/* A tile's queries in the scratch. */
 struct qr_attention_queries {
-    const float *floats;
-    const int8_t *quants;
-    const float *scales;
-    const int32_t *starts;
+    const float *floats;   /* [queries][head_dim] */
+    const int8_t *quants;  /* [queries][head_dim], for int8 pages as the next two */
+    const float *scales;   /* [queries] */
+    const int32_t *starts; /* [queries], see q_start */
 };
 
 /* What a tile's scores are made of and where they go. */
 struct qr_attention_score_tile {
     const uint8_t *const *keys;     /* [panels] */
-    const uint8_t *const *prefetch; /* [panels]: prefetched while the panel at this place is used */
+    const uint8_t *const *prefetch; /* [panels]: prefetch[i] while keys[i] is in use */
     struct qr_attention_queries queries;
     uint32_t head_dim;
     float *p; /* [queries][QR_ATTENTION_SCORES], from the first panel's first key on */
@@ -59,17 +59,17 @@ struct qr_attention_weight_row {
     float *p;
     uint32_t begin; /* the keys that the query sees, as places in the span */
     uint32_t end;
-    const uint8_t *const *panels; /* the span's K panels; int8 values' scales lie scales_at on */
-    size_t scales_at;
+    const uint8_t *const *panels; /* the span's panels of K */
+    size_t scales_at;             /* from a panel of K to its int8 values' scales */
 };
 
 /* What a tile's weighted values are made of and where they go. */
 struct qr_attention_value_tile {
     const uint8_t *const *values;   /* [panels] */
     const uint8_t *const *prefetch; /* [panels], as in qr_attention_score_tile */
-    uint32_t begin;                 /* keys, counted from values[0]'s first */
+    uint32_t begin;                 /* keys, counted from the first key of values[0] */
     uint32_t end;
-    const float *p; /* weights, [queries][QR_ATTENTION_SCORES], counted likewise */
+    const float *p; /* weights, [queries][QR_ATTENTION_SCORES], from the same key on */
     uint32_t head_dim;
     float *o; /* [queries][head_dim], added to */
 };
@@ -81,8 +81,8 @@ struct qr_attention_state {
     float *o;
 };
 
-/* Partial results: span b's at b times qr_attention_partial_bytes: m[group_n], l[group_n],
- * o[group_n][head_dim]. */
+/* Head h of span b's partial result.  A partial result is m[group_n], l[group_n],
+ * o[group_n][head_dim]; consecutive ones are qr_attention_partial_bytes() apart. */
 static inline struct qr_attention_state qr_attention_partial(void *partial, uint32_t b, uint32_t h,
                                                              uint32_t group_n, uint32_t head_dim)
 {
@@ -123,7 +123,7 @@ static inline void qr_attention_finish(float *out, struct qr_attention_state sum
         out[d] = sum.o[d] * share;
 }
 
-/* K of the sequence's panel `panel`; its V is v_offset behind. */
+/* K of the sequence's panel `panel`; its V is v_offset bytes further. */
 static inline uint8_t *qr_kv_panel(const struct qr_kv_view *kv, uint32_t panel)
 {
     uint32_t panels_n = kv->page_tokens / QR_KV_PANEL;
@@ -156,8 +156,8 @@ static inline void qr_kv_panels_append(struct qr_kv_panel_list *list, const stru
     }
 }
 
-/* The panels of the keys [begin, end), at most panels_n, in the order in which they are read: each
- * span's keys, then its values. */
+/* Lists the panels of the keys [begin, end), at most panels_n, in the order of use: each span's
+ * keys, then its values.  Returns their number. */
 static inline uint32_t qr_attention_panels(const struct qr_kv_view *kv, uint32_t begin,
                                            uint32_t end, const uint8_t **panels, uint32_t panels_n)
 {
@@ -175,7 +175,7 @@ static inline uint32_t qr_attention_panels(const struct qr_kv_view *kv, uint32_t
     return list.n;
 }
 
-/* The first key that a row sees which sees none from `end` on. */
+/* The first key that a row sees; `end` is one past the last. */
 static inline uint32_t qr_attention_begin(uint32_t window, uint32_t end)
 {
     return window && end > window ? end - window : 0;

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* attention_q8 -- int8 keys, values and queries: how floats become them, and where they lie.
+/* attention_q8 -- int8 keys, values and queries: how floats are quantised, and the layout of int8
+ * panels.
  *
- * Private to attention.  A vector (a head's key, value or scaled query) has one scale:
- *     amax = the greatest |x|; a quant is the nearest even of x * (127 / amax), the scale amax /
- * 127; amax under QR_Q8_AMAX_MIN: all quants and the scale are 0; any of them infinite or NaN: all
- * quants are 0 and the scale is NaN, so that what meets the vector is NaN, as it is (or may be)
- * with the other types. A panel of K is [head_dim / 4][16][4] bytes, each its quant + 128, a panel
- * of V [16][head_dim] quants; behind either stand the 16 tokens' scales.
+ * Private to attention.  A vector (a head's key, value or scaled query) has one scale.  With amax
+ * its greatest |x|:
+ *     a quant is x * (127 / amax) rounded to nearest even, the scale is amax / 127;
+ *     amax < QR_Q8_AMAX_MIN: all quants and the scale are 0;
+ *     infinity or NaN in the vector: all quants are 0 and the scale is NaN, so that every result
+ *     that uses the vector is NaN.
+ *
+ *     a panel of K, dots over 4 d at once         a panel of V
+ *     uint8 [head_dim / 4][16 tokens][4 d]        int8 [16 tokens][head_dim]
+ *     float scale[16 tokens]                      float scale[16 tokens]
+ *
+ * A stored byte of K is its quant + 128: vpdpbusd multiplies unsigned by signed bytes.
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_KERNELS_ATTENTION_Q8_H
@@ -19,15 +26,15 @@
 
 #include "kernels/attention.h"
 
-#define QR_Q8_AMAX_MIN   0x1p-100f /* its inverse and its scale are normal */
+#define QR_Q8_AMAX_MIN   0x1p-100f /* 127 / amax and amax / 127 are normal floats */
 #define QR_Q8_KEY_RAISE  128       /* stored keys are unsigned */
 #define QR_F32_INF_BITS  0x7f800000u
 #define QR_F32_MAGNITUDE 0x7fffffffu
 
-/* Quants at out, their sum where it is wanted (sum may be NULL), the scale returned. */
+/* Writes n quants to out and their sum to *sum (sum may be NULL).  Returns the scale. */
 static inline float qr_q8_quantize(const float *x, uint32_t n, int8_t *out, int32_t *sum)
 {
-    uint32_t most = 0; /* magnitudes order as their bits do, NaN above infinity */
+    uint32_t most = 0; /* magnitudes compare as their bits do, NaN above infinity */
     float amax, inverse;
     int32_t total = 0;
 
@@ -53,13 +60,13 @@ static inline float qr_q8_quantize(const float *x, uint32_t n, int8_t *out, int3
     return amax / 127.0f;
 }
 
-/* Where in a panel of K token `lane`'s value d stands. */
+/* The byte of value d of token `lane` in a panel of K. */
 static inline size_t qr_q8_key_at(uint32_t d, uint32_t lane)
 {
     return (size_t)(d / 4) * QR_KV_PANEL * 4 + (size_t)lane * 4 + d % 4;
 }
 
-/* The scales' place in a panel of K or V. */
+/* The offset of the scales in a panel of K or V. */
 static inline size_t qr_q8_scales_at(uint32_t head_dim)
 {
     return (size_t)head_dim * QR_KV_PANEL;

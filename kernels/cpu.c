@@ -12,7 +12,7 @@
 #include <sys/auxv.h>
 #endif
 
-/* Ascending: each level's flags are its own bit and those of the levels that it builds on. */
+/* Ascending.  A level's flags are its own bit and those of the levels below it. */
 static const struct {
     const char *name;
     unsigned flags;
@@ -29,7 +29,7 @@ static const struct {
 
 #if defined(__x86_64__)
 
-/* Bits of XCR0: the register files that the operating system saves. */
+/* Bits of XCR0: the registers that the operating system saves. */
 #define XCR0_YMM 0x06u /* SSE and AVX */
 #define XCR0_ZMM 0xe6u /* and mask registers, the upper halves, zmm16 to zmm31 */
 

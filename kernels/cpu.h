@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* cpu -- which instruction sets this machine has, as levels that kernels are written for.
+/* cpu -- the instruction sets of this machine, as the levels that kernels are written for.
  *
- * A level's bit is set only together with all the bits below it on the same machine, and only if
- * the operating system saves its registers.
+ * A level's bit is set only together with the bits of all levels below it, and only if the
+ * operating system saves its registers.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_CPU_H
@@ -22,8 +22,9 @@ enum {
 /* Every level that this machine has. */
 unsigned qr_cpu_flags(void);
 
-/* "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16", "neon", "neondotprod": the flags of that
- * level and all below it.  False: no such name; *flags is unchanged. */
+/* *flags becomes the flags of the named level and of all levels below it: "scalar", "avx2",
+ * "avx512", "avx512vnni", "avx512bf16", "neon" or "neondotprod".  False: unknown name, *flags is
+ * unchanged. */
 bool qr_cpu_level_flags(const char *name, unsigned *flags);
 
 /* The name of the highest level in flags; "scalar" for 0. */

@@ -24,7 +24,7 @@ void qr_acts_init(struct qr_acts *acts, void *memory, uint32_t k)
     *acts = (struct qr_acts){.k = k, .tile_bytes = tile_bytes(k), .data = memory};
 }
 
-/* NaN is passed over, as by the maximum instructions. */
+/* Ignores NaN, as the vector maximum instructions do. */
 static float block_amax(const float *x)
 {
     float amax = 0.0f;
@@ -35,7 +35,7 @@ static float block_amax(const float *x)
     return amax;
 }
 
-/* All but pair_s. */
+/* Writes all fields except pair_s. */
 static void quantize_block(struct qr_act_row *a, const float *x)
 {
     struct qr_act_scale scale = qr_act_scale(block_amax(x));
@@ -74,21 +74,19 @@ static QR_QUANTIZE_FN(quantize_scalar)
 
 /* ---- the scalar product -------------------------------------------------------------------- */
 
-/* A block of 32 k of a panel as plain numbers. */
-struct block {
-    int8_t q[QR_PANEL_N][QR_ACT_BLOCK]; /* offset taken off */
-    int32_t scale[2][QR_PANEL_N];       /* of the first and last 16 k; 1 where there is none */
+/* A block of 32 k of a panel, decoded. */
+struct decoded_block {
+    int8_t q[QR_PANEL_N][QR_ACT_BLOCK]; /* without the offset */
+    int32_t scale[2][QR_PANEL_N];       /* of the first and last 16 k; 1 if the type has none */
     float d[QR_PANEL_N];
-    bool halves;            /* each half's scaled sum is added by itself */
-    float m[2][QR_PANEL_N]; /* what is added once for each k: of all 32, or of each half */
-    uint32_t m_n;           /* 0: nothing, 1: m[0] for all, 2 */
-    /* The same of this block and the next, added before both: of the even blocks of types that have
-     * it rounded to bf16. */
-    float residual[2][QR_PANEL_N];
-    bool has_residuals;
+    bool halves;            /* add the scaled sums of both halves one after the other */
+    float m[2][QR_PANEL_N]; /* minima */
+    uint32_t m_n; /* 0: no minima; 1: m[0] for all 32 k; 2: m[0] and m[1] for the halves */
+    float residual[2][QR_PANEL_N]; /* of this block and the next, added before both */
+    bool has_residuals;            /* even blocks of Q4_1 and Q5_1 */
 };
 
-typedef void decode_fn(struct block *out, const uint8_t *group, uint32_t b);
+typedef void decode_fn(struct decoded_block *out, const uint8_t *group, uint32_t b);
 
 static void decode_f16(float *out, const uint8_t *src)
 {
@@ -97,7 +95,7 @@ static void decode_f16(float *out, const uint8_t *src)
     }
 }
 
-static void decode_nibbles(struct block *out, const uint8_t *src, int offset)
+static void decode_nibbles(struct decoded_block *out, const uint8_t *src, int offset)
 {
     for (uint32_t i = 0; i < QR_NIBBLE_BLOCK; i++) {
         uint32_t c = i % 64 / 4, k = i / 64 * 4 + i % 4;
@@ -106,8 +104,8 @@ static void decode_nibbles(struct block *out, const uint8_t *src, int offset)
     }
 }
 
-/* Adds `value` where the plane has its bit. */
-static void decode_plane(struct block *out, const uint8_t *plane, int value)
+/* Adds `value` to the quants that have their bit set in the plane. */
+static void decode_plane(struct decoded_block *out, const uint8_t *plane, int value)
 {
     for (uint32_t i = 0; i < QR_PLANE; i++) {
         for (uint32_t t = 0; t < 8; t++)
@@ -115,7 +113,7 @@ static void decode_plane(struct block *out, const uint8_t *plane, int value)
     }
 }
 
-static void decode_pairs(struct block *out, const uint8_t *src, int offset)
+static void decode_pairs(struct decoded_block *out, const uint8_t *src, int offset)
 {
     for (uint32_t i = 0; i < QR_PAIRS_BLOCK; i++) {
         for (uint32_t t = 0; t < 4; t++) {
@@ -125,7 +123,7 @@ static void decode_pairs(struct block *out, const uint8_t *src, int offset)
     }
 }
 
-static void decode_values(struct block *out, const uint8_t *src)
+static void decode_values(struct decoded_block *out, const uint8_t *src)
 {
     decode_nibbles(out, src, 0);
     for (uint32_t c = 0; c < QR_PANEL_N; c++) {
@@ -134,28 +132,28 @@ static void decode_values(struct block *out, const uint8_t *src)
     }
 }
 
-static void no_scales(struct block *out)
+static void no_scales(struct decoded_block *out)
 {
     for (uint32_t c = 0; c < QR_PANEL_N; c++)
         out->scale[0][c] = out->scale[1][c] = 1;
     out->m_n = 0;
 }
 
-static void decode_q4_0(struct block *out, const uint8_t *group, uint32_t b)
+static void decode_q4_0(struct decoded_block *out, const uint8_t *group, uint32_t b)
 {
     no_scales(out);
     decode_nibbles(out, group + QR_NIBBLE_BLOCK * b, 8);
     decode_f16(out->d, group + QR_Q4_0_D(b));
 }
 
-static void decode_residuals(struct block *out, const uint8_t *src, uint32_t b)
+static void decode_residuals(struct decoded_block *out, const uint8_t *src, uint32_t b)
 {
     for (uint32_t i = 0; i < 2 * QR_PANEL_N; i++)
         out->residual[i % 2][i / 2] = qr_bf16_to_f32((uint16_t)(src[2 * i] | src[2 * i + 1] << 8));
     out->has_residuals = b % 2 == 0;
 }
 
-static void decode_q4_1(struct block *out, const uint8_t *group, uint32_t b)
+static void decode_q4_1(struct decoded_block *out, const uint8_t *group, uint32_t b)
 {
     no_scales(out);
     decode_nibbles(out, group + QR_NIBBLE_BLOCK * b, 8);
@@ -163,7 +161,7 @@ static void decode_q4_1(struct block *out, const uint8_t *group, uint32_t b)
     decode_residuals(out, group + QR_Q4_1_RESIDUAL, b);
 }
 
-static void decode_q5_0(struct block *out, const uint8_t *group, uint32_t b)
+static void decode_q5_0(struct decoded_block *out, const uint8_t *group, uint32_t b)
 {
     no_scales(out);
     decode_nibbles(out, group + QR_Q5_BLOCK * b, 16);
@@ -171,7 +169,7 @@ static void decode_q5_0(struct block *out, const uint8_t *group, uint32_t b)
     decode_f16(out->d, group + QR_Q5_0_D(b));
 }
 
-static void decode_q5_1(struct block *out, const uint8_t *group, uint32_t b)
+static void decode_q5_1(struct decoded_block *out, const uint8_t *group, uint32_t b)
 {
     no_scales(out);
     decode_nibbles(out, group + QR_Q5_BLOCK * b, 16);
@@ -180,14 +178,14 @@ static void decode_q5_1(struct block *out, const uint8_t *group, uint32_t b)
     decode_residuals(out, group + QR_Q5_1_RESIDUAL, b);
 }
 
-static void decode_iq4_nl(struct block *out, const uint8_t *group, uint32_t b)
+static void decode_iq4_nl(struct decoded_block *out, const uint8_t *group, uint32_t b)
 {
     no_scales(out);
     decode_values(out, group + QR_NIBBLE_BLOCK * b);
     decode_f16(out->d, group + QR_IQ4_NL_D(b));
 }
 
-static void decode_q8_0(struct block *out, const uint8_t *group, uint32_t b)
+static void decode_q8_0(struct decoded_block *out, const uint8_t *group, uint32_t b)
 {
     const uint8_t *src = group + QR_BYTE_BLOCK * b;
     no_scales(out);
@@ -197,7 +195,7 @@ static void decode_q8_0(struct block *out, const uint8_t *group, uint32_t b)
     decode_f16(out->d, group + QR_Q8_0_D(b));
 }
 
-static void decode_q2_k(struct block *out, const uint8_t *group, uint32_t b)
+static void decode_q2_k(struct decoded_block *out, const uint8_t *group, uint32_t b)
 {
     float dmin[QR_PANEL_N];
 
@@ -214,7 +212,7 @@ static void decode_q2_k(struct block *out, const uint8_t *group, uint32_t b)
     out->m_n = 2;
 }
 
-static void decode_int8_scales(struct block *out, const uint8_t *scales)
+static void decode_int8_scales(struct decoded_block *out, const uint8_t *scales)
 {
     for (uint32_t c = 0; c < QR_PANEL_N; c++) {
         out->scale[0][c] = (int8_t)scales[c];
@@ -223,7 +221,7 @@ static void decode_int8_scales(struct block *out, const uint8_t *scales)
     out->m_n = 0;
 }
 
-static void decode_q3_k(struct block *out, const uint8_t *group, uint32_t b)
+static void decode_q3_k(struct decoded_block *out, const uint8_t *group, uint32_t b)
 {
     decode_pairs(out, group + QR_Q3_K_BLOCK * b, 4);
     decode_plane(out, group + QR_Q3_K_BLOCK * b + QR_PAIRS_BLOCK, 4);
@@ -231,9 +229,9 @@ static void decode_q3_k(struct block *out, const uint8_t *group, uint32_t b)
     decode_f16(out->d, group + QR_Q3_K_D);
 }
 
-/* Q4_K's and Q5_K's: d and dmin times 6 bits, which is exact. */
-static void decode_scales_and_minima(struct block *out, const uint8_t *d, const uint8_t *dmin,
-                                     const uint8_t *scale, const uint8_t *min)
+/* Of Q4_K and Q5_K.  d and dmin have 11 bits, scale and min 6: the products are exact. */
+static void decode_scales_and_minima(struct decoded_block *out, const uint8_t *d,
+                                     const uint8_t *dmin, const uint8_t *scale, const uint8_t *min)
 {
     no_scales(out);
     decode_f16(out->d, d);
@@ -245,14 +243,14 @@ static void decode_scales_and_minima(struct block *out, const uint8_t *d, const 
     out->m_n = 1;
 }
 
-static void decode_q4_k(struct block *out, const uint8_t *group, uint32_t b)
+static void decode_q4_k(struct decoded_block *out, const uint8_t *group, uint32_t b)
 {
     decode_scales_and_minima(out, group + QR_Q4_K_D, group + QR_Q4_K_DMIN, group + QR_Q4_K_SCALE(b),
                              group + QR_Q4_K_MIN(b));
     decode_nibbles(out, group + QR_NIBBLE_BLOCK * b, 0);
 }
 
-static void decode_q5_k(struct block *out, const uint8_t *group, uint32_t b)
+static void decode_q5_k(struct decoded_block *out, const uint8_t *group, uint32_t b)
 {
     decode_scales_and_minima(out, group + QR_Q5_K_D, group + QR_Q5_K_DMIN, group + QR_Q5_K_SCALE(b),
                              group + QR_Q5_K_MIN(b));
@@ -260,7 +258,7 @@ static void decode_q5_k(struct block *out, const uint8_t *group, uint32_t b)
     decode_plane(out, group + QR_Q5_BLOCK * b + QR_NIBBLE_BLOCK, 16);
 }
 
-static void decode_q6_k(struct block *out, const uint8_t *group, uint32_t b)
+static void decode_q6_k(struct decoded_block *out, const uint8_t *group, uint32_t b)
 {
     static const uint32_t bits_shift[4] = {4, 6, 0, 2};
     const uint8_t *nibbles = group + QR_Q6_K_BLOCK * b;
@@ -277,7 +275,7 @@ static void decode_q6_k(struct block *out, const uint8_t *group, uint32_t b)
     out->halves = true;
 }
 
-static void decode_iq4_xs(struct block *out, const uint8_t *group, uint32_t b)
+static void decode_iq4_xs(struct decoded_block *out, const uint8_t *group, uint32_t b)
 {
     no_scales(out);
     decode_values(out, group + QR_NIBBLE_BLOCK * b);
@@ -286,12 +284,13 @@ static void decode_iq4_xs(struct block *out, const uint8_t *group, uint32_t b)
         out->d[c] *= (float)(int8_t)group[QR_IQ4_XS_SCALE(b) + c];
 }
 
-/* One block into one row's sums: the lines that every variant must repeat. */
-static void add_block(float acc[QR_PANEL_N], const struct block *w, const struct qr_act_row *a)
+/* Adds one block to one row's sums.  Every variant repeats these operations in this order. */
+static void add_block(float acc[QR_PANEL_N], const struct decoded_block *w,
+                      const struct qr_act_row *a)
 {
     for (uint32_t c = 0; c < QR_PANEL_N; c++) {
         int32_t isum[2] = {0, 0};
-        if (w->has_residuals) { /* as vdpbf16ps has it, the second product first */
+        if (w->has_residuals) { /* in the order of vdpbf16ps: the second product first */
             acc[c] = fmaf(w->residual[1][c], qr_bf16_to_f32(a->pair_s[1]), acc[c]);
             acc[c] = fmaf(w->residual[0][c], qr_bf16_to_f32(a->pair_s[0]), acc[c]);
         }
@@ -328,7 +327,7 @@ static void gemm_scalar(decode_fn *decode, const struct qr_gemm_args *g)
             float acc[QR_TILE_ROWS][QR_PANEL_N] = {0};
             uint32_t rows_n = g->row_end - row < QR_TILE_ROWS ? g->row_end - row : QR_TILE_ROWS;
             for (uint32_t b = 0; b < m->k / QR_ACT_BLOCK; b++) {
-                struct block w = {.halves = false, .has_residuals = false};
+                struct decoded_block w = {.halves = false, .has_residuals = false};
                 decode(&w,
                        m->data + panel * m->panel_stride +
                            (size_t)(b / layout.blocks_n) * layout.group_bytes,

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* k packed together: a piece of 32 rows that stays in the first-level cache while it is turned. */
+/* k that are packed together: 32 by 32 values stay in the L1 while they are transposed. */
 #define PACK_K 32u
 
 /* ---- packing --------------------------------------------------------------------------------- */
@@ -29,14 +29,14 @@ bool qr_float_matrix_shape(struct qr_matrix *m, enum qr_type type, uint32_t n, u
     return true;
 }
 
-/* Where output c of a panel stands among the 32 of one k. */
+/* The place of output c among the 32 weights of one k. */
 static uint32_t place_of(enum qr_type type, uint32_t c)
 {
     if (type != QR_TYPE_BF16) return c;
     return c % 16 * 2 + c / 16;
 }
 
-/* k_n values of one output's row into its place in each k's line. */
+/* Writes k_n values of one output's row to its place in each k's line. */
 static void pack_row(uint8_t *line, const uint8_t *row, uint32_t k_n, uint32_t bytes)
 {
     if (bytes == 4) {
@@ -73,7 +73,7 @@ void qr_float_matrix_pack(const struct qr_matrix *m, uint8_t *dst, const void *r
 
 /* ---- scalar: the specification --------------------------------------------------------------- */
 
-/* The 32 weights of one k, by output. */
+/* The 32 weights of one k, in the order of outputs. */
 static void decode(enum qr_type type, const uint8_t *line, float w[QR_FLOAT_PANEL_N])
 {
     float stored[QR_FLOAT_PANEL_N];

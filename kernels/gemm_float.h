@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* gemm_float -- rows of f32 activations times an F32, F16 or BF16 matrix, packed for it.
+/* gemm_float -- rows of f32 activations times a packed F32, F16 or BF16 matrix.
  *
- * A matrix is packed into panels of 32 outputs (QR_FLOAT_PANEL_N), each one stream: for every k the
- * 32 weights in the file's own type, so that nothing is wider in memory than in the file.
+ * A matrix is packed into panels of 32 outputs (QR_FLOAT_PANEL_N).  Weights keep the file's type,
+ * so the packed matrix is no larger than the file's:
  *
- *   F32, F16  [k][32]
- *   BF16      [k][16][2]: words 2c and 2c + 1 are outputs c and 16 + c, so that a whole vector
- *             widens by one shift for its even words and one mask for its odd ones
+ *     F32, F16   k = 0 | w of output 0 | 1 | 2 | ..  | 31 |   k = 1 | w of output 0 | ..
+ *     BF16       k = 0 | w of output 0 | 16 | 1 | 17 | ..  | 15 | 31 |   k = 1 | ..
  *
- * The last panel is filled up with outputs that are zero.  Activations are rows of floats as they
- * are.  Widening is exact.
+ * A vector of BF16 words becomes outputs 0 to 15 by one shift and outputs 16 to 31 by one mask. The
+ * last panel is padded with zero outputs.  Activations are plain rows of floats.
  *
- * Order: an output is one chain over k from 0, acc = fma(w[k], x[k], acc), whatever the number of
- * rows or threads.  So every variant equals scalar bit for bit (NaNs' payloads apart), and a row's
- * bits do not depend on its neighbours.
+ * Order of operations: widening is exact; an output is one chain over k from 0,
+ * acc = fma(w[k], x[k], acc), for any number of rows or threads.  So every variant equals scalar
+ * bit for bit (except NaN payloads), and a row's bits do not depend on other rows.
  *
- * Thread: any; panels and rows can be spread at will.   Memory: the caller's, panels 64-byte
- * aligned. */
+ * Thread: any; calls for different panels or rows may run at once.
+ * Memory: the caller's, panels 64-byte aligned. */
 #ifndef QR_KERNELS_GEMM_FLOAT_H
 #define QR_KERNELS_GEMM_FLOAT_H
 
@@ -24,10 +23,10 @@
 
 #define QR_FLOAT_PANEL_N 32u
 
-/* Fills all but data.  False: the type is no float type, or there is nothing in the matrix. */
+/* Fills all fields except data.  False: the type is not a float type, or n or k is 0. */
 bool qr_float_matrix_shape(struct qr_matrix *m, enum qr_type type, uint32_t n, uint32_t k);
-/* Packs panels [begin, end) into dst (the address of panel 0).  rows: the file's data of the whole
- * matrix, n rows of k weights, any alignment. */
+/* Packs panels [begin, end).  dst is the address of panel 0; rows is the file's data of the whole
+ * matrix, n rows of k weights, of any alignment. */
 void qr_float_matrix_pack(const struct qr_matrix *m, uint8_t *dst, const void *rows, uint32_t begin,
                           uint32_t end);
 
@@ -54,7 +53,7 @@ struct qr_float_kernels {
     qr_gemm_float_fn *bf16;
 };
 
-/* The kernel for a matrix's type; NULL for a type that is no float type. */
+/* The kernel for a matrix's type; NULL if the type is not a float type. */
 qr_gemm_float_fn *qr_gemm_float_for(const struct qr_float_kernels *k, enum qr_type type);
 
 void qr_float_init(struct qr_float_kernels *k, unsigned cpu_flags);

@@ -22,15 +22,15 @@ static void store32(void *p, uint32_t word)
     memcpy(p, &word, sizeof word);
 }
 
-/* Writes column c of a nibble block: nibbles in the file's order for Q4_0 and Q4_1, byte i holds
- * k = i and k = 16 + i. */
+/* Writes column c of a nibble block.  nibbles: as in the file, byte i has k = i in its low and
+ * k = 16 + i in its high nibble. */
 static void put_nibbles(uint8_t *block, uint32_t c, const uint8_t nibbles[16])
 {
     for (uint32_t t = 0; t < 4; t++)
         store32(block + 64 * t + 4 * c, load32(nibbles + 4 * t));
 }
 
-/* The same from quants, of which the low 4 bits are taken. */
+/* The same from the low 4 bits of quants. */
 static void put_low_nibbles(uint8_t *block, uint32_t c, const uint8_t q[32])
 {
     for (uint32_t t = 0; t < 4; t++) {
@@ -39,7 +39,7 @@ static void put_low_nibbles(uint8_t *block, uint32_t c, const uint8_t q[32])
     }
 }
 
-/* Column c of a plane: bit `bit` of each quant. */
+/* Writes column c of a plane: bit `bit` of each quant. */
 static void put_plane(uint8_t *plane, uint32_t c, const uint8_t q[32], uint32_t bit)
 {
     uint32_t bits = 0;
@@ -48,7 +48,7 @@ static void put_plane(uint8_t *plane, uint32_t c, const uint8_t q[32], uint32_t 
     store32(plane + 4 * c, bits);
 }
 
-/* Column c of a pairs block: the low 2 bits of each quant. */
+/* Writes column c of a pairs block: the low 2 bits of each quant. */
 static void put_pairs(uint8_t *block, uint32_t c, const uint8_t q[32])
 {
     for (uint32_t u = 0; u < 2; u++) {
@@ -59,7 +59,7 @@ static void put_pairs(uint8_t *block, uint32_t c, const uint8_t q[32])
     }
 }
 
-/* ---- one file block (of 32 or 256 k) of column c into its group ---------------------------- */
+/* ---- packing one file block (32 or 256 k) of column c into its group ----------------------- */
 
 static void pack_q4_0(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
 {
@@ -67,7 +67,7 @@ static void pack_q4_0(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src
     memcpy(group + QR_Q4_0_D(b) + 2 * c, src, 2);
 }
 
-/* Column c's minimum of block b as what it is beyond -offset steps; src: f16 d, f16 m. */
+/* Writes the residual of column c's minimum in block b, m + offset * d; src: f16 d, f16 m. */
 static void put_residual(uint8_t *residuals, uint32_t b, uint32_t c, const uint8_t *src,
                          float offset)
 {
@@ -114,7 +114,7 @@ static void pack_q8_0(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src
     memcpy(group + QR_Q8_0_D(b) + 2 * c, src, 2);
 }
 
-/* Of the types below, the file's block is the whole group: b is 0. */
+/* For the types below a file block is the whole group, so b is 0. */
 
 static void pack_q2_k(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
 {
@@ -262,7 +262,7 @@ void qr_matrix_pack(const struct qr_matrix *m, uint8_t *dst, const void *rows, u
     case QR_TYPE_Q5_0: pack = pack_q5_0; break;
     case QR_TYPE_Q5_1: pack = pack_q5_1; break;
     case QR_TYPE_Q8_0: pack = pack_q8_0; break;
-    case QR_TYPE_IQ4_NL: pack = pack_q4_0; break; /* the same form, another meaning */
+    case QR_TYPE_IQ4_NL: pack = pack_q4_0; break; /* the same bytes */
     case QR_TYPE_Q2_K: pack = pack_q2_k; break;
     case QR_TYPE_Q3_K: pack = pack_q3_k; break;
     case QR_TYPE_Q4_K: pack = pack_q4_k; break;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* kernels -- the one dispatch table.
+/* kernels -- the dispatch table of all kernels.
  *
- * Scalar C is the specification and always there; a variant is a file of its own with its own
- * compile flags, put into the table where the CPU has its level.
+ * Scalar C is the specification and always built.  A variant is in a file that is compiled with its
+ * level's flags; it enters the table if the CPU has that level.
  *
- * Thread: any; constant once made.   Memory: the caller's. */
+ * Thread: any; constant after qr_kernels_init.   Memory: the caller's. */
 #ifndef QR_KERNELS_KERNELS_H
 #define QR_KERNELS_KERNELS_H
 

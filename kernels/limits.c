@@ -5,8 +5,7 @@
 
 #include "kernels/cpu.h"
 
-/* Plain C, so that a machine without variants still has figures: what its compiler makes of them.
- */
+/* Plain C: on a machine without variants the figures are those of compiled code. */
 #define CHAINS_N 64
 
 static QR_LIMIT_FN(int8_scalar)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* limits -- loops of one bare instruction: what the machine can do at the most.
+/* limits -- loops of a single instruction, which measure the machine's limits.
  *
- * Each runs `rounds` rounds and returns the operations it did (a multiply and an add are two), or
- * the bytes it read.  The caller holds the clock and the threads.
+ * Each arithmetic loop runs `rounds` rounds and returns the number of operations (a multiply and an
+ * add are two).  The caller measures the time and spreads calls over threads.
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_KERNELS_LIMITS_H
@@ -14,13 +14,14 @@
 #define QR_LIMIT_FN(name) double name(uint32_t rounds)
 typedef QR_LIMIT_FN(qr_limit_fn);
 
-/* Reads bytes (a multiple of 4,096) with prefetch; *sink takes a value that depends on them. */
+/* Reads bytes (a multiple of 4,096) with prefetch.  *sink becomes a value that depends on them all.
+ */
 #define QR_LIMIT_READ_FN(name) void name(const void *data, size_t bytes, uint64_t *sink)
 typedef QR_LIMIT_READ_FN(qr_limit_read_fn);
 
 struct qr_limit_kernels {
     qr_limit_fn *int8;
-    qr_limit_fn *bf16; /* NULL where the level has none */
+    qr_limit_fn *bf16; /* NULL if the level has no bf16 dot */
     qr_limit_fn *fp32;
     qr_limit_read_fn *read;
 };

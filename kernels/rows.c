@@ -9,7 +9,7 @@
 
 #define LANES 16u
 
-/* Lane i meets lane i + 8, then i + 4, i + 2, i + 1. */
+/* The fixed tree: lane i plus lane i + 8, then i + 4, i + 2, i + 1. */
 static float lanes_sum(float lanes[LANES])
 {
     for (unsigned half = LANES / 2; half > 0; half /= 2)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* rows_topk -- the k best of a row in a heap whose root is the worst of them.
+/* rows_topk -- the k best values of a row, in a heap with the worst of them at its root.
  *
- * Private to rows.  A variant scans the row for values that may beat the root and offers only
- * those; what is offered beyond them changes nothing.  NaN is worse than every number.
+ * Private to rows.  A variant scans the row and offers the values that may beat the root; offering
+ * other values changes nothing.  NaN is worse than every number.
  *
  * Thread: any.   Memory: the caller's.
- * Invariant: between begin and end, no entry of the heap is better than one of its children. */
+ * Invariant: between begin and end, no entry of the heap is better than any of its children. */
 #ifndef QR_KERNELS_ROWS_TOPK_H
 #define QR_KERNELS_ROWS_TOPK_H
 
@@ -22,7 +22,7 @@ static inline bool qr_topk_better(float av, uint32_t ai, float bv, uint32_t bi)
     return ai < bi;
 }
 
-/* Lets the entry fall from `at` to its place. */
+/* Moves the entry down from `at` until the invariant is true. */
 static inline void qr_topk_sink(struct qr_scored *heap, uint32_t n, uint32_t at,
                                 struct qr_scored entry)
 {
@@ -46,7 +46,7 @@ static inline void qr_topk_heapify(struct qr_scored *heap, uint32_t k)
         qr_topk_sink(heap, k, i, heap[i]);
 }
 
-/* The heap of the row's first k values; k > 0. */
+/* Makes the heap of the row's first k values; k > 0. */
 static inline void qr_topk_begin(const float *x, uint32_t k, struct qr_scored *heap)
 {
     for (uint32_t i = 0; i < k; i++)
@@ -60,7 +60,7 @@ static inline void qr_topk_offer(struct qr_scored *heap, uint32_t k, float value
         qr_topk_sink(heap, k, 0, (struct qr_scored){value, index});
 }
 
-/* Into descending order. */
+/* Sorts the heap in descending order. */
 static inline void qr_topk_end(struct qr_scored *heap, uint32_t k)
 {
     for (uint32_t n = k; n-- > 1;) {
@@ -71,25 +71,25 @@ static inline void qr_topk_end(struct qr_scored *heap, uint32_t k)
     }
 }
 
-/* For many out of a long row: a number that at least k values reach, or -infinity when it would not
- * pay.  The k-th greatest of the maxima of pieces is one, and few values beyond k reach it.
- * row_max: of n values, NaN left out.  heap: k entries, overwritten. */
-#define QR_TOPK_PIECES 2048u
-#define QR_TOPK_MANY   32u
+/* For a large k and a long row: a floor that at least k values reach, and few more than k.  It is
+ * the k-th greatest of the maxima of the row's segments.  -infinity: k or n is too small for this
+ * to be faster.  row_max: the greatest of n values, without NaN.  heap: k entries, overwritten. */
+#define QR_TOPK_SEGMENTS_MAX 2048u
+#define QR_TOPK_MANY         32u
 
 static inline __attribute__((always_inline)) float
 qr_topk_floor(const float *x, uint32_t n, uint32_t k, struct qr_scored *heap,
               float (*row_max)(const float *x, uint32_t n))
 {
-    float maxima[QR_TOPK_PIECES];
-    uint32_t piece = 64 * (1 + n / (64 * QR_TOPK_PIECES));
-    uint32_t pieces_n = n / piece;
+    float maxima[QR_TOPK_SEGMENTS_MAX];
+    uint32_t segment = 64 * (1 + n / (64 * QR_TOPK_SEGMENTS_MAX));
+    uint32_t segments_n = n / segment;
 
-    if (k < QR_TOPK_MANY || pieces_n < 2 * k) return -INFINITY;
-    for (uint32_t i = 0; i < pieces_n; i++)
-        maxima[i] = row_max(x + (size_t)i * piece, piece);
+    if (k < QR_TOPK_MANY || segments_n < 2 * k) return -INFINITY;
+    for (uint32_t i = 0; i < segments_n; i++)
+        maxima[i] = row_max(x + (size_t)i * segment, segment);
     qr_topk_begin(maxima, k, heap);
-    for (uint32_t i = k; i < pieces_n; i++)
+    for (uint32_t i = k; i < segments_n; i++)
         qr_topk_offer(heap, k, maxima[i], i);
     return heap[0].value;
 }

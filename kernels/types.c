@@ -6,7 +6,7 @@
 
 /* ---- traits ------------------------------------------------------------------------------ */
 
-/* Every number that ggml defines or has defined; gaps are numbers never given. */
+/* Every number that ggml defines or once defined. */
 static const struct qr_type_traits traits[] = {
     [0] = {"F32", 1, 4, true},          [1] = {"F16", 1, 2, true},
     [2] = {"Q4_0", 32, 18, false},      [3] = {"Q4_1", 32, 20, false},
@@ -81,8 +81,8 @@ uint16_t qr_f32_to_f16(float f)
     if (magnitude >= 0x477ff000u)
         return (uint16_t)(sign | 0x7c00u); /* rounds to 65,536: infinity */
     if (magnitude < 0x38800000u) {
-        /* Subnormal: adding 0.5 leaves the value in units of 2^-24 in the fraction, rounded to
-         * nearest even by the addition. */
+        /* Subnormal: the sum with 0.5 has the value as a multiple of 2^-24 in its fraction; the
+         * addition rounds it to nearest even. */
         uint32_t sum = f32_to_bits(bits_to_f32(magnitude) + 0.5f);
         return (uint16_t)(sign | (sum - 0x3f000000u));
     }
@@ -292,7 +292,7 @@ int8_t qr_iq4_xs_scale(const uint8_t *block, uint32_t sub)
     return (int8_t)((int)(low | high << 4) - 32);
 }
 
-/* For each 128 values 32 bytes, in each byte a pair of four sub-blocks. */
+/* 32 bytes for each 128 values; a byte has a pair of bits for each of four sub-blocks. */
 static uint32_t pair_of(const uint8_t *pairs, uint32_t sub, uint32_t i)
 {
     return pairs[sub / 4 * 32 + i] >> sub % 4 * 2 & 3u;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* types -- how numbers are stored in model files, and what they mean as floats.
+/* types -- the number formats of model files and their values as floats.
  *
- * Numbers and block formats are ggml's (ggml.h, ggml-common.h, as the GGUF specification refers to
- * them).  Dequantising is the meaning of a type: every packed form is held against it.
+ * Type numbers and block formats are ggml's (ggml.h and ggml-common.h, to which the GGUF
+ * specification refers).  qr_dequantize defines the value of every format; tests compare each
+ * packed form with it.
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_KERNELS_TYPES_H
@@ -30,33 +31,34 @@ enum qr_type {
     QR_TYPE_BF16 = 30
 };
 
-/* name: "Q4_1", or NULL for a number that ggml does not define; known names without support have
- * block_n 0, so that a refusal can say what it refuses. */
+/* Types that ggml defines but quire does not support have a name and block_n 0, so that an error
+ * can name them.  name is NULL for a number that ggml does not define. */
 struct qr_type_traits {
     const char *name;
     uint32_t block_n; /* values in a block; 1 for floats; 0: not supported */
     uint32_t block_bytes;
-    bool is_float; /* F32, F16, BF16: meets float activations (gemm_float.h) */
+    bool is_float; /* F32, F16, BF16: gemm_float.h */
 };
 const struct qr_type_traits *qr_type_traits(uint32_t type);
 
-/* n values, a multiple of the type's block_n, from src (any alignment) to floats.  Scalar. */
+/* Converts n values at src to floats.  n is a multiple of the type's block_n; src may have any
+ * alignment. */
 void qr_dequantize(enum qr_type type, const void *src, float *dst, size_t n);
 
-/* Parts of the formats, for the packer.  Quants come as they are stored, no offset taken off.
- * src: Q5_0's and Q5_1's 4 bytes of fifth bits and 16 of nibbles. */
+/* Parts of the formats, for packing.  Quants are returned as stored, with their offset.
+ * src: the 4 bytes of fifth bits and 16 bytes of nibbles of Q5_0 and Q5_1. */
 void qr_q5_quants(const uint8_t src[20], uint8_t q[32]);
-extern const int8_t qr_iq4_values[16]; /* what the quants of IQ4_NL and IQ4_XS stand for */
+extern const int8_t qr_iq4_values[16]; /* the codebook of IQ4_NL and IQ4_XS */
 
-/* Of a block of 256: the quants of sub-block `sub` (of 8, 32 values each). */
+/* The quants of sub-block `sub` (0 to 7, 32 values each) of a block of 256. */
 void qr_q2_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32]);
 void qr_q3_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32]);
 void qr_q4_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32]);
 void qr_q5_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32]);
 void qr_q6_k_quants(const uint8_t *block, uint32_t sub, uint8_t q[32]);
-/* scales: Q4_K's and Q5_K's 12 bytes. */
+/* scales: the 12 bytes of scales and minima of Q4_K and Q5_K. */
 void qr_q4_k_scale(const uint8_t *scales, uint32_t sub, uint8_t *scale, uint8_t *min);
-int8_t qr_q3_k_scale(const uint8_t *block, uint32_t i); /* of 16, each of 16 values */
+int8_t qr_q3_k_scale(const uint8_t *block, uint32_t i); /* i: 0 to 15, 16 values each */
 int8_t qr_iq4_xs_scale(const uint8_t *block, uint32_t sub);
 
 float qr_f16_to_f32(uint16_t h);

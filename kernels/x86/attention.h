@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* x86/attention -- the x86 variants of attention.h.  Each equals scalar bit for bit.
- * A level takes every type: what it has no way of its own for, it hands to the level below.
+/* x86/attention -- the x86 variants of attention.h, in ascending order of levels.  Each equals
+ * scalar bit for bit.  Each level's functions accept all types; for a type without code of its own
+ * they call the level below.
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_KERNELS_X86_ATTENTION_H

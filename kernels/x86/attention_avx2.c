@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* attention in AVX2: a tile is 3 queries by 2 panels (12 sums in registers), or by 32 values. */
+/* attention in AVX2.  A register tile is 3 queries by 2 panels of keys (12 sums), or 3 queries by
+ * 32 columns of values. */
 #include <string.h>
 
 #define TILE_QUERIES 3

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* attention in AVX-512: a tile is 6 queries by 4 panels (24 sums in registers), or by 64 values. */
+/* attention in AVX-512.  A register tile is 6 queries by 4 panels of keys (24 sums), or 6 queries
+ * by 64 columns of values. */
 #define TILE_QUERIES 6
 #define TILE_PANELS  4u
 #define TILE_COLUMNS 64
@@ -60,7 +61,7 @@ INLINE void scores_of(const enum qr_kv_type type, const uint32_t qn, const uint3
 
 #include "kernels/x86/attention_body.h"
 
-/* int8 pages need VNNI, or AVX2's way. */
+/* int8 pages: there is no variant for AVX-512 without VNNI, so AVX2's serves. */
 QR_ATTEND_FN(qr_attend_avx512)
 {
     if (kv->type == QR_KV_Q8)

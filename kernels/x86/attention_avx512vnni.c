@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* attention over int8 pages in AVX-512 with VNNI: a tile is 6 queries by 4 panels, or by 64 values.
+/* attention over int8 pages in AVX-512 with VNNI.  A register tile is 6 queries by 4 panels of
+ * keys, or 6 queries by 64 columns of values.
  *
- * Stored keys, unsigned, meet the query's four signed bytes; a sum starts at what the keys' 128
- * will have added, so that costs nothing. */
+ * vpdpbusd multiplies unsigned stored keys (quant + 128) by the query's signed quants.  Each sum
+ * starts at -128 times the sum of the query's quants, which cancels the 128 at no cost. */
 #include <string.h>
 
 #define TILE_QUERIES 6

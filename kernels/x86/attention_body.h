@@ -245,8 +245,8 @@ static inline void keys_values(const struct attention_pass *s, const struct pass
     if (begin < end) values_tile(s->kv->type, t.n, &tile);
 }
 
-/* Keys [begin, end) are those that all queries of the tile see: their values are added for all
- * queries together.  The keys before and after these are added for each query separately.  A
+/* All queries of the tile see the keys [begin, end): their values are added for all queries
+ * together. The values of the keys before and after these are added for each query separately.  A
  * query's values are added in the order of the keys. */
 static void tile_values(const struct attention_pass *s, const struct pass_span *b,
                         struct register_tile t, bool prefetch)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* attention_parts_avx2 -- softmax and values of attention in AVX2, for float and int8 pages.
  *
- * Included only by files compiled for AVX2, after TILE_QUERIES (queries in a tile).
+ * Included only by files compiled for AVX2, after TILE_QUERIES is defined.
+ *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_ATTENTION_PARTS_AVX2_H
 #define QR_KERNELS_X86_ATTENTION_PARTS_AVX2_H
@@ -17,9 +18,9 @@
 
 #define VALUE_BYTES(type) ((type) == QR_KV_F32 ? 4u : (type) == QR_KV_Q8 ? 1u : 2u)
 
-/* For clang: a tile's loops end by its constants too, as it unrolls whole only what has such an end
- * before a call's constants are known; and no load comes forward past this, as it would fill the
- * registers with them. */
+/* Two things that clang needs.  It unrolls a loop completely only if it sees a constant bound
+ * before inlining: so a tile's loops test both a constant and a parameter (i < TILE_QUERIES && i <
+ * qn). And it would move loads forward until they fill the registers: LOADS_STAY stops it. */
 #define LOADS_STAY __asm__ volatile("" ::: "memory")
 
 INLINE __m256 load8(enum qr_kv_type type, const uint8_t *at)
@@ -34,7 +35,7 @@ INLINE __m256 load8(enum qr_kv_type type, const uint8_t *at)
 
 /* ---- weights --------------------------------------------------------------------------- */
 
-/* All ones in the lanes, keys from `from` on, that stand for keys of [begin, end). */
+/* Lane i is key from + i: all ones if that key is in [begin, end), else 0. */
 INLINE __m256 lanes_seen(uint32_t from, uint32_t begin, uint32_t end)
 {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -60,7 +61,7 @@ INLINE __m256 exp2_8(__m256 x) /* x <= 0 */
     return scale_by_power(p, _mm256_cvtps_epi32(n));
 }
 
-/* Lane i meets lane i + 8, then i + 4, i + 2, i + 1. */
+/* The fixed tree: lane i plus lane i + 8, then i + 4, i + 2, i + 1. */
 INLINE float lanes_sum(__m256 low, __m256 high)
 {
     __m256 a = _mm256_add_ps(low, high);
@@ -78,8 +79,8 @@ INLINE float lanes_max(__m256 a)
     return _mm_cvtss_f32(_mm_max_ss(b, _mm_movehdup_ps(b)));
 }
 
-/* The panel's scores from i on to weights; those whose key is not of [begin, end) count 0. What is
- * stored is times the values' scales, where they have some. */
+/* Turns the 16 scores from key i on into weights and adds these to sum.  edge: keys outside
+ * [begin, end) get weight 0.  scaled: the stored weights are multiplied by the values' scales. */
 INLINE void weigh(const bool scaled, struct qr_attention_weight_row r, uint32_t i, bool edge,
                   __m256 max, __m256 sum[2])
 {
@@ -96,7 +97,7 @@ INLINE void weigh(const bool scaled, struct qr_attention_weight_row r, uint32_t 
     }
 }
 
-/* Only the first and the last panel can have lanes that are not seen. */
+/* Only the first and the last panel can have lanes that the query does not see. */
 INLINE float row_max(const float *p, uint32_t begin, uint32_t end)
 {
     const __m256 least = _mm256_set1_ps(-INFINITY);

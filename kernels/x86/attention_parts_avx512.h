@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* attention_parts_avx512 -- softmax and values of attention in AVX-512, for float and int8 pages.
  *
- * Included only by files compiled for AVX-512, after TILE_QUERIES (queries in a tile).
+ * Included only by files compiled for AVX-512, after TILE_QUERIES is defined.
+ *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_ATTENTION_PARTS_AVX512_H
 #define QR_KERNELS_X86_ATTENTION_PARTS_AVX512_H
@@ -18,12 +19,12 @@
 
 #define VALUE_BYTES(type) ((type) == QR_KV_F32 ? 4u : (type) == QR_KV_Q8 ? 1u : 2u)
 
-/* For clang: a tile's loops end by its constants too, as it unrolls whole only what has such an end
- * before a call's constants are known; and no load comes forward past this, as it would fill the
- * registers with them. */
+/* Two things that clang needs.  It unrolls a loop completely only if it sees a constant bound
+ * before inlining: so a tile's loops test both a constant and a parameter (i < TILE_QUERIES && i <
+ * qn). And it would move loads forward until they fill the registers: LOADS_STAY stops it. */
 #define LOADS_STAY __asm__ volatile("" ::: "memory")
 
-/* 16 stored values to floats, or 8 and zeros, and no more read. */
+/* Converts 16 stored values to floats.  half: reads only 8; the others become 0. */
 INLINE __m512 load16(enum qr_kv_type type, const uint8_t *at, bool half)
 {
     __m256i h;
@@ -39,7 +40,7 @@ INLINE __m512 load16(enum qr_kv_type type, const uint8_t *at, bool half)
 
 /* ---- weights --------------------------------------------------------------------------- */
 
-/* The panel's lanes that stand for keys of [begin, end). */
+/* The panel's lanes with keys in [begin, end). */
 INLINE __mmask16 lanes_seen(uint32_t panel, uint32_t begin, uint32_t end)
 {
     uint32_t from = panel * QR_KV_PANEL;
@@ -49,7 +50,7 @@ INLINE __mmask16 lanes_seen(uint32_t panel, uint32_t begin, uint32_t end)
     return (__mmask16)((LANES_ALL << low) & (LANES_ALL >> (QR_KV_PANEL - high)));
 }
 
-/* x <= 0; what scalef takes below the smallest float is 0. */
+/* x <= 0; scalef returns 0 below the smallest float. */
 INLINE __m512 exp2_16(__m512 x)
 {
     __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -63,7 +64,7 @@ INLINE __m512 exp2_16(__m512 x)
     return _mm512_scalef_ps(p, n);
 }
 
-/* Lane i meets lane i + 8, then i + 4, i + 2, i + 1. */
+/* The fixed tree: lane i plus lane i + 8, then i + 4, i + 2, i + 1. */
 INLINE float lanes_sum(__m512 x)
 {
     __m256 a = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
@@ -73,7 +74,8 @@ INLINE float lanes_sum(__m512 x)
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
 
-/* A panel's scores to weights; what is stored is times the values' scales, where they have some. */
+/* Turns a panel's scores into weights and returns these.  scaled: the stored weights are multiplied
+ * by the values' scales. */
 INLINE __m512 weigh(const bool scaled, float *p, const uint8_t *scales, __m512 max)
 {
     __m512 e = exp2_16(_mm512_sub_ps(_mm512_loadu_ps(p), max));
@@ -82,7 +84,7 @@ INLINE __m512 weigh(const bool scaled, float *p, const uint8_t *scales, __m512 m
     return e;
 }
 
-/* Only the first and the last panel can have lanes that are not seen. */
+/* Only the first and the last panel can have lanes that the query does not see. */
 INLINE float row_max(const float *p, uint32_t begin, uint32_t end)
 {
     const uint32_t first = begin / QR_KV_PANEL;

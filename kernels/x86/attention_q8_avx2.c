@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* attention over int8 pages in AVX2: a tile is 3 queries by 2 panels, or by 32 values.
+/* attention over int8 pages in AVX2.  A register tile is 3 queries by 2 panels of keys, or 3
+ * queries by 32 columns of values.
  *
- * AVX2 multiplies unsigned by signed bytes and adds two products in 16 bits, which 255 * 127 twice
- * would leave: so a key's magnitude meets the query with the key's sign, at most 2 * 128 * 127. */
+ * vpmaddubsw multiplies unsigned by signed bytes and adds two products in 16 bits with saturation;
+ * 2 * 255 * 127 would saturate.  So the key's magnitude is multiplied by the query's quant with the
+ * key's sign: at most 2 * 128 * 127. */
 #include <string.h>
 
 #define TILE_QUERIES 3
@@ -115,7 +117,7 @@ QR_KV_PUT_FN(qr_kv_put_q8_avx2)
         uint32_t four;
 
         memcpy(&four, quants + d, sizeof four);
-        four ^= 0x80808080u; /* 128 more, as unsigned */
+        four ^= 0x80808080u; /* adds 128 to each byte */
         memcpy(k + qr_q8_key_at(d, lane), &four, sizeof four);
     }
     scale = quantize_row(value, kv->head_dim, quants, &sum);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* x86/attention_tiles -- from a tile's numbers of queries, panels and columns and its type to the
- * constants that scores_of and values_of are made for.
+/* x86/attention_tiles -- calls scores_of and values_of with constants: the compiler makes one copy
+ * of them for each type and each number of queries, panels and columns.
  *
- * Included once by attention_body.h.   Thread: any.   Memory: the caller's scratch. */
+ * Included once by attention_body.h.
+ *
+ * Thread: any.   Memory: the caller's scratch. */
 
 INLINE void scores_panels(const enum qr_kv_type type, const uint32_t qn, uint32_t pn,
                           const struct qr_attention_score_tile *t)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* x86/gemm -- the variants, best last: reading down is the dispatch.  Included by gemm.c and by the
- * variants' own files.
+/* x86/gemm -- the x86 variants of gemm.h.  gemm_init_x86 fills the table in ascending order of
+ * levels. Included by gemm.c and by the variants' files.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_GEMM_H
@@ -38,8 +38,8 @@ QR_GEMM_FN(qr_gemm_iq4_xs_avx512vnni);
 
 QR_GEMM_FN(qr_gemm_q4_1_avx512bf16);
 QR_GEMM_FN(qr_gemm_q5_1_avx512bf16);
-/* Whether this machine's bf16 dot is what Intel's manual says and scalar code repeats: two fma, the
- * pair's second product first. */
+/* Whether this machine's bf16 dot is two fma, the pair's second product first, as Intel's manual
+ * says and scalar code computes. */
 bool qr_gemm_dots_are_two_fmas_avx512bf16(void);
 
 static inline void gemm_init_x86(struct qr_gemm_kernels *k, unsigned flags)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* K-quants and IQ4_XS: blocks of 256 values, in them sub-blocks with scales of their own. */
+/* K-quants and IQ4_XS: blocks of 256 values, with a scale for each 16 or 32 of them. */
 #include "kernels/x86/gemm_vnni.h"
 
 GEMM(q2_k, QR_TYPE_Q2_K)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Of the types whose blocks are 32 values those that have residuals. */
+/* The types with residuals. */
 #define BF16_DOTS 1
 #include "kernels/x86/gemm_vnni.h"
 
@@ -14,8 +14,9 @@ static float one_and_dot(uint32_t pair, uint32_t with)
     return _mm512_cvtss_f32(acc);
 }
 
-/* 1 + 2^-24 + 2^-24 is 1 only if each sum is rounded, 1 + 3 * 2^-24 is 1 + 2^-22 only if to nearest
- * even; 1 - 1 + 2^-30 is not 0 only if the second product comes first. */
+/* The first dot is 1 only if the sum is rounded after each product: 1 + 2^-24 + 2^-24.  The second
+ * is 1 + 2^-22 only if rounding is to nearest even: 1 + 3 * 2^-24.  The third is 2^-30 only if the
+ * second product, -1, is added first. */
 bool qr_gemm_dots_are_two_fmas_avx512bf16(void)
 {
     return one_and_dot(0x39803980, 0x39803980) == 1.0f &&

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Types whose blocks are 32 values. */
+/* The types with blocks of 32 values. */
 #include "kernels/x86/gemm_vnni.h"
 
 GEMM(q4_0, QR_TYPE_Q4_0)

@@ -5,24 +5,23 @@
 #include "kernels/x86/gemm.h"
 #include "kernels/x86/gemm_tiles.h"
 
-/* A vector is half a panel, 8 columns.  vpmaddubsw adds two products of an unsigned weight and a
- * signed activation into a 16-bit lane and saturates, so what is summed there must be bounded, with
- * |activation| at most 127:
- *     4 bits: 16 products of at most 15 * 127 are 30,480: a whole block needs no wider sum;
- *     5 bits: 8 products of at most 31 * 127 are 31,496: half a block;
- *     6 bits: 4 products of at most 63 * 127 are 32,004: two instructions' worth;
- *     8 bits: two products alone may be 64,770, so the byte goes as two nibbles;
- *     2 and 3 bits, with a scale for each half: 8 products of at most 7 * 127 and the start are
- *         15,240, and the sum of a pair of lanes is the product with the scale. */
+/* A vector is half a panel, 8 columns.  vpmaddubsw multiplies unsigned weights by signed
+ * activations and adds pairs of products in 16-bit lanes, with saturation.  So sums in 16 bits must
+ * be bounded; |activation| is at most 127: 4 bits: 16 products of at most 15 * 127 are 30,480: a
+ * whole block fits; 5 bits: 8 products of at most 31 * 127 are 31,496: half a block fits; 6 bits: 4
+ * products of at most 63 * 127 are 32,004: two instructions fit; 8 bits: two products may be
+ * 64,770, so the byte is split into two nibbles; 2 and 3 bits, with a scale for each half: 8
+ * products of at most 7 * 127 and the start are at most 15,240; vpmaddwd then multiplies by the
+ * scale and adds the lanes of each pair. */
 
 #define HALF_N 8u
 
 /* ---- one block of 32 k of 8 outputs --------------------------------------------------------- */
 
-/* What comes out of a row's integer arithmetic, before its float chain. */
-struct sums {
-    __m256i sum[4];    /* of up to 4 rows */
-    __m256i second[4]; /* of the last 16 k, where these have a scale of their own */
+/* Integer sums of up to 4 rows with a half block. */
+struct half_sums {
+    __m256i sum[4];    /* [row] */
+    __m256i second[4]; /* [row], of the last 16 k, if these have a scale of their own */
 };
 
 INLINE __m256i load(const uint8_t *p)
@@ -57,8 +56,8 @@ INLINE __m256i widen(__m256i pairs)
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-INLINE void sum_nibbles(struct sums *out, enum qr_type type, uint32_t rows_n, const uint8_t *block,
-                        const struct qr_act_row *a)
+INLINE void sum_nibbles(struct half_sums *out, enum qr_type type, uint32_t rows_n,
+                        const uint8_t *block, const struct qr_act_row *a)
 {
     __m256i sum[4];
     UNROLL
@@ -82,7 +81,7 @@ INLINE void sum_nibbles(struct sums *out, enum qr_type type, uint32_t rows_n, co
     }
 }
 
-/* Bit `from` of each byte at bit `to`, alone. */
+/* Moves bit `from` of each byte to bit `to` and clears the others. */
 INLINE __m256i bit_at(__m256i bytes, uint32_t from, uint32_t to)
 {
     const __m256i mask = _mm256_set1_epi8((char)(1 << to));
@@ -93,8 +92,8 @@ INLINE __m256i bit_at(__m256i bytes, uint32_t from, uint32_t to)
     return _mm256_and_si256(bytes, mask);
 }
 
-INLINE void sum_5_bits(struct sums *out, enum qr_type type, uint32_t rows_n, const uint8_t *block,
-                       const struct qr_act_row *a)
+INLINE void sum_5_bits(struct half_sums *out, enum qr_type type, uint32_t rows_n,
+                       const uint8_t *block, const struct qr_act_row *a)
 {
     __m256i plane = load(block + QR_NIBBLE_BLOCK);
     UNROLL
@@ -124,8 +123,8 @@ INLINE void sum_5_bits(struct sums *out, enum qr_type type, uint32_t rows_n, con
     }
 }
 
-/* The two digits to 16 of a line's bytes: of the byte itself, or of its codebook's value + 128, for
- * lines of 4 k whose first four are the low nibbles. */
+/* A line's bytes as two nibbles, for 4 k.  Q8_0: of the stored byte; IQ4: of the codebook's value
+ * + 128, with lines 0 to 3 in the low nibbles and 4 to 7 in the high ones. */
 struct digits {
     __m256i low, high;
 };
@@ -152,8 +151,8 @@ INLINE struct digits digits_of(enum qr_type type, const uint8_t *block, uint32_t
     };
 }
 
-INLINE void sum_bytes(struct sums *out, enum qr_type type, uint32_t rows_n, const uint8_t *block,
-                      const struct qr_act_row *a)
+INLINE void sum_bytes(struct half_sums *out, enum qr_type type, uint32_t rows_n,
+                      const uint8_t *block, const struct qr_act_row *a)
 {
     __m256i low_sum[4], high_sum[4];
     UNROLL
@@ -177,7 +176,7 @@ INLINE void sum_bytes(struct sums *out, enum qr_type type, uint32_t rows_n, cons
     }
 }
 
-/* The upper bit pairs of Q6_K for line t (0..3) of a half, at bits 4-5. */
+/* Q6_K's upper bit pairs of line t (0..3) of a half, at bits 4-5. */
 INLINE __m256i bits_of(__m256i bits, uint32_t t)
 {
     const __m256i mask = _mm256_set1_epi8(0x30);
@@ -197,14 +196,14 @@ INLINE __m256i load_i8(const uint8_t *p)
     return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p));
 }
 
-/* Two numbers for each column in the 16-bit lanes of its 32. */
+/* Packs two numbers for each column into the 16-bit lanes of its 32 bits. */
 INLINE __m256i pair_i16(__m256i low, __m256i high)
 {
     return _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi32(0xffff)),
                            _mm256_slli_epi32(high, 16));
 }
 
-INLINE void sum_6_bits(struct sums *out, uint32_t rows_n, const uint8_t *block,
+INLINE void sum_6_bits(struct half_sums *out, uint32_t rows_n, const uint8_t *block,
                        const struct qr_act_row *a)
 {
     const __m256i ones = _mm256_set1_epi16(1);
@@ -235,8 +234,8 @@ INLINE void sum_6_bits(struct sums *out, uint32_t rows_n, const uint8_t *block,
 }
 
 /* Q2_K and Q3_K. */
-INLINE void sum_pairs(struct sums *out, enum qr_type type, uint32_t rows_n, const uint8_t *block,
-                      const uint8_t *scales, const struct qr_act_row *a)
+INLINE void sum_pairs(struct half_sums *out, enum qr_type type, uint32_t rows_n,
+                      const uint8_t *block, const uint8_t *scales, const struct qr_act_row *a)
 {
     UNROLL
     for (uint32_t half = 0; half < 2; half++) {
@@ -258,7 +257,7 @@ INLINE void sum_pairs(struct sums *out, enum qr_type type, uint32_t rows_n, cons
             for (uint32_t r = 0; r < rows_n; r++) {
                 __m256i products = _mm256_maddubs_epi16(w, four_k(a + r, 4 * half + t));
                 if (t) products = _mm256_add_epi16(products, sum[r]);
-                /* in the lower lane of each pair; -4 times a half's sum fits it */
+                /* in the lower lane of each pair; -4 times a half's sum fits 16 bits */
                 if (!t && type == QR_TYPE_Q3_K)
                     products = _mm256_add_epi16(
                         products, _mm256_set1_epi32(a[r].start_32[half] >> 3 & 0xffff));
@@ -282,9 +281,10 @@ struct half_block {
     uint32_t h;
 };
 
-/* What does not depend on the row: a half block's scales and minima. */
-struct scales {
-    __m256 d, second; /* the latter of the last 16 k, in Q6_K */
+/* A half block's scales and minima. */
+struct half_scales {
+    __m256 d;
+    __m256 second; /* Q6_K: of the last 16 k */
     __m256 m[2];
 };
 
@@ -293,12 +293,12 @@ INLINE __m256 f16_times(const uint8_t *f16, __m256i integers)
     return _mm256_mul_ps(load_f16(f16), _mm256_cvtepi32_ps(integers));
 }
 
-INLINE struct scales load_scales(enum qr_type type, struct half_block w)
+INLINE struct half_scales load_scales(enum qr_type type, struct half_block w)
 {
     const uint8_t *f16 = w.group + 16 * w.h, *bytes = w.group + HALF_N * w.h;
     const uint32_t b = w.b;
     const __m256 none = _mm256_setzero_ps();
-    struct scales s = {none, none, {none, none}};
+    struct half_scales s = {none, none, {none, none}};
     switch (type) {
     case QR_TYPE_Q4_0: s.d = load_f16(f16 + QR_Q4_0_D(b)); break;
     case QR_TYPE_Q4_1: s.d = load_f16(f16 + QR_Q4_1_D(b)); break;
@@ -313,7 +313,7 @@ INLINE struct scales load_scales(enum qr_type type, struct half_block w)
             __m256i both = load_u8(bytes + QR_Q2_K_BOTH(b) + 16 * half);
             s.m[half] = f16_times(f16 + QR_Q2_K_DMIN, _mm256_srli_epi32(both, 4));
         }
-        /* what the first half has more of it, for -32 times that half's sum */
+        /* the first minimum less the second, over 32: start_32[0] is -32 times the half's sum */
         s.m[0] = _mm256_mul_ps(_mm256_sub_ps(s.m[0], s.m[1]), _mm256_set1_ps(0x1p-5f));
         break;
     case QR_TYPE_Q3_K: s.d = load_f16(f16 + QR_Q3_K_D); break;
@@ -332,13 +332,13 @@ INLINE struct scales load_scales(enum qr_type type, struct half_block w)
     case QR_TYPE_IQ4_XS:
         s.d = f16_times(f16 + QR_IQ4_XS_D, load_i8(bytes + QR_IQ4_XS_SCALE(b)));
         break;
-    default: __builtin_unreachable(); /* no GEMM is made of other types */
+    default: __builtin_unreachable(); /* GEMM below has no other types */
     }
     return s;
 }
 
 /* The integer sums of rows_n (1 to 4) rows with w. */
-INLINE void sum_rows(struct sums *out, enum qr_type type, uint32_t rows_n, struct half_block w,
+INLINE void sum_rows(struct half_sums *out, enum qr_type type, uint32_t rows_n, struct half_block w,
                      const struct qr_act_row *a)
 {
     const uint8_t *lines = w.group + 32 * w.h, *bytes = w.group + HALF_N * w.h;
@@ -361,7 +361,7 @@ INLINE void sum_rows(struct sums *out, enum qr_type type, uint32_t rows_n, struc
     }
 }
 
-/* The second of each pair of bf16, and the first. */
+/* The second of each pair of bf16 as floats; then the first. */
 INLINE __m256 second_of(__m256i pairs)
 {
     return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000)));
@@ -372,7 +372,7 @@ INLINE __m256 first_of(__m256i pairs)
     return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
 }
 
-/* The residuals of two blocks times each row's sums of them, before the blocks. */
+/* Adds the residuals of two blocks times each row's pair_s. */
 INLINE void add_residuals(float (*acc)[QR_PANEL_N], uint32_t rows_n, const uint8_t *residuals,
                           const struct qr_act_row *a)
 {
@@ -395,8 +395,8 @@ INLINE void add_residuals(float (*acc)[QR_PANEL_N], uint32_t rows_n, const uint8
 INLINE void add_rows(float (*acc)[QR_PANEL_N], enum qr_type type, uint32_t rows_n,
                      struct half_block w, const struct qr_act_row *a)
 {
-    struct scales scales = load_scales(type, w);
-    struct sums s;
+    struct half_scales scales = load_scales(type, w);
+    struct half_sums s;
     sum_rows(&s, type, rows_n, w, a);
     UNROLL
     for (uint32_t r = 0; r < rows_n; r++) {
@@ -420,9 +420,9 @@ INLINE void add_rows(float (*acc)[QR_PANEL_N], enum qr_type type, uint32_t rows_
 
 /* ---- one panel with up to 16 rows ----------------------------------------------------------- */
 
-/* Sums stand in the first-level cache, touched once a block: 16 registers cannot hold them beside
- * what the integer part needs. */
-INLINE void gemm_tile(enum qr_type type, const struct tile *tile)
+/* Float sums are in memory (the L1) and are updated once a block: the integer part needs all 16
+ * registers. */
+INLINE void gemm_tile(enum qr_type type, const struct row_tile *tile)
 {
     const uint32_t group_blocks = group_blocks_of(type), group_bytes = group_bytes_of(type);
     const uint32_t block_bytes = group_bytes / group_blocks;
@@ -434,8 +434,7 @@ INLINE void gemm_tile(enum qr_type type, const struct tile *tile)
     for (uint32_t i = 0; i < tile->blocks_n; i++, acts += QR_ACT_BLOCK_BYTES) {
         const struct qr_act_row *a = (const struct qr_act_row *)acts;
         uint32_t b = i % group_blocks;
-        const uint8_t *ahead = group + PREFETCH_BYTES + (size_t)b * block_bytes;
-        prefetch_block(ahead, block_bytes);
+        prefetch_block(group + PREFETCH_BYTES + (size_t)b * block_bytes, block_bytes);
         if (residuals_at(type) && b % 2 == 0)
             add_residuals(acc, rows_n, group + residuals_at(type), a);
         for (uint32_t h = 0; h < 2; h++) {
@@ -461,7 +460,7 @@ INLINE void gemm_tile(enum qr_type type, const struct tile *tile)
 }
 
 #define GEMM(name, type)                                                                           \
-    UNSANITIZED static void tile_##name(const struct tile *t)                                      \
+    UNSANITIZED static void tile_##name(const struct row_tile *t)                                  \
     {                                                                                              \
         gemm_tile(type, t);                                                                        \
     }                                                                                              \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* x86/gemm_float -- the variants, best last: reading down is the dispatch.  Included by
- * gemm_float.c and by the variants' own files.
+/* x86/gemm_float -- the x86 variants of gemm_float.h.  gemm_float_init_x86 fills the table in
+ * ascending order of levels.  Included by gemm_float.c and by the variants' files.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_GEMM_FLOAT_H

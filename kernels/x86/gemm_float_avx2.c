@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Vectors of 8, 16 registers: up to 3 rows take a panel of 32 outputs at once, so that weights that
- * come from memory pass by once; 4 to 6 rows take it in two halves of 16, outputs 8h to 8h + 7
- * and 16 + 8h to 16 + 8h + 7 (those that one vector of BF16 holds).  Both are 12 sums. */
+/* Float GEMM in AVX2.  12 of the 16 registers hold sums.  1 to 3 rows: a tile is the whole panel of
+ * 32 outputs, which is read once.  4 to 6 rows: a tile is half h of the panel, the outputs 8 h to
+ * 8 h + 7 and 16 + 8 h to 16 + 8 h + 7 (one vector of BF16 has both), and the panel is read twice.
+ */
 #include "kernels/x86/gemm_float.h"
 #include "kernels/x86/gemm_float_tiles.h"
 
@@ -24,7 +25,7 @@ INLINE void load_half(__m256 w[2], enum qr_type type, const uint8_t *line, uint3
     }
 }
 
-/* A row's eight sums from output `column` on. */
+/* Stores a row's eight sums from output `column` on. */
 INLINE void store_sums(__m256 sum, float *row, uint32_t column, const struct float_tile *t)
 {
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A tile is up to 14 rows with a panel of 32 outputs: 28 sums, two vectors of weights, one
- * activation: 31 of 32 registers. */
+/* Float GEMM in AVX-512.  A tile is up to 14 rows with a panel of 32 outputs: 28 sums, two vectors
+ * of weights and one activation use 31 of the 32 registers. */
 #include "kernels/x86/gemm_float.h"
 #include "kernels/x86/gemm_float_tiles.h"
 
@@ -62,7 +62,7 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct float_til
     store_rows(acc, rows_n, t);
 }
 
-/* A tile for each number of rows, so that its sums are registers and no row is worked in vain. */
+/* A function for each number of rows: its sums are registers, and no row is computed in vain. */
 #define TILE(name, type, rows_n)                                                                   \
     UNSANITIZED static void tile_##name##_##rows_n(const struct float_tile *t)                     \
     {                                                                                              \

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* x86/gemm_float_tiles -- the loops around a float variant's tile: a slab of rows, panels, tiles.
+/* x86/gemm_float_tiles -- the loops around a float variant's tile functions.
  *
- * A slab's activations stay in the second-level cache while the panels pass by once; the tile runs
- * over all of K with its sums in registers.  Rows are shared out evenly over as few tiles as hold
- * them (16 are 8 and 8, not 14 and 2): a tile of few rows waits for its weights.
+ *     for each slab of rows    its activations stay in the L2 while all panels are read once
+ *       for each panel
+ *         for each tile        the tile function runs over all of k with its sums in registers
+ *
+ * Rows are divided evenly among the fewest tiles that hold them: 16 rows are 8 and 8, not 14 and 2,
+ * because a tile of few rows waits for its weights.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_GEMM_FLOAT_TILES_H
@@ -15,11 +18,11 @@
 #include "kernels/gemm_float.h"
 #include "kernels/x86/unroll.h"
 
-/* Activations of a slab, of a second-level cache of 1 MB or more. */
+/* Activations of a slab; for an L2 of 1 MB or more. */
 #define FLOAT_SLAB_BYTES (384u << 10)
 
-/* How far ahead of the weights in use the next are called for: they follow each other in memory, on
- * into the next panel, and past the end of all (a prefetch cannot fault). */
+/* The distance from the weights in use to the weights that are prefetched.  It reaches into the
+ * next panel, and past the end of the last one (a prefetch cannot fault). */
 #define FLOAT_PREFETCH_BYTES 4096u
 
 /* One panel with some rows. */
@@ -28,7 +31,7 @@ struct float_tile {
     const float *x;
     size_t x_stride;
     uint32_t k;
-    uint32_t columns_n; /* QR_FLOAT_PANEL_N, fewer at the matrix's end */
+    uint32_t columns_n; /* QR_FLOAT_PANEL_N, or fewer in the last panel */
     float *out;
     size_t out_stride;
     bool add;
@@ -40,16 +43,16 @@ INLINE uint32_t line_bytes_of(enum qr_type type)
     return QR_FLOAT_PANEL_N * (type == QR_TYPE_F32 ? 4 : 2);
 }
 
-/* The lines of one k, FLOAT_PREFETCH_BYTES ahead. */
+/* Prefetches one k's weights, FLOAT_PREFETCH_BYTES after `line`. */
 INLINE void prefetch_line(enum qr_type type, const uint8_t *line)
 {
-    const char *ahead = (const char *)line + FLOAT_PREFETCH_BYTES;
+    const char *at = (const char *)line + FLOAT_PREFETCH_BYTES;
 
-    _mm_prefetch(ahead, _MM_HINT_T0);
-    if (type == QR_TYPE_F32) _mm_prefetch(ahead + 64, _MM_HINT_T0);
+    _mm_prefetch(at, _MM_HINT_T0);
+    if (type == QR_TYPE_F32) _mm_prefetch(at + 64, _MM_HINT_T0);
 }
 
-/* tiles[r - 1] takes r rows, 1 to most. */
+/* tiles[r - 1] computes r rows, 1 to most. */
 INLINE void gemm_float_by_tiles(float_tile_fn *const *tiles, uint32_t most,
                                 const struct qr_gemm_float_args *g)
 {

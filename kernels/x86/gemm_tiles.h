@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* x86/gemm_tiles -- the loops around a variant's tile: a slab of rows, panels, row tiles.
+/* x86/gemm_tiles -- the loops around a variant's tile function.
  *
- * A slab's activations stay in the second-level cache while the panels pass by once; a panel stays
- * in the first while the slab's tiles meet it.  The tile itself runs over all of K.
+ *     for each slab of rows         its activations stay in the L2 while all panels are read once
+ *       for each panel              it stays in the L1 for all tiles of the slab
+ *         for each tile of 16 rows  the tile function runs over all of k
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_GEMM_TILES_H
@@ -13,42 +14,41 @@
 #include "kernels/gemm_layout.h"
 #include "kernels/x86/unroll.h"
 
-/* Activations of a slab, of a second-level cache of 1 MB or more. */
+/* Activations of a slab; for an L2 of 1 MB or more. */
 #define SLAB_BYTES (384u << 10)
 
-/* How far ahead of the weights in use the next are prefetched, for any number of rows.  Weights
- * follow each other in memory, so this runs on into the next panel, and past the end of the last
- * one (a prefetch cannot fault).  A small part of the first-level cache: 16 KB evict the
- * activations of 8 rows and more. */
+/* The distance from the weights in use to the weights that are prefetched, for any number of rows.
+ * It reaches into the next panel, and past the end of the last one (a prefetch cannot fault).  It
+ * is a small part of the L1: 16 KB would evict the activations of 8 rows and more. */
 #define PREFETCH_BYTES 4096u
 
-/* What the tiles' own prefetching comes too late for: the first bytes of a piece, when the panels
- * before it were another thread's. */
+/* Prefetches the first bytes of a call's panels.  No tile did so before, if another thread read the
+ * panels before these. */
 INLINE void prefetch_begin(const uint8_t *weights)
 {
     for (uint32_t at = 0; at < PREFETCH_BYTES; at += 64)
         _mm_prefetch((const char *)weights + at, _MM_HINT_T0);
 }
 
-INLINE void prefetch_block(const uint8_t *ahead, uint32_t block_bytes)
+INLINE void prefetch_block(const uint8_t *at, uint32_t block_bytes)
 {
     UNROLL
     for (uint32_t i = 0; i < block_bytes; i += 64)
-        _mm_prefetch((const char *)ahead + i, _MM_HINT_T0);
+        _mm_prefetch((const char *)at + i, _MM_HINT_T0);
 }
 
 /* One panel with up to QR_TILE_ROWS rows. */
-struct tile {
+struct row_tile {
     const uint8_t *weights;
     const struct qr_act_row *acts;
     uint32_t blocks_n;
     uint32_t rows_n;
-    uint32_t columns_n; /* 16, fewer at the matrix's end */
+    uint32_t columns_n; /* 16, or fewer in the last panel */
     float *out;
     size_t out_stride;
     bool add;
 };
-typedef void tile_fn(const struct tile *t);
+typedef void tile_fn(const struct row_tile *t);
 
 INLINE void gemm_by_tiles(tile_fn *tile, const struct qr_gemm_args *g)
 {
@@ -62,7 +62,7 @@ INLINE void gemm_by_tiles(tile_fn *tile, const struct qr_gemm_args *g)
         uint32_t slab_end = g->row_end - slab < slab_rows ? g->row_end : slab + slab_rows;
         for (uint32_t panel = g->panel_begin; panel < g->panel_end; panel++) {
             uint32_t columns_n = m->n - panel * QR_PANEL_N;
-            struct tile t = {
+            struct row_tile t = {
                 .weights = m->data + panel * m->panel_stride,
                 .blocks_n = m->k / QR_ACT_BLOCK,
                 .columns_n = columns_n < QR_PANEL_N ? columns_n : QR_PANEL_N,
@@ -80,7 +80,7 @@ INLINE void gemm_by_tiles(tile_fn *tile, const struct qr_gemm_args *g)
     }
 }
 
-/* Bytes of a group of the panel stream, and the blocks in it. */
+/* qr_gemm_layout as a constant of the type: blocks in a group, and its bytes. */
 INLINE uint32_t group_blocks_of(enum qr_type type)
 {
     switch (type) {
@@ -113,9 +113,8 @@ INLINE uint32_t group_bytes_of(enum qr_type type)
     }
 }
 
-/* Where the residuals of a group's two blocks stand, which are added before both; 0: the type has
- * none.
- */
+/* The offset of the residuals in a group; they are added before the group's two blocks.  0: the
+ * type has none. */
 INLINE uint32_t residuals_at(enum qr_type type)
 {
     switch (type) {
@@ -125,7 +124,7 @@ INLINE uint32_t residuals_at(enum qr_type type)
     }
 }
 
-/* Whether a minimum is taken off once for all 32 k.  Q2_K has one for each half. */
+/* Whether a block has one minimum for all 32 k.  Q2_K has one for each half. */
 INLINE bool takes_minimum(enum qr_type type)
 {
     return type == QR_TYPE_Q4_K || type == QR_TYPE_Q5_K;

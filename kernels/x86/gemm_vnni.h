@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* x86/gemm_vnni -- the AVX-512 VNNI tile: up to 16 rows with a panel of 16 outputs.
+/* x86/gemm_vnni -- the AVX-512 VNNI tile function: up to 16 rows with a panel of 16 outputs.
  *
- * A block of 32 k is unpacked once into eight vectors of unsigned bytes (gemm_vnni_blocks.h), which
- * all rows of the tile meet.  The types' functions are made in files by families, GEMM for each,
- * so that a compiler works on two at a time.  In a file that says BF16_DOTS the residuals of two
- * blocks are one instruction, and the functions have that level's name.
+ * A block of 32 k is unpacked once into eight vectors of unsigned bytes (gemm_vnni_blocks.h); all
+ * rows of the tile are multiplied by these.  Three files include this and use GEMM for each of
+ * their types; several files compile in parallel.  A file that defines BF16_DOTS adds the residuals
+ * of two blocks with one bf16 instruction, and its functions are named for that level.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_GEMM_VNNI_H
@@ -16,8 +16,8 @@
 
 /* ---- rows with one block -------------------------------------------------------------------- */
 
-/* sum + 16 columns' dots of four k, which are one operand in memory.  As an intrinsic gcc makes two
- * instructions and a register of it, and then has too few for the sums. */
+/* sum + 16 columns' dots of four k.  The activations are an operand in memory.  From the intrinsic
+ * gcc makes a load and a dot; the extra register makes it spill sums. */
 INLINE __m512i add_dots(__m512i sum, __m512i weights, const struct qr_act_row *a, uint32_t t)
 {
     const int8_t(*four)[4] = (const int8_t(*)[4])(a->q + 4 * t);
@@ -25,8 +25,9 @@ INLINE __m512i add_dots(__m512i sum, __m512i weights, const struct qr_act_row *a
     return sum;
 }
 
-/* sum * 2^e, where it starts at a->magic.  clang would load that of all rows before their dots, and
- * have too few registers for the sums; gcc takes it from memory as it is. */
+/* sum * 2^e, for a sum that started at a->magic.  clang would load the magic of all rows before
+ * their dots and spill sums, so it gets the subtraction with its operand in memory; gcc makes that
+ * by itself. */
 INLINE __m512 minus_magic(__m512i sum, const struct qr_act_row *a)
 {
 #ifdef __clang__
@@ -38,7 +39,7 @@ INLINE __m512 minus_magic(__m512i sum, const struct qr_act_row *a)
 #endif
 }
 
-/* A block's numbers times the 1 + j / 4 of a. */
+/* The products for a's 1 + j / 4: they are at byte 64 j, which is the low byte of magic. */
 INLINE __m512 of_quarter(const float products[QR_ACT_SCALES][QR_PANEL_N],
                          const struct qr_act_row *a)
 {
@@ -47,9 +48,9 @@ INLINE __m512 of_quarter(const float products[QR_ACT_SCALES][QR_PANEL_N],
     return _mm512_load_ps((const float *)((const char *)products + (at & 0xff)));
 }
 
-/* A sum of products, scaled: half h's where the halves have scales of their own.  p: those times
- * any activation's, and the sum began with a->magic; NULL: it did not. */
-INLINE __m512 add_scaled(const struct block *w, const struct products *p, uint32_t h,
+/* acc + the scaled sum of the block, or of half h if the halves have scales of their own.  p: the
+ * products of scales, and the sum started at a->magic; NULL: it did not. */
+INLINE __m512 add_scaled(const struct unpacked_block *w, const struct scale_products *p, uint32_t h,
                          const struct qr_act_row *a, __m512i sum, __m512 acc)
 {
     if (p) return _mm512_fmadd_ps(of_quarter(p->d[h], a), minus_magic(sum, a), acc);
@@ -58,27 +59,27 @@ INLINE __m512 add_scaled(const struct block *w, const struct products *p, uint32
 }
 
 /* Q2_K's minima. */
-INLINE __m512 take_two_minima(const struct block *w, const struct products *p,
+INLINE __m512 take_two_minima(const struct unpacked_block *w, const struct scale_products *p,
                               const struct qr_act_row *a, __m512 acc)
 {
     const __m512i start = _mm512_set1_epi32(a->start_32[0]);
     acc = _mm512_fnmadd_ps(w->m[1], _mm512_set1_ps(a->s), acc);
-    if (p) /* as a sum that starts at a->magic */
+    if (p)
         return _mm512_fmadd_ps(of_quarter(p->m, a),
                                minus_magic(_mm512_add_epi32(start, magic_bits(a)), a), acc);
     return _mm512_fmadd_ps(w->m[0], _mm512_mul_ps(_mm512_cvtepi32_ps(start), _mm512_set1_ps(a->d)),
                            acc);
 }
 
-INLINE __m512 add_sum(enum qr_type type, const struct block *w, const struct qr_act_row *a,
-                      const struct products *p, __m512i sum, __m512 acc)
+INLINE __m512 add_sum(enum qr_type type, const struct unpacked_block *w, const struct qr_act_row *a,
+                      const struct scale_products *p, __m512i sum, __m512 acc)
 {
     acc = add_scaled(w, p, 0, a, sum, acc);
     if (takes_minimum(type)) acc = _mm512_fnmadd_ps(w->m[0], _mm512_set1_ps(a->s), acc);
     return type == QR_TYPE_Q2_K ? take_two_minima(w, p, a, acc) : acc;
 }
 
-/* The second of each pair of bf16, and the first. */
+/* The second of each pair of bf16 as floats; then the first. */
 INLINE __m512 second_of(__m512i pairs)
 {
     return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32((int)0xffff0000)));
@@ -89,11 +90,11 @@ INLINE __m512 first_of(__m512i pairs)
     return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
 }
 
-/* acc + 16 columns' residuals of two blocks times a row's sums of them. */
+/* acc + 16 columns' residuals of two blocks times a row's pair_s. */
 INLINE __m512 add_residuals_of(__m512 acc, __m512i residuals, const struct qr_act_row *a)
 {
 #ifdef BF16_DOTS
-    /* in one instruction, as in add_dots */
+    /* an operand in memory, as in add_dots */
     __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(residuals), "m"(a->pair_s));
     return acc;
 #else
@@ -105,7 +106,7 @@ INLINE __m512 add_residuals_of(__m512 acc, __m512i residuals, const struct qr_ac
 #endif
 }
 
-/* For all rows at once, before the blocks' dots: among them these take longer (README). */
+/* For all rows, before the blocks' dots: between the dots it is slower (docs/notes/kernels.md). */
 INLINE void add_residuals(__m512 *acc, enum qr_type type, uint32_t rows_n, const uint8_t *group,
                           const struct qr_act_row *a)
 {
@@ -115,13 +116,13 @@ INLINE void add_residuals(__m512 *acc, enum qr_type type, uint32_t rows_n, const
         acc[r] = add_residuals_of(acc[r], residuals, a + r);
 }
 
-/* A variable for each row, not an array: clang does not unroll a loop over rows inside one over k.
- */
+/* One variable a row instead of an array: clang does not unroll a loop over rows in one over k. */
 #define FOR_ROWS(DO) DO(0) DO(1) DO(2) DO(3)
 
-/* rows_n (1 to 4) rows together: as many dot chains as the instruction's latency asks for. */
-INLINE void add_rows(__m512 *acc, enum qr_type type, uint32_t rows_n, const struct block *w,
-                     const struct products *p, const struct qr_act_row *a)
+/* rows_n (1 to 4) rows: four dot chains cover the instruction's latency. */
+INLINE void add_rows(__m512 *acc, enum qr_type type, uint32_t rows_n,
+                     const struct unpacked_block *w, const struct scale_products *p,
+                     const struct qr_act_row *a)
 {
     __m512i sum0, sum1, sum2, sum3;
 #define START(r) sum##r = r < rows_n ? start_of(type, p != NULL, a + r) : _mm512_setzero_si512();
@@ -140,8 +141,8 @@ INLINE void add_rows(__m512 *acc, enum qr_type type, uint32_t rows_n, const stru
 #undef ADD
 }
 
-/* A row at a time, where each half has a sum and an integer scale of its own. */
-INLINE void add_row_halves(__m512 *acc, enum qr_type type, const struct block *w,
+/* One row, for types with an integer scale for each half. */
+INLINE void add_row_halves(__m512 *acc, enum qr_type type, const struct unpacked_block *w,
                            const struct qr_act_row *a)
 {
     __m512i sum[2];
@@ -156,11 +157,12 @@ INLINE void add_row_halves(__m512 *acc, enum qr_type type, const struct block *w
     *acc = add_sum(type, w, a, NULL, _mm512_add_epi32(sum[0], sum[1]), *acc);
 }
 
-/* One or two rows, where each half has a sum and a float scale of its own. */
-INLINE void add_rows_twice(__m512 *acc, enum qr_type type, uint32_t rows_n, const struct block *w,
-                           const struct products *p, const struct qr_act_row *a)
+/* One or two rows, for types with a float scale for each half. */
+INLINE void add_rows_twice(__m512 *acc, enum qr_type type, uint32_t rows_n,
+                           const struct unpacked_block *w, const struct scale_products *p,
+                           const struct qr_act_row *a)
 {
-    const uint32_t last = rows_n - 1; /* of one row the second is the first, and not added */
+    const uint32_t last = rows_n - 1; /* one row: the second row is the first one, and unused */
     __m512i sum0 = half_start_of(type, p != NULL, a, 0);
     __m512i sum1 = half_start_of(type, p != NULL, a, 1);
     __m512i sum2 = half_start_of(type, p != NULL, a + last, 0);
@@ -180,7 +182,7 @@ INLINE void add_rows_twice(__m512 *acc, enum qr_type type, uint32_t rows_n, cons
 
 /* ---- one panel with up to 16 rows ----------------------------------------------------------- */
 
-INLINE void store_rows(const __m512 *acc, uint32_t rows_n, const struct tile *t)
+INLINE void store_rows(const __m512 *acc, uint32_t rows_n, const struct row_tile *t)
 {
     __mmask16 columns = (__mmask16)((1u << t->columns_n) - 1);
     UNROLL
@@ -192,7 +194,7 @@ INLINE void store_rows(const __m512 *acc, uint32_t rows_n, const struct tile *t)
     }
 }
 
-INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *tile)
+INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct row_tile *tile)
 {
     const bool half_sums = scales_half_sums(type, rows_n);
     const bool tabled = !half_sums && rows_n >= TABLED_ROWS_MIN;
@@ -206,7 +208,7 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
     for (uint32_t r = 0; r < QR_TILE_ROWS && r < rows_n; r++)
         acc[r] = _mm512_setzero_ps();
 
-    /* lines that are written at the end come meanwhile: rows of a wide output are far apart */
+    /* the lines that store_rows writes: rows of a wide output are far apart */
     for (uint32_t r = 0; r < rows_n; r++)
         __builtin_prefetch(tile->out + r * tile->out_stride, 1, 3);
     for (uint32_t left = tile->blocks_n; left; group += group_bytes) {
@@ -214,10 +216,9 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
         left -= n;
         for (uint32_t b = 0; b < n; b++, acts += QR_ACT_BLOCK_BYTES) {
             const struct qr_act_row *a = (const struct qr_act_row *)acts;
-            const uint8_t *ahead = group + PREFETCH_BYTES + (size_t)b * block_bytes;
-            struct block w;
-            struct products products;
-            prefetch_block(ahead, block_bytes);
+            struct unpacked_block w;
+            struct scale_products products;
+            prefetch_block(group + PREFETCH_BYTES + (size_t)b * block_bytes, block_bytes);
             if (residuals_at(type) && b % 2 == 0) add_residuals(acc, type, rows_n, group, a);
             load_block(&w, type, rows_n, group, b);
             if (tabled) multiply_scales(products.d[0], w.d[0]);
@@ -226,7 +227,7 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
             UNROLL
             for (uint32_t r = 0; r < QR_TILE_ROWS && r < rows_n; r += step) {
                 uint32_t some = rows_n - r < step ? rows_n - r : step;
-                const struct products *p = tabled ? &products : NULL;
+                const struct scale_products *p = tabled ? &products : NULL;
                 if (half_sums)
                     add_row_halves(acc + r, type, &w, a + r);
                 else if (two_scales)
@@ -245,9 +246,9 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
 #define OF_LEVEL(name) qr_gemm_##name##_avx512vnni
 #endif
 
-/* A tile for each number of rows, so that its sums are registers and no row is worked in vain. */
+/* A function for each number of rows: its sums are registers, and no row is computed in vain. */
 #define TILE(name, type, rows_n)                                                                   \
-    UNSANITIZED static void tile_##name##_##rows_n(const struct tile *t)                           \
+    UNSANITIZED static void tile_##name##_##rows_n(const struct row_tile *t)                       \
     {                                                                                              \
         gemm_tile(type, rows_n, t);                                                                \
     }
@@ -274,7 +275,7 @@ INLINE void gemm_tile(enum qr_type type, uint32_t rows_n, const struct tile *til
         tile_##name##_9,  tile_##name##_10, tile_##name##_11, tile_##name##_12,                    \
         tile_##name##_13, tile_##name##_14, tile_##name##_15, tile_##name##_16,                    \
     };                                                                                             \
-    static void tile_##name(const struct tile *t)                                                  \
+    static void tile_##name(const struct row_tile *t)                                              \
     {                                                                                              \
         tiles_##name[t->rows_n - 1](t);                                                            \
     }                                                                                              \

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* x86/gemm_vnni_blocks -- a packed block of 32 k of 16 outputs as what the VNNI tile works with.
+/* x86/gemm_vnni_blocks -- unpacks a block of 32 k of 16 outputs for the VNNI tile.
  *
- * vpdpbusd wants unsigned weights; their offset is taken off where a row's sum starts (start_of).
- * Dots, products and fma share one issue slot, while loads, shifts, logic, shuffles and additions
- * are free beside it.  So a codebook is a shuffle, and where a quant times its half's integer scale
- * fits a byte (Q2_K, Q3_K) that product is a shuffle too, made once for all rows; with few rows it
- * is cheaper to scale each row's two half sums.  Q6_K's halves have float scales each.
+ * vpdpbusd needs unsigned weights; the start of a row's sum cancels their offset (start_of).  Dots,
+ * products and fma are issued to the same ports, and these are the limit.  Loads, shifts, logic,
+ * shuffles and additions are issued to others and cost nothing.  So a codebook is a shuffle.  A
+ * quant times its half's integer scale fits a byte in Q2_K and Q3_K, so that product is a shuffle
+ * too, once for all rows; with few rows it is cheaper to scale each row's two half sums.  Q6_K has
+ * a float scale for each half.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_GEMM_VNNI_BLOCKS_H
@@ -16,27 +17,27 @@
 #include "kernels/gemm_layout.h"
 #include "kernels/x86/unroll.h"
 
-/* Everything of a block that does not depend on the row. */
-struct block {
+/* An unpacked block. */
+struct unpacked_block {
     __m512i w[8];     /* byte 4 c + j of w[t]: column c's k = 4 t + j, unsigned */
-    __m512i scale[2]; /* the halves' integer scales, where they are not in w */
-    __m512 d[2];      /* of all k, or of each half */
-    __m512 m[2];      /* K-quants' minima: m[0]; Q2_K's: m[1] for all k, m[0] as load_q2_k has it */
+    __m512i scale[2]; /* the halves' integer scales, if they are not in w */
+    __m512 d[2];      /* d[0] of all k, or one of each half */
+    __m512 m[2];      /* K-quants: m[0] is the minimum; Q2_K: see load_q2_k */
 };
 
-/* The block's scales times any activation's, its power of two apart. */
-struct products {
+/* The block's scales times each of the four 1 + j / 4 (qr_act_scale). */
+struct scale_products {
     float d[2][QR_ACT_SCALES][QR_PANEL_N] __attribute__((aligned(64)));
     float m[QR_ACT_SCALES][QR_PANEL_N] __attribute__((aligned(64))); /* of Q2_K: m[0] */
 };
 
-/* With so many rows and fewer, scaling half sums is cheaper than unpacking weights with scales. */
+/* Up to this many rows, scaling half sums is cheaper than unpacking weights with scales. */
 #define FEW_ROWS 4u
 
-/* From so many rows on a block's scales are multiplied by all of an activation's that there are. */
+/* From this many rows on, struct scale_products is used. */
 #define TABLED_ROWS_MIN 5u
 
-/* ---- numbers beside the weights ------------------------------------------------------------- */
+/* ---- scales --------------------------------------------------------------------------------- */
 
 INLINE __m512 load_f16(const uint8_t *p)
 {
@@ -74,7 +75,7 @@ INLINE void load_nibbles(__m512i w[8], const uint8_t *p)
     }
 }
 
-/* The upper bit pairs of Q6_K: shifted to bits 4-5, selected, joined. */
+/* Joins Q6_K's upper bit pairs to the nibbles, at bits 4-5. */
 INLINE void add_bits(__m512i w[4], __m512i bits)
 {
     const __m512i mask = _mm512_set1_epi8(0x30);
@@ -84,7 +85,7 @@ INLINE void add_bits(__m512i w[4], __m512i bits)
     w[3] = _mm512_ternarylogic_epi32(w[3], _mm512_slli_epi16(bits, 2), mask, A_OR_B_AND_C);
 }
 
-/* Nibbles and the plane of fifth bits, shifted to bit 4. */
+/* Nibbles, joined with the plane's bits at bit 4. */
 INLINE void load_5_bits(__m512i w[8], const uint8_t *p)
 {
     const __m512i mask = _mm512_set1_epi8(0x10);
@@ -100,7 +101,7 @@ INLINE void load_5_bits(__m512i w[8], const uint8_t *p)
     w[7] = _mm512_ternarylogic_epi32(w[7], _mm512_srli_epi16(plane, 3), mask, A_OR_B_AND_C);
 }
 
-/* Nibbles as the codebook's values + 128. */
+/* The codebook's values + 128. */
 INLINE void load_values(__m512i w[8], const uint8_t *p)
 {
     __m128i values = _mm_loadu_si128((const void *)qr_iq4_values);
@@ -111,14 +112,14 @@ INLINE void load_values(__m512i w[8], const uint8_t *p)
         w[t] = _mm512_shuffle_epi8(table, w[t]);
 }
 
-/* The low byte of each column's 32 bits, in all four. */
+/* Copies the low byte of each column's 32 bits to the other three. */
 INLINE __m512i four_times(__m512i scales)
 {
     return _mm512_shuffle_epi8(scales, _mm512_broadcast_i32x4(_mm_setr_epi8(
                                            0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12)));
 }
 
-/* For each column four bytes: 0, 1, 2 and 3 times its scale, as bytes wrap. */
+/* For each column four bytes: 0, 1, 2 and 3 times its scale, modulo 256. */
 INLINE __m512i multiples_of(__m512i scale)
 {
     __m512i once = _mm512_and_si512(scale, _mm512_set1_epi32((int)0xff00ff00));
@@ -127,21 +128,21 @@ INLINE __m512i multiples_of(__m512i scale)
     return _mm512_add_epi8(once, twice);
 }
 
-/* Bit pairs, each joined to what `beside` holds in the upper six bits of its byte. */
-INLINE void load_pairs(__m512i w[4], const uint8_t *p, __m512i beside)
+/* Bit pairs, each joined with the upper six bits of the byte in `upper`. */
+INLINE void load_pairs(__m512i w[4], const uint8_t *p, __m512i upper)
 {
     const __m512i mask = _mm512_set1_epi8(3);
     __m512i pairs = _mm512_load_si512(p);
-    w[0] = _mm512_ternarylogic_epi32(pairs, mask, beside, A_AND_B_OR_C);
-    w[1] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 2), mask, beside, A_AND_B_OR_C);
-    w[2] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 4), mask, beside, A_AND_B_OR_C);
-    w[3] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 6), mask, beside, A_AND_B_OR_C);
+    w[0] = _mm512_ternarylogic_epi32(pairs, mask, upper, A_AND_B_OR_C);
+    w[1] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 2), mask, upper, A_AND_B_OR_C);
+    w[2] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 4), mask, upper, A_AND_B_OR_C);
+    w[3] = _mm512_ternarylogic_epi32(_mm512_srli_epi16(pairs, 6), mask, upper, A_AND_B_OR_C);
 }
 
-/* Bit pairs through a column's four bytes of a table. */
+/* Looks up bit pairs in a table of four bytes a column. */
 INLINE void load_pairs_through(__m512i w[4], const uint8_t *p, __m512i table)
 {
-    const __m512i column = /* its bytes' place in their 16 */
+    const __m512i column = /* the index of its bytes in their 16 */
         _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
     load_pairs(w, p, column);
     UNROLL
@@ -151,20 +152,21 @@ INLINE void load_pairs_through(__m512i w[4], const uint8_t *p, __m512i table)
 
 /* ---- K-quants with a scale for each half ---------------------------------------------------- */
 
-/* Whether the tile scales a row's half sums, or the weights have their scales in them. */
+/* Whether the tile scales each row's half sums; otherwise the unpacked weights include the scales.
+ */
 INLINE bool scales_half_sums(enum qr_type type, uint32_t rows_n)
 {
     return (type == QR_TYPE_Q2_K || type == QR_TYPE_Q3_K) && rows_n <= FEW_ROWS;
 }
 
-/* Whether each half is scaled by itself, as a float. */
+/* Whether each half has a float scale. */
 INLINE bool has_two_scales(enum qr_type type)
 {
     return type == QR_TYPE_Q6_K;
 }
 
-/* Weights are q, or scale * q, 0 to 45. */
-INLINE void load_q2_k(struct block *out, const uint8_t *group, uint32_t b, bool half_sums)
+/* half_sums: w is q; otherwise scale * q, 0 to 45. */
+INLINE void load_q2_k(struct unpacked_block *out, const uint8_t *group, uint32_t b, bool half_sums)
 {
     UNROLL
     for (uint32_t half = 0; half < 2; half++) {
@@ -178,12 +180,12 @@ INLINE void load_q2_k(struct block *out, const uint8_t *group, uint32_t b, bool 
                                multiples_of(four_times(out->scale[half])));
         out->m[half] = f16_times(group + QR_Q2_K_DMIN, _mm512_srli_epi32(both, 4));
     }
-    /* what the first half has more of it, for -32 times that half's sum */
+    /* the first minimum less the second, over 32: start_32[0] is -32 times the half's sum */
     out->m[0] = _mm512_mul_ps(_mm512_sub_ps(out->m[0], out->m[1]), _mm512_set1_ps(0x1p-5f));
     out->d[0] = load_f16(group + QR_Q2_K_D);
 }
 
-/* The third bits of Q3_K joined to the pairs. */
+/* Joins Q3_K's third bits to the pairs. */
 INLINE void add_third_bits(__m512i w[8], __m512i plane)
 {
     const __m512i mask = _mm512_set1_epi8(4);
@@ -197,7 +199,7 @@ INLINE void add_third_bits(__m512i w[8], __m512i plane)
     w[7] = _mm512_ternarylogic_epi32(w[7], _mm512_srli_epi16(plane, 5), mask, A_OR_B_AND_C);
 }
 
-/* Adds four[t / 4] to the bytes of w[t] that have their third bit. */
+/* Adds four[t / 4] to the bytes of w[t] whose third bit is set. */
 INLINE void add_where_third_bit(__m512i w[8], __m512i plane, const __m512i four[2])
 {
 #define ADD(t, at_top)                                                                             \
@@ -213,9 +215,9 @@ INLINE void add_where_third_bit(__m512i w[8], __m512i plane, const __m512i four[
 #undef ADD
 }
 
-/* Weights are q, or scale * (q - 4) + 124: 0 (31 times -4) to 252 (-32 times -4).  Then the table
- * holds that of the two low bits; the third one, where it is set, adds 4 times the scale. */
-INLINE void load_q3_k(struct block *out, const uint8_t *group, uint32_t b, bool half_sums)
+/* half_sums: w is q.  Otherwise w is scale * (q - 4) + 124, from 0 (31 * -4) to 252 (-32 * -4): the
+ * table has it for the two low bits, and a set third bit adds 4 * scale. */
+INLINE void load_q3_k(struct unpacked_block *out, const uint8_t *group, uint32_t b, bool half_sums)
 {
     const uint8_t *block = group + QR_Q3_K_BLOCK * b;
     __m512i plane = _mm512_load_si512(block + QR_PAIRS_BLOCK), four[2];
@@ -240,7 +242,7 @@ INLINE void load_q3_k(struct block *out, const uint8_t *group, uint32_t b, bool 
     out->d[0] = load_f16(group + QR_Q3_K_D);
 }
 
-INLINE void load_q6_k(struct block *out, const uint8_t *group, uint32_t b)
+INLINE void load_q6_k(struct unpacked_block *out, const uint8_t *group, uint32_t b)
 {
     const uint8_t *block = group + QR_Q6_K_BLOCK * b;
     load_nibbles(out->w, block);
@@ -259,8 +261,8 @@ INLINE void load_bytes(__m512i w[8], const uint8_t *p)
         w[t] = _mm512_load_si512(p + 64 * t);
 }
 
-INLINE void load_block(struct block *out, enum qr_type type, uint32_t rows_n, const uint8_t *group,
-                       uint32_t b)
+INLINE void load_block(struct unpacked_block *out, enum qr_type type, uint32_t rows_n,
+                       const uint8_t *group, uint32_t b)
 {
     const bool half_sums = scales_half_sums(type, rows_n);
     switch (type) {
@@ -305,12 +307,11 @@ INLINE void load_block(struct block *out, enum qr_type type, uint32_t rows_n, co
         load_values(out->w, group + QR_NIBBLE_BLOCK * b);
         out->d[0] = f16_times(group + QR_IQ4_XS_D, load_i8(group + QR_IQ4_XS_SCALE(b)));
         break;
-    default: __builtin_unreachable(); /* no GEMM is made of other types */
+    default: __builtin_unreachable(); /* the GEMM files have no other types */
     }
 }
 
-/* The products with any activation's scale, its power of two apart: 11 bits, up to 18 in K-quants,
- * times 3, so they are exact. */
+/* The products are exact: d has 11 bits, in K-quants up to 18, and 1 + j / 4 has 3. */
 INLINE void multiply_scales(float out[QR_ACT_SCALES][QR_PANEL_N], __m512 d)
 {
     _mm512_store_ps(out[0], d);
@@ -324,7 +325,7 @@ INLINE __m512i magic_bits(const struct qr_act_row *a)
     return _mm512_castps_si512(_mm512_set1_ps(a->magic));
 }
 
-/* What takes the weights' unsigned offset off a sum. */
+/* The start of a sum that cancels the weights' unsigned offset. */
 INLINE __m512i offset_of(enum qr_type type, const struct qr_act_row *a)
 {
     const __m512i start_8 = _mm512_set1_epi32(a->start_8);
@@ -342,16 +343,16 @@ INLINE __m512i offset_of(enum qr_type type, const struct qr_act_row *a)
     }
 }
 
-/* Where the integer sum starts.  tabled: it starts at a->magic. */
+/* The start of a row's integer sum.  tabled: with a->magic in it. */
 INLINE __m512i start_of(enum qr_type type, bool tabled, const struct qr_act_row *a)
 {
     if (!tabled) return offset_of(type, a);
-    /* one number in memory: `magic` takes no register from here to the end of the dots */
+    /* the sum of both is in memory, so that magic occupies no register during the dots */
     if (type == QR_TYPE_Q4_0 || type == QR_TYPE_Q4_1) return _mm512_set1_epi32(a->magic_8);
     return _mm512_add_epi32(magic_bits(a), offset_of(type, a));
 }
 
-/* The same for a half's sum. */
+/* The same for the sum of a half. */
 INLINE __m512i half_start_of(enum qr_type type, bool tabled, const struct qr_act_row *a,
                              uint32_t half)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* x86/limits -- the variants, best last.  Included by limits.c and by the variants' own files.
+/* x86/limits -- the x86 variants of limits.h, in ascending order of levels.  Included by limits.c
+ * and by the variants' files.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_LIMITS_H

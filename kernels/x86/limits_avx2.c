@@ -4,10 +4,10 @@
 #include "kernels/x86/limits.h"
 #include "kernels/x86/unroll.h"
 
-/* Twelve chains: more than latency times issue width, and few enough for 16 registers. */
+/* Twelve chains are more than latency times issue width, and leave registers for the operands. */
 #define CHAINS_N 12u
 
-/* The dot of this level: a multiply of bytes and a widening add of pairs. */
+/* The level's dot: multiply bytes and add pairs, then add to the sum. */
 QR_LIMIT_FN(qr_limit_int8_avx2)
 {
     __m256i acc[CHAINS_N], a = _mm256_set1_epi8(3), b = _mm256_set1_epi8(5);

@@ -8,7 +8,7 @@
 
 QR_LIMIT_FN(qr_limit_bf16_avx512bf16)
 {
-    /* 0x3f00 is 0.5: sums stay finite for as long as anybody waits */
+    /* 0x3f00 is 0.5: the sums stay finite */
     __m512i acc[CHAINS_N], a = _mm512_set1_epi16(0x3f00), b = _mm512_set1_epi16(0x3f00);
     UNROLL
     for (uint32_t i = 0; i < CHAINS_N; i++)

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* quantize in AVX2: four blocks in the lanes of a vector, and up to eight such fours through each
- * step, as one block's steps wait for one another. */
+/* quantize in AVX2.  Four blocks are computed in the lanes of a vector (a four).  The steps for one
+ * block depend on each other, so up to eight fours go through each step before the next step. */
 #include <immintrin.h>
 
 #include "kernels/gemm_layout.h"
 #include "kernels/x86/gemm.h"
 #include "kernels/x86/unroll.h"
 
-#define LANES     4u /* blocks at once, a lane each */
-#define FOURS_MAX 8u /* of which all scales are made first, then all quants */
+#define LANES     4u /* blocks in a four */
+#define FOURS_MAX 8u /* fours in a step */
 
 /* qr_act_scale of four blocks. */
-struct scales {
+struct four_scales {
     __m128 d, inverse, magic;
-    __m128i usable; /* all ones or none */
+    __m128i usable; /* all ones: amax is in range; else 0 */
 };
 
-INLINE struct scales scales_of(__m128 amax)
+INLINE struct four_scales scales_of(__m128 amax)
 {
     const __m128 inverses = _mm_setr_ps(1.0f, 1.0f / 1.25f, 1.0f / 1.5f, 1.0f / 1.75f);
     const __m128i below = _mm_set1_epi32(0x1fffff);
@@ -26,11 +26,11 @@ INLINE struct scales scales_of(__m128 amax)
     bits = _mm_andnot_si128(below, _mm_add_epi32(bits, below));
     __m128i e =
         _mm_sub_epi32(_mm_and_si128(bits, _mm_set1_epi32(0x7f800000)), _mm_set1_epi32(0x3f800000));
-    __m128i quarter = _mm_srli_epi32(bits, 21); /* its two lowest bits */
+    __m128i quarter = _mm_srli_epi32(bits, 21); /* j, in the two lowest bits */
     __m128i times_64 = _mm_and_si128(_mm_srli_epi32(bits, 15), _mm_set1_epi32(0xc0));
     __m128i inverse = _mm_sub_epi32(_mm_castps_si128(_mm_permutevar_ps(inverses, quarter)), e);
     __m128i offset = _mm_and_si128(usable, _mm_add_epi32(e, times_64));
-    return (struct scales){
+    return (struct four_scales){
         .d = _mm_castsi128_ps(_mm_and_si128(usable, bits)),
         .inverse = _mm_castsi128_ps(_mm_and_si128(usable, inverse)),
         .magic = _mm_castsi128_ps(_mm_add_epi32(offset, _mm_set1_epi32((int)QR_ACT_MAGIC_ONE))),
@@ -38,7 +38,8 @@ INLINE struct scales scales_of(__m128 amax)
     };
 }
 
-/* The greatest magnitude of 32; NaN is passed over. What of it is in each lane is still apart. */
+/* The greatest magnitudes of 32 values, ignoring NaN: the greatest of the four lanes is the result.
+ */
 INLINE __m128 greatest_of(const float *x)
 {
     const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
@@ -49,7 +50,7 @@ INLINE __m128 greatest_of(const float *x)
     return _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
 }
 
-/* The greatest of each of four vectors, in a lane each. */
+/* Lane i is the greatest lane of v[i]. */
 INLINE __m128 greatest_lanes(const __m128 v[LANES])
 {
     __m128 ab = _mm_max_ps(_mm_unpacklo_ps(v[0], v[1]), _mm_unpackhi_ps(v[0], v[1]));
@@ -59,7 +60,7 @@ INLINE __m128 greatest_lanes(const __m128 v[LANES])
 
 INLINE __m256i quants_of(const float *x, __m256 inverse)
 {
-    /* packing works in 128-bit lanes: dwords back into their order */
+    /* packing works in 128-bit lanes: this restores the order of dwords */
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     __m256i q[4];
     UNROLL
@@ -69,7 +70,8 @@ INLINE __m256i quants_of(const float *x, __m256 inverse)
         _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3])), order);
 }
 
-/* The sums of four blocks' first halves, and of their second ones, from sums of eight quants. */
+/* Adds sums of eight quants + 128: sums[0] of the first halves of four blocks, sums[1] of the
+ * second. */
 INLINE void half_sums_of(const __m256i eights[LANES], __m128i sums[2])
 {
     const __m256i raised = _mm256_set1_epi32(16 * 128);
@@ -87,15 +89,17 @@ INLINE __m128i minus_times(__m128i sums, int shift)
     return _mm_sub_epi32(_mm_setzero_si128(), _mm_sll_epi32(sums, _mm_cvtsi32_si128(shift)));
 }
 
-/* Where up to four blocks go. */
-struct places {
-    uint8_t *to;
-    size_t stride, next; /* from block to block; to the next four */
-    ptrdiff_t s[2];      /* from a block to its pair_s: of the first and third, of the others */
+/* The destinations of up to four blocks, and of the next four. */
+struct four_places {
+    uint8_t *to;   /* the first block */
+    size_t stride; /* bytes from a block to the next */
+    size_t next;   /* bytes from a four to the next */
+    ptrdiff_t
+        s[2]; /* bytes from a block to its pair_s; [0] for the first and third, [1] the others */
 };
 
-/* Rounded to bf16: finite, so that a carry out of the fraction is right. */
-INLINE void store_pair_s(const struct places *p, uint32_t blocks_n, __m128 s)
+/* Rounds to bf16.  s is finite, so that a carry from the fraction into the exponent is correct. */
+INLINE void store_pair_s(const struct four_places *p, uint32_t blocks_n, __m128 s)
 {
     __m128i bits = _mm_castps_si128(s);
     __m128i last = _mm_and_si128(_mm_srli_epi32(bits, 16), _mm_set1_epi32(1));
@@ -109,9 +113,9 @@ INLINE void store_pair_s(const struct places *p, uint32_t blocks_n, __m128 s)
     }
 }
 
-/* What stands beside the quants: computed lane by lane, stored block by block. */
-INLINE void store_numbers(const struct places *p, uint32_t blocks_n, const struct scales *s,
-                          const __m128i sums[2])
+/* Computes the fields after the quants in lanes and stores them block by block. */
+INLINE void store_numbers(const struct four_places *p, uint32_t blocks_n,
+                          const struct four_scales *s, const __m128i sums[2])
 {
     __m128i total = _mm_add_epi32(sums[0], sums[1]);
     __m128 all_s = _mm_mul_ps(_mm_cvtepi32_ps(total), s->d);
@@ -127,17 +131,17 @@ INLINE void store_numbers(const struct places *p, uint32_t blocks_n, const struc
     for (uint32_t b = 0; b < LANES && b < blocks_n; b++) {
         struct qr_act_row *a = (struct qr_act_row *)(p->to + b * p->stride);
         _mm_store_ps(&a->d, first[b]);
-        /* not pair_s, which is partly another block's */
+        /* not pair_s, half of which belongs to another block */
         a->magic_8 = _mm_extract_ps(second[b], 2);
         _mm_storel_pi((__m64 *)(void *)a->start_32, second[b]);
     }
     store_pair_s(p, blocks_n, all_s);
 }
 
-/* What follows takes blocks_n (1 to 4) blocks of a row or of a column, as strides and places say.
- */
+/* The next three functions are the steps for blocks_n (1 to 4) blocks, of one row or of one block
+ * column: x_stride and places tell. */
 
-INLINE struct scales scale_blocks(const float *x, size_t x_stride, uint32_t blocks_n)
+INLINE struct four_scales scale_blocks(const float *x, size_t x_stride, uint32_t blocks_n)
 {
     __m128 most[LANES];
 
@@ -147,9 +151,9 @@ INLINE struct scales scale_blocks(const float *x, size_t x_stride, uint32_t bloc
     return scales_of(greatest_lanes(most));
 }
 
-/* eights: the quants' sums by eights. */
-INLINE void quantize_blocks(const struct places *p, const float *x, size_t x_stride,
-                            uint32_t blocks_n, const struct scales *s, __m256i eights[LANES])
+/* eights: sums of eight quants + 128. */
+INLINE void quantize_blocks(const struct four_places *p, const float *x, size_t x_stride,
+                            uint32_t blocks_n, const struct four_scales *s, __m256i eights[LANES])
 {
     const __m128 lanes[LANES] = {s->inverse, _mm_shuffle_ps(s->inverse, s->inverse, 0x55),
                                  _mm_shuffle_ps(s->inverse, s->inverse, 0xaa),
@@ -163,14 +167,14 @@ INLINE void quantize_blocks(const struct places *p, const float *x, size_t x_str
         __m256i q = quants_of(x + b * x_stride, _mm256_broadcastss_ps(lanes[b]));
         if (!(usable >> b & 1)) q = _mm256_setzero_si256(); /* infinity times 0 is not 0 */
         _mm256_store_si256((__m256i *)(p->to + b * p->stride), q);
-        /* as unsigned, which one instruction sums by eights */
+        /* as unsigned bytes, of which one instruction adds eight */
         eights[b] = _mm256_sad_epu8(_mm256_xor_si256(q, _mm256_set1_epi8((char)0x80)),
                                     _mm256_setzero_si256());
     }
 }
 
-INLINE void number_blocks(const struct places *p, uint32_t blocks_n, const struct scales *s,
-                          const __m256i eights[LANES])
+INLINE void number_blocks(const struct four_places *p, uint32_t blocks_n,
+                          const struct four_scales *s, const __m256i eights[LANES])
 {
     __m128i sums[2];
 
@@ -178,17 +182,17 @@ INLINE void number_blocks(const struct places *p, uint32_t blocks_n, const struc
     store_numbers(p, blocks_n, s, sums);
 }
 
-/* Fours of blocks, each p.next and x_next behind the one before it: first all scales, then all
- * quants, then all numbers.  From a block's values to these each step waits for the one before, and
- * the processor sees no further ahead than two or three whole fours. */
-INLINE void quantize_fours(struct places p, const float *x, size_t x_next, size_t x_stride,
+/* fours_n fours, p.next bytes and x_next floats apart: all scales, then all quants, then all other
+ * fields.  One four after the other would be slower: the steps depend on each other, and the
+ * processor's window holds two or three fours. */
+INLINE void quantize_fours(struct four_places p, const float *x, size_t x_next, size_t x_stride,
                            uint32_t fours_n)
 {
-    struct scales s[FOURS_MAX];
+    struct four_scales s[FOURS_MAX];
     __m256i eights[FOURS_MAX][LANES];
 
     for (uint32_t n; fours_n > 0; fours_n -= n, p.to += n * p.next, x += n * x_next) {
-        struct places at = p;
+        struct four_places at = p;
         n = fours_n < FOURS_MAX ? fours_n : FOURS_MAX;
         for (uint32_t i = 0; i < n; i++)
             s[i] = scale_blocks(x + i * x_next, x_stride, LANES);
@@ -200,7 +204,7 @@ INLINE void quantize_fours(struct places p, const float *x, size_t x_next, size_
     }
 }
 
-/* From a block to where its s in bf16 stands. */
+/* Bytes from a block to its s in bf16. */
 INLINE ptrdiff_t to_s(uint32_t block)
 {
     const ptrdiff_t s = offsetof(struct qr_act_row, pair_s);
@@ -208,9 +212,9 @@ INLINE ptrdiff_t to_s(uint32_t block)
 }
 
 /* Blocks of one row from `block` on. */
-INLINE struct places places_in_row(const struct qr_acts *acts, uint32_t row, uint32_t block)
+INLINE struct four_places places_in_row(const struct qr_acts *acts, uint32_t row, uint32_t block)
 {
-    return (struct places){
+    return (struct four_places){
         .to = (uint8_t *)qr_act_row(acts, row, block),
         .stride = QR_ACT_BLOCK_BYTES,
         .next = LANES * QR_ACT_BLOCK_BYTES,
@@ -219,9 +223,9 @@ INLINE struct places places_in_row(const struct qr_acts *acts, uint32_t row, uin
 }
 
 /* One block of each of a tile's rows from `row` on. */
-INLINE struct places places_in_column(const struct qr_acts *acts, uint32_t row, uint32_t block)
+INLINE struct four_places places_in_column(const struct qr_acts *acts, uint32_t row, uint32_t block)
 {
-    return (struct places){
+    return (struct four_places){
         .to = (uint8_t *)qr_act_row(acts, row, block),
         .stride = sizeof(struct qr_act_row),
         .next = LANES * sizeof(struct qr_act_row),
@@ -229,7 +233,7 @@ INLINE struct places places_in_column(const struct qr_acts *acts, uint32_t row, 
     };
 }
 
-/* One block of each row, by fours where they are of one tile. */
+/* One block of each row; rows of one tile in fours. */
 INLINE void quantize_column(struct qr_acts *acts, uint32_t row, uint32_t row_end, uint32_t block,
                             const float *x, size_t x_stride)
 {
@@ -238,10 +242,10 @@ INLINE void quantize_column(struct qr_acts *acts, uint32_t row, uint32_t row_end
         if (n > row_end - row) n = row_end - row;
         uint32_t fours_n = n / LANES;
         quantize_fours(places_in_column(acts, row, block), x, LANES * x_stride, x_stride, fours_n);
-        /* by itself: as a four of one, through the arrays, it would take a third longer */
+        /* one row: quantize_fours would be slower because of its arrays */
         for (uint32_t i = fours_n * LANES; i < n; i++) {
-            const struct places p = places_in_column(acts, row + i, block);
-            const struct scales s = scale_blocks(x + i * x_stride, 0, 1);
+            const struct four_places p = places_in_column(acts, row + i, block);
+            const struct four_scales s = scale_blocks(x + i * x_stride, 0, 1);
             __m256i eights[LANES];
             quantize_blocks(&p, x + i * x_stride, 0, 1, &s, eights);
             number_blocks(&p, 1, &s, eights);
@@ -251,7 +255,8 @@ INLINE void quantize_column(struct qr_acts *acts, uint32_t row, uint32_t row_end
     }
 }
 
-/* What a row has over whole fours goes with the same blocks of the rows below. */
+/* Whole fours of blocks go row by row.  A row's remaining blocks are computed together with the
+ * same blocks of the other rows. */
 QR_QUANTIZE_FN(qr_quantize_avx2)
 {
     uint32_t whole = n / QR_ACT_BLOCK / LANES * LANES;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* quantize_row_avx2 -- qr_q8_quantize (attention_q8.h) in AVX2, for queries and for put.
+/* x86/quantize_row_avx2 -- qr_q8_quantize (attention_q8.h) in AVX2, for queries and for put.
  *
  * Included only by files compiled for AVX2.
+ *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_QUANTIZE_ROW_AVX2_H
 #define QR_KERNELS_X86_QUANTIZE_ROW_AVX2_H
@@ -11,7 +12,8 @@
 #include "kernels/attention_q8.h"
 #include "kernels/x86/unroll.h"
 
-/* The magnitudes' bits, which order as they do, NaN above infinity; n is a multiple of 8. */
+/* The bits of the greatest magnitude.  Magnitudes compare as their bits do, NaN above infinity.  n
+ * is a multiple of 8. */
 INLINE uint32_t most_of(const float *x, uint32_t n)
 {
     const __m256i magnitude = _mm256_set1_epi32((int)QR_F32_MAGNITUDE);

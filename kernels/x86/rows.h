@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* x86/rows -- the x86 variants of rows.h.  Each equals scalar bit for bit.
+/* x86/rows -- the x86 variants of rows.h, in ascending order of levels.  Each equals scalar bit for
+ * bit.
  *
  * Thread: any.   Memory: the caller's. */
 #ifndef QR_KERNELS_X86_ROWS_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* rows in AVX2: 16 lanes are two vectors; rows whose n is 8 more than a multiple of 16 end with one
- * vector, other ends (logits only) are filled up. */
+/* rows in AVX2.  The 16 lanes are two vectors.  A row with n = 8 mod 16 ends with one vector; other
+ * remainders, which only logits have, are padded. */
 #include <immintrin.h>
 #include <math.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #define VECTOR 8u
 #define LANES  16u
 
-/* Lane i meets lane i + 8, then i + 4, i + 2, i + 1. */
+/* The fixed tree: lane i plus lane i + 8, then i + 4, i + 2, i + 1. */
 INLINE float lanes_sum(__m256 low, __m256 high)
 {
     __m256 a = _mm256_add_ps(low, high);
@@ -172,7 +172,7 @@ QR_ADD_FN(qr_add_avx2)
         _mm256_storeu_ps(out + i, _mm256_add_ps(_mm256_loadu_ps(out + i), _mm256_loadu_ps(x + i)));
 }
 
-/* The greatest number; -infinity for none. */
+/* The greatest number; -infinity if there is none. */
 INLINE float row_max(const float *x, uint32_t n)
 {
     __m256 max[4];
@@ -182,7 +182,7 @@ INLINE float row_max(const float *x, uint32_t n)
 
     for (uint32_t j = 0; j < 4; j++)
         max[j] = _mm256_set1_ps(-INFINITY);
-    for (; i + 4 * VECTOR <= n; i += 4 * VECTOR) /* NaN in the first operand: the second is taken */
+    for (; i + 4 * VECTOR <= n; i += 4 * VECTOR) /* NaN in the first operand: returns the second */
         for (uint32_t j = 0; j < 4; j++)
             max[j] = _mm256_max_ps(_mm256_loadu_ps(x + i + j * VECTOR), max[j]);
     _mm256_storeu_ps(lanes,
@@ -210,8 +210,8 @@ QR_ARGMAX_FN(qr_argmax_avx2)
     return 0;
 }
 
-/* Nearly every piece ends at the first compares: a row of random order finds a better one in its
- * n-th piece once in n. */
+/* Most segments have no value that reaches the best: in random order the n-th segment has one with
+ * probability 1 / n.  So the index is searched only after a compare. */
 QR_BEST_FN(qr_best_avx2)
 {
     const __m256 value = _mm256_set1_ps(best->value);
@@ -265,8 +265,8 @@ QR_LOGSUMEXP_FN(qr_logsumexp_avx2)
     return (float)((double)max + log(_mm_cvtsd_f64(_mm_add_sd(a, _mm_unpackhi_pd(a, a)))));
 }
 
-/* The values of [i, i + 8) that reach floor, or, with `past`, that may be better than it: also
- * where either is NaN, the offer decides. */
+/* A bit for each of the values [i, i + 8) that reaches floor.  past: a bit for each value that is
+ * greater than floor, or if either is NaN, for which qr_topk_offer decides. */
 INLINE uint32_t reaching(const float *x, uint32_t i, uint32_t n, float floor, bool past)
 {
     const __m256 f = _mm256_set1_ps(floor);

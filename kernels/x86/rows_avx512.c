@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rows in AVX-512: the last values of a row by mask. */
+/* rows in AVX-512.  A mask selects the last values of a row. */
 #include <immintrin.h>
 #include <math.h>
 
@@ -17,7 +17,7 @@ INLINE __mmask16 lanes_left(uint32_t i, uint32_t n)
     return n - i >= LANES ? LANES_ALL : (__mmask16)((1u << (n - i)) - 1);
 }
 
-/* Lane i meets lane i + 8, then i + 4, i + 2, i + 1. */
+/* The fixed tree: lane i plus lane i + 8, then i + 4, i + 2, i + 1. */
 INLINE float lanes_sum(__m512 x)
 {
     __m256 a = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
@@ -174,7 +174,7 @@ QR_ADD_FN(qr_add_avx512)
     }
 }
 
-/* The greatest number; -infinity for none.  Four chains, as one waits for itself. */
+/* The greatest number; -infinity if there is none.  Four chains hide the latency. */
 INLINE float row_max(const float *x, uint32_t n)
 {
     __m512 max[4];
@@ -182,7 +182,7 @@ INLINE float row_max(const float *x, uint32_t n)
 
     for (uint32_t j = 0; j < 4; j++)
         max[j] = _mm512_set1_ps(-INFINITY);
-    for (; i + 4 * LANES <= n; i += 4 * LANES) /* NaN in the first operand: the second is taken */
+    for (; i + 4 * LANES <= n; i += 4 * LANES) /* NaN in the first operand: returns the second */
         for (uint32_t j = 0; j < 4; j++)
             max[j] = _mm512_max_ps(_mm512_loadu_ps(x + i + j * LANES), max[j]);
     for (; i < n; i += LANES) {
@@ -208,8 +208,8 @@ QR_ARGMAX_FN(qr_argmax_avx512)
     return 0;
 }
 
-/* Nearly every piece ends at the first compares: a row of random order finds a better one in its
- * n-th piece once in n. */
+/* Most segments have no value that reaches the best: in random order the n-th segment has one with
+ * probability 1 / n.  So the index is searched only after a compare. */
 QR_BEST_FN(qr_best_avx512)
 {
     const __m512 value = _mm512_set1_ps(best->value);
@@ -251,8 +251,8 @@ QR_LOGSUMEXP_FN(qr_logsumexp_avx512)
     return (float)((double)max + log(_mm_cvtsd_f64(_mm_add_sd(b, _mm_unpackhi_pd(b, b)))));
 }
 
-/* The values of [i, i + 16) that reach floor, or, with `past`, that may be better than it: also
- * where either is NaN, the offer decides. */
+/* A bit for each of the values [i, i + 16) that reaches floor.  past: a bit for each value that is
+ * greater than floor, or if either is NaN, for which qr_topk_offer decides. */
 INLINE uint32_t reaching(const float *x, uint32_t i, uint32_t n, float floor, bool past)
 {
     const __mmask16 left = lanes_left(i, n);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* x86/unroll -- what the variants ask of the compiler, spelt for gcc and clang.
+/* x86/unroll -- the compiler directives that the variants use, for gcc and clang.
  *
- * An array of vectors lives in registers only if every loop over it is unrolled whole.
+ * A compiler keeps an array of vectors in registers only if it unrolls every loop over it
+ * completely.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_UNROLL_H
@@ -13,13 +14,13 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* Holds a vector in a register here, its value unknown: the compiler may not reorder the additions
- * that make it into a tree whose leaves fill the stack. */
+/* Makes a vector's value opaque at this point.  Without it gcc reorders a chain of additions into a
+ * tree and spills the leaves. */
 #define KEEP(v) __asm__("" : "+x"(v))
 
-/* Unrolled bodies take a compiler minutes with the sanitizers' checks in them.  So these are left
- * without, as are the functions marked so around them: the scalar kernels of the same layout have
- * the checks, and kernelcheck lays every buffer against a page that must not be touched. */
+/* With sanitizer checks the unrolled bodies compile for minutes, so they and the functions around
+ * them have none.  The scalar kernels of the same layout have the checks, and kernelcheck ends
+ * every buffer at a page that faults. */
 #define UNSANITIZED __attribute__((no_sanitize("address", "undefined")))
 #define INLINE      UNSANITIZED static inline __attribute__((always_inline))
 
