@@ -168,6 +168,11 @@ QUIRE_API void quire_model_info(const quire_model *model, struct quire_model_inf
  * 0; NULL after the last.  The strings live as long as the model. */
 QUIRE_API const char *quire_model_warning(const quire_model *model, uint32_t index);
 
+struct quire_request;
+/* Sets the sampler settings that the model's file recommends (general.sampling.*) in a request with
+ * defaults, and returns their number.  Values out of range are ignored. */
+QUIRE_API uint32_t quire_model_sampling(const quire_model *model, struct quire_request *request);
+
 /* ---- text ----------------------------------------------------------------------------- */
 
 enum {

@@ -11,8 +11,7 @@ struct qr_failure {
     char text[352]; /* room for a struct quire_error's sentence and a file name */
 };
 
-/* Writes the sentence, cut to fit, and returns false for `return qr_failed(...)`.  NULL is allowed.
- */
+/* Writes the sentence, cut to fit; why may be NULL.  Returns false, for `return qr_failed(...)`. */
 __attribute__((format(printf, 2, 3))) bool qr_failed(struct qr_failure *why, const char *format,
                                                      ...);
 

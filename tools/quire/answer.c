@@ -33,9 +33,9 @@ static const struct cli_default {
     [QR_SAMPLER_min_p] = {true, 0.05},
 };
 
-bool qr_answer_setting_is_sent(const struct qr_answer_setting *setting)
+bool qr_answer_setting_is_sent(const struct qr_answer_setting *setting, bool recommended)
 {
-    return setting->given || setting->differs;
+    return setting->given || (setting->differs && !recommended);
 }
 
 static struct qr_option setting_option(const struct qr_sampler_setting *setting,

@@ -18,7 +18,7 @@ struct qr_answer_setting {
     double real;
     int64_t integer;
     bool given;
-    bool differs; /* its default here is not the API's */
+    bool differs; /* `real` is a default that is not the API's */
     char name[32];
     char help[192];
 };
@@ -33,8 +33,9 @@ struct qr_answer_sampling {
     struct qr_option_list stop;
 };
 
-/* Whether a request must name a setting: otherwise the engine or the server applies its default. */
-bool qr_answer_setting_is_sent(const struct qr_answer_setting *setting);
+/* Whether a request must name a setting: otherwise the engine or the server applies its default.
+ * recommended: the model's file recommends settings, which replace the defaults here. */
+bool qr_answer_setting_is_sent(const struct qr_answer_setting *setting, bool recommended);
 
 #define QR_SAMPLING_OPTIONS_N (6 + QR_SAMPLER_SETTINGS_N)
 /* Fills table[QR_SAMPLING_OPTIONS_N] with options that write into *s, and *s with defaults. */

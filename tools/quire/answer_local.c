@@ -77,6 +77,7 @@ static bool submit(const struct qr_source *source, const struct qr_ask *ask, con
     struct quire_error error = {0};
     struct quire_text stops[QR_OPTION_ITEMS_MAX];
     quire_request_defaults(&request);
+    const bool recommended = quire_model_sampling(source->model, &request) > 0;
     request.prompt = ids;
     request.prompt_n = ids_n;
     request.max_tokens = room_left(source->engine, ids_n);
@@ -85,7 +86,7 @@ static bool submit(const struct qr_source *source, const struct qr_ask *ask, con
     for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++) {
         const struct qr_sampler_setting *setting = &qr_sampler_settings[i];
         const struct qr_answer_setting *cli = &s->settings[i];
-        if (!qr_answer_setting_is_sent(cli)) continue;
+        if (!qr_answer_setting_is_sent(cli, recommended)) continue;
         qr_sampler_setting_set(setting, &request,
                                setting->integer ? (double)cli->integer : cli->real);
     }

@@ -53,7 +53,7 @@ static json_t *body_of(const struct qr_ask *ask, bool bounded)
     for (int i = 0; i < QR_SAMPLER_SETTINGS_N; i++) {
         const struct qr_sampler_setting *setting = &qr_sampler_settings[i];
         const struct qr_answer_setting *cli = &s->settings[i];
-        if (!qr_answer_setting_is_sent(cli)) continue;
+        if (!qr_answer_setting_is_sent(cli, false)) continue;
         set(body, setting->name,
             setting->integer ? json_integer(cli->integer) : json_real(cli->real));
     }

@@ -100,18 +100,26 @@ static bool starts_with(struct quire_text text, const char *prefix)
     return qr_bytes_begin(text.data, text.n, prefix);
 }
 
-static void add_hyperparameters(struct inspect *in)
+/* An object of the keys that begin with a prefix, without it. */
+static json_t *keys_json(const struct inspect *in, const char *prefix)
 {
     json_t *list = json_object();
-    char prefix[sizeof in->architecture + 1];
-    int prefix_n = snprintf(prefix, sizeof prefix, "%s.", in->architecture);
+    const size_t prefix_n = strlen(prefix);
     for (uint32_t i = 0; i < in->file.keys_n; i++) {
         const struct qr_gguf_key *key = &in->file.keys[i];
         if (!starts_with(key->name, prefix)) continue;
-        json_object_setn_new(list, key->name.data + prefix_n, key->name.n - (size_t)prefix_n,
+        json_object_setn_new(list, key->name.data + prefix_n, key->name.n - prefix_n,
                              value_json(&in->file, key));
     }
-    json_object_set_new(in->out, "hyperparameters", list);
+    return list;
+}
+
+static void add_hyperparameters(struct inspect *in)
+{
+    char prefix[sizeof in->architecture + 1];
+    snprintf(prefix, sizeof prefix, "%s.", in->architecture);
+    json_object_set_new(in->out, "hyperparameters", keys_json(in, prefix));
+    json_object_set_new(in->out, "sampling", keys_json(in, "general.sampling."));
 }
 
 static void sum_types(struct inspect *in)
@@ -418,6 +426,8 @@ static void print(const struct inspect *in)
     printf("  %-36s %s, GGUF v%u\n", "file", qr_numbers_format_bytes(a, in->file.all_bytes_n),
            in->file.version);
     rows("Hyperparameters", json_object_get(in->out, "hyperparameters"));
+    json_t *sampling = json_object_get(in->out, "sampling");
+    if (json_object_size(sampling)) rows("Recommended sampling", sampling);
     print_types(in);
     print_tokenizer(in);
     const json_t *template = json_object_get(in->out, "chat_template");
