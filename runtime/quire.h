@@ -436,6 +436,9 @@ struct quire_request {
      * when nothing may follow, even before min_tokens.  Each choice is held by itself, a fork from
      * its own beginning.  If no token can continue the text: QUIRE_EVENT_ERROR, QUIRE_NO_TOKEN. */
     quire_grammar *grammar;
+    /* Control tokens whose text is part of the answer's text; without this they have none. */
+    const int32_t *shown_ids; /* [shown_ids_n], up to 64 */
+    size_t shown_ids_n;
 };
 QUIRE_API void quire_request_defaults_sized(struct quire_request *request, size_t size);
 static inline void quire_request_defaults(struct quire_request *request)
@@ -513,7 +516,7 @@ struct quire_event {
     int32_t stop_id;          /* the token that ended the text (end of sequence or a stop
                                  id; its TOKEN has no text); -1: none */
     struct quire_text stop;   /* the stop string that ended the text; n = 0: none */
-    struct quire_usage usage; /* DONE and ERROR */
+    struct quire_usage usage; /* TOKEN, DONE and ERROR */
     /* ERROR */
     int status; /* enum quire_status */
 };

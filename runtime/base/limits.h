@@ -18,6 +18,7 @@
 #define QR_STOP_STRINGS_MAX 16u
 #define QR_STOP_BYTES_MAX   1024u /* one stop string; held-back text is at most this long */
 #define QR_STOP_IDS_MAX     64u
+#define QR_SHOWN_IDS_MAX    64u    /* a family of tool calls has about twenty */
 #define QR_LOGIT_BIAS_MAX   300u   /* OpenAI's */
 #define QR_BIAS_MAX         100.0f /* OpenAI's, of either sign */
 #define QR_PENALTY_MAX      2.0f   /* OpenAI's for presence and frequency, of either sign */

@@ -30,6 +30,13 @@ static void add_node(quire_engine *e, struct qr_request *r, struct qr_event_node
     e->fresh = r;
 }
 
+static struct quire_usage usage_of(const struct qr_request *r)
+{
+    return (struct quire_usage){.prompt_tokens = r->prompt_n,
+                                .completion_tokens = r->generated_n,
+                                .cached_tokens = r->cached_tokens};
+}
+
 /* Ends a request and removes its id. */
 static void end(quire_engine *e, struct qr_request *r, struct quire_event *event)
 {
@@ -47,9 +54,7 @@ static void end(quire_engine *e, struct qr_request *r, struct quire_event *event
     event->id = r->id;
     event->choice = r->choice;
     event->user = r->user;
-    event->usage = (struct quire_usage){.prompt_tokens = r->prompt_n,
-                                        .completion_tokens = r->generated_n,
-                                        .cached_tokens = r->cached_tokens};
+    event->usage = usage_of(r);
     r->terminal.event = *event;
     add_node(e, r, &r->terminal);
     if (r->ranking) qr_ranking_end(e, r);
@@ -170,6 +175,14 @@ void qr_answer_prompt(quire_engine *e, struct qr_request *r, const struct qr_cho
     if (!add_event(e, r, &event)) qr_answer_error(e, r, QUIRE_NO_MEMORY);
 }
 
+/* Control tokens have no text unless the request shows them. */
+static bool is_shown(const struct qr_request *r, int32_t token)
+{
+    for (uint32_t i = 0; i < r->shown_ids_n; i++)
+        if (r->shown_ids[i] == token) return true;
+    return false;
+}
+
 void qr_answer_token(quire_engine *e, struct qr_request *r, const struct qr_choice *choice)
 {
     struct quire_event event = event_of(r, QUIRE_EVENT_TOKEN, choice, r->generated_n);
@@ -198,9 +211,11 @@ void qr_answer_token(quire_engine *e, struct qr_request *r, const struct qr_choi
     /* A token that ends the text is not part of the text. */
     const struct qr_tokenizer *tokenizer = r->detokenizer.tokenizer;
     if (!stops && tokenizer && (uint32_t)choice->token < qr_tokenizer_vocab_n(tokenizer)) {
+        r->detokenizer.flags = is_shown(r, choice->token) ? QUIRE_TEXT_SPECIAL : 0;
         size_t n = qr_detokenizer_push(&r->detokenizer, choice->token, e->text);
         matched = pass_stops(r, e->text, n, armed, &event.text);
     }
+    event.usage = usage_of(r);
     if (!add_event(e, r, &event)) {
         r->generated_n--; /* its event does not exist */
         qr_answer_error(e, r, QUIRE_NO_MEMORY);

@@ -41,6 +41,7 @@ static size_t lay_out(char *base, const struct quire_request *from,
     struct qr_request *r = part(&parts, sizeof *r);
     size_t room = tokenizer ? qr_detokenizer_room(tokenizer) : 0;
     int32_t *stop_ids = part(&parts, from->stop_ids_n * sizeof *stop_ids);
+    int32_t *shown_ids = part(&parts, from->shown_ids_n * sizeof *shown_ids);
     struct quire_logit_bias *bias = part(&parts, from->logit_bias_n * sizeof *bias);
     uint32_t inside =
         from->max_tokens < GENERATED_INSIDE_MAX ? from->max_tokens : GENERATED_INSIDE_MAX;
@@ -52,9 +53,12 @@ static size_t lay_out(char *base, const struct quire_request *from,
     memset(r, 0, sizeof *r);
     if (from->prompt_n) memcpy(prompt, from->prompt, from->prompt_n * sizeof *prompt);
     if (from->stop_ids_n) memcpy(stop_ids, from->stop_ids, from->stop_ids_n * sizeof *stop_ids);
+    if (from->shown_ids_n)
+        memcpy(shown_ids, from->shown_ids, from->shown_ids_n * sizeof *shown_ids);
     if (from->logit_bias_n) memcpy(bias, from->logit_bias, from->logit_bias_n * sizeof *bias);
     r->prompt = prompt;
     r->stop_ids = stop_ids;
+    r->shown_ids = shown_ids;
     r->sampling.bias = bias;
     r->generated = prompt + from->prompt_n;
     r->generated_max = inside;
@@ -78,6 +82,7 @@ struct qr_request *qr_request_create(const struct quire_request *from, struct qr
     r->flags = from->flags;
     r->priority = from->priority;
     r->stop_ids_n = (uint32_t)from->stop_ids_n;
+    r->shown_ids_n = (uint32_t)from->shown_ids_n;
     r->sampling = (struct qr_sampling){.seed = from->seed,
                                        .logprobs = from->logprobs,
                                        .bias = r->sampling.bias,

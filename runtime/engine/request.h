@@ -43,6 +43,8 @@ struct qr_request {
     uint32_t flags; /* QUIRE_REQUEST_* */
     const int32_t *stop_ids;
     uint32_t stop_ids_n;
+    const int32_t *shown_ids;
+    uint32_t shown_ids_n;
     struct qr_sampling sampling;
     struct qr_prefix_salt salt; /* whom it shares pages with; zero: those without one */
     int32_t priority;

@@ -119,6 +119,12 @@ static int check_stops(const quire_engine *e, const struct quire_request *r,
         return qr_error_field(error, QUIRE_INVALID, "stop_token_ids",
                               "there are %zu stop tokens; expected at most %u", r->stop_ids_n,
                               QR_STOP_IDS_MAX);
+    if (r->shown_ids_n > QR_SHOWN_IDS_MAX || (r->shown_ids_n && !r->shown_ids))
+        return qr_error_field(error, QUIRE_INVALID, "shown_ids",
+                              "there are %zu shown tokens; expected at most %u", r->shown_ids_n,
+                              QR_SHOWN_IDS_MAX);
+    int status = check_ids(e, "shown_ids", r->shown_ids, r->shown_ids_n, error);
+    if (status) return status;
     return check_ids(e, "stop_token_ids", r->stop_ids, r->stop_ids_n, error);
 }
 
