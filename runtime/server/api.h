@@ -7,9 +7,13 @@
 
 struct qr_conn;
 
-void qr_api_completions(struct qr_conn *conn); /* api_completions.c */
-void qr_api_chat(struct qr_conn *conn);        /* api_chat.c */
-void qr_api_tokenize(struct qr_conn *conn);    /* api_tokenize.c */
+void qr_api_completions(struct qr_conn *conn);  /* api_completions.c */
+void qr_api_chat(struct qr_conn *conn);         /* api_chat.c */
+void qr_api_responses(struct qr_conn *conn);    /* api_responses.c */
+void qr_api_messages(struct qr_conn *conn);     /* api_messages.c */
+void qr_api_input_tokens(struct qr_conn *conn); /* api_tokenize.c */
+void qr_api_count_tokens(struct qr_conn *conn);
+void qr_api_tokenize(struct qr_conn *conn); /* api_tokenize.c */
 void qr_api_detokenize(struct qr_conn *conn);
 void qr_api_tokenizer_info(struct qr_conn *conn);
 void qr_api_embeddings(struct qr_conn *conn); /* api_models.c */

@@ -4,6 +4,7 @@
 #include "runtime/server/generation.h"
 #include "runtime/server/json_write.h"
 #include "runtime/server/logprobs.h"
+#include "runtime/server/openai.h"
 
 /* echo: the answer begins with the prompt as it was sent, or with the text of its ids. */
 static void put_prompt_text(struct qr_generation_choice *choice)
@@ -95,6 +96,9 @@ void qr_api_completions(struct qr_conn *conn)
         .begin_choice = begin_choice,
         .put_choices = put_choices,
         .put_delta = put_delta,
+        .put_answer = qr_openai_put_answer,
+        .send_delta = qr_openai_send_delta,
+        .send_end = qr_openai_send_end,
     };
     qr_generation_begin(conn, &kind);
 }

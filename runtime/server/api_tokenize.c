@@ -11,6 +11,8 @@
 #include "runtime/server/json_write.h"
 #include "runtime/server/logprobs.h"
 #include "runtime/server/prompt.h"
+#include "runtime/server/tools.h"
+#include "runtime/server/translate.h"
 
 /* Turns a body into an answer, on a worker if the body is long. */
 struct text_job {
@@ -136,6 +138,80 @@ static bool tokenize(struct text_job *job, const struct qr_json *body)
 void qr_api_tokenize(struct qr_conn *conn)
 {
     begin(conn, tokenize);
+}
+
+/* ---- counting ------------------------------------------------------------------------------ */
+
+/* How many tokens the prompt of a chat request has, with the note that forced calls may add. */
+static bool count(struct text_job *job, const struct qr_json *chat, size_t *n)
+{
+    const struct qr_server *server = job->base.server;
+    const struct qr_server_settings *s = &server->settings;
+    struct qr_tools tools;
+    struct qr_buffer text;
+    struct qr_json *noted = NULL;
+    int32_t *ids = NULL;
+
+    qr_tools_init(&tools, &s->memory);
+    qr_buffer_init(&text, &s->memory);
+    bool done = qr_tools_read(&tools, server, chat, &job->failure);
+    if (done && tools.rewrites) {
+        noted = qr_tools_rewrite(chat, &s->memory);
+        done = noted || qr_fail(&job->failure, 500, NULL, NULL, "out of memory");
+    }
+    done = done && qr_conversation_render(&text, s, noted ? noted : chat, &job->failure);
+    const struct quire_text rendered = {.data = text.n ? text.data : "", .n = text.n};
+    done = done &&
+           qr_prompt_tokenize(&s->memory, s->model, rendered, QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS,
+                              SIZE_MAX, "messages", &ids, n, &job->failure);
+    qr_free(&s->memory, ids);
+    qr_json_free(noted);
+    qr_buffer_deinit(&text);
+    qr_tools_deinit(&tools);
+    return done;
+}
+
+static bool count_of(struct text_job *job, struct qr_json *chat, size_t *n)
+{
+    if (!chat)
+        return job->failure.http_status ? false
+                                        : qr_fail(&job->failure, 500, NULL, NULL, "out of memory");
+    bool done = count(job, chat, n);
+    qr_json_free(chat);
+    return done;
+}
+
+static bool count_input(struct text_job *job, const struct qr_json *body)
+{
+    size_t n = 0;
+    if (!count_of(job, qr_responses_translate(body, &job->failure), &n)) {
+        qr_responses_rename(&job->failure);
+        return false;
+    }
+    qr_buffer_printf(&job->answer, "{\"object\":\"response.input_tokens\",\"input_tokens\":%zu}",
+                     n);
+    return true;
+}
+
+static bool count_messages(struct text_job *job, const struct qr_json *body)
+{
+    size_t n = 0;
+    if (!count_of(job, qr_messages_translate_count(body, &job->failure), &n)) {
+        qr_messages_rename(&job->failure);
+        return false;
+    }
+    qr_buffer_printf(&job->answer, "{\"input_tokens\":%zu}", n);
+    return true;
+}
+
+void qr_api_input_tokens(struct qr_conn *conn)
+{
+    begin(conn, count_input);
+}
+
+void qr_api_count_tokens(struct qr_conn *conn)
+{
+    begin(conn, count_messages);
 }
 
 /* ---- /detokenize --------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@ void qr_choice_init(struct qr_generation_choice *choice, const struct quire_allo
 #define INIT(name) qr_buffer_init(&choice->name, memory);
     QR_CHOICE_BUFFERS(INIT)
 #undef INIT
+    qr_buffer_init(&choice->scores, memory);
     choice->stop_id = -1;
 }
 
@@ -16,6 +17,8 @@ void qr_choice_deinit(struct qr_generation_choice *choice)
 #define DEINIT(name) qr_buffer_deinit(&choice->name);
     QR_CHOICE_BUFFERS(DEINIT)
 #undef DEINIT
+    qr_message_deinit(&choice->message);
+    qr_buffer_deinit(&choice->scores);
 }
 
 void qr_choice_clear_delta(struct qr_generation_choice *choice)
@@ -28,7 +31,7 @@ void qr_choice_clear_delta(struct qr_generation_choice *choice)
 
 bool qr_choice_failed(const struct qr_generation_choice *choice)
 {
-    bool failed = false;
+    bool failed = choice->message.failed || choice->scores.failed;
 #define FAILED(name) failed |= choice->name.failed;
     QR_CHOICE_BUFFERS(FAILED)
 #undef FAILED
@@ -37,15 +40,17 @@ bool qr_choice_failed(const struct qr_generation_choice *choice)
 
 void qr_choice_put_finish(const struct qr_generation_choice *choice, struct qr_buffer *out)
 {
-    const char *text = "null";
-    if (choice->ended) {
-        switch (choice->finish) {
-        case QUIRE_FINISH_STOP: text = "\"stop\""; break;
-        case QUIRE_FINISH_LENGTH: text = "\"length\""; break;
-        default: text = "\"abort\""; break;
-        }
+    const char *read = qr_message_finish_reason(&choice->message);
+    const char *text = "abort";
+    if (!choice->ended) {
+        qr_buffer_puts(out, "null");
+        return;
     }
-    qr_buffer_puts(out, text);
+    if (choice->finish == QUIRE_FINISH_LENGTH)
+        text = "length";
+    else if (choice->finish == QUIRE_FINISH_STOP)
+        text = read ? read : "stop";
+    qr_buffer_printf(out, "\"%s\"", text);
 }
 
 void qr_choice_put_stop_reason(const struct qr_generation_choice *choice, struct qr_buffer *out)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "runtime/server/buffer.h"
+#include "runtime/server/message.h"
 #include "runtime/server/params.h"
 #include "runtime/server/prompt.h"
 
@@ -34,13 +35,16 @@ struct qr_generation_choice {
     quire_id id;       /* of the prompt's request; 0: not in the engine */
     bool ended;        /* the engine has sent its last event */
     bool opened;       /* its first SSE event has been sent */
+    bool stopped;      /* the server has ended it: its one call is complete */
     bool closed;       /* its last SSE event has been sent */
     uint32_t tokens_n; /* in the delta's buffers */
 #define QR_CHOICE_FIELD(name) struct qr_buffer name;
     QR_CHOICE_BUFFERS(QR_CHOICE_FIELD)
 #undef QR_CHOICE_FIELD
-    uint64_t characters; /* of the text so far: the next text_offset */
-    int finish;          /* enum quire_finish, once ended */
+    struct qr_message message; /* of chat and its like, instead of text */
+    struct qr_buffer scores;   /* chat's logprobs of all its tokens, where an answer repeats them */
+    uint64_t characters;       /* of the text so far: the next text_offset */
+    int finish;                /* enum quire_finish, once ended */
     int32_t stop_id;
     struct quire_usage usage;
 };
@@ -53,7 +57,7 @@ void qr_choice_clear_delta(struct qr_generation_choice *choice);
 /* True if a buffer ran out of memory. */
 bool qr_choice_failed(const struct qr_generation_choice *choice);
 
-/* Writes "stop", "length" or "abort" in quotes, or null before the end. */
+/* Writes "stop", "length", "tool_calls" or "abort" in quotes, or null before the end. */
 void qr_choice_put_finish(const struct qr_generation_choice *choice, struct qr_buffer *out);
 /* Writes the stop string in quotes, the id from stop_token_ids that ended the choice, or null. */
 void qr_choice_put_stop_reason(const struct qr_generation_choice *choice, struct qr_buffer *out);

@@ -215,22 +215,6 @@ static bool read_objects(struct reading *r, const struct qr_json *body, const ch
     return true;
 }
 
-static bool is_text(const struct qr_json *value, const char *text)
-{
-    return qr_json_type(value) == QR_JSON_STRING && qr_json_text(value).n == strlen(text) &&
-           memcmp(qr_json_text(value).data, text, strlen(text)) == 0;
-}
-
-static bool read_choice(const struct qr_json *body, struct qr_api_failure *failure)
-{
-    const struct qr_json *choice = qr_json_get(body, "tool_choice");
-
-    if (!choice || is_text(choice, "none") || is_text(choice, "auto")) return true;
-    return qr_fail_field(
-        failure, "tool_choice",
-        "tool_choice must be \"none\" or \"auto\"; forcing a tool call is not supported");
-}
-
 static bool add_members(struct qr_json *to, const struct qr_json *from)
 {
     struct qr_json_member member = {0};
@@ -302,7 +286,7 @@ static bool read_ending(struct reading *r, const struct qr_json *body,
 
 static bool read_all(struct reading *r, const struct qr_json *body, struct qr_api_failure *failure)
 {
-    return read_messages(r, body, failure) && read_choice(body, failure) &&
+    return read_messages(r, body, failure) &&
            read_objects(r, body, "tools", &r->tools, &r->conversation.tools, failure) &&
            read_objects(r, body, "documents", &r->documents, &r->conversation.documents, failure) &&
            read_variables(r, body, failure) && read_ending(r, body, failure);

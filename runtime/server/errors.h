@@ -5,6 +5,8 @@
 #ifndef QR_SERVER_ERRORS_H
 #define QR_SERVER_ERRORS_H
 
+#include <stdint.h>
+
 #include "runtime/quire.h"
 #include "runtime/server/buffer.h"
 
@@ -14,6 +16,8 @@ struct qr_api_failure {
     char param[64];   /* the wrong field; "": null */
     char message[400];
     unsigned retry_after_s; /* 0: no Retry-After */
+    /* context_length_exceeded: the prompt's tokens and the context's.  0: not told. */
+    uint64_t prompt_tokens, context_max;
 };
 
 /* Fills in a failure.  Returns false, so that a caller can `return qr_fail(...)`.  param and code

@@ -31,14 +31,28 @@ static void free_generation(struct qr_generation *generation)
     }
     if (generation->next) generation->next->prev = generation->prev;
     for (size_t i = 0; i < generation->choices_n; i++) {
-        qr_choice_deinit(&generation->choices[i]);
+        if (generation->choices[i].generation) qr_choice_deinit(&generation->choices[i]);
     }
     qr_free(memory_of(generation), generation->choices);
     quire_grammar_free(generation->grammar);
     qr_prompts_deinit(&generation->prompts);
+    qr_tools_deinit(&generation->tools);
+    qr_json_free(generation->chat);
     qr_json_free(generation->document);
     qr_buffer_deinit(&generation->body);
     qr_free(memory_of(generation), generation);
+}
+
+/* Ids of calls follow from the generation's id, so that they differ between requests. */
+static bool begin_message(struct qr_generation *generation, struct qr_generation_choice *choice)
+{
+    struct qr_parse_settings settings;
+    uint64_t seed = choice->index;
+    for (const char *c = generation->id; *c; c++)
+        seed = (seed ^ (unsigned char)*c) * 0x100000001b3u; /* FNV-1a */
+    const bool reads = qr_tools_reader(&generation->tools, generation->job.server,
+                                       qr_prompts_tail(&generation->prompts), seed, &settings);
+    return qr_message_init(&choice->message, memory_of(generation), reads ? &settings : NULL);
 }
 
 static bool make_choices(struct qr_generation *generation)
@@ -57,6 +71,8 @@ static bool make_choices(struct qr_generation *generation)
         choice->info = &generation->job.server->info;
         choice->index = (uint32_t)i;
         qr_choice_init(choice, memory_of(generation));
+        if (generation->kind->is_message && !begin_message(generation, choice))
+            return qr_fail(&generation->failure, 500, NULL, NULL, "out of memory");
     }
     return true;
 }
@@ -98,10 +114,94 @@ static bool check_room(struct qr_generation *generation)
         generation->prompts.n, request->best_of, n, most);
 }
 
+const struct qr_json *qr_generation_request(const struct qr_generation *generation)
+{
+    return generation->chat ? generation->chat : generation->document;
+}
+
+/* Replaces the request by one made of it. */
+static bool replace_request(struct qr_generation *generation, struct qr_json *made)
+{
+    if (!made)
+        return generation->failure.http_status
+                   ? false
+                   : qr_fail(&generation->failure, 500, NULL, NULL, "out of memory");
+    qr_json_free(generation->chat); /* made shares what the tools point to */
+    generation->chat = made;
+    return true;
+}
+
+static bool read_tools(struct qr_generation *generation)
+{
+    if (!generation->kind->is_message) return true;
+    if (!qr_tools_read(&generation->tools, generation->job.server,
+                       qr_generation_request(generation), &generation->failure))
+        return false;
+    return !generation->tools.rewrites ||
+           replace_request(generation, qr_tools_rewrite(qr_generation_request(generation),
+                                                        memory_of(generation)));
+}
+
+/* Compiles the grammar that the tools or the format ask for. */
+static bool read_grammar(struct qr_generation *generation)
+{
+    const struct qr_server *server = generation->job.server;
+    quire_grammar *calls = NULL;
+
+    if (generation->kind->is_message &&
+        !qr_tools_force(&generation->tools, server, qr_prompts_tail(&generation->prompts), &calls,
+                        &generation->failure))
+        return false;
+    /* A call that must come leaves nothing for a format to say. */
+    if (calls && generation->tools.choice == QR_TOOLS_REQUIRED) {
+        generation->grammar = calls;
+        return true;
+    }
+    if (!qr_structured_read(qr_generation_request(generation), server->settings.model,
+                            memory_of(generation), &generation->grammar, &generation->failure)) {
+        quire_grammar_free(calls);
+        return false;
+    }
+    if (generation->grammar)
+        quire_grammar_free(calls);
+    else
+        generation->grammar = calls;
+    return true;
+}
+
+/* Cuts max_tokens to the context, which a chat request may not exceed. */
+static bool cut_limit(struct qr_generation *generation)
+{
+    const uint32_t most = generation->job.server->limits.context_max;
+    int64_t asked;
+
+    if (!qr_json_integer(qr_json_get(generation->chat, "max_tokens"), &asked) || asked <= most)
+        return true;
+    if (qr_json_set(generation->chat, "max_tokens", qr_json_from_integer(most))) return true;
+    return qr_fail(&generation->failure, 500, NULL, NULL, "out of memory");
+}
+
+static bool read_request(struct qr_generation *generation)
+{
+    const struct qr_generation_kind *kind = generation->kind;
+    const struct qr_server *server = generation->job.server;
+    struct qr_api_failure *failure = &generation->failure;
+
+    if (kind->translate &&
+        !replace_request(generation, kind->translate(generation->document, failure)))
+        return false;
+    if (kind->cuts_max_tokens && !cut_limit(generation)) return false;
+    return read_tools(generation) &&
+           qr_params_read(qr_generation_request(generation), kind->endpoint, &server->limits,
+                          &generation->params, failure) &&
+           kind->read_prompts(&generation->prompts, &server->settings,
+                              qr_generation_request(generation), &server->limits, failure) &&
+           read_grammar(generation) && check_room(generation) && make_choices(generation);
+}
+
 static void prepare(struct qr_server_job *job)
 {
     struct qr_generation *generation = (struct qr_generation *)job;
-    const struct qr_server *server = job->server;
     char why[256];
     generation->document =
         qr_json_parse(generation->body.data, generation->body.n, why, sizeof why);
@@ -109,15 +209,8 @@ static void prepare(struct qr_server_job *job)
         (void)qr_fail_field(&generation->failure, NULL, "the body is not JSON: %s", why);
     } else if (qr_json_type(generation->document) != QR_JSON_OBJECT) {
         (void)qr_fail_field(&generation->failure, NULL, "the body must be a JSON object");
-    } else if (qr_params_read(generation->document, generation->kind->endpoint, &server->limits,
-                              &generation->params, &generation->failure) &&
-               qr_structured_read(generation->document, server->settings.model,
-                                  memory_of(generation), &generation->grammar,
-                                  &generation->failure) &&
-               generation->kind->read_prompts(&generation->prompts, &server->settings,
-                                              generation->document, &server->limits,
-                                              &generation->failure)) {
-        (void)(check_room(generation) && make_choices(generation));
+    } else {
+        (void)read_request(generation);
     }
 }
 
@@ -135,6 +228,7 @@ static bool submit_prompt(struct qr_generation *generation, size_t which)
     char salt[QR_CACHE_SALT_MAX]; /* quire_submit keeps hashes of both */
     char client[QR_CALLER_NAME_MAX];
 
+    generation->params.cuts_max_tokens = generation->kind->cuts_max_tokens;
     if (!qr_params_max_tokens(p, generation->kind->endpoint, &server->limits, prompt->ids_n,
                               &request.max_tokens, &generation->failure))
         return false;
@@ -146,6 +240,10 @@ static bool submit_prompt(struct qr_generation *generation, size_t which)
         qr_scope_salt(server->settings.cache_scope, caller, p->request.cache_salt, salt);
     request.client = qr_caller_client(caller, client);
     request.grammar = generation->grammar;
+    if (generation->kind->is_message) {
+        request.shown_ids = server->shown_ids;
+        request.shown_ids_n = server->shown_ids_n;
+    }
     request.user = choices;
 
     struct quire_error error = {.status = QUIRE_OK};
@@ -187,6 +285,7 @@ static void on_prepared(struct qr_server_job *job)
         if (generation->params.stream) qr_conn_stream_begin(conn);
         return;
     }
+    if (generation->kind->rename) generation->kind->rename(&generation->failure);
     if (conn) qr_conn_answer_failure(conn, &generation->failure);
     if (generation->live_n == 0) free_generation(generation);
 }
@@ -220,6 +319,7 @@ void qr_generation_begin(struct qr_conn *conn, const struct qr_generation_kind *
     qr_buffer_init(&generation->body, &server->settings.memory);
     qr_buffer_swap(&generation->body, &conn->http.body);
     qr_prompts_init(&generation->prompts, &server->settings.memory);
+    qr_tools_init(&generation->tools, &server->settings.memory);
     generation->next = server->generations;
     if (generation->next) generation->next->prev = generation;
     server->generations = generation;
@@ -230,96 +330,15 @@ void qr_generation_begin(struct qr_conn *conn, const struct qr_generation_kind *
 
 /* ---- answering ----------------------------------------------------------------------------- */
 
-/* Counts a prompt once for all its choices. */
-static void put_usage(const struct qr_generation *generation, struct qr_buffer *out)
-{
-    uint64_t prompt = 0, completion = 0, cached = 0;
-    for (size_t i = 0; i < generation->choices_n; i++) {
-        const struct quire_usage *usage = &generation->choices[i].usage;
-        completion += usage->completion_tokens;
-        if (i % generation->params.request.n != 0) continue;
-        prompt += usage->prompt_tokens;
-        cached += usage->cached_tokens;
-    }
-    qr_buffer_printf(
-        out,
-        "\"usage\":{\"prompt_tokens\":%llu,\"total_tokens\":%llu,"
-        "\"completion_tokens\":%llu,\"prompt_tokens_details\":{\"cached_tokens\":%llu}}",
-        (unsigned long long)prompt, (unsigned long long)(prompt + completion),
-        (unsigned long long)completion, (unsigned long long)cached);
-}
-
-static void put_head(const struct qr_generation *generation, const char *object,
-                     struct qr_buffer *out)
-{
-    qr_buffer_printf(out,
-                     "{\"id\":\"%s\",\"object\":\"%s\",\"created\":%llu,\"model\":", generation->id,
-                     object, (unsigned long long)generation->created_s);
-    qr_json_put_cstring(out, generation->job.server->settings.name);
-    qr_buffer_put(out, ",", 1);
-}
-
-/* Sends one SSE event.  If it could not be built, the generation fails. */
-static void stream_put(struct qr_generation *generation, struct qr_buffer *payload)
+void qr_generation_put_event(struct qr_generation *generation, const char *event,
+                             const struct qr_buffer *payload)
 {
     if (payload->failed) {
         (void)qr_fail(&generation->failure, 500, NULL, NULL, "out of memory");
         cancel_choices(generation, QR_CANCEL_SIBLING);
     } else {
-        qr_conn_stream_put(generation->job.conn, NULL, payload->data, payload->n);
+        qr_conn_stream_put(generation->job.conn, event, payload->data, payload->n);
     }
-}
-
-/* Sends the event that opens a choice: chat's role. */
-static void send_opening(struct qr_generation_choice *choice)
-{
-    struct qr_generation *generation = choice->generation;
-    struct qr_buffer payload;
-    if (!generation->kind->put_opening) return;
-    qr_buffer_init(&payload, memory_of(generation));
-    put_head(generation, generation->kind->delta_object, &payload);
-    generation->kind->put_opening(choice, &payload);
-    qr_buffer_put(&payload, "}", 1);
-    stream_put(generation, &payload);
-    qr_buffer_deinit(&payload);
-}
-
-/* Sends what the choice has collected as one SSE event. */
-static void send_delta(struct qr_generation_choice *choice)
-{
-    struct qr_generation *generation = choice->generation;
-    struct qr_buffer payload;
-    if (!choice->opened) send_opening(choice);
-    qr_buffer_init(&payload, memory_of(generation));
-    put_head(generation, generation->kind->delta_object, &payload);
-    generation->kind->put_delta(choice, &payload);
-    qr_buffer_put(&payload, "}", 1);
-    payload.failed |= qr_choice_failed(choice);
-    stream_put(generation, &payload);
-    qr_buffer_deinit(&payload);
-
-    choice->opened = true;
-    choice->closed = choice->ended;
-    qr_choice_clear_delta(choice);
-}
-
-static void end_stream(struct qr_generation *generation)
-{
-    struct qr_buffer payload;
-    qr_buffer_init(&payload, memory_of(generation));
-    if (generation->failure.http_status) {
-        qr_conn_put_failure(generation->job.conn, &generation->failure, &payload);
-    } else if (generation->params.include_usage) {
-        put_head(generation, generation->kind->delta_object, &payload);
-        qr_buffer_puts(&payload, "\"choices\":[],");
-        put_usage(generation, &payload);
-        qr_buffer_put(&payload, "}", 1);
-    }
-    if (payload.n > 0 && !payload.failed) {
-        qr_conn_stream_put(generation->job.conn, NULL, payload.data, payload.n);
-    }
-    qr_conn_stream_end(generation->job.conn, true);
-    qr_buffer_deinit(&payload);
 }
 
 static void answer(struct qr_generation *generation)
@@ -327,11 +346,7 @@ static void answer(struct qr_generation *generation)
     struct qr_conn *conn = generation->job.conn;
     struct qr_buffer body;
     qr_buffer_init(&body, memory_of(generation));
-    put_head(generation, generation->kind->object, &body);
-    generation->kind->put_choices(generation, &body);
-    qr_buffer_put(&body, ",", 1);
-    put_usage(generation, &body);
-    qr_buffer_put(&body, "}", 1);
+    generation->kind->put_answer(generation, &body);
     for (size_t i = 0; i < generation->choices_n; i++) {
         const struct qr_generation_choice *choice = &generation->choices[i];
         if (choice->finish == QUIRE_FINISH_CANCELLED) {
@@ -350,19 +365,41 @@ static void answer(struct qr_generation *generation)
 
 /* ---- events -------------------------------------------------------------------------------- */
 
+static void add_logprobs(struct qr_generation_choice *choice, const struct quire_event *event)
+{
+    const struct qr_generation_kind *kind = choice->generation->kind;
+    size_t n = choice->content.n;
+
+    if (!kind->add_logprobs) return;
+    kind->add_logprobs(choice, event);
+    if (!kind->keeps_scores || choice->content.n == n) return;
+    if (choice->content.data[n] == ',') n++;
+    if (choice->scores.n > 0) qr_buffer_put(&choice->scores, ",", 1);
+    qr_buffer_put(&choice->scores, choice->content.data + n, choice->content.n - n);
+}
+
 static void take_token(struct qr_generation_choice *choice, const struct quire_event *event)
 {
     struct qr_generation *generation = choice->generation;
     const struct qr_params *p = &generation->params;
-    if (p->stream && choice->tokens_n > 0) send_delta(choice);
+    if (p->stream && choice->tokens_n > 0) generation->kind->send_delta(choice);
     choice->tokens_n++;
+    choice->usage = event->usage;
     generation->job.conn->completion_tokens++;
-    qr_buffer_put(&choice->text, event->text.data, event->text.n);
+    if (generation->kind->is_message)
+        qr_message_push(&choice->message, event->text);
+    else
+        qr_buffer_put(&choice->text, event->text.data, event->text.n);
     if (p->return_token_ids) {
         qr_json_put_comma(&choice->ids);
         qr_buffer_printf(&choice->ids, "%d", event->token);
     }
-    if (p->logprobs >= 0) generation->kind->add_logprobs(choice, event);
+    if (p->logprobs >= 0) add_logprobs(choice, event);
+    /* The one call that was asked for is complete. */
+    if (generation->choices_n == 1 && !choice->stopped && qr_message_is_done(&choice->message)) {
+        choice->stopped = true;
+        (void)quire_cancel(generation->job.server->settings.engine, choice->id);
+    }
 }
 
 static void take_end(struct qr_generation_choice *choice, const struct quire_event *event)
@@ -380,8 +417,13 @@ static void take_end(struct qr_generation_choice *choice, const struct quire_eve
         return;
     }
     choice->finish = event->finish;
+    if (choice->stopped && choice->finish == QUIRE_FINISH_CANCELLED)
+        choice->finish = QUIRE_FINISH_STOP;
     choice->stop_id = event->stop_id;
-    qr_buffer_put(&choice->text, event->text.data, event->text.n);
+    if (generation->kind->is_message)
+        qr_message_end(&choice->message, event->text, choice->finish == QUIRE_FINISH_LENGTH);
+    else
+        qr_buffer_put(&choice->text, event->text.data, event->text.n);
     qr_buffer_put(&choice->stop, event->stop.data, event->stop.n);
 }
 
@@ -415,12 +457,13 @@ static void end_turn(struct qr_generation *generation)
     if (generation->job.conn && generation->params.stream) {
         for (size_t i = 0; i < generation->choices_n; i++) {
             struct qr_generation_choice *choice = &generation->choices[i];
-            if (choice->tokens_n > 0 || (choice->ended && !choice->closed)) send_delta(choice);
+            if (choice->tokens_n > 0 || (choice->ended && !choice->closed))
+                generation->kind->send_delta(choice);
         }
     }
     if (generation->live_n > 0) return;
     if (generation->job.conn && generation->params.stream) {
-        end_stream(generation);
+        generation->kind->send_end(generation);
     } else if (generation->job.conn) {
         answer(generation);
     }

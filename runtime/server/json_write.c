@@ -53,9 +53,8 @@ static void put_escaped(struct qr_buffer *buffer, unsigned char c)
     }
 }
 
-void qr_json_put_string(struct qr_buffer *buffer, const char *text, size_t text_n)
+void qr_json_put_string_part(struct qr_buffer *buffer, const char *text, size_t text_n)
 {
-    qr_buffer_put(buffer, "\"", 1);
     size_t from = 0, i = 0;
     while (i < text_n) {
         unsigned char c = (unsigned char)text[i];
@@ -76,6 +75,12 @@ void qr_json_put_string(struct qr_buffer *buffer, const char *text, size_t text_
         from = i;
     }
     if (text_n > from) qr_buffer_put(buffer, text + from, text_n - from);
+}
+
+void qr_json_put_string(struct qr_buffer *buffer, const char *text, size_t text_n)
+{
+    qr_buffer_put(buffer, "\"", 1);
+    qr_json_put_string_part(buffer, text, text_n);
     qr_buffer_put(buffer, "\"", 1);
 }
 

@@ -14,6 +14,8 @@
 /* Writes a string in quotes.  Each maximal invalid UTF-8 sequence becomes one U+FFFD, so the output
  * is always valid JSON. */
 void qr_json_put_string(struct qr_buffer *buffer, const char *text, size_t text_n);
+/* The same without the quotes: a string may be written in parts that end with whole characters. */
+void qr_json_put_string_part(struct qr_buffer *buffer, const char *text, size_t text_n);
 void qr_json_put_cstring(struct qr_buffer *buffer, const char *text);
 /* Writes nine digits, which read back as the same float.  Infinities and NaN become null. */
 void qr_json_put_float(struct qr_buffer *buffer, float value);

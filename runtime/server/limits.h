@@ -29,11 +29,16 @@
 #define QR_SALT_MAX 1024u
 /* Prompts in one request: OpenAI's own limit is 2,048. */
 #define QR_PROMPTS_MAX 2048u
+/* Tools in one request (OpenAI's limit is 128), and bytes of a tool's name. */
+#define QR_TOOLS_MAX     1024u
+#define QR_TOOL_NAME_MAX 128u
 /* Messages in one conversation, and text parts in one message. */
 #define QR_MESSAGES_MAX 4096u
 
 /* Bytes reserved for a rendered conversation.  Most are shorter; a longer one is rendered twice. */
 #define QR_RENDERED_BYTES ((size_t)32 << 10)
+/* Bytes of a rendered conversation's end, which shows whether it opens the reasoning. */
+#define QR_PROMPT_TAIL_BYTES 512u
 /* Keys in the key file, and ids given with --allow-uid. */
 #define QR_API_KEYS_MAX   256u
 #define QR_ALLOW_UIDS_MAX 64u

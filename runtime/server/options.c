@@ -50,6 +50,12 @@ static const struct flag flags[] = {
      "Jinja chat template that replaces the model file's", NULL},
     {"chat-template-kwargs", TEXT, AT(template_kwargs), 0, 0, NULL, "JSON",
      "template variables for requests without their own, as {\"enable_thinking\": false}", NULL},
+    {"tool-call-parser", TEXT, AT(tool_parser), 0, 0, NULL, "NAME",
+     "read tool calls as this family writes them; none: do not (default: the family that the chat "
+     "template shows)",
+     NULL},
+    {"reasoning-parser", TEXT, AT(reasoning_parser), 0, 0, NULL, "NAME",
+     "read reasoning by these markers; none: do not (default: the family's)", NULL},
     {"kv-memory", SIZE, AT(kv_memory_bytes), 1, UINT64_MAX, NULL, "SIZE",
      "memory for keys and values, such as 512M or 4G (default: half of the free memory)", NULL},
     {"page-tokens", NUMBER, AT(page_tokens), 16, 128, NULL, "N",
@@ -342,8 +348,10 @@ void qr_server_options_help(FILE *out)
         char left[HELP_COLUMN + 24], text[256];
         (void)snprintf(left, sizeof left, "--%s%s%s", flags[i].name, flags[i].argument ? " " : "",
                        flags[i].argument ? flags[i].argument : "");
-        int column = fprintf(out, "  %-*s", HELP_COLUMN - 2, left);
-        if (column > HELP_COLUMN) column = fprintf(out, "\n%*s", HELP_COLUMN, "") - 1;
+        const bool fits = strlen(left) + 4 <= HELP_COLUMN;
+        int column = fits
+                         ? fprintf(out, "  %-*s", HELP_COLUMN - 2, left)
+                         : fprintf(out, "  %s\n%*s", left, HELP_COLUMN, "") - (int)strlen(left) - 3;
         const char *initial = flags[i].initial;
         (void)snprintf(text, sizeof text, "%s%s%s%s", flags[i].help, initial ? " (default: " : "",
                        initial ? initial : "", initial ? ")" : "");

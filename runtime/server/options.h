@@ -26,7 +26,8 @@ struct qr_options {
     const char *socket;             /* NULL: the default path */
     struct qr_option_values listen; /* TCP addresses */
     struct qr_option_values cors_origins;
-    const char *template_kwargs; /* JSON; NULL: none */
+    const char *tool_parser, *reasoning_parser; /* NULL: by the template */
+    const char *template_kwargs;                /* JSON; NULL: none */
     const char *api_key_file;
     const char *alias;
     const char *chat_template; /* a file; NULL: the model's own */

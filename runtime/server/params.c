@@ -348,20 +348,23 @@ bool qr_params_max_tokens(const struct qr_params *params, enum qr_endpoint endpo
     const char *prompt_name = endpoint == QR_CHAT ? "messages" : "prompt";
     const bool scores = params->has_max_tokens && params->request.max_tokens == 0;
     if (prompt_n + !scores > limits->context_max) {
-        return qr_fail(failure, 400, "context_length_exceeded", prompt_name,
-                       "This model's maximum context length is %u tokens, and the prompt has %zu: "
-                       "%u at most fit",
-                       limits->context_max, prompt_n, limits->context_max - !scores);
+        (void)qr_fail(failure, 400, "context_length_exceeded", prompt_name,
+                      "This model's maximum context length is %u tokens, and the prompt has %zu: "
+                      "%u at most fit",
+                      limits->context_max, prompt_n, limits->context_max - !scores);
+        failure->prompt_tokens = prompt_n;
+        failure->context_max = limits->context_max;
+        return false;
     }
     uint32_t room = limits->context_max - (uint32_t)prompt_n;
     if (params->has_max_tokens) {
-        if (params->request.max_tokens > room) {
+        if (params->request.max_tokens > room && !params->cuts_max_tokens) {
             return qr_fail(failure, 400, "context_length_exceeded", "max_tokens",
                            "This model's maximum context length is %u tokens, and %zu of the "
                            "prompt and %u of max_tokens were asked for: %u at most fit",
                            limits->context_max, prompt_n, params->request.max_tokens, room);
         }
-        *max_tokens = params->request.max_tokens;
+        *max_tokens = params->request.max_tokens < room ? params->request.max_tokens : room;
     } else {
         *max_tokens = endpoint == QR_COMPLETIONS && room > 16 ? 16 : room;
     }

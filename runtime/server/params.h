@@ -31,6 +31,7 @@ struct qr_model_limits {
 struct qr_params {
     struct quire_request request;
     bool has_max_tokens;
+    bool cuts_max_tokens; /* more than fits is cut, not refused; set by the caller */
     bool stream;
     bool include_usage;
     bool echo;

@@ -16,6 +16,7 @@ static bool no_memory(struct qr_api_failure *failure)
 void qr_prompts_init(struct qr_prompts *prompts, const struct quire_allocator *memory)
 {
     *prompts = (struct qr_prompts){.memory = memory};
+    qr_buffer_init(&prompts->tail, memory);
 }
 
 void qr_prompts_deinit(struct qr_prompts *prompts)
@@ -23,6 +24,7 @@ void qr_prompts_deinit(struct qr_prompts *prompts)
     for (size_t i = 0; i < prompts->n; i++)
         qr_free(prompts->memory, prompts->all[i].ids);
     qr_free(prompts->memory, prompts->all);
+    qr_buffer_deinit(&prompts->tail);
     qr_prompts_init(prompts, prompts->memory);
 }
 
@@ -52,9 +54,12 @@ bool qr_prompt_tokenize(const struct quire_allocator *memory, const quire_model 
     }
     qr_free(memory, made);
     if (status == QUIRE_BUFFER_SMALL) {
-        return qr_fail(failure, 400, "context_length_exceeded", field,
-                       "This model's maximum context length is %zu tokens, and the prompt has %zu",
-                       ids_max, *ids_n);
+        (void)qr_fail(failure, 400, "context_length_exceeded", field,
+                      "This model's maximum context length is %zu tokens, and the prompt has %zu",
+                      ids_max, *ids_n);
+        failure->prompt_tokens = *ids_n;
+        failure->context_max = ids_max;
+        return false;
     }
     if (status == QUIRE_NO_TOKENIZER)
         return qr_fail_field(failure, field, "%s", quire_status_text(status));
@@ -157,6 +162,8 @@ bool qr_prompts_read_chat(struct qr_prompts *prompts, const struct qr_server_set
         /* The tokenizer adds no second BOS if the template has written one. */
         struct qr_prompt *prompt = &prompts->all[0];
         struct quire_text rendered = {.data = text.n ? text.data : "", .n = text.n};
+        size_t tail_n = text.n < QR_PROMPT_TAIL_BYTES ? text.n : QR_PROMPT_TAIL_BYTES;
+        qr_buffer_put(&prompts->tail, rendered.data + rendered.n - tail_n, tail_n);
         done = qr_prompt_tokenize(prompts->memory, settings->model, rendered,
                                   QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS, limits->context_max,
                                   "messages", &prompt->ids, &prompt->ids_n, failure);
@@ -165,4 +172,10 @@ bool qr_prompts_read_chat(struct qr_prompts *prompts, const struct qr_server_set
     }
     qr_buffer_deinit(&text);
     return done;
+}
+
+struct quire_text qr_prompts_tail(const struct qr_prompts *prompts)
+{
+    return (struct quire_text){.data = prompts->tail.n ? prompts->tail.data : "",
+                               .n = prompts->tail.n};
 }

@@ -28,6 +28,7 @@ struct qr_prompts {
     const struct quire_allocator *memory;
     struct qr_prompt *all;
     size_t n;
+    struct qr_buffer tail; /* the end of a rendered conversation */
 };
 
 void qr_prompts_init(struct qr_prompts *prompts, const struct quire_allocator *memory);
@@ -41,6 +42,9 @@ bool qr_prompts_read(struct qr_prompts *prompts, const struct qr_server_settings
 bool qr_prompts_read_chat(struct qr_prompts *prompts, const struct qr_server_settings *settings,
                           const struct qr_json *body, const struct qr_model_limits *limits,
                           struct qr_api_failure *failure);
+
+/* The end of a rendered conversation; n = 0 for other prompts. */
+struct quire_text qr_prompts_tail(const struct qr_prompts *prompts);
 
 /* Tokenises a text into at most ids_max ids; more are a failure that names `field`.  The caller
  * frees *ids with qr_free. */

@@ -14,6 +14,7 @@
 
 #include "runtime/base/limits.h"
 #include "runtime/base/memory.h"
+#include "runtime/parse/families.h"
 #include "runtime/server/arenas_main.h"
 #include "runtime/server/json.h"
 #include "runtime/server/notify.h"
@@ -146,6 +147,27 @@ static int check_origins(const struct program *p)
     return 0;
 }
 
+static int check_parsers(const struct program *p)
+{
+    const char *family = p->options.tool_parser, *reasoning = p->options.reasoning_parser;
+    char why[512];
+    if (family && !qr_parse_family_find(family))
+        (void)snprintf(why, sizeof why, "--tool-call-parser \"%s\" is not known", family);
+    else if (reasoning && !qr_parse_reasoning_find(reasoning))
+        (void)snprintf(why, sizeof why, "--reasoning-parser \"%s\" is not known", reasoning);
+    else
+        return 0;
+    size_t n = strlen(why);
+    n += (size_t)snprintf(why + n, sizeof why - n, "; expected one of");
+    for (size_t i = 0; n < sizeof why; i++) {
+        const char *name = family && !qr_parse_family_find(family) ? qr_parse_family_name_at(i)
+                                                                   : qr_parse_reasoning_name_at(i);
+        if (!name) break;
+        n += (size_t)snprintf(why + n, sizeof why - n, "%s %s", i ? "," : "", name);
+    }
+    return fail(p, EXIT_USAGE, why);
+}
+
 /* Parses --chat-template-kwargs. */
 static int read_kwargs(struct program *p)
 {
@@ -167,6 +189,7 @@ static int prepare(struct program *p)
     if (!result) result = read_template(p);
     if (!result) result = read_kwargs(p);
     if (!result) result = check_origins(p);
+    if (!result) result = check_parsers(p);
     if (result) return result;
 
     int given = qr_notify_listen_fds();
@@ -313,6 +336,8 @@ static int serve(struct program *p, const char *name)
         .cors_origins = p->options.cors_origins.all,
         .cors_origins_n = p->options.cors_origins.n,
         .template_kwargs = p->template_kwargs,
+        .tool_parser = p->options.tool_parser,
+        .reasoning_parser = p->options.reasoning_parser,
         .allow_uids = p->options.allow_uids,
         .allow_uids_n = p->options.allow_uids_n,
         .body_max_bytes = p->options.body_max_bytes,

@@ -21,6 +21,10 @@ struct route {
 static const struct route routes[] = {
     {"/completions", "POST", qr_api_completions, false, true},
     {"/chat/completions", "POST", qr_api_chat, false, true},
+    {"/responses", "POST", qr_api_responses, false, true},
+    {"/responses/input_tokens", "POST", qr_api_input_tokens, false, true},
+    {"/messages", "POST", qr_api_messages, false, true},
+    {"/messages/count_tokens", "POST", qr_api_count_tokens, false, true},
     {"/embeddings", "POST", qr_api_embeddings, false, false},
     {"/models", "GET", qr_api_models, false, false},
     {"/models/", "GET", qr_api_model, false, false},

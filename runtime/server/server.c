@@ -143,6 +143,43 @@ static void read_model(struct qr_server *server)
     };
 }
 
+/* The control tokens that are markers: their text must reach the reader. */
+static void find_markers(struct qr_server *server)
+{
+    const quire_model *model = server->settings.model;
+    const char *text;
+
+    for (size_t i = 0; (text = qr_parse_marker_at(server->family, server->reasoning, i)); i++) {
+        int32_t token;
+        size_t n = 0, shown = 0;
+        if (quire_tokenize(model, text, strlen(text), QUIRE_TEXT_SPECIAL, &token, 1, &n) ==
+                QUIRE_OK &&
+            n == 1 && quire_detokenize(model, &token, 1, 0, NULL, 0, &shown) == QUIRE_OK &&
+            shown == 0 && server->shown_ids_n < QR_SHOWN_IDS_MAX)
+            server->shown_ids[server->shown_ids_n++] = token;
+    }
+}
+
+static void choose_parsers(struct qr_server *server)
+{
+    const struct qr_server_settings *s = &server->settings;
+    const char *source =
+        server->info.tools_template ? server->info.tools_template : server->info.chat_template;
+
+    if (s->tool_parser)
+        server->family = qr_parse_family_find(s->tool_parser);
+    else if (source)
+        server->family = qr_parse_family_recognise(source, strlen(source));
+    if (s->reasoning_parser)
+        server->reasoning = qr_parse_reasoning_find(s->reasoning_parser);
+    else if (source)
+        server->reasoning = qr_parse_reasoning_recognise(source, strlen(source));
+    server->reads_answers =
+        (server->family && strcmp(qr_parse_family_name(server->family), "none") != 0) ||
+        (server->reasoning && strcmp(qr_parse_reasoning_name(server->reasoning), "none") != 0);
+    if (server->info.has_tokenizer) find_markers(server);
+}
+
 int qr_server_init(struct qr_server *server, const struct qr_server_settings *settings,
                    const struct qr_socket *sockets, size_t sockets_n)
 {
@@ -152,6 +189,7 @@ int qr_server_init(struct qr_server *server, const struct qr_server_settings *se
     server->on_request = qr_route;
     server->started_s = (uint64_t)time(NULL);
     read_model(server);
+    choose_parsers(server);
 
     int status = uv_loop_init(&server->loop);
     if (status < 0) return status;

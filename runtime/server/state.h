@@ -5,7 +5,8 @@
  * that runs before the loop polls empties that list (server.h).
  *
  * Thread: the loop's.  A job's run() may read settings.model, settings.memory, settings.name,
- * limits and info, which do not change while the server runs.   Memory: settings.memory. */
+ * limits, info, family, reasoning and shown_ids, which do not change while the server runs. Memory:
+ * settings.memory. */
 #ifndef QR_SERVER_STATE_H
 #define QR_SERVER_STATE_H
 
@@ -14,6 +15,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "runtime/base/limits.h"
+#include "runtime/parse/families.h"
 #include "runtime/quire.h"
 #include "runtime/server/limits.h"
 #include "runtime/server/log.h"
@@ -43,7 +46,8 @@ struct qr_server_settings {
     enum qr_cache_scope cache_scope; /* uid: every listener is a Unix socket */
     const char *const *cors_origins; /* "*": all */
     size_t cors_origins_n;
-    const struct qr_json *template_kwargs; /* defaults of chat_template_kwargs; NULL: none */
+    const char *tool_parser, *reasoning_parser; /* names; NULL: by the template */
+    const struct qr_json *template_kwargs;      /* defaults of chat_template_kwargs; NULL: none */
     const uint32_t *allow_uids;
     uint32_t allow_uids_n;
     uint64_t body_max_bytes, drain_ms, header_ms, idle_ms, write_ms;
@@ -78,6 +82,12 @@ struct qr_server {
     struct qr_server_settings settings;
     struct quire_model_info info;
     struct qr_model_limits limits;
+    /* How the model writes tool calls and reasoning; NULL: not at all. */
+    const struct qr_parse_family *family;
+    const struct qr_parse_reasoning *reasoning;
+    bool reads_answers;                  /* one of the two is known */
+    int32_t shown_ids[QR_SHOWN_IDS_MAX]; /* [shown_ids_n] control tokens that answers are read by */
+    size_t shown_ids_n;
     /* Starts the answer to the request that conn has read; the answer may end later. */
     void (*on_request)(struct qr_conn *conn);
     uv_loop_t loop;

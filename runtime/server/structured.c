@@ -22,7 +22,8 @@ struct asked {
 bool qr_structured_may_ask(const char *body, size_t body_n)
 {
     static const char *const names[] = {"response_format", "structured_outputs", "guided_",
-                                        "json_schema", "\"grammar\""};
+                                        "json_schema",     "\"grammar\"",        "\"tools\"",
+                                        "output_config"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (memmem(body, body_n, names[i], strlen(names[i]))) return true;

@@ -239,7 +239,8 @@ static void a_chat_has_choices(void **state)
         if (!opened[index])
             assert_string_equal(text_at(chunk, "choices.0.delta.role"), "assistant");
         opened[index] = true;
-        strcat(texts[index], text_at(chunk, "choices.0.delta.content"));
+        const char *piece = text_at(chunk, "choices.0.delta.content");
+        if (piece) strcat(texts[index], piece);
     }
     for (i = 0; i < 3; i++) {
         char path[64];

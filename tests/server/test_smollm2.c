@@ -156,7 +156,9 @@ static void a_chat_streams(void **state)
         const json_t *event = json_array_get(events, i);
         assert_string_equal(text_at(event, "object"), "chat.completion.chunk");
         assert_null(at(event, "choices.0.delta.role"));
-        strcat(text, text_at(event, "choices.0.delta.content"));
+        const char *piece = text_at(event, "choices.0.delta.content");
+        assert_int_equal(piece == NULL, i + 2 == n); /* the last has the finish reason alone */
+        if (piece) strcat(text, piece);
         (void)json_array_extend(logprobs,
                                 (json_t *)(uintptr_t)at(event, "choices.0.logprobs.content"));
         assert_int_equal(text_at(event, "choices.0.finish_reason") != NULL, i + 2 == n);

@@ -355,10 +355,13 @@ json_t *events_of(const struct answer *a)
 {
     json_t *list = json_array();
     const char *line = a->body;
-    bool done = false;
+    bool done = false, named = false;
     while (line < a->body + a->body_n) {
         const char *end = strstr(line, "\n\n");
+        const char *name = line;
         assert_non_null(end);
+        named = strncmp(line, "event: ", 7) == 0;
+        if (named) line = strchr(line, '\n') + 1;
         assert_memory_equal(line, "data: ", 6);
         assert_false(done);
         if (strncmp(line + 6, "[DONE]", 6) == 0) {
@@ -366,11 +369,16 @@ json_t *events_of(const struct answer *a)
         } else {
             json_t *event = json_loadb(line + 6, (size_t)(end - line) - 6, JSON_ALLOW_NUL, NULL);
             assert_non_null(event);
+            if (named) {
+                const char *type = text_at(event, "type");
+                assert_int_equal((size_t)(line - name) - 8, strlen(type));
+                assert_memory_equal(name + 7, type, strlen(type));
+            }
             (void)json_array_append_new(list, event);
         }
         line = end + 2;
     }
-    assert_true(done);
+    assert_int_equal(done, !named); /* typed events end without [DONE] */
     return list;
 }
 

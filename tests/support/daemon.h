@@ -126,7 +126,8 @@ const char *text_at(const json_t *json, const char *path);
 long long int_at(const json_t *json, const char *path);
 /* A copy of choice i without its index, to compare it with the only choice of another request. */
 json_t *choice_of(const json_t *answer, unsigned i);
-/* A list of a stream's events.  The stream must end in [DONE]. */
+/* A list of a stream's events.  The stream must end in [DONE], unless its events have names, which
+ * must be their types. */
 json_t *events_of(const struct answer *a);
 
 /* ---- metrics ------------------------------------------------------------------------------- */
