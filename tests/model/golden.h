@@ -192,7 +192,8 @@ static inline void golden_check_greedy(const json_t *golden, struct rig *r, uint
                 assert_int_equal(ours, json_integer_value(json_array_get(seconds, i)));
             break;
         }
-        rig_run(r, 0, &ids[i], 1, position + i, 1, logits);
+        rig_run_chunks(r, &(struct rig_tokens){.tokens = &ids[i], .n = 1, .position = position + i},
+                       1, logits);
     }
     print_message("    greedy follows for %u of %u tokens\n", i, ids_n);
     free(ids);
@@ -213,7 +214,7 @@ static inline void golden_check(struct rig *r, const json_t *root,
         float *logits = malloc((size_t)ids_n * r->vocab_n * sizeof(float));
         assert_non_null(logits);
         print_message("  %s\n", json_string_value(json_object_get(golden, "name")));
-        rig_run(r, 0, ids, ids_n, 0, ids_n, logits);
+        rig_run(r, 0, ids, ids_n, logits);
         const float *last = logits + (size_t)(ids_n - 1) * r->vocab_n;
         golden_check_logprobs(golden, ids, ids_n, logits, r->vocab_n, limits);
         golden_check_last(golden, last, r->vocab_n, limits);
@@ -233,7 +234,7 @@ static inline double golden_worst_with(const struct rig_settings *settings, cons
     rig_open(&r, settings);
     float *logits = malloc((size_t)ids_n * r.vocab_n * sizeof(float));
     assert_non_null(logits);
-    rig_run(&r, 0, ids, ids_n, 0, ids_n, logits);
+    rig_run(&r, 0, ids, ids_n, logits);
     double worst = golden_worst(golden, logits + (size_t)(ids_n - 1) * r.vocab_n, r.vocab_n);
     free(logits);
     free(ids);

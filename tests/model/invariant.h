@@ -27,7 +27,8 @@ static inline void invariant_expect_alone(struct rig_settings settings, uint32_t
 
     rig_open(&r, &settings);
     float *logits = invariant_logits(INVARIANT_TOKENS, r.vocab_n);
-    rig_run(&r, 0, tokens, INVARIANT_TOKENS, 0, chunk, logits);
+    rig_run_chunks(&r, &(struct rig_tokens){.tokens = tokens, .n = INVARIANT_TOKENS}, chunk,
+                   logits);
     among_expect_same(expected, logits, INVARIANT_TOKENS, r.vocab_n, what);
     free(logits);
     rig_close(&r);
@@ -60,7 +61,7 @@ static inline void invariant_expect(struct rig_settings settings)
     rig_open(&r, &settings);
     int32_t *tokens = among_tokens(AMONG_OURS, INVARIANT_TOKENS, r.vocab_n);
     float *expected = invariant_logits(INVARIANT_TOKENS, r.vocab_n);
-    rig_run(&r, 0, tokens, INVARIANT_TOKENS, 0, INVARIANT_TOKENS, expected);
+    rig_run(&r, 0, tokens, INVARIANT_TOKENS, expected);
     rig_close(&r);
 
     invariant_expect_alone(settings, 1, tokens, expected, "one token a step");

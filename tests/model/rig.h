@@ -147,20 +147,28 @@ static inline void rig_take_logits(struct rig *r, uint32_t n, float *logits)
     }
 }
 
-/* Runs n tokens of one sequence from `position` on, in chunks.  logits: of each, [n][vocab_n]. */
-static inline void rig_run(struct rig *r, uint32_t seq, const int32_t *tokens, uint32_t n,
-                           uint32_t position, uint32_t chunk, float *logits)
+/* Consecutive tokens of one sequence. */
+struct rig_tokens {
+    uint32_t seq;
+    const int32_t *tokens;
+    uint32_t n;
+    uint32_t position; /* of the first */
+};
+
+/* Runs the tokens in chunks.  logits: of each token, [n][vocab_n]. */
+static inline void rig_run_chunks(struct rig *r, const struct rig_tokens *t, uint32_t chunk,
+                                  float *logits)
 {
     uint32_t *outputs = malloc(chunk * sizeof outputs[0]);
 
     assert_non_null(outputs);
     for (uint32_t i = 0; i < chunk; i++)
         outputs[i] = i;
-    for (uint32_t done = 0; done < n;) {
-        uint32_t some = n - done < chunk ? n - done : chunk;
+    for (uint32_t done = 0; done < t->n;) {
+        uint32_t some = t->n - done < chunk ? t->n - done : chunk;
         struct qr_step_seq s = {
-            .row = 0, .rows_n = some, .position = position + done, .pages = rig_pages(r, seq)};
-        struct qr_step step = {.tokens = tokens + done,
+            .rows_n = some, .position = t->position + done, .pages = rig_pages(r, t->seq)};
+        struct qr_step step = {.tokens = t->tokens + done,
                                .rows_n = some,
                                .seqs = &s,
                                .seqs_n = 1,
@@ -171,6 +179,13 @@ static inline void rig_run(struct rig *r, uint32_t seq, const int32_t *tokens, u
         done += some;
     }
     free(outputs);
+}
+
+/* Runs the first n tokens of a sequence in one chunk. */
+static inline void rig_run(struct rig *r, uint32_t seq, const int32_t *tokens, uint32_t n,
+                           float *logits)
+{
+    rig_run_chunks(r, &(struct rig_tokens){.seq = seq, .tokens = tokens, .n = n}, n, logits);
 }
 
 #endif

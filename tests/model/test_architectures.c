@@ -82,7 +82,7 @@ static double worst_without(const char *name, const char *lost)
     rig_open(&r, &settings);
     float *logits = malloc((size_t)ids_n * r.vocab_n * sizeof(float));
     assert_non_null(logits);
-    rig_run(&r, 0, ids, ids_n, 0, ids_n, logits);
+    rig_run(&r, 0, ids, ids_n, logits);
     double worst = golden_worst(golden, logits + (size_t)(ids_n - 1) * r.vocab_n, r.vocab_n);
     print_message("    %s without %s: %.3g\n", name, lost, worst);
     free(logits);

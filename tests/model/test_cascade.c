@@ -95,7 +95,10 @@ static float *alone(struct rig_settings settings)
     assert_non_null(logits);
     for (uint32_t seq = 0; seq < SEQS; seq++) {
         int32_t token = token_at(seq, seqs[seq].position, r.vocab_n);
-        rig_run(&r, seq, &token, 1, seqs[seq].position, 1, logits + (size_t)seq * r.vocab_n);
+        rig_run_chunks(&r,
+                       &(struct rig_tokens){
+                           .seq = seq, .tokens = &token, .n = 1, .position = seqs[seq].position},
+                       1, logits + (size_t)seq * r.vocab_n);
         assert_int_equal(r.forward->activations.plan.cascade.bundles_n, 0);
     }
     rig_close(&r);

@@ -24,9 +24,10 @@ static void expect_reference(const struct tiny *t, double limit)
     float *logits = malloc((size_t)TOKENS * r.vocab_n * sizeof(float));
     assert_non_null(logits);
     double *expected = reference_run(&r.file, t, tokens, TOKENS);
-    rig_run(&r, 0, tokens, TOKENS - 3, 0, TOKENS, logits);
-    rig_run(&r, 0, tokens + TOKENS - 3, 3, TOKENS - 3, 1,
-            logits + (size_t)(TOKENS - 3) * r.vocab_n);
+    rig_run(&r, 0, tokens, TOKENS - 3, logits);
+    rig_run_chunks(
+        &r, &(struct rig_tokens){.tokens = tokens + TOKENS - 3, .n = 3, .position = TOKENS - 3}, 1,
+        logits + (size_t)(TOKENS - 3) * r.vocab_n);
     for (size_t i = 0; i < (size_t)TOKENS * r.vocab_n; i++) {
         double d = fabs((double)logits[i] - expected[i]);
         if (!(d <= worst)) worst = d;

@@ -104,14 +104,18 @@ static void same_bits_where_a_sequence_is_spread(void **state)
     int32_t *tokens = among_tokens(1, LONG, vocab_n);
     float *expected = invariant_logits(LONG, vocab_n);
     float *logits = invariant_logits(LONG, vocab_n);
-    rig_run(&r, 0, tokens, LONG, 0, LONG, expected);
+    rig_run(&r, 0, tokens, LONG, expected);
     rig_close(&r);
     for (uint32_t threads_n = 1; threads_n <= 4; threads_n *= 2) {
         settings.threads_n = threads_n;
         rig_open(&r, &settings);
-        rig_run(&r, 0, tokens, LONG - singles, 0, 100, logits);
-        rig_run(&r, 0, tokens + LONG - singles, singles, LONG - singles, 1,
-                logits + (size_t)(LONG - singles) * vocab_n);
+        rig_run_chunks(&r, &(struct rig_tokens){.tokens = tokens, .n = LONG - singles}, 100,
+                       logits);
+        rig_run_chunks(&r,
+                       &(struct rig_tokens){.tokens = tokens + LONG - singles,
+                                            .n = singles,
+                                            .position = LONG - singles},
+                       1, logits + (size_t)(LONG - singles) * vocab_n);
         among_expect_same(expected, logits, LONG, vocab_n,
                           threads_n == 1 ? "not spread" : "spread by blocks");
         rig_close(&r);
@@ -135,7 +139,7 @@ static void same_bits_where_few_rows_are_asked_for(void **state)
     rig_open(&r, &settings);
     int32_t *tokens = among_tokens(2, TOKENS, r.vocab_n);
     float *expected = invariant_logits(TOKENS, r.vocab_n);
-    rig_run(&r, 0, tokens, TOKENS, 0, TOKENS, expected);
+    rig_run(&r, 0, tokens, TOKENS, expected);
     memset(r.kv_memory.base, 0xff, r.kv_memory.bytes);
 
     struct qr_step_seq seq = {.rows_n = 40, .pages = rig_pages(&r, 0)};
@@ -157,7 +161,9 @@ static void same_bits_where_few_rows_are_asked_for(void **state)
         (struct qr_step){.tokens = tokens + 40, .rows_n = TOKENS - 41, .seqs = &seq, .seqs_n = 1};
     qr_forward_run(r.forward, &step);
     float *last = invariant_logits(1, r.vocab_n);
-    rig_run(&r, 0, tokens + TOKENS - 1, 1, TOKENS - 1, 1, last);
+    rig_run_chunks(
+        &r, &(struct rig_tokens){.tokens = tokens + TOKENS - 1, .n = 1, .position = TOKENS - 1}, 1,
+        last);
     among_expect_same(expected + (TOKENS - 1) * r.vocab_n, last, 1, r.vocab_n, "the last token");
     free(last);
     free(expected);

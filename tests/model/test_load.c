@@ -448,7 +448,7 @@ static void expect_pages_back(enum qr_type type)
         if (i) settings = (struct rig_settings){.path = path};
         rig_open(&r, &settings);
         if (i) assert_true(resident(path) < n / 4);
-        rig_run(&r, 0, tokens, 4, 0, 4, logits[i]);
+        rig_run(&r, 0, tokens, 4, logits[i]);
         rig_close(&r);
     }
     assert_memory_equal(logits[0], logits[1], sizeof logits[0]);

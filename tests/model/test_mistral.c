@@ -103,7 +103,7 @@ static void pages_before_the_window_may_be_gone(void **state)
     float *expected = malloc((size_t)TOKENS * vocab_n * sizeof(float));
     float *logits = malloc((size_t)TOKENS * vocab_n * sizeof(float));
     assert_true(expected && logits);
-    rig_run(&r, 0, tokens, TOKENS, 0, TOKENS, expected);
+    rig_run(&r, 0, tokens, TOKENS, expected);
     rig_close(&r);
     for (uint32_t i = 0; i < 2 * sizeof chunks / sizeof chunks[0]; i++) {
         const uint32_t chunk = chunks[i / 2];
@@ -113,7 +113,8 @@ static void pages_before_the_window_may_be_gone(void **state)
             uint32_t n = TOKENS - at < chunk ? TOKENS - at : chunk;
             for (uint32_t page = 0; at >= WINDOW && (page + 1) * 16 <= at - WINDOW + 1; page++)
                 r.pages[page] = QR_PAGE_NONE;
-            rig_run(&r, 0, tokens + at, n, at, n, logits + (size_t)at * vocab_n);
+            rig_run_chunks(&r, &(struct rig_tokens){.tokens = tokens + at, .n = n, .position = at},
+                           n, logits + (size_t)at * vocab_n);
         }
         among_expect_same(expected, logits, TOKENS, vocab_n, "pages gone");
         rig_close(&r);
@@ -143,15 +144,18 @@ static void a_wide_window_is_spread_by_its_spans(void **state)
     float *expected = malloc((size_t)TOKENS * vocab_n * sizeof(float));
     float *logits = malloc((size_t)TOKENS * vocab_n * sizeof(float));
     assert_true(expected && logits);
-    rig_run(&r, 0, tokens, TOKENS, 0, TOKENS, expected);
+    rig_run(&r, 0, tokens, TOKENS, expected);
     rig_close(&r);
     settings.threads_n = 4;
     rig_open(&r, &settings);
-    rig_run(&r, 0, tokens, TOKENS - SINGLES, 0, TOKENS, logits);
+    rig_run(&r, 0, tokens, TOKENS - SINGLES, logits);
     for (uint32_t page = 0; (page + 1) * 32 <= TOKENS - SINGLES - WIDE + 1; page++)
         r.pages[page] = QR_PAGE_NONE;
-    rig_run(&r, 0, tokens + TOKENS - SINGLES, SINGLES, TOKENS - SINGLES, 1,
-            logits + (size_t)(TOKENS - SINGLES) * vocab_n);
+    rig_run_chunks(&r,
+                   &(struct rig_tokens){.tokens = tokens + TOKENS - SINGLES,
+                                        .n = SINGLES,
+                                        .position = TOKENS - SINGLES},
+                   1, logits + (size_t)(TOKENS - SINGLES) * vocab_n);
     among_expect_same(expected, logits, TOKENS, vocab_n, "spread");
     rig_close(&r);
     free(expected);

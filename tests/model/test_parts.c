@@ -127,7 +127,7 @@ static void parts_are_the_whole(void **state)
         int32_t *tokens = among_tokens(3, TOKENS, r.vocab_n);
         logits[i] = malloc((size_t)TOKENS * r.vocab_n * sizeof(float));
         assert_non_null(logits[i]);
-        rig_run(&r, 0, tokens, TOKENS, 0, TOKENS, logits[i]);
+        rig_run(&r, 0, tokens, TOKENS, logits[i]);
         if (i) among_expect_same(logits[0], logits[1], TOKENS, r.vocab_n, "in parts");
         free(tokens);
         rig_close(&r);

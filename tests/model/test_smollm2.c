@@ -195,13 +195,13 @@ static void same_bits_alone_and_among_32(void **state)
     float *expected = malloc((size_t)n * vocab_n * sizeof(float));
     float *logits = malloc((size_t)n * vocab_n * sizeof(float));
     assert_true(expected && logits);
-    rig_run(&r, 0, tokens, n, 0, n, expected);
+    rig_run(&r, 0, tokens, n, expected);
     rig_close(&r);
     settings.threads_n = 2;
     rig_open(&r, &settings);
     among_run(&r, tokens, n, 16, logits);
     among_expect_same(expected, logits, n, vocab_n, "among 32 in chunks of 16");
-    rig_run(&r, 0, tokens, n, 0, 1, logits);
+    rig_run_chunks(&r, &(struct rig_tokens){.tokens = tokens, .n = n}, 1, logits);
     among_expect_same(expected, logits, n, vocab_n, "one token a step");
     rig_close(&r);
     free(tokens);

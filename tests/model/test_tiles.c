@@ -235,7 +235,7 @@ static void same_bits_where_threads_share_a_sequence(void **state)
     for (uint32_t i = 0; i < RAGGED; i++) {
         int32_t *ours = among_tokens(i, n, vocab_n);
         expected[i] = invariant_logits(n, vocab_n);
-        rig_run(&r, i, ours, n, 0, n, expected[i]);
+        rig_run(&r, i, ours, n, expected[i]);
         free(ours);
     }
     rig_close(&r);
@@ -288,12 +288,12 @@ static void same_bits_though_a_thread_is_late(void **state)
     int32_t *tokens = among_tokens(3, n, vocab_n);
     float *expected = invariant_logits(n, vocab_n);
     float *logits = invariant_logits(n, vocab_n);
-    rig_run(&r, 0, tokens, n, 0, n, expected);
+    rig_run(&r, 0, tokens, n, expected);
     rig_close(&r);
     for (enum late kind = 0; kind < LATE_KINDS_N; kind++) {
         open_rig(&r, 2);
         late_begin(&r, kind);
-        rig_run(&r, 0, tokens, n, 0, n, logits);
+        rig_run(&r, 0, tokens, n, logits);
         among_expect_same(expected, logits, n, vocab_n, "a prompt on two threads");
         rig_close(&r);
     }
@@ -326,7 +326,7 @@ static void same_bits_through_many_layers(void **state)
         vocab_n = r.vocab_n;
         int32_t *tokens = among_tokens(3, ROWS, vocab_n);
         logits[i] = invariant_logits(ROWS, vocab_n);
-        rig_run(&r, 0, tokens, ROWS, 0, ROWS, logits[i]);
+        rig_run(&r, 0, tokens, ROWS, logits[i]);
         free(tokens);
         rig_close(&r);
     }

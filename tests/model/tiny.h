@@ -84,10 +84,10 @@ static inline bool tiny_wants(const struct tiny *t, const char *name)
 }
 
 static inline void tiny_matrix(struct gguf_writer *w, const struct tiny *t, const char *name,
-                               enum qr_type type, uint64_t k, uint64_t n, uint64_t *state)
+                               enum qr_type type, const uint64_t shape[2], uint64_t *state)
 {
     const struct qr_type_traits *traits = qr_type_traits(type);
-    const uint64_t dims[2] = {k, n + (t->instead && strcmp(t->instead, name) == 0)};
+    const uint64_t dims[2] = {shape[0], shape[1] + (t->instead && strcmp(t->instead, name) == 0)};
     const size_t values = (size_t)(dims[0] * dims[1]);
     const size_t bytes = values / traits->block_n * traits->block_bytes;
     uint8_t *data = malloc(bytes);
@@ -122,21 +122,21 @@ static inline void tiny_layer(struct gguf_writer *w, const struct tiny *t, uint3
     const struct {
         const char *name;
         enum qr_type type;
-        uint32_t k, n;
+        uint64_t shape[2]; /* inputs, outputs */
     } matrices[] = {
-        {"attn_q", t->type, t->width, q_n},
-        {"attn_k", t->other, t->width, kv_n},
-        {"attn_v", t->type, t->width, kv_n},
-        {"attn_output", t->type, q_n, t->width},
-        {"ffn_gate", t->type, t->width, t->ffn_width},
-        {"ffn_up", t->other, t->width, t->ffn_width},
-        {"ffn_down", t->down, t->ffn_width, t->width},
+        {"attn_q", t->type, {t->width, q_n}},
+        {"attn_k", t->other, {t->width, kv_n}},
+        {"attn_v", t->type, {t->width, kv_n}},
+        {"attn_output", t->type, {q_n, t->width}},
+        {"ffn_gate", t->type, {t->width, t->ffn_width}},
+        {"ffn_up", t->other, {t->width, t->ffn_width}},
+        {"ffn_down", t->down, {t->ffn_width, t->width}},
     };
     char name[64];
 
     for (size_t i = 0; i < sizeof matrices / sizeof matrices[0]; i++) {
         (void)snprintf(name, sizeof name, "blk.%u.%s.weight", layer, matrices[i].name);
-        tiny_matrix(w, t, name, matrices[i].type, matrices[i].k, matrices[i].n, state);
+        tiny_matrix(w, t, name, matrices[i].type, matrices[i].shape, state);
     }
     (void)snprintf(name, sizeof name, "blk.%u.attn_norm.weight", layer);
     tiny_vector(w, t, name, t->norm, t->width, state);
@@ -159,6 +159,7 @@ static inline void tiny_write(struct gguf_writer *w, const struct tiny *t)
         {"llama.vocab_size", t->vocab_n},
         {"llama.rope.dimension_count", t->rotary_n},
     };
+    const uint64_t head[2] = {t->width, t->vocab_n};
     uint64_t state = 12345;
 
     gguf_writer_init(w);
@@ -170,11 +171,11 @@ static inline void tiny_write(struct gguf_writer *w, const struct tiny *t)
     if (tiny_wants(t, "llama.attention.layer_norm_rms_epsilon"))
         gguf_writer_f32(w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
     gguf_writer_f32(w, "llama.rope.freq_base", t->rope_base);
-    tiny_matrix(w, t, "token_embd.weight", t->embedding, t->width, t->vocab_n, &state);
+    tiny_matrix(w, t, "token_embd.weight", t->embedding, head, &state);
     for (uint32_t i = 0; i < t->layers_n; i++)
         tiny_layer(w, t, i, &state);
     tiny_vector(w, t, "output_norm.weight", t->norm, t->width, &state);
-    if (t->own_output) tiny_matrix(w, t, "output.weight", t->type, t->width, t->vocab_n, &state);
+    if (t->own_output) tiny_matrix(w, t, "output.weight", t->type, head, &state);
     if (t->rope_freqs) tiny_vector(w, t, "rope_freqs.weight", QR_TYPE_F32, t->rotary_n / 2, &state);
 }
 
