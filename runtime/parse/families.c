@@ -11,7 +11,8 @@ const struct qr_parse_reasoning qr_parse_reasonings[] = {
     {.name = "none", .aliases = "identity"},
     {.name = "think",
      .aliases =
-         "qwen3 deepseek_r1 deepseek_v3 deepseek_v31 deepseek glm45 glm4 glm47 kimi_k2 kimi "
+         "qwen3 deepseek_r1 deepseek_v3 deepseek_v31 deepseek_v32 deepseek_v4 deepseek glm45 glm4 "
+         "glm47 kimi_k2 kimi "
          "minimax_m2 minimax nemotron_v3 nemotron_nano_v2 nemotron step3 step3p5 olmo3 ernie45 "
          "seed_oss hermes smollm3 mimo holo2 deepseek-legacy deepseek-r1 qwen3-thinking "
          "deepseek-v3 auto",
@@ -125,6 +126,20 @@ static const struct qr_parse_form form_minimax = {.kind = QR_FORM_TAGS,
                                                   .after = "</invoke>\n",
                                                   .close = "</minimax:tool_call>"};
 
+#define FORM_DSML(form, block)                                                                     \
+    static const struct qr_parse_form form = {.kind = QR_FORM_TAGS,                                \
+                                              .open = "<｜DSML｜" block ">\n",                     \
+                                              .before = "<｜DSML｜invoke name=\"",                 \
+                                              .name_end = "\">\n",                                 \
+                                              .key = "<｜DSML｜parameter name=\"",                 \
+                                              .key_end = "\" string=\"true\">",                    \
+                                              .json_end = "\" string=\"false\">",                  \
+                                              .value_end = "</｜DSML｜parameter>\n",               \
+                                              .after = "</｜DSML｜invoke>\n",                      \
+                                              .close = "</｜DSML｜" block ">"}
+FORM_DSML(form_dsml32, "function_calls");
+FORM_DSML(form_dsml4, "tool_calls");
+
 /* A list of objects between two markers. */
 #define FORM_LIST(form, opening, closing)                                                          \
     static const struct qr_parse_form form = {.open = opening,                                     \
@@ -178,6 +193,22 @@ const struct qr_parse_family qr_parse_families[] = {
                   "<|tool_calls_section_end|>", "<|tool_call_section_end|>", "<|tool_call_end|>"},
      .inner = {"<|tool_call_argument_begin|>"},
      .begin = qr_parse_kimi_begin},
+    {.name = "deepseek_v3.2",
+     .form = &form_dsml32,
+     .aliases = "deepseek_v32 deepseekv32",
+     .shown = {"DSML", "function_calls"},
+     .reasoning = "think",
+     .opens = {"<｜DSML｜function_calls>", "<｜DSML｜invoke name=\""},
+     .ends = {"</｜DSML｜function_calls>"},
+     .begin = qr_parse_dsml32_begin},
+    {.name = "deepseek_v4",
+     .form = &form_dsml4,
+     .aliases = "deepseekv4",
+     .shown = {"DSML"},
+     .reasoning = "think",
+     .opens = {"<｜DSML｜tool_calls>", "<｜DSML｜invoke name=\""},
+     .ends = {"</｜DSML｜tool_calls>"},
+     .begin = qr_parse_dsml4_begin},
     {.name = "deepseek_v3",
      .form = &form_deepseek_v3,
      .aliases = "deepseek_r1 deepseek_v30 deepseek deepseekv3",

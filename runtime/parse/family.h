@@ -45,11 +45,12 @@ struct qr_parse_form {
     const char *open;              /* before the first call; NULL: nothing, as below */
     const char *before, *name_end; /* around the name */
     const char *key, *key_end, *value_end;
-    const char *after;   /* after the arguments */
-    const char *between; /* calls, literally */
-    const char *close;   /* after the last call */
-    bool single;         /* an answer has one call */
-    bool bare;           /* no marker: nothing to wait for */
+    const char *json_end; /* in place of key_end where the value is JSON; NULL: the same */
+    const char *after;    /* after the arguments */
+    const char *between;  /* calls, literally */
+    const char *close;    /* after the last call */
+    bool single;          /* an answer has one call */
+    bool bare;            /* no marker: nothing to wait for */
 };
 
 struct qr_parse_family {

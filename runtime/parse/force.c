@@ -252,8 +252,10 @@ static json_t *tagged_parameter(struct forcing *f, const struct qr_parse_tool *t
                                 const char *key, const json_t *property)
 {
     char begin[400];
+    const bool raw = qr_value_types(tool->parameters, property) & QR_VALUE_STRING;
 
-    snprintf(begin, sizeof begin, "%s%.256s%s", f->form->key, key, f->form->key_end);
+    snprintf(begin, sizeof begin, "%s%.256s%s", f->form->key, key,
+             raw || !f->form->json_end ? f->form->key_end : f->form->json_end);
     return tag(begin, tagged_value(f, tool, property), f->form->value_end);
 }
 

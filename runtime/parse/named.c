@@ -61,7 +61,7 @@ static void set(struct qr_parse_reader *r, struct qr_held *to, struct quire_text
 static bool take_name(struct qr_parse_reader *r, struct quire_text name)
 {
     name = qr_parse_trim(name);
-    if (!qr_parse_is_name(name)) {
+    if (!qr_parse_is_name(r, name)) {
         qr_parse_no_call(r);
         return false;
     }

@@ -296,7 +296,7 @@ static void take_name(struct qr_parse_reader *r)
     r->call.name.n = 0;
     qr_held_add(r, &r->call.name, name.data, name.n);
     r->python.state = ARGUMENT;
-    if (!qr_parse_is_name(name) || !qr_parse_call_header(r)) qr_parse_no_call(r);
+    if (!qr_parse_is_name(r, name) || !qr_parse_call_header(r)) qr_parse_no_call(r);
 }
 
 static void step_name(struct qr_parse_reader *r, uint8_t byte)
@@ -405,7 +405,7 @@ static void step_tag(struct qr_parse_reader *r, uint8_t byte)
     } else if (byte == '(') {
         const bool method = qr_parse_ends_in(qr_held_text(word), ".call");
         if (method) word->n -= 5;
-        if (method ? qr_parse_is_name(qr_held_text(word))
+        if (method ? qr_parse_is_name(r, qr_held_text(word))
                    : qr_parse_tool(r, qr_held_text(word)) != NULL)
             take_name(r);
         else

@@ -74,8 +74,9 @@ const struct qr_parse_tool *qr_parse_tool(const struct qr_parse_reader *r, struc
     return NULL;
 }
 
-bool qr_parse_is_name(struct quire_text name)
+bool qr_parse_is_name(const struct qr_parse_reader *r, struct quire_text name)
 {
+    if (qr_parse_tool(r, name)) return true;
     for (size_t i = 0; i < name.n; i++) {
         uint8_t c = (uint8_t)name.data[i], letter = c | 0x20;
         if (!(letter >= 'a' && letter <= 'z') && !(c >= '0' && c <= '9') && c < 0x80 &&

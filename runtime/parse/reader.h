@@ -21,7 +21,7 @@
 #include "runtime/parse/scan.h"
 
 #define QR_PARSE_MARKERS_MAX 40u
-#define QR_PARSE_MATCH_MAX   96u /* the longest marker has 52 bytes */
+#define QR_PARSE_MATCH_MAX   96u /* longer than any marker */
 #define QR_PARSE_SPACE_MAX   4096u
 #define QR_PARSE_AGAIN_MAX   256u
 #define QR_PARSE_NAME_MAX    256u /* OpenAI's limit is 64 */
@@ -195,8 +195,8 @@ size_t qr_parse_encode(uint32_t code, char out[4]);
 
 /* A tool of this name, or NULL. */
 const struct qr_parse_tool *qr_parse_tool(const struct qr_parse_reader *r, struct quire_text name);
-/* Letters, digits, _ - . : / and the bytes of other alphabets. */
-bool qr_parse_is_name(struct quire_text name);
+/* A tool's name; or letters, digits, _ - . : / and the bytes of other alphabets. */
+bool qr_parse_is_name(const struct qr_parse_reader *r, struct quire_text name);
 
 /* Bytes are raw text from now on; text [n] is the beginning of it. */
 void qr_parse_try(struct qr_parse_reader *r, const struct qr_parse_state *state, const char *text,
@@ -270,6 +270,8 @@ void qr_parse_hermes_begin(struct qr_parse_reader *r, unsigned open);
 void qr_parse_tags_begin(struct qr_parse_reader *r, unsigned open);
 void qr_parse_glm_begin(struct qr_parse_reader *r, unsigned open);
 void qr_parse_minimax_begin(struct qr_parse_reader *r, unsigned open);
+void qr_parse_dsml32_begin(struct qr_parse_reader *r, unsigned open);
+void qr_parse_dsml4_begin(struct qr_parse_reader *r, unsigned open);
 /* named.c: a name in front of JSON arguments. */
 void qr_parse_mistral_begin(struct qr_parse_reader *r, unsigned open);
 void qr_parse_functionary_begin(struct qr_parse_reader *r, unsigned open);

@@ -38,7 +38,7 @@ static void step_recipient(struct qr_parse_reader *r, uint8_t byte)
     qr_held_add(r, &r->call.name, name.data, name.n);
     r->state = &state_body;
     if (!r->calls ||
-        !(qr_parse_tool(r, name) || (qr_parse_is_name(name) && r->header.body) || is_python(r)))
+        !(qr_parse_tool(r, name) || (qr_parse_is_name(r, name) && r->header.body) || is_python(r)))
         qr_parse_no_call(r);
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls as tags, with raw values: Qwen3-Coder, GLM 4.5, MiniMax M2.
+/* Calls as tags, with raw values: Qwen3-Coder, GLM 4.5, MiniMax M2, DeepSeek V3.2 and V4.
  *
  *     <tool_call>\n<function=NAME>\n<parameter=KEY>\nVALUE\n</parameter>\n</function>\n</tool_call>
  *     <tool_call>NAME\n<arg_key>KEY</arg_key>\n<arg_value>VALUE</arg_value>\n</tool_call>
  *     <minimax:tool_call>\n<invoke name="NAME">\n<parameter name="KEY">VALUE</parameter>\n
  *         </invoke>\n</minimax:tool_call>
+ *     the same with <｜DSML｜ before each tag, and string="true" or "false" after KEY
  *
  * Values have no escapes, so a value ends at its closing tag only if another tag follows that.  The
  * tool's schema says how a value is written as JSON: strings are delivered as they come, others
@@ -24,20 +25,37 @@ struct qr_tags_syntax {
     bool lines; /* a newline on each side of a value is not a part of it */
 };
 
+#define DSML(text)     "<｜DSML｜" text
+#define DSML_END(text) "</｜DSML｜" text
+
 static const struct qr_tags_syntax syntaxes[] = {
     {"<function=", ">", "<parameter=", ">", NULL, "</parameter>", "</function>", "<tool_call>",
      "</tool_call>", true},
     {NULL, NULL, "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "</tool_call>",
      "<tool_call>", "</tool_call>", false},
     {"<invoke name=\"", "\">", "<parameter name=\"", "\">", NULL, "</parameter>", "</invoke>",
-     "<minimax:tool_call>", "</minimax:tool_call>", false}};
+     "<minimax:tool_call>", "</minimax:tool_call>", false},
+    {DSML("invoke name=\""), "\">", DSML("parameter name=\""), "\">", NULL, DSML_END("parameter>"),
+     DSML_END("invoke>"), DSML("function_calls>"), DSML_END("function_calls>"), false},
+    {DSML("invoke name=\""), "\">", DSML("parameter name=\""), "\">", NULL, DSML_END("parameter>"),
+     DSML_END("invoke>"), DSML("tool_calls>"), DSML_END("tool_calls>"), false}};
 
 enum { BLOCK, NAME, NAME_SPACE, BETWEEN, KEY, VALUE_OPEN, VALUE };
 
 static const struct qr_parse_state state_tags;
 
+/* A key without the attribute that DeepSeek writes after it: KEY" string="true */
+static struct quire_text key_name(struct quire_text key)
+{
+    const char *quote = memchr(key.data, '"', key.n);
+
+    if (quote) key.n = (size_t)(quote - key.data);
+    return qr_parse_trim(key);
+}
+
 static const json_t *property(const struct qr_parse_reader *r, struct quire_text key)
 {
+    key = key_name(key);
     return json_object_getn(json_object_get(r->tags.schema, "properties"), key.data, key.n);
 }
 
@@ -45,7 +63,7 @@ static const json_t *property(const struct qr_parse_reader *r, struct quire_text
 
 static void put_key(struct qr_parse_reader *r)
 {
-    const struct quire_text key = qr_parse_trim(qr_held_text(&r->tags.key));
+    const struct quire_text key = key_name(qr_held_text(&r->tags.key));
 
     qr_parse_call_puts(r, r->call.any ? ", \"" : "{\"");
     for (size_t i = 0; i < key.n; i++)
@@ -60,7 +78,12 @@ static void begin_value(struct qr_parse_reader *r)
     t->state = VALUE;
     t->begun = false;
     t->tail.n = t->value.n = 0;
-    t->types = qr_value_types(t->schema, property(r, qr_parse_trim(qr_held_text(&t->key))));
+    const struct quire_text key = qr_held_text(&t->key);
+    t->types = qr_value_types(t->schema, property(r, key));
+    if (qr_parse_ends_in(key, "string=\"true"))
+        t->types = QR_VALUE_STRING;
+    else if (qr_parse_ends_in(key, "string=\"false"))
+        t->types = 0;
     t->text = t->types == QR_VALUE_STRING;
     if (!t->text) return;
     put_key(r);
@@ -278,11 +301,11 @@ static void take_name(struct qr_parse_reader *r)
         name.data++, name.n--;
     while (name.n > 1 && name.data[name.n - 1] == '"')
         name.n--;
-    if (qr_parse_is_name(name)) {
+    if (qr_parse_is_name(r, name)) {
         r->call.name.n = 0;
         qr_held_add(r, &r->call.name, name.data, name.n);
     }
-    if (!qr_parse_is_name(name) || !qr_parse_call_header(r)) {
+    if (!qr_parse_is_name(r, name) || !qr_parse_call_header(r)) {
         qr_parse_no_call(r);
         return;
     }
@@ -519,4 +542,14 @@ void qr_parse_glm_begin(struct qr_parse_reader *r, unsigned open)
 void qr_parse_minimax_begin(struct qr_parse_reader *r, unsigned open)
 {
     begin(r, 2, open);
+}
+
+void qr_parse_dsml32_begin(struct qr_parse_reader *r, unsigned open)
+{
+    begin(r, 3, open);
+}
+
+void qr_parse_dsml4_begin(struct qr_parse_reader *r, unsigned open)
+{
+    begin(r, 4, open);
 }

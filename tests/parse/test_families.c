@@ -60,6 +60,8 @@ static void markers_tell_families_apart(void **state)
         {"<tool_call> <function= <parameter=", "qwen3_coder"},
         {"<tool_call> <arg_key> <arg_value>", "glm45"},
         {"<tool_calls> <tool_call>", "hunyuan_a13b"},
+        {"<｜DSML｜function_calls>", "deepseek_v3.2"},
+        {"<｜DSML｜tool_calls> <tool_calls>", "deepseek_v4"},
         {"<minimax:tool_call> <tool_calls>", "minimax_m2"},
         {"<TOOLCALL>", "nemotron_v2"},
         {"[TOOL_CALLS] [ARGS] [THINK]", "mistral_v13"},

@@ -97,6 +97,24 @@ static void no_text_is_lost(void **state)
         assert_message(cases[i][0], cases[i][1], cases[i][1], "", NULL);
 }
 
+/* Goal: DeepSeek's attribute says whether a value is a string, whatever the schema says.
+ * Method: a string and a number, with and without the attribute. */
+static void attributes_tell_strings(void **state)
+{
+    (void)state;
+    assert_message("deepseek_v4",
+                   "ok<｜DSML｜tool_calls>\n<｜DSML｜invoke name=\"get_weather\">\n"
+                   "<｜DSML｜parameter name=\"city\" string=\"true\">12</｜DSML｜parameter>\n"
+                   "<｜DSML｜parameter name=\"days\" string=\"false\">3</｜DSML｜parameter>\n"
+                   "<｜DSML｜parameter name=\"more\">4</｜DSML｜parameter>\n"
+                   "</｜DSML｜invoke>\n</｜DSML｜tool_calls>",
+                   "ok", "", "{\"city\": \"12\", \"days\": 3, \"more\": 4}");
+    assert_message("deepseek_v3.2",
+                   "<think>a<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"now\">\n"
+                   "</｜DSML｜invoke>\n</｜DSML｜function_calls>",
+                   "", "a", "{}");
+}
+
 /* Goal: a call after text that only looked like one is found.
  * Method: a marker that is text, and a call right after it. */
 static void a_call_after_a_marker_is_found(void **state)
@@ -318,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(arguments_are_the_models_text),
                                        cmocka_unit_test(no_text_is_lost),
+                                       cmocka_unit_test(attributes_tell_strings),
                                        cmocka_unit_test(a_call_after_a_marker_is_found),
                                        cmocka_unit_test(calls_in_reasoning_are_told),
                                        cmocka_unit_test(prompts_open_reasoning),
