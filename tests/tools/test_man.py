@@ -52,7 +52,10 @@ def page_of(name):
             found = re.fullmatch(r"\.It Fl -([\w-]+)(?: Ar (.+))?", line)
             option = found and found.group(1)
             if option:
-                sections.setdefault(section, {})[option] = (found.group(2) or "", "")
+                options = sections.setdefault(section, {})
+                if option in options:
+                    raise ValueError(f"{name}: --{option} occurs twice in {section}")
+                options[option] = (found.group(2) or "", "")
         elif line.startswith("Default: ") and option:
             argument, _ = sections[section][option]
             sections[section][option] = (argument, line[len("Default: "):].removesuffix("."))

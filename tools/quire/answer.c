@@ -71,7 +71,7 @@ void qr_answer_sampling_options(struct qr_option *table, struct qr_answer_sampli
          "do not end before N tokens (default: 0)", 0, 1e9, NULL},
         /* the settings */
         {QR_OPTION_SIGNED, "seed", &s->seed, "N",
-         "draw random numbers from this seed (default: drawn)", 0, 9e15, &s->seeded},
+         "seed of the random numbers (default: a random one)", 0, 9e15, &s->seeded},
         {QR_OPTION_LIST, "stop", &s->stop, "TEXT", "end the answer at this text; may be repeated",
          0, 0, NULL},
         {QR_OPTION_FLAG, "ignore-eos", &s->ignore_eos, NULL, "go on after an end-of-sequence token",
