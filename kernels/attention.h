@@ -98,8 +98,7 @@ struct qr_attention_rows {
 
 /* The panel of K into which put writes the key at `position`. */
 const uint8_t *qr_attention_written(const struct qr_kv_view *kv, uint32_t position);
-/* Where put writes the value at `position`; *bytes: how many bytes, without an int8 value's scale.
- */
+/* Where put writes the value at `position`.  *bytes: its bytes, without an int8 value's scale. */
 const uint8_t *qr_attention_value(const struct qr_kv_view *kv, uint32_t position, size_t *bytes);
 /* Lists the first panels, at most panels_n, that a row at `position` reads after its first summed_n
  * spans, in attend's order.  Returns their number. */

@@ -14,8 +14,7 @@
 #define QR_LIMIT_FN(name) double name(uint32_t rounds)
 typedef QR_LIMIT_FN(qr_limit_fn);
 
-/* Reads bytes (a multiple of 4,096) with prefetch.  *sink becomes a value that depends on them all.
- */
+/* Reads bytes (a multiple of 4,096) with prefetch.  *sink depends on all of them. */
 #define QR_LIMIT_READ_FN(name) void name(const void *data, size_t bytes, uint64_t *sink)
 typedef QR_LIMIT_READ_FN(qr_limit_read_fn);
 

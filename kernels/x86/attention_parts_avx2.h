@@ -115,8 +115,8 @@ INLINE float row_max(const float *p, uint32_t begin, uint32_t end)
     return lanes_max(max);
 }
 
-/* Scores to weights; returns their sum.  scaled: the stored weights are times the values' scales.
- */
+/* Turns scores into weights and returns the weights' sum.  scaled: the stored weights are
+ * multiplied by the values' scales. */
 INLINE float weigh_row(const bool scaled, struct qr_attention_weight_row r, float m)
 {
     const uint32_t first = r.begin / QR_KV_PANEL * QR_KV_PANEL;

@@ -105,8 +105,8 @@ INLINE const uint8_t *scales_of(const bool scaled, struct qr_attention_weight_ro
     return scaled ? r.panels[panel] + r.scales_at : NULL;
 }
 
-/* Scores to weights; returns their sum.  scaled: the stored weights are times the values' scales.
- */
+/* Turns scores into weights and returns the weights' sum.  scaled: the stored weights are
+ * multiplied by the values' scales. */
 INLINE float weigh_row(const bool scaled, struct qr_attention_weight_row r, float m)
 {
     const uint32_t first = r.begin / QR_KV_PANEL;

@@ -38,8 +38,7 @@ INLINE struct four_scales scales_of(__m128 amax)
     };
 }
 
-/* The greatest magnitudes of 32 values, ignoring NaN: the greatest of the four lanes is the result.
- */
+/* The greatest magnitude of 32 values, ignoring NaN: it is in one of the four lanes. */
 INLINE __m128 greatest_of(const float *x)
 {
     const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
@@ -91,11 +90,10 @@ INLINE __m128i minus_times(__m128i sums, int shift)
 
 /* The destinations of up to four blocks, and of the next four. */
 struct four_places {
-    uint8_t *to;   /* the first block */
-    size_t stride; /* bytes from a block to the next */
-    size_t next;   /* bytes from a four to the next */
-    ptrdiff_t
-        s[2]; /* bytes from a block to its pair_s; [0] for the first and third, [1] the others */
+    uint8_t *to;    /* the first block */
+    size_t stride;  /* bytes from a block to the next */
+    size_t next;    /* bytes from a four to the next */
+    ptrdiff_t s[2]; /* bytes from a block to its pair_s; [1] for the second and fourth */
 };
 
 /* Rounds to bf16.  s is finite, so that a carry from the fraction into the exponent is correct. */

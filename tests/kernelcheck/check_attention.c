@@ -15,7 +15,7 @@ struct shape {
     uint32_t head_dim, group_n, page_tokens, position, rows_n, window;
 };
 
-/* Keys and values by `put` of each; false: the pages differ. */
+/* Writes keys and values by the `put` of each.  False: the pages differ. */
 static bool fill(struct kv_pages *pages, const struct qr_kernels *k, struct kv_pages *other,
                  const struct qr_kernels *scalar, uint32_t tokens_n, uint64_t seed)
 {
@@ -43,8 +43,8 @@ static void by_spans(const struct qr_kernels *k, const struct qr_kv_view *view,
     kc_memory_free(partial);
 }
 
-/* rows_n sequences whose pages are the same, each at the position: all spans before the last one
- * together, in two calls where there are several, then each row from there on. */
+/* rows_n sequences with the same pages, all at the same position: the spans before the last one go
+ * together, in two calls if there are several; then each row continues alone. */
 static void by_shared_spans(const struct qr_kernels *k, const struct qr_kv_view *view,
                             const struct qr_attention_rows *a, uint32_t rows_n)
 {
@@ -94,7 +94,7 @@ static void each_alone(const struct qr_kernels *k, const struct qr_kv_view *view
 static bool check_shape(const struct shape *s, const struct qr_kernels *k,
                         const struct qr_kernels *scalar, uint64_t seed, char *message, size_t size)
 {
-    /* hints change nothing, wherever they point */
+    /* hints may point anywhere */
     static const uint8_t *const anywhere[QR_PREFETCH_PANELS] = {NULL, (const uint8_t *)4096};
     uint32_t tokens_n = s->position + s->rows_n;
     size_t row = (size_t)s->group_n * s->head_dim;
@@ -173,7 +173,7 @@ static bool check(const struct qr_kernels *k, const struct qr_kernels *scalar, c
                           .rows_n = rows[kc_random_u32(&r) % 8],
                           .window = windows[kc_random_u32(&r) % 7]};
 
-        /* scalar takes some nanoseconds for each key of each query in each dimension */
+        /* scalar takes some nanoseconds for each key, query and dimension */
         while (s.rows_n > 1 &&
                (uint64_t)s.rows_n * s.group_n * s.head_dim * s.position > 8u * 1000 * 1000)
             s.rows_n /= 2;
@@ -190,15 +190,15 @@ struct bench_shape {
     const char *name;
 };
 
-#define PREFIX_ROWS 4u /* that go over a prefix together */
+#define PREFIX_ROWS 4u /* rows that go over a prefix together */
 
 struct bench_work {
     const struct qr_kernels *kernels;
     struct bench_shape shape;
-    uint32_t texts_n;      /* sequences that have pages of their own */
-    struct kv_pages pages; /* all sequences' one after another, shuffled */
+    uint32_t texts_n;      /* sequences with pages of their own */
+    struct kv_pages pages; /* of all sequences, shuffled */
     float *q, *out;
-    uint8_t *scratch;  /* a thread */
+    uint8_t *scratch;  /* one a thread */
     uint8_t *partials; /* PREFIX_ROWS a thread */
 };
 
@@ -218,8 +218,8 @@ static void bench_put(struct bench_work *w)
     }
 }
 
-/* A piece is one KV head of one sequence and, in prefill, of one tile of rows; tiles from the
- * last, which take longest. */
+/* An item is one KV head of one sequence and, in prefill, of QR_ATTENTION_ROWS_MAX rows.  The last
+ * rows, which take longest, come first. */
 static void run(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     struct bench_work *w = work;
@@ -293,7 +293,7 @@ static void bench_shape(struct kc_bench *b, const struct bench_shape *s, enum qr
 
     seconds = kc_time(b, run, &w, s->sequences_n * s->heads_n * tiles, 1);
     snprintf(shape, sizeof shape, "%s %s", type_names[type], s->name);
-    /* two products of 2 operations a key that is seen, and K and V read once */
+    /* two products of 2 operations for each visible key; K and V are read once */
     keys = s->prefill ? (double)s->tokens_n * (s->tokens_n + 1) / 2 : s->tokens_n;
     if (s->prefill)
         kc_result(b, "attention", shape, seconds,
@@ -313,7 +313,7 @@ static size_t query_at(const struct bench_shape *s, uint32_t row, uint32_t head)
     return ((size_t)row * s->heads_n + head) * s->group_n * s->head_dim;
 }
 
-/* A piece is one KV head of one sequence. */
+/* An item is one KV head of one sequence. */
 static void run_alone(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     struct bench_work *w = work;
@@ -336,7 +336,7 @@ static void run_alone(void *work, uint32_t begin, uint32_t end, uint32_t thread)
     }
 }
 
-/* A piece is one KV head of PREFIX_ROWS sequences. */
+/* An item is one KV head of PREFIX_ROWS sequences. */
 static void run_together(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     struct bench_work *w = work;

@@ -15,9 +15,10 @@ struct problem {
     void *acts_memory;
 };
 
-/* n values of type in the file's form: every quant, 8-bit ones -128 too; scales of either sign,
- * some of them zero.  Blocks of one bit everywhere are the extremes: every quant and inner scale at
- * its least or its greatest, where a narrow sum would overflow. */
+/* Random blocks of n values in the file's format.  All quants occur, also -128 in 8 bits; scales
+ * have either sign, some are zero.  Blocks with all bits equal are the extremes, in which every
+ * quant and inner scale has its least or greatest value: a sum that is too narrow would overflow.
+ */
 static void random_blocks(struct kc_random *r, enum qr_type type, uint8_t *to, size_t n)
 {
     const struct qr_type_traits *t = qr_type_traits(type);
@@ -57,7 +58,7 @@ static void problem_deinit(struct problem *p)
     kc_memory_free(p->acts_memory);
 }
 
-#define MOST (127.0f / 32.0f) /* its scale has no bits to round */
+#define MOST (127.0f / 32.0f) /* its scale needs no rounding */
 
 static void fill_acts(struct problem *p, const struct qr_gemm_kernels *k, struct kc_random *r,
                       uint32_t rows_n)
@@ -67,7 +68,7 @@ static void fill_acts(struct problem *p, const struct qr_gemm_kernels *k, struct
         for (uint32_t i = 0; i < p->m.k; i++) {
             x[i] = kc_random_normal(r);
             if (row % 5 == 3) x[i] = x[i] < 0 ? -MOST : MOST; /* all quants +-127 */
-            if (row % 5 == 4) x[i] = row % 2 ? -MOST : MOST;  /* all on one side */
+            if (row % 5 == 4) x[i] = row % 2 ? -MOST : MOST;  /* all of one sign */
         }
         k->quantize(&p->acts, row, row + 1, 0, x, 0, p->m.k);
     }
@@ -78,7 +79,8 @@ static void fill_acts(struct problem *p, const struct qr_gemm_kernels *k, struct
 
 #define ROWS_MAX 41u
 
-/* g by both, each into memory of its own; the guards around the columns must stay. */
+/* Computes g by both functions, each into memory of its own.  The guards after the columns must
+ * stay unchanged. */
 static bool check_part(qr_gemm_fn *fn, qr_gemm_fn *spec, struct qr_gemm_args g, char *message,
                        size_t size)
 {
@@ -106,8 +108,8 @@ static bool check_part(qr_gemm_fn *fn, qr_gemm_fn *spec, struct qr_gemm_args g, 
 
 #define ROWS_MANY 512u
 
-/* Any number of rows up to ROWS_MANY, one scalar run being what all are held against: slabs, tiles
- * and what is left over fall differently in each. */
+/* Compares every number of rows up to ROWS_MANY with one scalar run: slabs, tiles and remainders
+ * differ for each. */
 static bool check_each_count(enum qr_type type, qr_gemm_fn *fn, qr_gemm_fn *spec,
                              const struct qr_kernels *scalar, char *message, size_t size)
 {
@@ -168,7 +170,7 @@ static bool check_type(enum qr_type type, const struct qr_kernels *k,
 /* ---- time ---------------------------------------------------------------------------------- */
 
 struct bench_work {
-    struct problem *copies; /* together beyond every cache, as a model's matrices are */
+    struct problem *copies; /* together larger than any cache, like a model's matrices */
     uint32_t copies_n;
     uint32_t rows_n;
     qr_gemm_fn *fn;
@@ -192,7 +194,7 @@ static void run_gemm(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 }
 
 #define BENCH_ROWS_MAX 512u
-#define BENCH_RANGE    16u /* panels taken at once */
+#define BENCH_GRAIN    16u /* panels a grain */
 
 /* "gemm_q4_k" */
 static void bench_name(char name[24], enum qr_type type)
@@ -215,20 +217,20 @@ static void bench_shape(struct kc_bench *b, enum qr_type type, uint32_t n, uint3
     size_t bytes = qr_matrix_bytes(&first.m);
     uint32_t copies_n = (uint32_t)((96u << 20) / bytes) + 1;
     struct problem *copies = kc_memory(copies_n * sizeof *copies);
-    uint8_t *data = kc_memory(copies_n * bytes + 65536); /* one stream, as a model's file is */
+    uint8_t *data = kc_memory(copies_n * bytes + 65536); /* one stream, like a model's file */
     for (uint32_t i = 0; i < copies_n; i++) {
         copies[i] = first;
         memcpy(data + i * bytes, first.data, bytes);
         copies[i].m.data = data + i * bytes;
     }
-    /* no multiple of 4,096 bytes: rows that far apart meet in one set of the cache */
+    /* not a multiple of 4,096 bytes: such rows would share one set of the cache */
     size_t stride = ((size_t)first.m.panels_n + 1) * QR_PANEL_N;
     float *out = kc_memory(BENCH_ROWS_MAX * stride * sizeof *out);
     bench_name(name, type);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bench_work w = {copies, rows[i] >= 64 ? 1 : copies_n, rows[i], fn, out, stride};
         uint32_t items_n = w.copies_n * first.m.panels_n;
-        double seconds = kc_time(b, run_gemm, &w, items_n, BENCH_RANGE) / w.copies_n;
+        double seconds = kc_time(b, run_gemm, &w, items_n, BENCH_GRAIN) / w.copies_n;
         snprintf(shape, sizeof shape, "M %u, N %u, K %u", rows[i], n, k);
         if (rows[i] == 1)
             kc_result(b, name, shape, seconds, (double)bytes, KC_READ);
@@ -243,10 +245,10 @@ static void bench_shape(struct kc_bench *b, enum qr_type type, uint32_t n, uint3
 
 /* ---- time of few rows, from memory --------------------------------------------------------- */
 
-#define MEMORY_BYTES ((size_t)1 << 30) /* of weights: no cache holds a useful part of them */
+#define MEMORY_BYTES ((size_t)1 << 30) /* of weights, far more than any cache holds */
 
-/* Few rows over weights that come from memory, as decode of one to eight sequences reads a large
- * model.  The limit is the streaming read of the same bytes, measured before each figure. */
+/* Few rows over weights in memory, as decode of one to eight sequences of a large model.  The limit
+ * is the streaming read of the same bytes, measured before each figure. */
 static void bench_from_memory(struct kc_bench *b, enum qr_type type)
 {
     static const uint32_t rows[] = {1, 2, 3, 4, 8};
@@ -275,7 +277,7 @@ static void bench_from_memory(struct kc_bench *b, enum qr_type type)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bench_work w = {copies, copies_n, rows[i], fn, out, stride};
         b->limits[KC_READ] = kc_read_rate(b, data, whole);
-        double seconds = kc_time(b, run_gemm, &w, copies_n * first.m.panels_n, BENCH_RANGE);
+        double seconds = kc_time(b, run_gemm, &w, copies_n * first.m.panels_n, BENCH_GRAIN);
         snprintf(shape, sizeof shape, "M %u, N %u, K %u, 1 GB", rows[i], n, k);
         kc_result(b, name, shape, seconds, (double)bytes * copies_n, KC_READ);
     }

@@ -13,7 +13,7 @@ static const enum qr_type types[] = {QR_TYPE_F32, QR_TYPE_F16, QR_TYPE_BF16};
 struct problem {
     struct qr_matrix m;
     uint8_t *data;
-    float *rows; /* [n][k]: what the stored weights mean */
+    float *rows; /* [n][k]: the values of the stored weights */
     float *x;    /* [rows_max][x_stride] */
     size_t x_stride;
 };
@@ -44,12 +44,12 @@ static void problem_init(struct problem *p, struct kc_random *r, enum qr_type ty
     }
     qr_dequantize(type, stored, p->rows, (size_t)n * k);
     if (!qr_float_matrix_shape(&p->m, type, n, k)) __builtin_trap();
-    if (k % 2) p->m.panel_stride += 192; /* another matrix's panels between */
+    if (k % 2) p->m.panel_stride += 192; /* as with another matrix's panels between */
     p->data = kc_memory((p->m.panels_n - 1) * p->m.panel_stride + p->m.panel_bytes);
     p->m.data = p->data;
     qr_float_matrix_pack(&p->m, p->data, stored, 0, p->m.panels_n);
     kc_memory_free(stored);
-    p->x_stride = k + (k % 3); /* rows that begin anywhere */
+    p->x_stride = k + (k % 3); /* rows at any address */
     p->x = kc_memory(rows_max * p->x_stride * sizeof *p->x);
     for (size_t i = 0; i < rows_max * p->x_stride; i++)
         p->x[i] = kc_random_normal(r);
@@ -66,7 +66,8 @@ static void problem_deinit(struct problem *p)
 
 #define ROWS_MAX 33u
 
-/* g by both, each into memory of its own; the guards around the columns must stay. */
+/* Computes g by both functions, each into memory of its own.  The guards after the columns must
+ * stay unchanged. */
 static bool check_part(qr_gemm_float_fn *fn, qr_gemm_float_fn *spec, struct qr_gemm_float_args g,
                        char *message, size_t size)
 {
@@ -127,7 +128,7 @@ static bool check_type(enum qr_type type, const struct qr_kernels *k,
     return ok;
 }
 
-/* More rows than a slab: the widest that is not. */
+/* More rows than a slab, with guards after the columns. */
 static bool check_slabs(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
                         size_t size)
 {
@@ -159,12 +160,12 @@ static bool same(const struct qr_kernels *a, const struct qr_kernels *b)
 /* ---- time ------------------------------------------------------------------------------------ */
 
 #define BENCH_ROWS_MAX 512u
-#define BENCH_RANGE    4u   /* panels taken at once */
-#define BLAS_PANEL_N   512u /* outputs of one of OpenBLAS's products */
+#define BENCH_GRAIN    4u   /* panels a grain */
+#define BLAS_PANEL_N   512u /* outputs of one product of OpenBLAS */
 
 struct bench_work {
     const struct problem *p;
-    const uint8_t *copies; /* together beyond every cache, as a model's matrices are */
+    const uint8_t *copies; /* together larger than any cache, like a model's matrices */
     uint32_t rows_n;
     qr_gemm_float_fn *fn;
     float *out;
@@ -188,15 +189,15 @@ static void run_gemm(void *work, uint32_t begin, uint32_t end, uint32_t thread)
     }
 }
 
-/* The same by OpenBLAS, on the file's rows in floats. */
+/* The same by OpenBLAS, on the file's rows as floats. */
 static void run_blas(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     const struct bench_work *w = work;
     const struct qr_matrix *m = &w->p->m;
 
     (void)thread;
-    for (uint32_t piece = begin; piece < end; piece++) {
-        uint32_t first = piece * BLAS_PANEL_N;
+    for (uint32_t item = begin; item < end; item++) {
+        uint32_t first = item * BLAS_PANEL_N;
         uint32_t n = m->n - first < BLAS_PANEL_N ? m->n - first : BLAS_PANEL_N;
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)w->rows_n, (int)n, (int)m->k,
                     1.0f, w->p->x, (int)w->p->x_stride, w->p->rows + (size_t)first * m->k,
@@ -216,7 +217,7 @@ static void bench_rows(struct kc_bench *b, struct bench_work *w, uint32_t copies
     if (blas)
         seconds = kc_time(b, run_blas, w, (m->n + BLAS_PANEL_N - 1) / BLAS_PANEL_N, 1);
     else
-        seconds = kc_time(b, run_gemm, w, copies_n * m->panels_n, BENCH_RANGE) / copies_n;
+        seconds = kc_time(b, run_gemm, w, copies_n * m->panels_n, BENCH_GRAIN) / copies_n;
     if (w->rows_n == 1)
         kc_result(b, "gemm_float", shape, seconds, (double)qr_matrix_bytes(m), KC_READ);
     else
@@ -235,7 +236,7 @@ static void bench_shape(struct kc_bench *b, enum qr_type type, uint32_t n, uint3
     uint8_t *copies = kc_memory(copies_n * bytes + 65536);
     for (uint32_t i = 0; i < copies_n; i++)
         memcpy(copies + i * bytes, p.data, bytes);
-    size_t stride = n + 16; /* no multiple of 4,096 bytes */
+    size_t stride = n + 16; /* not a multiple of 4,096 bytes */
     float *out = kc_memory(BENCH_ROWS_MAX * stride * sizeof *out);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct bench_work w = {.p = &p,
@@ -252,7 +253,7 @@ static void bench_shape(struct kc_bench *b, enum qr_type type, uint32_t n, uint3
     problem_deinit(&p);
 }
 
-/* SmolLM2's gate and up, its down, its head, and a larger model's matrix. */
+/* SmolLM2's gate and up, down and head, and a matrix of a larger model. */
 static void bench(struct kc_bench *b)
 {
     openblas_set_num_threads(1); /* the team's threads call it */

@@ -6,10 +6,11 @@
 #include <string.h>
 
 #define ROWS_N 19u
-#define K      1376u /* 43 blocks: more fours than go through a step together, and three */
+#define K                                                                                          \
+    1376u /* 43 blocks: more fours than one step of the AVX2 variant takes, and three blocks */
 
 /* Rows of many sizes: ordinary, all equal, halves (ties of rounding), zero, tiny, subnormal, huge;
- * and one whose blocks are of all these sizes by turns, or infinite. */
+ * in one row the blocks alternate between these sizes and infinity. */
 static void fill_row(float *x, uint32_t row, struct kc_random *r)
 {
     static const float scales[] = {1.0f, 1e-3f, 1e4f, 1e-37f, 1e-42f, 1e37f, 0.0f};
@@ -30,8 +31,8 @@ static bool same(const struct qr_kernels *a, const struct qr_kernels *b)
     return a->gemm.quantize == b->gemm.quantize;
 }
 
-/* Rows one by one, each in two pieces. */
-static void pieces(const struct qr_kernels *k, struct qr_acts *acts, const float *x)
+/* Rows one by one, each in two parts. */
+static void parts(const struct qr_kernels *k, struct qr_acts *acts, const float *x)
 {
     for (uint32_t row = 0; row < ROWS_N; row++, x += K) {
         uint32_t cut = row % 18 * 32;
@@ -40,7 +41,7 @@ static void pieces(const struct qr_kernels *k, struct qr_acts *acts, const float
     }
 }
 
-/* Ranges of rows, of every length and from every place in a tile, of from 1 to 7 blocks. */
+/* Ranges of rows of every length, from every place in a tile, of 1 to 7 blocks. */
 static void ranges(const struct qr_kernels *k, struct qr_acts *acts, const float *x)
 {
     for (uint32_t k0 = 0, blocks = 1; k0 < K; k0 += blocks * 32, blocks = blocks % 7 + 1) {
@@ -66,11 +67,11 @@ static bool check(const struct qr_kernels *k, const struct qr_kernels *scalar, c
     for (uint32_t row = 0; row < ROWS_N; row++)
         fill_row(x + row * K, row, &r);
     scalar->gemm.quantize(&want, 0, ROWS_N, 0, x, K, K);
-    pieces(k, &got, x);
+    parts(k, &got, x);
     ok = memcmp(got.data, want.data, bytes) == 0;
-    if (!ok) snprintf(message, size, "rows in pieces differ");
+    if (!ok) snprintf(message, size, "rows in parts differ");
     if (ok) {
-        memset(got.data, 0, bytes); /* as kc_memory has it */
+        memset(got.data, 0, bytes); /* as kc_memory returns it */
         ranges(k, &got, x);
         ok = memcmp(got.data, want.data, bytes) == 0;
         if (!ok) snprintf(message, size, "ranges of rows differ");

@@ -7,7 +7,7 @@
 
 #define N_MAX 33333u
 
-/* Row lengths of models, and those that end inside a vector; logits' rows may end anywhere. */
+/* Row lengths of models, and lengths that end inside a vector; rows of logits have any length. */
 static const uint32_t lengths[] = {8, 16, 24, 64, 72, 192, 576, 1536, 2048, 4088, 4096};
 #define LENGTHS_N (sizeof lengths / sizeof lengths[0])
 static const uint32_t any_lengths[] = {1,  2,  7,  8,  9,   15,   16,   17,   31,
@@ -27,7 +27,7 @@ static void fill(float *x, uint32_t n, uint32_t kind, struct kc_random *r)
     }
 }
 
-/* Equal, or NaN both: which NaN is nobody's promise. */
+/* Equal, or both NaN with any payload. */
 static bool equal(const float *a, const float *b, uint32_t n, const char *what, char *message,
                   size_t size)
 {
@@ -70,7 +70,7 @@ static bool done(struct buffers *b, bool ok)
 
 /* ---- checks ---------------------------------------------------------------------------- */
 
-/* One row of n values: x is drawn, y and its second half too. */
+/* One row of n values.  x and y, with its second half, are random. */
 struct row_case {
     const struct qr_row_kernels *k, *scalar;
     struct buffers *b;
@@ -82,7 +82,7 @@ typedef bool row_case_fn(const struct row_case *c);
 
 struct row_cases {
     const uint32_t *lengths;
-    uint32_t lengths_n, rounds_n, kinds_n; /* rounds for each length, their kinds in turns */
+    uint32_t lengths_n, rounds_n, kinds_n; /* rounds for each length; their kinds alternate */
 };
 #define ROW_LENGTHS(kinds)                                                                         \
     {                                                                                              \
@@ -110,7 +110,7 @@ static bool each_case(const struct qr_kernels *k, const struct qr_kernels *scala
             fill(b.y, c.n, kind == 3 ? 3 : 0, &b.r);
             fill(b.y + N_MAX / 2, c.n, 0, &b.r);
         }
-        memcpy(b.got, b.x, c.n * sizeof(float)); /* kernels of rows work in place */
+        memcpy(b.got, b.x, c.n * sizeof(float)); /* the kernels work in place */
         ok = fn(&c);
     }
     return done(&b, ok);
@@ -166,10 +166,10 @@ static bool argmax_is_equal(const struct row_case *c)
     return false;
 }
 
-/* Pieces of any lengths in a random order of their own: from its middle to the end, then the rest.
+/* Segments of random lengths, out of order: from the row's middle to its end, then its first half.
  */
-static void best_of_pieces(const struct qr_row_kernels *k, const struct row_case *c, uint32_t seed,
-                           struct qr_scored *best)
+static void best_of_segments(const struct qr_row_kernels *k, const struct row_case *c,
+                             uint32_t seed, struct qr_scored *best)
 {
     struct kc_random r = {.state = seed};
     uint32_t turn = kc_random_u32(&r) % c->n;
@@ -189,8 +189,8 @@ static bool best_is_equal(const struct row_case *c)
     struct qr_scored got, want;
     uint32_t argmax = c->scalar->argmax(c->b->x, c->n);
 
-    best_of_pieces(c->k, c, c->round, &got);
-    best_of_pieces(c->scalar, c, c->round, &want);
+    best_of_segments(c->k, c, c->round, &got);
+    best_of_segments(c->scalar, c, c->round, &want);
     if (got.index == want.index && memcmp(&got.value, &want.value, sizeof got.value) == 0 &&
         (want.index == argmax || (want.index == QR_BEST_NONE.index && argmax == 0)))
         return true;
@@ -241,7 +241,7 @@ ROW_CHECK(best, ANY_LENGTHS(40))
 ROW_CHECK(logsumexp, ANY_LENGTHS(8))
 ROW_CHECK(topk, ANY_LENGTHS(16))
 
-/* Whole heads, by their own shapes. */
+/* Whole heads of several shapes. */
 static bool check_rotation(qr_rope_fn *rope, qr_rope_fn *expected, char *message, size_t size)
 {
     static const uint32_t shapes[][3] = {{9, 64, 64}, {3, 128, 128}, {2, 8, 8},   {5, 40, 40},
@@ -362,7 +362,7 @@ static void run_argmax(void *work, uint32_t begin, uint32_t end, uint32_t thread
         w->out[r] = (float)w->k->rows.argmax(w->x + r * w->n, w->n);
 }
 
-/* In the pieces in which the head makes a row. */
+/* In segments, as the head computes a row. */
 static void run_best(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     struct row_work *w = work;
@@ -394,7 +394,7 @@ static void run_topk(void *work, uint32_t begin, uint32_t end, uint32_t thread)
         w->k->rows.topk(w->x + r * w->n, w->n, w->best_n, w->best + r * w->best_n);
 }
 
-/* arrays: of n floats that a row reads or writes */
+/* arrays: how many arrays of n floats a row reads or writes */
 static void time_rows(struct kc_bench *b, const char *kernel, qr_team_fn *fn, uint32_t n,
                       uint32_t best_n, double arrays)
 {

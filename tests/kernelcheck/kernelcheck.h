@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* kernelcheck -- the frame: every variant that the CPU has against scalar, and its time.
+/* kernelcheck -- compares every variant that the CPU supports with scalar, and times it.
  *
- * A suite is one kernel.  To add one: a `const struct kc_suite kc_<kernel>` in a check_<what>.c,
- * declared below, and a line in the table in kernelcheck_main.c.
+ * A suite is one kernel.  To add one, define a `const struct kc_suite kc_<kernel>` in a
+ * check_<what>.c, declare it below, and add it to the table in kernelcheck_main.c.
  *
- * Thread: main; kc_time spreads work over a team.   Memory: malloc, ended by exit. */
+ * Thread: main; kc_time spreads work over a team.   Memory: kc_memory's. */
 #ifndef QR_TESTS_KERNELCHECK_H
 #define QR_TESTS_KERNELCHECK_H
 
@@ -15,43 +15,44 @@
 #include "kernels/kernels.h"
 #include "runtime/base/team.h"
 
-/* What a figure is held against. */
+/* The limit that a figure is compared with. */
 enum kc_limit { KC_INT8, KC_BF16, KC_FP32, KC_READ, KC_LIMITS_N };
 
 struct kc_bench {
-    const struct qr_kernels *kernels; /* the level that is timed */
+    const struct qr_kernels *kernels; /* of the level that is timed */
     const char *level;
     struct qr_team *team;
     uint32_t threads_n;
-    double limits[KC_LIMITS_N]; /* operations or bytes a second; 0: none */
+    double limits[KC_LIMITS_N]; /* operations or bytes a second; 0: the CPU has none */
     bool json;
     uint32_t results_n;
 };
 
 struct kc_suite {
     const char *name; /* "gemm_q4_1" */
-    /* Whether a and b have the same function for this kernel: a level without a variant of its
-     * own is passed over. */
+    /* Whether a and b have the same function for this kernel.  A level without a variant of its own
+     * is skipped. */
     bool (*same)(const struct qr_kernels *a, const struct qr_kernels *b);
-    /* Level k against scalar.  False: message (of size bytes) says which case differs and how. */
+    /* Compares level k with scalar.  False: message (size bytes) names the case and the difference.
+     */
     bool (*check)(const struct qr_kernels *k, const struct qr_kernels *scalar, char *message,
                   size_t size);
     void (*bench)(struct kc_bench *b); /* NULL: not timed */
 };
 
-/* Seconds of one run of fn over pieces [0, items_n) on the team: the best of several, warm. */
+/* Seconds of one run of fn over items [0, items_n) on the team: the best of several, warm. */
 double kc_time(struct kc_bench *b, qr_team_fn *fn, void *work, uint32_t items_n, uint32_t grain);
 
 /* Bytes a second of the best streaming read of data (bytes: a multiple of 1 MiB) by the whole team,
- * now: the rate of a virtual machine's memory may change by two within seconds, so a figure that
- * memory bounds is held against the rate measured just before it. */
+ * measured now.  A virtual machine's memory rate may change by a factor of two within seconds, so a
+ * figure that memory limits is compared with the rate measured just before it. */
 double kc_read_rate(struct kc_bench *b, const uint8_t *data, size_t bytes);
 
 /* Prints one figure: amount (operations or bytes) in seconds, and its share of the limit. */
 void kc_result(struct kc_bench *b, const char *kernel, const char *shape, double seconds,
                double amount, enum kc_limit limit);
 
-/* Seeded numbers: equal on every machine. */
+/* Seeded random numbers, equal on every machine. */
 struct kc_random {
     uint64_t state;
 };
@@ -59,8 +60,8 @@ uint32_t kc_random_u32(struct kc_random *r);
 float kc_random_float(struct kc_random *r);  /* in [-1, 1) */
 float kc_random_normal(struct kc_random *r); /* about normal, variance 1 */
 
-/* 64-byte aligned, zeroed, its end (rounded up to 64) against a page that faults; exits when there
- * is none. */
+/* Zeroed memory, 64-byte aligned; its end (rounded up to 64) is at a page that faults.  Exits if
+ * there is no memory. */
 void *kc_memory(size_t bytes);
 void kc_memory_free(void *memory);
 

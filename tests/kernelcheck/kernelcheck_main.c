@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* kernelcheck [--level L] [--kernel NAME] [--bench [--threads N] [--json]]
  *
- * Without --bench: each variant that the CPU has against scalar, a line each, and a sum.
- * With it: the machine's limits, then each variant's time beside its share of them. */
+ * Without --bench: compares each variant that the CPU supports with scalar; one line each and a
+ * sum. With --bench: prints the machine's limits, then each variant's time and its share of a
+ * limit. */
 #include "kernelcheck.h"
 
 #include <math.h>
@@ -56,7 +57,8 @@ float kc_random_normal(struct kc_random *r)
     return sum * 0.70710678f;
 }
 
-/* A page with the length, the memory up against the end of its pages, a page that faults. */
+/* A mapping is a page with its length, the pages of the memory, which ends where they end, and a
+ * page that faults. */
 #define PAGE 4096u
 
 void *kc_memory(size_t bytes)
@@ -65,13 +67,13 @@ void *kc_memory(size_t bytes)
     size_t whole = pages + 2 * (size_t)PAGE;
     uint8_t *base = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED || mprotect(base + PAGE + pages, PAGE, PROT_NONE) != 0) {
-        fprintf(stderr, "kernelcheck: no memory for %zu bytes\n", bytes);
+        fprintf(stderr, "kernelcheck: cannot allocate %zu bytes\n", bytes);
         exit(1);
     }
-    /* as the runtime does with a model's weights */
+    /* as the runtime does for a model's weights */
     if (whole >= (size_t)4 << 20) (void)madvise(base, whole, MADV_HUGEPAGE);
     memcpy(base, &whole, sizeof whole);
-    memset(base + PAGE, 0, pages); /* until written to, all pages are one and the same */
+    memset(base + PAGE, 0, pages); /* before the first write all pages map the same zero page */
     return base + PAGE + pages - inside;
 }
 
@@ -154,11 +156,11 @@ struct limit_work {
     double amount[64];
 };
 
-#define LIMIT_TURNS  3u /* a core may be lost to others for longer than one figure takes */
-#define LIMIT_ROUNDS 20000u
-#define LIMIT_PIECES 64u
-#define READ_BYTES   ((size_t)256 << 20) /* beyond every cache */
-#define READ_PIECE   ((size_t)1 << 20)
+#define LIMIT_REPEATS 3u /* other programs may take a core for longer than one figure takes */
+#define LIMIT_ROUNDS  20000u
+#define LIMIT_ITEMS   64u
+#define READ_BYTES    ((size_t)256 << 20) /* larger than any cache */
+#define READ_ITEM     ((size_t)1 << 20)
 
 static void run_limit(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
@@ -171,7 +173,7 @@ static void run_limit(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 static void run_read(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     struct limit_work *w = work;
-    w->kernels->read(w->data + begin * READ_PIECE, (end - begin) * READ_PIECE,
+    w->kernels->read(w->data + begin * READ_ITEM, (end - begin) * READ_ITEM,
                      &w->sinks[thread % 64]);
 }
 
@@ -181,10 +183,10 @@ double kc_read_rate(struct kc_bench *b, const uint8_t *data, size_t bytes)
     struct limit_work w = {.kernels = &best, .data = data};
 
     qr_limits_init(&best, qr_cpu_flags());
-    return (double)bytes / kc_time(b, run_read, &w, (uint32_t)(bytes / READ_PIECE), 0);
+    return (double)bytes / kc_time(b, run_read, &w, (uint32_t)(bytes / READ_ITEM), 0);
 }
 
-/* Always the best level's loops: what the machine can do, whatever is timed against it. */
+/* Uses the best level's loops, for every level that is timed. */
 static void measure_limits(struct kc_bench *b)
 {
     struct qr_limit_kernels best;
@@ -193,15 +195,15 @@ static void measure_limits(struct kc_bench *b)
     qr_limits_init(&best, qr_cpu_flags());
     qr_limit_fn *const loops[] = {best.int8, best.bf16, best.fp32};
     uint8_t *data = kc_memory(READ_BYTES);
-    for (uint32_t turn = 0; turn < LIMIT_TURNS; turn++) {
+    for (uint32_t repeat = 0; repeat < LIMIT_REPEATS; repeat++) {
         for (uint32_t i = 0; i < KC_LIMITS_N; i++) {
             double rate = 0;
             if (i == KC_READ) {
                 rate = kc_read_rate(b, data, READ_BYTES);
             } else if (loops[i]) {
                 w.fn = loops[i];
-                double seconds = kc_time(b, run_limit, &w, LIMIT_PIECES, 1);
-                rate = w.amount[0] * LIMIT_PIECES / seconds;
+                double seconds = kc_time(b, run_limit, &w, LIMIT_ITEMS, 1);
+                rate = w.amount[0] * LIMIT_ITEMS / seconds;
             }
             if (rate > b->limits[i]) b->limits[i] = rate;
         }
@@ -235,7 +237,7 @@ static bool wanted(const struct options *o, const struct kc_suite *s)
     return !o->kernel || strncmp(s->name, o->kernel, strlen(o->kernel)) == 0;
 }
 
-/* The level's table, if the CPU has it and the options name it or no level. */
+/* Makes the level's table.  False: the CPU lacks the level, or the options name another. */
 static bool take_level(const struct options *o, const char *name, struct qr_kernels *k)
 {
     unsigned flags;
@@ -245,7 +247,7 @@ static bool take_level(const struct options *o, const char *name, struct qr_kern
     return true;
 }
 
-/* Whether level i brings a function of its own for suite s, or was asked for by name. */
+/* Whether level i has a function of its own for suite s, or the options name a level. */
 static bool brings_variant(const struct options *o, const struct kc_suite *s, size_t i,
                            const struct qr_kernels *k)
 {
@@ -297,7 +299,7 @@ static int run_bench(const struct options *o)
 
     b.team = qr_team_create(&allocator, o->threads_n);
     if (!b.team) {
-        fprintf(stderr, "kernelcheck: no threads\n");
+        fprintf(stderr, "kernelcheck: cannot create threads\n");
         return 1;
     }
     b.threads_n = qr_team_threads(b.team);
@@ -357,8 +359,9 @@ int main(int argc, char **argv)
     }
     if (o.level && !qr_cpu_level_flags(o.level, &flags)) return usage();
     if ((flags & qr_cpu_flags()) != flags) {
-        fprintf(stderr, "kernelcheck: this machine has no %s; its best level is %s\n", o.level,
-                qr_cpu_level_name(qr_cpu_flags()));
+        fprintf(stderr,
+                "kernelcheck: level %s is not supported by this CPU; its best level is %s\n",
+                o.level, qr_cpu_level_name(qr_cpu_flags()));
         return 2;
     }
     if (o.threads_n > 64) return usage();

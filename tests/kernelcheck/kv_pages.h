@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* kv_pages -- one sequence's pages for tests of attention: shuffled in a pool, and poisoned.
+/* kv_pages -- one sequence's pages for tests of attention, shuffled and poisoned.
  *
- * Every byte that nothing has written is 0xff, which is NaN in every type.
+ * Bytes that nothing has written are 0xff, which is NaN in every float type and in int8's scales.
  *
- * Thread: any.   Memory: malloc, ended by kv_pages_free; aborts when there is none. */
+ * Thread: any.   Memory: malloc, freed by kv_pages_free; aborts if there is none. */
 #ifndef QR_TESTS_KV_PAGES_H
 #define QR_TESTS_KV_PAGES_H
 
@@ -14,7 +14,7 @@
 #include "kernels/attention.h"
 
 struct kv_pages {
-    struct qr_kv_view view; /* of KV head 0; head h's base is head_bytes further */
+    struct qr_kv_view view; /* of KV head 0; head h's base is h * head_bytes further */
     size_t head_bytes;
     uint32_t *ids;
 };

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes tests/data/types.gguf: seeded blocks of every type, and what the PyPI package `gguf` makes
-of them (gguf.quants.dequantize).
+"""Writes tests/data/types.gguf: seeded blocks of every type, and their values by the PyPI package
+`gguf` (gguf.quants.dequantize).
 
     pip install gguf
     make_type_cases.py OUTPUT
 
-For each type a tensor with its name, of the type, and one with `.f32` behind it, the floats.  Bytes
-are random, so every quant and every inner scale comes up; the f16 scales go through the extremes of
-the format, each beside ordinary ones."""
+Each type has two tensors: one of the type, named for it, and one with its values, named with the
+suffix `.f32`.  Bytes are random, so every quant and every inner scale occurs.  The f16 scales
+include the extremes of the format, each together with ordinary ones."""
 
 import sys
 
@@ -18,7 +18,7 @@ from gguf import GGUFWriter
 from gguf.constants import GGML_QUANT_SIZES
 from gguf.quants import dequantize
 
-# Where the f16 stand in a block.
+# The offsets of the f16 in a block.
 SCALES = {
     Type.Q4_0: [0], Type.Q4_1: [0, 2], Type.Q5_0: [0], Type.Q5_1: [0, 2], Type.Q8_0: [0],
     Type.IQ4_NL: [0], Type.Q2_K: [80, 82], Type.Q3_K: [108], Type.Q4_K: [0, 2],

@@ -17,8 +17,8 @@
 #include "kernels/cpu.h"
 #include "kernels/types.h"
 
-/* Variants equal scalar bit for bit (kernelcheck); here the rules are held at the best level, and
- * at every level where that is cheap. */
+/* kernelcheck compares variants with scalar.  Here the rules are tested at the best level, and at
+ * every level if that is cheap. */
 static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512vnni"};
 #define LEVELS_N 4u
 
@@ -31,7 +31,7 @@ static bool take_level(size_t i, struct qr_attention_kernels *k)
     return true;
 }
 
-/* A sequence: what it is made of, and its pages. */
+/* A sequence: its queries, keys and values, and its pages. */
 struct sequence {
     struct qr_attention_kernels k;
     struct kv_pages pages;
@@ -57,7 +57,7 @@ struct shape {
     uint64_t page_seed; /* 0: pages in order; otherwise shuffled */
 };
 
-/* Queries, keys and values are the same for all shapes of equal size: only pages differ. */
+/* Shapes of equal size have the same queries, keys and values. */
 static struct sequence make(const struct qr_attention_kernels *k, struct shape shape)
 {
     uint64_t seed = 17;
@@ -115,8 +115,8 @@ static struct qr_attention_rows rows_at(struct sequence *s, uint32_t position, u
                                       .scratch = s->scratch};
 }
 
-/* All rows, written and attended to in pieces of the given sizes, one after another, again and
- * again; pieces beyond QR_ATTENTION_ROWS_MAX are attended to in several calls. */
+/* Writes and attends to all rows in chunks of the given sizes, used cyclically.  A chunk of more
+ * than QR_ATTENTION_ROWS_MAX rows takes several calls. */
 static float *attend_in(struct sequence *s, const uint32_t *sizes, size_t sizes_n)
 {
     float *out = memory(s->tokens_n * row_floats(s) * sizeof *out);
@@ -147,7 +147,7 @@ static void assert_same_rows(const struct sequence *s, const float *a, const flo
                             row_floats(s) * sizeof(float));
 }
 
-/* What pages of the type hold of a vector. */
+/* Rounds a vector to the values that pages of the type can store. */
 static void stored(enum qr_kv_type type, const float *x, uint32_t n, double *out)
 {
     int8_t quants[QR_HEAD_DIM_MAX];
@@ -161,8 +161,8 @@ static void stored(enum qr_kv_type type, const float *x, uint32_t n, double *out
     }
 }
 
-/* One head of one row in double, over the values that pages of the type can hold; in q8 over the
- * query's quants too. */
+/* One head of one row in double, over the values that pages of the type store; for q8 with the
+ * query's quants. */
 static void reference(const struct sequence *s, enum qr_kv_type type, uint32_t row, uint32_t head,
                       double *out)
 {
@@ -198,7 +198,7 @@ static void reference(const struct sequence *s, enum qr_kv_type type, uint32_t r
     free(p);
 }
 
-/* Relative error over all heads of some rows, against pages of the type. */
+/* Relative error of all heads of some rows against `reference`. */
 static double error_of(const struct sequence *s, const float *out, enum qr_kv_type type,
                        uint32_t step)
 {
@@ -221,8 +221,8 @@ static double error_of(const struct sequence *s, const float *out, enum qr_kv_ty
 /* ---- the tests ------------------------------------------------------------------------- */
 
 /* Goal: attention is softmax(q K^T / sqrt(d)) V.
- * Method: every type and level, several head sizes, with a window and without, rows at many
- * positions against double over the stored values. */
+ * Method: compare with double over the stored values: every type and level, several head sizes,
+ * with and without a window, rows at many positions. */
 static void equals_a_softmax_in_double(void **state)
 {
     static const uint32_t head_dims[] = {64, 72, 128, 8};
@@ -245,8 +245,8 @@ static void equals_a_softmax_in_double(void **state)
     }
 }
 
-/* Goal: what a type's storing costs is as small as its bits allow.
- * Method: against double over the values that were given; bounds of twice what was found. */
+/* Goal: the rounding of each stored type costs no more than its bits require.
+ * Method: compare with double over the original values; the bounds are twice the errors found. */
 static void storing_costs_little(void **state)
 {
     static const double limits[QR_KV_TYPES_N] = {1e-6, 6e-4, 4e-3, 1.4e-2};
@@ -266,8 +266,9 @@ static void storing_costs_little(void **state)
     }
 }
 
-/* Goal: a row is the same however its sequence got there: in prefill, or token by token.
- * Method: prefill of 777, against decode at every length from 1 to 777, at every level. */
+/* Goal: a row's bits are the same in prefill and token by token.
+ * Method: compare a prefill of 777 tokens with decode at every length from 1 to 777, at every
+ * level. */
 static void decode_equals_prefill_at_every_length(void **state)
 {
     static const uint32_t one = 1;
@@ -290,9 +291,9 @@ static void decode_equals_prefill_at_every_length(void **state)
     }
 }
 
-/* Goal: so it is in pieces of any size, in every type.
- * Method: pieces of odd sizes, and of 16, against the whole; with a window and without. */
-static void pieces_equal_the_whole(void **state)
+/* Goal: a row's bits do not depend on the chunks of a prefill, in any type.
+ * Method: compare chunks of odd sizes and of 16 with the whole, with and without a window. */
+static void chunks_equal_the_whole(void **state)
 {
     static const uint32_t odd[] = {1, 5, 31, 32, 33, 2, 100, 17}, sixteen = 16;
     struct qr_attention_kernels k;
@@ -302,20 +303,20 @@ static void pieces_equal_the_whole(void **state)
     for (size_t i = 0; i < 16; i++) {
         enum qr_kv_type type = (enum qr_kv_type)(i % QR_KV_TYPES_N);
         struct sequence s = make(&k, (struct shape){type, 64, 1 + i % 3, 600, 16, 7});
-        float *whole, *pieces;
+        float *whole, *chunks;
 
         s.window = i < 8 ? 0 : i < 12 ? 70 : 300;
         whole = attend_whole(&s);
-        pieces = i / 4 % 2 ? attend_in(&s, odd, 8) : attend_in(&s, &sixteen, 1);
-        assert_same_rows(&s, whole, pieces);
+        chunks = i / 4 % 2 ? attend_in(&s, odd, 8) : attend_in(&s, &sixteen, 1);
+        assert_same_rows(&s, whole, chunks);
         free(whole);
-        free(pieces);
+        free(chunks);
         end(&s);
     }
 }
 
-/* Goal: neither the size of pages nor their order in the pool shows.
- * Method: 16, 32, 64, 128 and 48 tokens, in order and shuffled, in every type. */
+/* Goal: results depend neither on the size of pages nor on their order in the pool.
+ * Method: compare pages of 16, 32, 64, 128 and 48 tokens, in order and shuffled, in every type. */
 static void pages_do_not_show(void **state)
 {
     static const uint32_t sizes[] = {16, 32, 64, 128, 48};
@@ -342,8 +343,8 @@ static void pages_do_not_show(void **state)
     }
 }
 
-/* Goal: a head's bits do not depend on the heads beside it.
- * Method: groups of 5 to 16 heads against each head alone. */
+/* Goal: a head's bits do not depend on the other heads of its group.
+ * Method: compare groups of 5 to 16 heads with each head alone. */
 static void a_head_is_the_same_alone(void **state)
 {
     static const uint32_t groups[] = {16, 7, 5, 16, 6};
@@ -376,10 +377,10 @@ static void a_head_is_the_same_alone(void **state)
     }
 }
 
-/* Goal: what a row does not see does not reach it, even as NaN.
- * Method: slots past the length and pages of other sequences are NaN from the start (kv_pages.h),
- * so every result here must be a number; then one token's key and value become infinite: rows
- * before it stay, those that see it do not; and pages before a window may be anything. */
+/* Goal: a key that a row does not see adds nothing, even as NaN.
+ * Method: (1) slots past the length and pages of other sequences are NaN (kv_pages.h), and all
+ * results are numbers. (2) One token's key and value become infinite: rows before it are
+ * unchanged, rows that see it change. (3) Pages before a window may hold anything. */
 static void what_is_not_seen_is_harmless(void **state)
 {
     struct qr_attention_kernels k;
@@ -408,8 +409,8 @@ static void what_is_not_seen_is_harmless(void **state)
     }
 }
 
-/* Goal: with a window, pages that have left it are not touched.
- * Method: their ids name pages that are not there. */
+/* Goal: pages that have left the window are not read.
+ * Method: their ids name pages that do not exist. */
 static void pages_before_the_window_may_be_gone(void **state)
 {
     struct qr_attention_kernels k;
@@ -437,9 +438,9 @@ static void pages_before_the_window_may_be_gone(void **state)
     }
 }
 
-/* Goal: a long sequence's spans can be computed apart and in any order.
- * Method: at several lengths, with a window and without, each span by itself from the last to the
- * first, then all but the first at once, against the whole. */
+/* Goal: a long sequence's spans can be computed separately and in any order.
+ * Method: compare with the whole: each span alone from the last to the first, then all spans but
+ * the first in one call; several lengths, with and without a window. */
 static void spans_apart_equal_the_whole(void **state)
 {
     static const uint32_t positions[] = {0, 255, 256, 700, 1023, 1299};
@@ -479,10 +480,10 @@ static void spans_apart_equal_the_whole(void **state)
     }
 }
 
-/* Goal: rows of several sequences over spans that they share have the bits of each by itself.
- * Method: seven rows whose pages are the same and that see the first three spans whole; all over
- * the first span together, five over the other two, and then each alone from where it stands;
- * every level and type, groups that fill no tile, one and several. */
+/* Goal: rows of several sequences over shared spans have the same bits as each row alone.
+ * Method: seven rows with the same pages see the first three spans whole. All seven go over the
+ * first span together, five over the other two, then each continues alone. Every level and type;
+ * groups that fill no tile, one tile and several. */
 static void rows_over_shared_spans_equal_each_alone(void **state)
 {
     static const uint32_t positions[] = {768, 769, 1000, 1279, 1023, 300, 257};
@@ -531,8 +532,9 @@ static void rows_over_shared_spans_equal_each_alone(void **state)
     }
 }
 
-/* Goal: values are stored rounded to the nearest, ties to even, at every level.
- * Method: values between two f16 and between two bf16, read back where the layout says. */
+/* Goal: values are stored rounded to nearest even, at every level.
+ * Method: store values between two f16 and between two bf16, read them at their place in the
+ * layout. */
 static void storing_rounds_to_nearest_even(void **state)
 {
     static const float x[8] = {1.0f,       1.00048828125f, 1.00146484375f, 1.0005f,
@@ -564,7 +566,7 @@ static void storing_rounds_to_nearest_even(void **state)
     }
 }
 
-/* Token 53's key and value where the layout of q8 says: page 1, panel 1, lane 5. */
+/* Token 53's key and value in the layout of q8: page 1, panel 1, lane 5. */
 static void expect_q8(const struct kv_pages *pages, const int8_t quants[8], float scale)
 {
     const uint8_t *k =
@@ -583,8 +585,8 @@ static void expect_q8(const struct kv_pages *pages, const int8_t quants[8], floa
 }
 
 /* Goal: int8 pages hold what attention_q8.h says, at every level.
- * Method: ties, the greatest negative, zeros, a vector too small for a scale, the smallest that has
- * one, the largest, and vectors with infinity and NaN among numbers. */
+ * Method: ties, the greatest negative value, zeros, a vector too small for a scale, the smallest
+ * with one, the largest, and vectors with infinity and NaN among numbers. */
 static void q8_stores_quants_and_a_scale(void **state)
 {
     const struct {
@@ -617,8 +619,8 @@ static void q8_stores_quants_and_a_scale(void **state)
     }
 }
 
-/* Goal: a query that is not finite gives NaN in q8 too, and touches no other query.
- * Method: one head of three infinite, at every level. */
+/* Goal: a query that is not finite gives NaN in q8 and changes no other query.
+ * Method: one of three heads is infinite, at every level. */
 static void q8_queries_that_are_not_finite_give_nan(void **state)
 {
     struct qr_attention_kernels k;
@@ -643,10 +645,10 @@ static void q8_queries_that_are_not_finite_give_nan(void **state)
     }
 }
 
-/* Goal: what is said to be read first is what attend reads: a span's keys, its values, then the
+/* Goal: qr_attention_first lists panels in attend's order: a span's keys, its values, then the
  * next span, from the first panel that the window reaches.
- * Method: pages in a known order; a row without a window, one whose window begins in a span's
- * middle and one whose first span is summed already; short lists are the long one's beginning. */
+ * Method: pages in a known order; a row without a window, one whose window begins inside a span,
+ * one whose first span is already summed. Short lists are the beginning of the long one. */
 static void panels_are_listed_in_the_order_of_use(void **state)
 {
     struct qr_attention_kernels k;
@@ -685,9 +687,10 @@ static void panels_are_listed_in_the_order_of_use(void **state)
     end(&s);
 }
 
-/* Goal: a value is written where it is said to be, whole, and nothing else of the values is.
- * Method: every type, two head sizes, each place in a panel: which bytes of V change; int8's scale
- * stands behind the panel's quants. */
+/* Goal: put writes a value at the place that qr_attention_value returns, and no other byte of the
+ * values.
+ * Method: find the bytes of V that change: every type, two head sizes, each place in a panel. An
+ * int8 value's scale follows the panel's quants. */
 static void values_are_where_they_are_said_to_be(void **state)
 {
     static const uint32_t head_dims[] = {64, 80};
@@ -728,7 +731,7 @@ int main(void)
         cmocka_unit_test(equals_a_softmax_in_double),
         cmocka_unit_test(storing_costs_little),
         cmocka_unit_test(decode_equals_prefill_at_every_length),
-        cmocka_unit_test(pieces_equal_the_whole),
+        cmocka_unit_test(chunks_equal_the_whole),
         cmocka_unit_test(pages_do_not_show),
         cmocka_unit_test(a_head_is_the_same_alone),
         cmocka_unit_test(what_is_not_seen_is_harmless),

@@ -13,8 +13,8 @@ static const char *const names[] = {"scalar",     "avx2", "avx512",     "avx512v
                                     "avx512bf16", "neon", "neondotprod"};
 #define NAMES_N (sizeof names / sizeof names[0])
 
-/* Goal: every level's name and flags mean each other.
- * Method: name to flags and back, for all. */
+/* Goal: every level's name and flags convert into each other.
+ * Method: convert each name to flags and back. */
 static void names_and_flags_agree(void **state)
 {
     (void)state;
@@ -25,8 +25,8 @@ static void names_and_flags_agree(void **state)
     }
 }
 
-/* Goal: a level contains all below it of its family.
- * Method: each x86 level's flags hold those of the one before, and one more. */
+/* Goal: a level contains all lower levels of its family.
+ * Method: each x86 level's flags are those of the level before and one more. */
 static void a_level_contains_those_below(void **state)
 {
     (void)state;
@@ -39,7 +39,7 @@ static void a_level_contains_those_below(void **state)
     }
 }
 
-/* Goal: a name that is no level is refused and changes nothing.
+/* Goal: an unknown name is refused and changes nothing.
  * Method: near misses. */
 static void unknown_name_is_refused(void **state)
 {
@@ -53,7 +53,7 @@ static void unknown_name_is_refused(void **state)
 }
 
 /* Goal: this machine's flags are those of exactly one level, and the compiler's runtime agrees.
- * Method: name them, take that name's flags; compare with __builtin_cpu_supports. */
+ * Method: convert the flags to a name and back; compare with __builtin_cpu_supports. */
 static void machine_is_one_level(void **state)
 {
     unsigned here = qr_cpu_flags(), flags = ~0u;

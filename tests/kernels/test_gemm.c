@@ -21,7 +21,7 @@
 static const char *const levels[] = {"scalar", "avx2", "avx512vnni", "avx512bf16"};
 #define LEVELS_N (sizeof levels / sizeof levels[0])
 
-/* ---- a made-up matrix and rows -------------------------------------------------------------- */
+/* ---- a random matrix and rows --------------------------------------------------------------- */
 
 #define N      37u /* three panels, the last with 5 columns */
 #define ROWS_N 35u
@@ -29,7 +29,7 @@ static const char *const levels[] = {"scalar", "avx2", "avx512vnni", "avx512bf16
 struct problem {
     struct qr_matrix m;
     struct qr_acts acts;
-    uint8_t *file; /* the rows as a model file has them */
+    uint8_t *file; /* the rows, as in a model file */
     uint8_t *packed;
     float *x; /* [ROWS_N][k] */
     uint32_t seed;
@@ -104,10 +104,10 @@ static void product(const struct problem *p, const struct qr_gemm_kernels *k, fl
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
-/* Goal: the packed product is the product of the file's weights and the quantised activations, with
- * minima and the sums that they meet rounded as is said (residuals.h).
- * Method: both dequantised and multiplied in double; every type, level, an even and an odd number
- * of blocks. */
+/* Goal: the packed product is the product of the file's weights and the quantised activations,
+ * except for the documented rounding of minima (residuals.h).
+ * Method: dequantise both and multiply in double: every type and level, even and odd numbers of
+ * blocks. */
 static void product_is_the_dequantized_product(void **state)
 {
     (void)state;
@@ -148,7 +148,7 @@ static void product_is_the_dequantized_product(void **state)
     }
 }
 
-/* Goal: every variant equals scalar, bit for bit.
+/* Goal: every variant equals scalar bit for bit.
  * Method: the same problem at each level. */
 static void every_level_equals_scalar(void **state)
 {
@@ -168,8 +168,9 @@ static void every_level_equals_scalar(void **state)
     }
 }
 
-/* Goal: where bf16 dots are what scalar repeats, they serve the types that have residuals, and no
- * other. Method: the tables of both levels. */
+/* Goal: bf16 dots serve exactly the types with residuals, if the machine's bf16 dot is what scalar
+ * computes.
+ * Method: compare the tables of two levels. */
 static void bf16_dots_serve_residuals(void **state)
 {
     struct qr_gemm_kernels vnni, bf16;
@@ -185,8 +186,9 @@ static void bf16_dots_serve_residuals(void **state)
     }
 }
 
-/* Goal: a row's bits do not depend on the rows beside it, nor on where it stands.
- * Method: each of 35 rows alone, as row 0 of activations of its own, against all together. */
+/* Goal: a row's bits depend neither on the other rows nor on its place.
+ * Method: compare each of 35 rows, as the only row of its own activations, with all rows together.
+ */
 static void a_row_alone_has_the_same_bits(void **state)
 {
     (void)state;
@@ -211,8 +213,8 @@ static void a_row_alone_has_the_same_bits(void **state)
     }
 }
 
-/* Goal: panels and rows can be spread at will.
- * Method: one panel and one row tile at a time, against the whole. */
+/* Goal: panels and rows can be divided into any calls.
+ * Method: compare one panel and one row tile at a time with the whole. */
 static void parts_make_the_whole(void **state)
 {
     (void)state;
@@ -236,8 +238,8 @@ static void parts_make_the_whole(void **state)
     }
 }
 
-/* Goal: many rows go in slabs without a seam.
- * Method: more rows of a large k than a slab holds, against each tile alone. */
+/* Goal: rows of different slabs have the same bits.
+ * Method: compare more rows of a large k than a slab holds with each tile alone. */
 static void slabs_leave_no_seam(void **state)
 {
     const uint32_t rows_n = 70, k_n = 8192;
@@ -271,8 +273,8 @@ static void slabs_leave_no_seam(void **state)
     free(x);
 }
 
-/* Goal: only the matrix's own columns are written; add adds once, after the sum.
- * Method: a wide stride, its unused columns filled with a mark; add onto known numbers. */
+/* Goal: a product writes only the matrix's own columns; add adds once, after the sum.
+ * Method: a wide stride with marks in the unused columns; add to known numbers. */
 static void writes_its_columns_and_adds_once(void **state)
 {
     (void)state;
@@ -298,8 +300,9 @@ static void writes_its_columns_and_adds_once(void **state)
     }
 }
 
-/* Goal: panels can be packed in any order, from rows at any address; what fills them up is zero.
- * Method: backwards, one at a time, from an odd address, against all at once, over other dirt. */
+/* Goal: panels can be packed in any order, from rows at any address; padding is zero.
+ * Method: compare packing one panel at a time, backwards, from an odd address, over other dirty
+ * memory, with packing all at once. */
 static void panels_pack_alone(void **state)
 {
     (void)state;
@@ -313,7 +316,7 @@ static void panels_pack_alone(void **state)
         for (uint32_t panel = p.m.panels_n; panel-- > 0;) {
             qr_matrix_pack(&p.m, again, p.file + 1, panel, panel + 1);
         }
-        /* of groups with one f16 scale the last 32 bytes are nobody's */
+        /* the last 32 bytes of these groups are unused */
         if (types[i] == QR_TYPE_Q3_K || types[i] == QR_TYPE_Q6_K || types[i] == QR_TYPE_IQ4_XS) {
             size_t group_bytes = qr_gemm_layout(types[i]).group_bytes;
             for (size_t end = group_bytes; end <= bytes; end += group_bytes) {
@@ -327,8 +330,9 @@ static void panels_pack_alone(void **state)
     }
 }
 
-/* Goal: what has no packed form is refused.
- * Method: float types, known and unknown others, k that is no whole number of blocks, nothing. */
+/* Goal: a matrix without a packed form is refused.
+ * Method: float types, known and unknown other types, a k that is not a whole number of blocks, n
+ * or k of 0. */
 static void shapes_without_a_form_are_refused(void **state)
 {
     struct qr_matrix m;

@@ -47,7 +47,7 @@ static void *memory(size_t bytes)
 struct product {
     struct qr_matrix m;
     uint8_t *stored; /* the file's rows */
-    float *weights;  /* what they mean, [n][k] */
+    float *weights;  /* their values, [n][k] */
     uint8_t *data;
     float *x; /* [rows_max][k] */
 };
@@ -92,9 +92,9 @@ static void run(const struct product *p, const struct qr_float_kernels *k, uint3
         &p->m, 0, p->m.panels_n, p->x + (size_t)row * p->m.k, p->m.k, rows_n, out, p->m.n, false});
 }
 
-/* Goal: what is computed is the product.
- * Method: every type at every level, a ragged last panel, an odd k, few rows and many, against
- * OpenBLAS on the weights as floats. */
+/* Goal: a float product is the product.
+ * Method: compare with OpenBLAS on the weights as floats: every type and level, a last panel that
+ * is not full, an odd k, few and many rows. */
 static void equals_openblas(void **state)
 {
     static const uint32_t rows[] = {1, 7, 70};
@@ -121,8 +121,9 @@ static void equals_openblas(void **state)
     free(want);
 }
 
-/* Goal: every 16-bit weight means what types.h says, denormals and both infinities too.
- * Method: all of them as a matrix of k = 1 with the activation 1, at every level. */
+/* Goal: every 16-bit weight has the value that types.h defines, including denormals and
+ * infinities.
+ * Method: a matrix of all of them with k = 1 times the activation 1, at every level. */
 static void every_half_is_exact(void **state)
 {
     const uint32_t n = 65536;
@@ -159,10 +160,9 @@ static void every_half_is_exact(void **state)
 
 #define ROWS_MAX 512u
 
-/* Goal: a row's bits do not depend on how many rows there are, nor on which of them it is, nor on
- * the level.
- * Method: one panel and a ragged one, short and long rows; 1 to 40, 64, 200 and 512 rows at once
- * against each row alone by scalar. */
+/* Goal: a row's bits depend neither on the number of rows, nor on its place, nor on the level.
+ * Method: compare 1 to 40, 64, 200 and 512 rows at once with each row alone in scalar: one full
+ * panel and one that is not, short and long rows. */
 static void a_row_is_the_same_among_any_number(void **state)
 {
     static const uint32_t widths[] = {1, 8, 65, 576};
@@ -196,9 +196,9 @@ static void a_row_is_the_same_among_any_number(void **state)
     free(out);
 }
 
-/* Goal: panels can be spread over threads at will, and write their own columns only.
- * Method: all panels at once against panel by panel, backwards, into wider rows; what is between
- * stays. */
+/* Goal: panels can be computed in any calls and write only their own columns.
+ * Method: compare all panels at once with panel by panel, backwards, into wider rows; the columns
+ * between are unchanged. */
 static void panels_stand_alone(void **state)
 {
     const uint32_t n = 80, k = 192, rows_n = 5, stride = 100;
@@ -232,7 +232,7 @@ static void panels_stand_alone(void **state)
 }
 
 /* Goal: add rounds once, after the chain.
- * Method: what stood there plus the product computed without it. */
+ * Method: compare with the old value plus the product computed without add. */
 static void add_comes_after_the_sum(void **state)
 {
     const uint32_t n = 70, k = 76;
@@ -260,9 +260,9 @@ static void add_comes_after_the_sum(void **state)
     }
 }
 
-/* Goal: panels can be packed apart, in any order, from any address; what fills them up is zero.
- * Method: from an odd address, backwards, into memory that was not zero, against the whole; then
- * the last panel's spare outputs. */
+/* Goal: panels can be packed separately, in any order, from any address; padding is zero.
+ * Method: compare packing from an odd address, backwards, into dirty memory, with the whole; then
+ * check the last panel's unused outputs. */
 static void panels_pack_alone(void **state)
 {
     const uint32_t n = 70, k = 77;
@@ -293,8 +293,8 @@ static void panels_pack_alone(void **state)
     }
 }
 
-/* Goal: a quantised matrix is refused, and one without anything in it.
- * Method: one of each kind. */
+/* Goal: a quantised matrix and an empty one are refused.
+ * Method: one of each. */
 static void only_float_types_are_taken(void **state)
 {
     struct qr_float_kernels kernels;

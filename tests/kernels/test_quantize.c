@@ -13,7 +13,7 @@
 #include "kernels/gemm.h"
 #include "kernels/gemm_layout.h"
 
-#define K      224u /* seven blocks: a four, and some that are left over */
+#define K      224u /* seven blocks: a four and three more */
 #define ROWS_N 18u
 
 static const char *const levels[] = {"scalar", "avx2", "avx512"};
@@ -66,9 +66,9 @@ static uint32_t bits_of(float x)
     return bits;
 }
 
-/* Goal: a block's scale is the least one of three significant bits that brings its greatest value
- * to 127 or less, and is what `magic` says: a power of two, and in its lowest bits which quarter.
- * Method: amax from the least to the greatest that is served, a quarter of a percent apart. */
+/* Goal: a block's scale is the least number of three significant bits with which the greatest
+ * value is at most 127. magic is the matching power of two with j in its low byte.
+ * Method: amax from the least to the greatest that is supported, in steps of 0.25 %. */
 static void scales_have_three_bits(void **state)
 {
     (void)state;
@@ -87,8 +87,8 @@ static void scales_have_three_bits(void **state)
     }
 }
 
-/* Goal: what stands outside is a block of zeros, and does no harm in the sums that start at magic.
- */
+/* Goal: amax outside the supported range gives a scale of 0 and a magic that is harmless in sums.
+ * Method: zero, values that are too small or too large, infinity and NaN. */
 static void scales_outside_are_zero(void **state)
 {
     static const float outside[] = {0.0f, 0x1p-61f, 1e-45f, 0x1p101f, INFINITY, NAN};
@@ -99,8 +99,9 @@ static void scales_outside_are_zero(void **state)
     }
 }
 
-/* Goal: an integer added to the bits of magic, less magic as a float, is the integer, exactly.
- * Method: the greatest sums that a block of 8-bit weights can have, at every quarter. */
+/* Goal: an integer added to the bits of magic, minus magic as a float, is the integer times 2^e,
+ * exactly.
+ * Method: the greatest sums that a block of 8-bit weights can have, for every j. */
 static void sums_on_magic_are_exact(void **state)
 {
     static const int32_t sums[] = {0, 1, -1, 32 * 255 * 127, -32 * 128 * 127, 1040385, -520191};
@@ -117,9 +118,9 @@ static void sums_on_magic_are_exact(void **state)
     }
 }
 
-/* Goal: a quantised value is within half a step of the value, the greatest uses at least four
- * fifths of the range, and the sums are the sums. Method: random rows, every level, over dirty
- * memory; each field recomputed. */
+/* Goal: a quantised value is within half a step of the value; the greatest uses at least four
+ * fifths of the range; the sums are the sums of the quants.
+ * Method: recompute each field: random rows, every level, over dirty memory. */
 static void fields_say_what_they_are(void **state)
 {
     struct fixture *f = *state;
@@ -151,13 +152,13 @@ static void fields_say_what_they_are(void **state)
                 assert_int_equal(a->start_32[0], -32 * sums[0]);
                 assert_int_equal(a->start_32[1], -32 * sums[1]);
             }
-            assert_int_equal(*qr_act_pair_s(&f->acts, row, K / 32), 0); /* nothing, but read */
+            assert_int_equal(*qr_act_pair_s(&f->acts, row, K / 32), 0); /* unused, but read */
         }
     }
 }
 
 /* Goal: halves round to even.
- * Method: amax 127, so that a step is exactly 1, and values that lie between two steps. */
+ * Method: amax 127, so that a step is exactly 1, and values between two steps. */
 static void halves_round_to_even(void **state)
 {
     struct fixture *f = *state;
@@ -171,7 +172,7 @@ static void halves_round_to_even(void **state)
     }
 }
 
-/* All of a row's block that is its own alone. */
+/* The fields of a row's block that no other block shares. */
 #define OWN_BYTES offsetof(struct qr_act_row, pair_s)
 
 static void expect_same_block(const struct qr_acts *acts, uint32_t row, uint32_t block,
@@ -181,9 +182,9 @@ static void expect_same_block(const struct qr_acts *acts, uint32_t row, uint32_t
     assert_int_equal(*qr_act_pair_s(acts, row, block), want_s);
 }
 
-/* Goal: a block that is zero, too small or too great to be served or not finite is all zero, and
- * those beside it are as ever.
- * Method: each kind in each of a row's places, over dirty memory; the row without it. */
+/* Goal: a block that is zero, too small, too large or not finite becomes zeros; other blocks are
+ * unaffected.
+ * Method: each kind in each place of a row, over dirty memory; compare with the row without it. */
 static void blocks_outside_are_zero(void **state)
 {
     static const float kinds[] = {0.0f,      -0.0f,    1e-45f,   1e-31f,    0x1.fffffep-61f,
@@ -216,7 +217,7 @@ static void blocks_outside_are_zero(void **state)
     }
 }
 
-/* Goal: a range of rows is its rows one by one, wherever it begins and ends.
+/* Goal: quantising a range of rows equals quantising them one by one.
  * Method: every range within two tiles, of one block to all, over dirty memory: equal memory. */
 static void a_range_is_its_rows(void **state)
 {
@@ -244,9 +245,10 @@ static void a_range_is_its_rows(void **state)
     free(one_by_one);
 }
 
-/* Goal: a row can be written in any pieces, in any order, without touching another.
- * Method: rows in one piece upwards, and in pieces downwards: equal memory. */
-static void pieces_and_order_do_not_matter(void **state)
+/* Goal: a row can be written in any parts and in any order, without changing other rows.
+ * Method: compare whole rows in ascending order with parts of rows in descending order: equal
+ * memory. */
+static void parts_and_order_do_not_matter(void **state)
 {
     struct fixture *f = *state;
     uint8_t *first = malloc(f->bytes);
@@ -272,7 +274,7 @@ static void pieces_and_order_do_not_matter(void **state)
     free(first);
 }
 
-/* Goal: NaN and infinity harm nothing but their own block.
+/* Goal: NaN and infinity change only their own block.
  * Method: a row with both; its neighbours in the row and in the tile are as without. */
 static void not_finite_harms_its_own_block_only(void **state)
 {
@@ -311,7 +313,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(halves_round_to_even, setup, teardown),
         cmocka_unit_test_setup_teardown(blocks_outside_are_zero, setup, teardown),
         cmocka_unit_test_setup_teardown(a_range_is_its_rows, setup, teardown),
-        cmocka_unit_test_setup_teardown(pieces_and_order_do_not_matter, setup, teardown),
+        cmocka_unit_test_setup_teardown(parts_and_order_do_not_matter, setup, teardown),
         cmocka_unit_test_setup_teardown(not_finite_harms_its_own_block_only, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

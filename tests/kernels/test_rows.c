@@ -13,7 +13,7 @@
 #include "kernels/exponential.h"
 #include "kernels/rows.h"
 
-/* Variants equal scalar bit for bit (kernelcheck); here each is held against what it means. */
+/* kernelcheck compares variants with scalar.  Here each kernel is compared with its definition. */
 static const char *const levels[] = {"scalar", "avx2", "avx512"};
 #define LEVELS_N (sizeof levels / sizeof levels[0])
 
@@ -32,7 +32,7 @@ static float random_float(uint64_t *state)
     return (float)(int32_t)(*state >> 32) * 0x1p-31f;
 }
 
-/* The distance in units of the last place of the true value. */
+/* The error in units in the last place of the true value. */
 static double ulps(float got, double want)
 {
     int exponent;
@@ -41,8 +41,8 @@ static double ulps(float got, double want)
     return fabs((double)got - want) / ldexp(1.0, (exponent < -125 ? -125 : exponent) - 24);
 }
 
-/* Goal: the exponentials are as close as they say, at both ends of their range too.
- * Method: every 97th float against double; 0, infinities and NaN by name. */
+/* Goal: 2^x and e^x are within 2 ulp over the whole range.
+ * Method: compare every 97th float with double; then 0, infinities and NaN. */
 static void exponentials_are_within_two_ulp(void **state)
 {
     double worst2 = 0, worst = 0;
@@ -68,7 +68,7 @@ static void exponentials_are_within_two_ulp(void **state)
 }
 
 /* Goal: rms_norm is x / sqrt(mean(x^2) + eps) * weight.
- * Method: against double; a row of zeros stays zeros. */
+ * Method: compare with double; a row of zeros stays zeros. */
 static void rms_norm_is_what_it_says(void **state)
 {
     static const uint32_t lengths[] = {8, 24, 576, 2048};
@@ -99,7 +99,7 @@ static void rms_norm_is_what_it_says(void **state)
 }
 
 /* Goal: layer_norm is (x - mean) / sqrt(variance + eps) * weight + bias.
- * Method: against double, rows far from zero too; equal values become the bias. */
+ * Method: compare with double, also for rows far from zero; equal values become the bias. */
 static void layer_norm_is_what_it_says(void **state)
 {
     static const uint32_t lengths[] = {8, 24, 256, 2048};
@@ -134,8 +134,8 @@ static void layer_norm_is_what_it_says(void **state)
     }
 }
 
-/* Goal: rope turns neighbouring pairs and leaves what is past rotary_n.
- * Method: against double, whole heads and partly rotated ones. */
+/* Goal: rope rotates neighbouring pairs and leaves values from rotary_n on.
+ * Method: compare with double: whole heads and partly rotated ones. */
 static void rope_turns_pairs(void **state)
 {
     static const uint32_t shapes[][3] = {{9, 64, 64}, {2, 40, 40}, {3, 64, 20}};
@@ -168,8 +168,9 @@ static void rope_turns_pairs(void **state)
     }
 }
 
-/* Goal: rope_halves turns value i with value i + rotary_n / 2 and leaves what is past rotary_n.
- * Method: as above. */
+/* Goal: rope_halves rotates value i with value i + rotary_n / 2 and leaves values from rotary_n
+ * on.
+ * Method: compare with double: whole heads and partly rotated ones. */
 static void rope_halves_turns_halves(void **state)
 {
     static const uint32_t shapes[][3] = {{9, 64, 64}, {2, 40, 40}, {3, 64, 20}};
@@ -204,8 +205,8 @@ static void rope_halves_turns_halves(void **state)
     }
 }
 
-/* Goal: gelu is the tanh form, for values of any size.
- * Method: against double; far below the result is 0, far above the value itself. */
+/* Goal: gelu is its tanh form, for values of any size.
+ * Method: compare with double; far below zero the result is 0, far above it is the value. */
 static void gelu_is_the_tanh_form(void **state)
 {
     static float x[1536], out[1536];
@@ -231,8 +232,8 @@ static void gelu_is_the_tanh_form(void **state)
     }
 }
 
-/* Goal: swiglu is gate times sigmoid(gate) times up, for gates of any size.
- * Method: against double; far below, the result is 0 and not NaN. */
+/* Goal: swiglu is gate * sigmoid(gate) * up, for gates of any size.
+ * Method: compare with double; far below zero the result is 0 and not NaN. */
 static void swiglu_is_what_it_says(void **state)
 {
     static float gate[1536], up[1536], out[1536];
@@ -278,7 +279,7 @@ static void add_adds(void **state)
     }
 }
 
-/* n values of which -1 is the greatest: the first at `at`, once more at the end; NaN among them. */
+/* n values, of which -1 is the greatest: first at `at`, again at the end; with NaN among them. */
 static void put_greatest(float *x, uint32_t n, uint32_t at)
 {
     for (uint32_t j = 0; j < n; j++)
@@ -287,8 +288,9 @@ static void put_greatest(float *x, uint32_t n, uint32_t at)
     x[n - 1] = -1.0f;
 }
 
-/* Goal: argmax takes the first of equals and never NaN.
- * Method: the greatest at each place of rows of many lengths, once more behind it, NaN around. */
+/* Goal: argmax returns the first of equal values and never NaN.
+ * Method: the greatest value at each place of rows of many lengths, again after it, with NaN among
+ * them. */
 static void argmax_takes_the_first_of_equals(void **state)
 {
     float x[70];
@@ -313,58 +315,58 @@ static void argmax_takes_the_first_of_equals(void **state)
     }
 }
 
-/* The best of x's pieces of `piece` values, forwards or backwards. */
+/* The best of x's segments of segment_n values, in ascending or descending order. */
 static struct qr_scored best_of(const struct qr_row_kernels *k, const float *x, uint32_t n,
-                                uint32_t piece, bool backwards)
+                                uint32_t segment_n, bool backwards)
 {
     struct qr_scored best = QR_BEST_NONE;
-    uint32_t pieces_n = (n + piece - 1) / piece;
+    uint32_t segments_n = (n + segment_n - 1) / segment_n;
 
-    for (uint32_t i = 0; i < pieces_n; i++) {
-        uint32_t at = (backwards ? pieces_n - 1 - i : i) * piece;
-        k->best(&best, x + at, n - at < piece ? n - at : piece, at);
+    for (uint32_t i = 0; i < segments_n; i++) {
+        uint32_t at = (backwards ? segments_n - 1 - i : i) * segment_n;
+        k->best(&best, x + at, n - at < segment_n ? n - at : segment_n, at);
     }
     return best;
 }
 
-/* Goal: best is argmax by pieces, in any order: the first of equals, never NaN.
- * Method: the greatest at each place of rows of many lengths, once more behind it, NaN around; rows
- * of NaN, of -infinity and of both zeros by name. */
-static void best_is_argmax_by_pieces(void **state)
+/* Goal: best over the segments of a row, in any order, is argmax: the first of equals, never NaN.
+ * Method: the greatest value at each place of rows of many lengths, again after it, with NaN among
+ * them; rows of NaN, of -infinity and of both zeros. */
+static void best_is_argmax_by_segments(void **state)
 {
-    static const uint32_t pieces[] = {1, 7, 8, 16, 33, 128};
+    static const uint32_t segments[] = {1, 7, 8, 16, 33, 128};
     float x[70];
     struct qr_row_kernels k;
 
     (void)state;
     for (size_t i = 0; i < 12 * LEVELS_N; i++) {
-        uint32_t piece = pieces[i % 6];
+        uint32_t segment_n = segments[i % 6];
         bool backwards = i / 6 % 2;
 
         if (!take_level(i / 12, &k)) continue;
         for (uint32_t n = 1; n <= 70; n++) {
             for (uint32_t at = 0; at < n; at++) {
                 put_greatest(x, n, at);
-                struct qr_scored best = best_of(&k, x, n, piece, backwards);
+                struct qr_scored best = best_of(&k, x, n, segment_n, backwards);
                 assert_int_equal(best.index, at);
                 assert_true(best.value == -1.0f);
             }
         }
         for (uint32_t j = 0; j < 70; j++)
             x[j] = NAN;
-        assert_int_equal(best_of(&k, x, 70, piece, backwards).index, UINT32_MAX);
+        assert_int_equal(best_of(&k, x, 70, segment_n, backwards).index, UINT32_MAX);
         x[33] = x[65] = -INFINITY;
-        assert_int_equal(best_of(&k, x, 70, piece, backwards).index, 33);
+        assert_int_equal(best_of(&k, x, 70, segment_n, backwards).index, 33);
         x[21] = 0.0f;
         x[20] = x[60] = -0.0f;
-        assert_int_equal(best_of(&k, x, 70, piece, backwards).index, 20);
+        assert_int_equal(best_of(&k, x, 70, segment_n, backwards).index, 20);
         x[66] = INFINITY;
-        assert_int_equal(best_of(&k, x, 70, piece, backwards).index, 66);
+        assert_int_equal(best_of(&k, x, 70, segment_n, backwards).index, 66);
     }
 }
 
-/* Goal: logsumexp is exact to a float's rounding, for logits of any size.
- * Method: against double, shifted far up and down, every kind of end. */
+/* Goal: logsumexp is exact to the rounding of a float, for logits of any size.
+ * Method: compare with double: logits shifted far up and down, every remainder of a vector. */
 static void logsumexp_is_what_it_says(void **state)
 {
     static const uint32_t lengths[] = {1, 7, 16, 33, 49152};
@@ -404,8 +406,8 @@ static int by_value_then_index(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
-/* Goal: topk is the head of a sort: descending, equals by index, NaN last.
- * Method: rows with many equals and with NaN, rising rows and falling ones, against qsort, for k
+/* Goal: topk is the beginning of a sort: descending, equals by index, NaN last.
+ * Method: compare with qsort: rows with many equals and with NaN, ascending and descending rows, k
  * from 1 to all. */
 static void topk_is_the_head_of_a_sort(void **state)
 {
@@ -452,7 +454,7 @@ int main(void)
         cmocka_unit_test(gelu_is_the_tanh_form),
         cmocka_unit_test(add_adds),
         cmocka_unit_test(argmax_takes_the_first_of_equals),
-        cmocka_unit_test(best_is_argmax_by_pieces),
+        cmocka_unit_test(best_is_argmax_by_segments),
         cmocka_unit_test(logsumexp_is_what_it_says),
         cmocka_unit_test(topk_is_the_head_of_a_sort),
     };

@@ -17,7 +17,7 @@
 /* ---- traits -------------------------------------------------------------------------------- */
 
 /* Goal: the supported types have ggml's numbers, names and block sizes.
- * Method: against a table written from ggml's definition. */
+ * Method: compare with a table written from ggml's definitions. */
 static void supported_types_have_ggmls_numbers(void **state)
 {
     static const struct {
@@ -45,8 +45,8 @@ static void supported_types_have_ggmls_numbers(void **state)
     }
 }
 
-/* Goal: a known type without support can be named in its refusal.
- * Method: some of them: a name, and a block of 0. */
+/* Goal: an error can name a known type without support.
+ * Method: some of them: a name, and a block size of 0. */
 static void known_types_without_support_have_names(void **state)
 {
     (void)state;
@@ -58,8 +58,8 @@ static void known_types_without_support_have_names(void **state)
     assert_int_equal(qr_type_traits(39)->block_n, 0);
 }
 
-/* Goal: any number is safe to ask about.
- * Method: numbers that ggml never gave. */
+/* Goal: any number is accepted.
+ * Method: numbers that ggml never defined. */
 static void unknown_numbers_have_no_name(void **state)
 {
     static const uint32_t numbers[] = {42, 1000, 0x7fffffff, 0xffffffff};
@@ -72,7 +72,7 @@ static void unknown_numbers_have_no_name(void **state)
 
 /* ---- numbers ------------------------------------------------------------------------------- */
 
-/* Goal: every half is read right, and comes back as itself.
+/* Goal: every f16 converts exactly to f32 and back.
  * Method: all 65,536 against ldexp; NaN stays NaN. */
 static void every_f16_is_exact(void **state)
 {
@@ -93,8 +93,8 @@ static void every_f16_is_exact(void **state)
     }
 }
 
-/* Goal: f32 to f16 rounds to the nearest, ties to even, past 65,519.99 to infinity.
- * Method: between each two neighbouring halves: just below the middle, the middle, just above. */
+/* Goal: f32 to f16 rounds to nearest, ties to even, and above 65,519.99 to infinity.
+ * Method: between each two neighbouring f16: just below the middle, the middle, just above. */
 static void f32_to_f16_rounds_to_nearest_even(void **state)
 {
     (void)state;
@@ -113,8 +113,8 @@ static void f32_to_f16_rounds_to_nearest_even(void **state)
     assert_int_equal(qr_f32_to_f16(1e-30f), 0);
 }
 
-/* Goal: the same for bf16.
- * Method: all finite neighbours in steps; NaN with only low bits set stays NaN. */
+/* Goal: f32 to bf16 rounds to nearest, ties to even.
+ * Method: finite neighbours in steps; NaN with only low bits set stays NaN. */
 static void f32_to_bf16_rounds_to_nearest_even(void **state)
 {
     (void)state;
@@ -144,9 +144,9 @@ static const struct qr_gguf_tensor *tensor(const struct qr_gguf *file, const cha
     return t;
 }
 
-/* Goal: every type means what ggml means by it, bit for bit.
- * Method: for each that is supported, blocks with all quants, inner scales and extreme f16, one
- * byte off any alignment, against what PyPI's gguf 0.19 makes of them (make_type_cases.py). */
+/* Goal: every supported type has the values that ggml gives it, bit for bit.
+ * Method: blocks with all quants, all inner scales and extreme f16, one byte off any alignment,
+ * against the values of PyPI's gguf 0.19 (make_type_cases.py). */
 static void blocks_mean_what_ggml_means(void **state)
 {
     struct quire_allocator allocator = qr_allocator((struct quire_allocator){0});
@@ -186,8 +186,8 @@ static void blocks_mean_what_ggml_means(void **state)
     qr_gguf_close(&file);
 }
 
-/* Goal: float types come out as they are, from any address.
- * Method: known numbers written one byte off. */
+/* Goal: float types are read exactly, from any address.
+ * Method: known numbers, one byte off. */
 static void floats_are_exact_at_odd_addresses(void **state)
 {
     const float numbers[3] = {1.5f, -0.25f, 1e-3f};
