@@ -36,9 +36,8 @@ static const struct flag flags[] = {
     {"listen", TEXTS, AT(listen), 0, 0, NULL, "HOST:PORT",
      "also serve on this TCP address; may be repeated", NULL},
     {"cors-origin", TEXTS, AT(cors_origins), 0, 0, NULL, "ORIGIN",
-     "let web pages of this origin, such as https://example.org, use the server; * lets all; may "
-     "be "
-     "repeated",
+     "let web pages of this origin, such as https://example.org, use the server; * lets all pages; "
+     "may be repeated",
      NULL},
     {"api-key-file", TEXT, AT(api_key_file), 0, 0, NULL, "FILE",
      "API keys, one a line; a client sends one as a bearer token", NULL},
@@ -49,13 +48,15 @@ static const struct flag flags[] = {
     {"chat-template", TEXT, AT(chat_template), 0, 0, NULL, "FILE",
      "Jinja chat template that replaces the model file's", NULL},
     {"chat-template-kwargs", TEXT, AT(template_kwargs), 0, 0, NULL, "JSON",
-     "template variables for requests without their own, as {\"enable_thinking\": false}", NULL},
+     "chat template variables for every request, such as {\"enable_thinking\": false}", NULL},
     {"tool-call-parser", TEXT, AT(tool_parser), 0, 0, NULL, "NAME",
-     "read tool calls as this family writes them; none: do not (default: the family that the chat "
-     "template shows)",
+     "format of the model's tool calls; none leaves them in the text (default: recognised from the "
+     "chat template)",
      NULL},
     {"reasoning-parser", TEXT, AT(reasoning_parser), 0, 0, NULL, "NAME",
-     "read reasoning by these markers; none: do not (default: the family's)", NULL},
+     "format of the model's reasoning; none leaves it in the text (default: recognised from the "
+     "chat template)",
+     NULL},
     {"kv-memory", SIZE, AT(kv_memory_bytes), 1, UINT64_MAX, NULL, "SIZE",
      "memory for keys and values, such as 512M or 4G (default: half of the free memory)", NULL},
     {"page-tokens", NUMBER, AT(page_tokens), 16, 128, NULL, "N",
