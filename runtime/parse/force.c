@@ -7,6 +7,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/parse/family.h"
+#include "runtime/parse/thinking.h"
 #include "runtime/parse/value.h"
 
 #define SPACE "[ \\n\\t]{0,12}" /* where the form has ~ */
@@ -390,28 +391,50 @@ static json_t *triggered(struct forcing *f, const struct qr_parse_force *force)
                      "tags", one, "stop_after_first", force->single || f->form->single);
 }
 
+/* Free text up to any of the closing markers. */
+static json_t *opened_reasoning(const struct qr_parse_reasoning *row)
+{
+    json_t *closes = json_array();
+
+    for (size_t i = 0; i < QR_PARSE_PAIRS_MAX && row->pairs[i].close; i++)
+        (void)json_array_append_new(closes, json_string(row->pairs[i].close));
+    return json_pack("{s:s, s:s, s:o, s:o}", "type", "tag", "begin", "", "content", free_text(),
+                     "end", closes);
+}
+
+/* A block of reasoning by any of the pairs. */
+static json_t *whole_reasoning(const struct qr_parse_reasoning *row)
+{
+    json_t *elements = json_array();
+
+    for (size_t i = 0; i < QR_PARSE_PAIRS_MAX && row->pairs[i].open; i++)
+        (void)json_array_append_new(elements,
+                                    tag(row->pairs[i].open, free_text(), row->pairs[i].close));
+    return elements_of("or", elements);
+}
+
 /* Reasoning before the calls; NULL: there is none. */
 static json_t *reasoning_of(const struct forcing *f, const struct qr_parse_force *force)
 {
-    const struct qr_parse_reasoning *row = force->reasoning;
-    const char *open, *close;
-
-    if (!row) row = qr_parse_reasoning_find(f->family->reasoning ? f->family->reasoning : "none");
-    if (force->thinking == QR_THINKING_NONE) return NULL;
-    open = row->pairs[0].open;
-    close = row->pairs[0].close;
-    if (!strcmp(row->name, "gpt_oss")) {
-        open = "<|channel|>analysis<|message|>";
-        close = "<|end|><|start|>assistant";
-    } else if (!open && force->thinking == QR_THINKING_OPENED) {
-        open = "<think>";
-        close = "</think>";
-    }
-    if (!open) return NULL;
+    const struct qr_parse_reasoning *row =
+        qr_parse_reasoning_in(f->family, force->reasoning, (struct quire_text){"", 0});
     const bool opened = force->thinking == QR_THINKING_OPENED;
-    json_t *elements = json_array();
+    const bool harmony = row == qr_parse_reasoning_find("gpt_oss");
+    json_t *elements, *block;
+
+    if (force->thinking == QR_THINKING_NONE) return NULL;
+    if (!harmony && !row->pairs[0].open) {
+        if (!opened) return NULL;
+        row = qr_parse_reasoning_find("think");
+    }
+    if (harmony)
+        block = tag(opened ? "" : "<|channel|>analysis<|message|>", free_text(),
+                    "<|end|><|start|>assistant");
+    else
+        block = opened ? opened_reasoning(row) : whole_reasoning(row);
+    elements = json_array();
     if (!opened) (void)json_array_append_new(elements, regex(SPACE));
-    (void)json_array_append_new(elements, tag(opened ? "" : open, free_text(), close));
+    (void)json_array_append_new(elements, block);
     (void)json_array_append_new(elements, regex(SPACE));
     json_t *all = elements_of("sequence", elements);
     return opened ? all : optional(all);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "runtime/parse/thinking.h"
+
 #define OUT_MAX ((size_t)64 << 10) /* a longer delta is sent in pieces */
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
@@ -259,10 +261,9 @@ struct qr_parse_reader *qr_parse_create(const struct qr_parse_settings *settings
     r->settings = *settings;
     r->family = settings->family ? settings->family : qr_parse_family_find("none");
     if (settings->envelope) r->family = qr_parse_family_find("generic");
-    r->reasoning = settings->reasoning;
-    if (!r->reasoning)
-        r->reasoning =
-            qr_parse_reasoning_find(r->family->reasoning ? r->family->reasoning : "none");
+    r->reasoning = qr_parse_reasoning_in(r->family, settings->reasoning, settings->prompt_tail);
+    if (settings->in_reasoning && !settings->reasoning && !r->reasoning->pairs[0].open)
+        r->reasoning = qr_parse_reasoning_find("think");
     r->calls = !settings->no_calls && settings->tools_n > 0;
     r->state = &qr_parse_state_text;
     qr_parse_text_init(r);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/parse/reader.h"
+#include "runtime/parse/thinking.h"
 
 /* Reasoning with a call's marker in it that is not closed yet: kept to be read as calls if the text
  * ends so. */
@@ -307,22 +308,6 @@ static void add_markers(struct qr_parse_reader *r, const char *const *texts, siz
         add_marker(r, texts[i], action, i);
 }
 
-/* Where in the text `word` is for the last time, or -1. */
-static ptrdiff_t last_of(struct quire_text text, const char *word)
-{
-    size_t n = strlen(word);
-
-    for (size_t i = text.n; i >= n && i > 0; i--)
-        if (memcmp(text.data + i - n, word, n) == 0) return (ptrdiff_t)(i - n);
-    return -1;
-}
-
-static bool opened(struct quire_text tail, const char *open, const char *close)
-{
-    ptrdiff_t at = last_of(tail, open);
-    return at >= 0 && last_of(tail, close) < at;
-}
-
 #define N(array) (sizeof(array) / sizeof *(array))
 
 void qr_parse_text_init(struct qr_parse_reader *r)
@@ -331,20 +316,11 @@ void qr_parse_text_init(struct qr_parse_reader *r)
     const struct qr_parse_family *f = r->family;
     bool open = r->settings.in_reasoning;
 
-    /* A prompt may open reasoning that the family does not know of. */
-    for (size_t i = 0; i < qr_parse_reasonings_n && !r->reasoning->pairs[0].open; i++) {
-        const struct qr_parse_reasoning *row = &qr_parse_reasonings[i];
-        if (r->settings.reasoning) break;
-        if (row->pairs[0].open && opened(tail, row->pairs[0].open, row->pairs[0].close))
-            r->reasoning = row;
-    }
-    if (open && !r->reasoning->pairs[0].open && !r->settings.reasoning)
-        r->reasoning = qr_parse_reasoning_find("think");
     const struct qr_parse_reasoning *g = r->reasoning;
     for (unsigned i = 0; i < QR_PARSE_PAIRS_MAX && g->pairs[i].open; i++) {
         add_marker(r, g->pairs[i].open, QR_MARKER_THINK, i);
         add_marker(r, g->pairs[i].close, QR_MARKER_THINK_END, i);
-        if (opened(tail, g->pairs[i].open, g->pairs[i].close)) {
+        if (qr_parse_is_opened(tail, g, i)) {
             open = true;
             r->pair = (uint8_t)i;
         }

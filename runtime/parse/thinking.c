@@ -5,27 +5,47 @@
 
 #include "runtime/parse/family.h"
 
-/* Where the word is for the last time, after its first byte; 0: nowhere. */
+/* Where the text ends in the word for the last time: 1 to text.n; 0: nowhere. */
 static size_t last_of(struct quire_text text, const char *word)
 {
     const size_t n = strlen(word);
+
     for (size_t i = text.n; i >= n && i > 0; i--)
         if (memcmp(text.data + i - n, word, n) == 0) return i;
     return 0;
+}
+
+bool qr_parse_is_opened(struct quire_text prompt_tail, const struct qr_parse_reasoning *reasoning,
+                        size_t pair)
+{
+    return last_of(prompt_tail, reasoning->pairs[pair].open) >
+           last_of(prompt_tail, reasoning->pairs[pair].close);
+}
+
+const struct qr_parse_reasoning *qr_parse_reasoning_in(const struct qr_parse_family *family,
+                                                       const struct qr_parse_reasoning *reasoning,
+                                                       struct quire_text prompt_tail)
+{
+    if (reasoning) return reasoning;
+    if (family && family->reasoning) return qr_parse_reasoning_find(family->reasoning);
+    for (size_t i = 0; i < qr_parse_reasonings_n; i++) {
+        const struct qr_parse_reasoning *row = &qr_parse_reasonings[i];
+        if (row->pairs[0].open && qr_parse_is_opened(prompt_tail, row, 0)) return row;
+    }
+    return qr_parse_reasoning_find("none");
 }
 
 enum qr_parse_thinking qr_parse_thinking_of(const struct qr_parse_family *family,
                                             const struct qr_parse_reasoning *reasoning,
                                             struct quire_text prompt_tail)
 {
-    if (!reasoning && family && family->reasoning)
-        reasoning = qr_parse_reasoning_find(family->reasoning);
-    if (!reasoning || !reasoning->pairs[0].open) return QR_THINKING_NONE;
+    reasoning = qr_parse_reasoning_in(family, reasoning, prompt_tail);
+    if (reasoning == qr_parse_reasoning_find("gpt_oss")) return QR_THINKING_ALLOWED;
+    if (!reasoning->pairs[0].open) return QR_THINKING_NONE;
     for (size_t i = 0; i < QR_PARSE_PAIRS_MAX && reasoning->pairs[i].open; i++) {
-        const size_t open = last_of(prompt_tail, reasoning->pairs[i].open);
-        const size_t close = last_of(prompt_tail, reasoning->pairs[i].close);
-        if (open > close) return QR_THINKING_OPENED;
-        if (close > 0) return QR_THINKING_NONE; /* the prompt has closed it: thinking is off */
+        if (qr_parse_is_opened(prompt_tail, reasoning, i)) return QR_THINKING_OPENED;
+        if (last_of(prompt_tail, reasoning->pairs[i].close))
+            return QR_THINKING_NONE; /* the prompt has closed it: thinking is off */
     }
     return QR_THINKING_ALLOWED;
 }

@@ -4,6 +4,7 @@
 #include "parse/cases.h"
 #include "runtime/grammar/tags.h"
 #include "runtime/parse/force.h"
+#include "runtime/parse/thinking.h"
 
 static void compile(struct compiled *c, const struct qr_parse_force *force)
 {
@@ -280,6 +281,41 @@ static void choices_shape_the_grammar(void **state)
     compiled_end(&c);
 }
 
+/* Goal: a prompt's end says whether an answer may begin with reasoning, and how it is closed.
+ * Method: tails of prompts; then the grammar for a prompt that opened the second pair. */
+static void prompts_say_how_reasoning_begins(void **state)
+{
+    static const struct {
+        const char *family, *tail;
+        enum qr_parse_thinking thinking;
+    } cases[] = {{"hermes", "assistant\n", QR_THINKING_ALLOWED},
+                 {"hermes", "assistant\n<think>\n", QR_THINKING_OPENED},
+                 {"hermes", "assistant\n<think>\n\n</think>\n\n", QR_THINKING_NONE},
+                 {"glm45", "<|assistant|>\n</think>", QR_THINKING_NONE},
+                 {"mistral_v13", "<think>\n", QR_THINKING_OPENED},
+                 {"llama3_json", "assistant\n", QR_THINKING_NONE},
+                 {"llama3_json", "assistant\n<think>\n", QR_THINKING_OPENED},
+                 {"gpt_oss", "<|start|>assistant", QR_THINKING_ALLOWED}};
+    const struct qr_parse_tool tools[] = {{{"now", 3}, NULL}};
+    struct compiled c;
+    size_t at;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(
+            qr_parse_thinking_of(qr_parse_family_find(cases[i].family), NULL,
+                                 (struct quire_text){cases[i].tail, strlen(cases[i].tail)}),
+            cases[i].thinking);
+    compile(&c, &(struct qr_parse_force){.family = qr_parse_family_find("mistral_v13"),
+                                         .tools = tools,
+                                         .tools_n = 1,
+                                         .thinking = QR_THINKING_OPENED});
+    assert_true(compiled_accepts(&c, "hm</think>[TOOL_CALLS]now[ARGS]{}", &at));
+    assert_true(compiled_accepts(&c, "hm[/THINK]\n[TOOL_CALLS]now[ARGS]{}", &at));
+    assert_false(compiled_accepts(&c, "[TOOL_CALLS]now[ARGS]{}", &at));
+    compiled_end(&c);
+}
+
 /* Goal: between tags a string is raw and may be null, and constraints of strings hold.
  * Method: parameters of several kinds; the text is read back where it is accepted. */
 static void raw_values_are_held(void **state)
@@ -366,6 +402,7 @@ int main(void)
                                        cmocka_unit_test(malformed_calls_are_refused),
                                        cmocka_unit_test(choices_shape_the_grammar),
                                        cmocka_unit_test(raw_values_are_held),
+                                       cmocka_unit_test(prompts_say_how_reasoning_begins),
                                        cmocka_unit_test(what_cannot_be_held_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
