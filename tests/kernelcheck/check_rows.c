@@ -166,17 +166,17 @@ static bool argmax_is_equal(const struct row_case *c)
     return false;
 }
 
-/* Segments of random lengths, out of order: from the row's middle to its end, then its first half.
+/* Segments of random lengths, from a random place to the row's end, then from the row's beginning.
  */
 static void best_of_segments(const struct qr_row_kernels *k, const struct row_case *c,
                              uint32_t seed, struct qr_scored *best)
 {
     struct kc_random r = {.state = seed};
-    uint32_t turn = kc_random_u32(&r) % c->n;
+    uint32_t start = kc_random_u32(&r) % c->n;
 
     *best = QR_BEST_NONE;
     for (uint32_t done = 0, n; done < c->n; done += n) {
-        uint32_t at = (turn + done) % c->n, left = at < turn ? turn - at : c->n - at;
+        uint32_t at = (start + done) % c->n, left = at < start ? start - at : c->n - at;
 
         n = 1 + kc_random_u32(&r) % 150;
         if (n > left) n = left;
