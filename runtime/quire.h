@@ -383,7 +383,8 @@ typedef uint64_t quire_id; /* never 0, never used twice by one engine */
 enum {
     QUIRE_REQUEST_IGNORE_EOS = 1,      /* do not end at end-of-sequence tokens */
     QUIRE_REQUEST_PROMPT_LOGPROBS = 2, /* one QUIRE_EVENT_PROMPT for each prompt token */
-    QUIRE_REQUEST_SEEDED = 4           /* use seed; without it the engine draws one */
+    QUIRE_REQUEST_SEEDED = 4,          /* use seed; without it the engine draws one */
+    QUIRE_REQUEST_SPECIAL_TEXT = 8     /* all special tokens have their text */
 };
 
 struct quire_logit_bias {

@@ -180,7 +180,7 @@ static bool is_shown(const struct qr_request *r, int32_t token)
 {
     for (uint32_t i = 0; i < r->shown_ids_n; i++)
         if (r->shown_ids[i] == token) return true;
-    return false;
+    return (r->flags & QUIRE_REQUEST_SPECIAL_TEXT) != 0;
 }
 
 void qr_answer_token(quire_engine *e, struct qr_request *r, const struct qr_choice *choice)

@@ -12,7 +12,8 @@
 #include "runtime/text/utf8.h"
 
 #define FLAGS_ALL                                                                                  \
-    (uint32_t)(QUIRE_REQUEST_IGNORE_EOS | QUIRE_REQUEST_PROMPT_LOGPROBS | QUIRE_REQUEST_SEEDED)
+    (uint32_t)(QUIRE_REQUEST_IGNORE_EOS | QUIRE_REQUEST_PROMPT_LOGPROBS | QUIRE_REQUEST_SEEDED |   \
+               QUIRE_REQUEST_SPECIAL_TEXT)
 
 /* ---- what a request may say ------------------------------------------------------------------ */
 

@@ -11,6 +11,7 @@
 #include "runtime/server/json_write.h"
 #include "runtime/server/logprobs.h"
 #include "runtime/server/structured.h"
+#include "runtime/server/unsupported.h"
 
 static const struct quire_allocator *memory_of(const struct qr_generation *generation)
 {
@@ -191,7 +192,8 @@ static bool read_request(struct qr_generation *generation)
         !replace_request(generation, kind->translate(generation->document, failure)))
         return false;
     if (kind->cuts_max_tokens && !cut_limit(generation)) return false;
-    return read_tools(generation) &&
+    return qr_unsupported_check(qr_generation_request(generation), failure) &&
+           read_tools(generation) &&
            qr_params_read(qr_generation_request(generation), kind->endpoint, &server->limits,
                           &generation->params, failure) &&
            kind->read_prompts(&generation->prompts, &server->settings,
@@ -420,10 +422,15 @@ static void take_end(struct qr_generation_choice *choice, const struct quire_eve
     if (choice->stopped && choice->finish == QUIRE_FINISH_CANCELLED)
         choice->finish = QUIRE_FINISH_STOP;
     choice->stop_id = event->stop_id;
-    if (generation->kind->is_message)
-        qr_message_end(&choice->message, event->text, choice->finish == QUIRE_FINISH_LENGTH);
-    else
+    const struct quire_text stop =
+        generation->params.includes_stop ? event->stop : (struct quire_text){NULL, 0};
+    if (generation->kind->is_message) {
+        qr_message_push(&choice->message, event->text);
+        qr_message_end(&choice->message, stop, choice->finish == QUIRE_FINISH_LENGTH);
+    } else {
         qr_buffer_put(&choice->text, event->text.data, event->text.n);
+        qr_buffer_put(&choice->text, stop.data, stop.n);
+    }
     qr_buffer_put(&choice->stop, event->stop.data, event->stop.n);
 }
 

@@ -59,9 +59,16 @@ static uint32_t top_n(const struct quire_event *event, int32_t wanted)
 
 /* ---- completions --------------------------------------------------------------------------- */
 
+/* A token under the name that the request wants: its text, or its id. */
+static void read_named(struct token *token, const struct qr_generation_choice *choice, int32_t id)
+{
+    read_token(token, choice->model, id, QUIRE_TEXT_SPECIAL);
+    if (choice->params->names_ids) token->ok = false;
+}
+
 /* Writes the most likely tokens and the chosen one as members of an object.  If two tokens have the
  * same text, the first is kept, which is the more likely. */
-static void put_top(struct qr_buffer *out, const quire_model *model,
+static void put_top(struct qr_buffer *out, const struct qr_generation_choice *choice,
                     const struct quire_event *event, uint32_t n)
 {
     struct {
@@ -77,7 +84,7 @@ static void put_top(struct qr_buffer *out, const quire_model *model,
         taken |= id == event->token;
 
         struct token token;
-        read_token(&token, model, id, QUIRE_TEXT_SPECIAL);
+        read_named(&token, choice, id);
         const size_t before = out->n;
         qr_json_put_comma(out);
         const size_t from = out->n;
@@ -132,7 +139,7 @@ void qr_logprobs_add_completion(struct qr_generation_choice *choice,
                                 const struct quire_event *event)
 {
     struct token token;
-    read_token(&token, choice->model, event->token, QUIRE_TEXT_SPECIAL);
+    read_named(&token, choice, event->token);
     qr_json_put_comma(&choice->tokens);
     put_name(&choice->tokens, &token, event->token);
 
@@ -143,7 +150,7 @@ void qr_logprobs_add_completion(struct qr_generation_choice *choice,
         qr_buffer_puts(&choice->tops, "null");
     } else {
         put_value(&choice->values, event->logprob);
-        put_top(&choice->tops, choice->model, event, top_n(event, choice->params->logprobs));
+        put_top(&choice->tops, choice, event, top_n(event, choice->params->logprobs));
     }
     qr_json_put_comma(&choice->offsets);
     qr_buffer_printf(&choice->offsets, "%llu", (unsigned long long)choice->characters);
@@ -173,11 +180,11 @@ void qr_logprobs_put_completion(const struct qr_generation_choice *choice, struc
 
 /* ---- chat ---------------------------------------------------------------------------------- */
 
-static void put_chat_token(struct qr_buffer *out, const quire_model *model, int32_t id,
-                           float logprob)
+static void put_chat_token(struct qr_buffer *out, const struct qr_generation_choice *choice,
+                           int32_t id, float logprob)
 {
     struct token token;
-    read_token(&token, model, id, QUIRE_TEXT_SPECIAL);
+    read_named(&token, choice, id);
     qr_buffer_puts(out, "\"token\":");
     if (token.ok)
         qr_json_put_string(out, token.data, token.n);
@@ -194,15 +201,14 @@ static void put_chat_token(struct qr_buffer *out, const quire_model *model, int3
 void qr_logprobs_add_chat(struct qr_generation_choice *choice, const struct quire_event *event)
 {
     struct qr_buffer *out = &choice->content;
-    const quire_model *model = choice->model;
     qr_json_put_comma(out);
     qr_buffer_puts(out, "{");
-    put_chat_token(out, model, event->token, event->logprob);
+    put_chat_token(out, choice, event->token, event->logprob);
     qr_buffer_puts(out, ",\"top_logprobs\":[");
     const uint32_t n = top_n(event, choice->params->logprobs);
     for (uint32_t i = 0; i < n; i++) {
         qr_buffer_puts(out, i ? ",{" : "{");
-        put_chat_token(out, model, event->top[i].token, event->top[i].logprob);
+        put_chat_token(out, choice, event->top[i].token, event->top[i].logprob);
         qr_buffer_puts(out, "}");
     }
     qr_buffer_puts(out, "]}");

@@ -53,7 +53,7 @@ void qr_openai_put_answer(struct qr_generation *generation, struct qr_buffer *ou
 }
 
 /* Sends one event with what put_choice writes.  With include_usage all but the last have a null
- * usage. */
+ * usage, with continuous_usage_stats all have the usage so far. */
 static void send_event(struct qr_generation_choice *choice,
                        void (*put_opening)(const struct qr_generation_choice *, struct qr_buffer *),
                        void (*put_delta)(struct qr_generation_choice *, struct qr_buffer *))
@@ -66,7 +66,13 @@ static void send_event(struct qr_generation_choice *choice,
         put_opening(choice, &payload);
     else
         put_delta(choice, &payload);
-    qr_buffer_puts(&payload, generation->params.include_usage ? ",\"usage\":null}" : "}");
+    if (generation->params.continuous_usage) {
+        qr_buffer_puts(&payload, ",");
+        put_usage(generation, &payload);
+    } else if (generation->params.include_usage) {
+        qr_buffer_puts(&payload, ",\"usage\":null");
+    }
+    qr_buffer_puts(&payload, "}");
     payload.failed |= qr_choice_failed(choice);
     qr_generation_put_event(generation, NULL, &payload);
     qr_buffer_deinit(&payload);

@@ -49,6 +49,10 @@ static const struct flag flags[] = {
      "Jinja chat template that replaces the model file's", NULL},
     {"chat-template-kwargs", TEXT, AT(template_kwargs), 0, 0, NULL, "JSON",
      "chat template variables for every request, such as {\"enable_thinking\": false}", NULL},
+    {"generation-config", CHOICE, AT(generation_config), 0, 0, "auto,none", "MODE",
+     "sampler settings of requests that name none: those that the model file recommends (auto), or "
+     "the API's (none)",
+     "auto"},
     {"tool-call-parser", TEXT, AT(tool_parser), 0, 0, NULL, "NAME",
      "format of the model's tool calls; none leaves them in the text (default: recognised from the "
      "chat template)",

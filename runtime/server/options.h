@@ -26,6 +26,7 @@ struct qr_options {
     const char *socket;             /* NULL: the default path */
     struct qr_option_values listen; /* TCP addresses */
     struct qr_option_values cors_origins;
+    uint32_t generation_config;                 /* 1: the API's defaults */
     const char *tool_parser, *reasoning_parser; /* NULL: by the template */
     const char *template_kwargs;                /* JSON; NULL: none */
     const char *api_key_file;

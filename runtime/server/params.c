@@ -9,7 +9,8 @@
 #include "runtime/base/sampler_settings.h"
 #include "runtime/server/limits.h"
 
-#define KEY_SHOWN_MAX 32u /* bytes of a wrong key that its error quotes */
+#define KEY_SHOWN_MAX     32u /* bytes of a wrong key that its error quotes */
+#define COMPLETION_TOKENS 16u /* OpenAI's default of max_tokens for completions */
 
 static bool wrong_type(struct qr_api_failure *failure, const char *name, const char *expected,
                        const struct qr_json *value)
@@ -75,7 +76,7 @@ static bool field_number(const struct qr_json *body, const char *name, double le
 static bool read_setting(const struct qr_json *body, const struct qr_sampler_setting *setting,
                          struct qr_params *p, struct qr_api_failure *f)
 {
-    double value = setting->normal;
+    double value = qr_sampler_setting_get(setting, &p->request);
     int64_t integer = (int64_t)value;
     if (setting->integer) {
         if (!qr_field_integer(body, setting->name, (int64_t)setting->least, (int64_t)setting->most,
@@ -155,8 +156,9 @@ static bool read_lengths(const struct qr_json *body, enum qr_endpoint endpoint,
     int64_t max_tokens = -1, min_tokens = 0;
     const char *name = "max_completion_tokens";
     if (!qr_json_get(body, name)) name = "max_tokens";
-    if (!qr_field_integer(body, "max_tokens", 0, limits->context_max, &max_tokens, f) ||
-        !qr_field_integer(body, "max_completion_tokens", 0, limits->context_max, &max_tokens, f) ||
+    /* -1 is llama.cpp's "the rest of the context", which is chat's default. */
+    if (!qr_field_integer(body, "max_tokens", -1, limits->context_max, &max_tokens, f) ||
+        !qr_field_integer(body, "max_completion_tokens", -1, limits->context_max, &max_tokens, f) ||
         !qr_field_integer(body, "min_tokens", 0, limits->context_max, &min_tokens, f)) {
         return false;
     }
@@ -166,6 +168,7 @@ static bool read_lengths(const struct qr_json *body, enum qr_endpoint endpoint,
     if (max_tokens >= 0 && min_tokens > max_tokens) {
         return qr_fail_field(f, "min_tokens", "min_tokens must be at most %s", name);
     }
+    if (max_tokens < 0 && qr_json_get(body, name)) p->wants_rest = true;
     p->has_max_tokens = max_tokens >= 0;
     p->request.max_tokens = p->has_max_tokens ? (uint32_t)max_tokens : 0;
     p->request.min_tokens = (uint32_t)min_tokens;
@@ -225,7 +228,10 @@ static bool read_logprobs(const struct qr_json *body, enum qr_endpoint endpoint,
 {
     int64_t logprobs = -1, prompt_logprobs = -1;
     if (endpoint == QR_COMPLETIONS) {
-        if (!qr_field_integer(body, "logprobs", 0, QR_LOGPROBS_MAX, &logprobs, f)) return false;
+        const struct qr_json *value = qr_json_get(body, "logprobs");
+        const bool off = qr_json_type(value) == QR_JSON_BOOL && !qr_json_bool(value);
+        if (!off && !qr_field_integer(body, "logprobs", 0, QR_LOGPROBS_MAX, &logprobs, f))
+            return false;
     } else {
         bool wanted = false;
         int64_t top = 0;
@@ -238,6 +244,7 @@ static bool read_logprobs(const struct qr_json *body, enum qr_endpoint endpoint,
         }
         if (wanted) logprobs = top;
     }
+    if (!qr_field_bool(body, "return_tokens_as_token_ids", &p->names_ids, f)) return false;
     if (!qr_field_integer(body, "prompt_logprobs", 0, QR_LOGPROBS_MAX, &prompt_logprobs, f)) {
         return false;
     }
@@ -254,7 +261,11 @@ static bool read_logprobs(const struct qr_json *body, enum qr_endpoint endpoint,
 static bool read_answer(const struct qr_json *body, enum qr_endpoint endpoint, struct qr_params *p,
                         struct qr_api_failure *f)
 {
-    bool ignore_eos = false;
+    bool ignore_eos = false, skips_special = true;
+    if (!qr_field_bool(body, "include_stop_str_in_output", &p->includes_stop, f) ||
+        !qr_field_bool(body, "skip_special_tokens", &skips_special, f))
+        return false;
+    if (!skips_special) p->request.flags |= QUIRE_REQUEST_SPECIAL_TEXT;
     if (!qr_field_bool(body, "stream", &p->stream, f) ||
         !qr_field_bool(body, "echo", &p->echo, f) ||
         !qr_field_bool(body, "ignore_eos", &ignore_eos, f) ||
@@ -275,6 +286,10 @@ static bool read_answer(const struct qr_json *body, enum qr_endpoint endpoint, s
     }
     if (!qr_field_bool(options, "include_usage", &p->include_usage, f)) {
         (void)snprintf(f->param, sizeof f->param, "stream_options.include_usage");
+        return false;
+    }
+    if (!qr_field_bool(options, "continuous_usage_stats", &p->continuous_usage, f)) {
+        (void)snprintf(f->param, sizeof f->param, "stream_options.continuous_usage_stats");
         return false;
     }
     return true;
@@ -329,7 +344,10 @@ bool qr_params_read(const struct qr_json *body, enum qr_endpoint endpoint,
 {
     struct quire_text model; /* any name is this server's one model */
     memset(params, 0, sizeof *params);
-    quire_request_defaults(&params->request);
+    if (limits->defaults.size)
+        params->request = limits->defaults;
+    else
+        quire_request_defaults(&params->request);
     params->request.logit_bias = params->logit_bias;
     params->request.stop = params->stop;
     params->request.stop_ids = params->stop_ids;
@@ -366,7 +384,8 @@ bool qr_params_max_tokens(const struct qr_params *params, enum qr_endpoint endpo
         }
         *max_tokens = params->request.max_tokens < room ? params->request.max_tokens : room;
     } else {
-        *max_tokens = endpoint == QR_COMPLETIONS && room > 16 ? 16 : room;
+        const bool few = endpoint == QR_COMPLETIONS && !params->wants_rest;
+        *max_tokens = few && room > COMPLETION_TOKENS ? COMPLETION_TOKENS : room;
     }
     if (params->request.min_tokens > *max_tokens) {
         return qr_fail_field(failure, "min_tokens",

@@ -23,6 +23,8 @@ struct qr_model_limits {
     uint32_t vocab_n;
     uint32_t context_max; /* tokens a sequence may have: the context's, and the pages' */
     uint32_t prompts_max; /* requests that the queue takes at once */
+    /* The sampler settings of requests that name none; size 0: the API's. */
+    struct quire_request defaults;
 };
 
 /* A body's fields.  The request is what quire_submit gets, but for the prompt, max_tokens where the
@@ -31,11 +33,15 @@ struct qr_model_limits {
 struct qr_params {
     struct quire_request request;
     bool has_max_tokens;
+    bool wants_rest;      /* max_tokens is -1: the rest of the context */
     bool cuts_max_tokens; /* more than fits is cut, not refused; set by the caller */
     bool stream;
     bool include_usage;
     bool echo;
     bool return_token_ids;
+    bool continuous_usage;   /* usage with every event of a stream */
+    bool includes_stop;      /* the text ends with the stop string that ended it */
+    bool names_ids;          /* logprobs call tokens "token_id:7" */
     int32_t logprobs;        /* -1: none; request.logprobs serves these two */
     int32_t prompt_logprobs; /* -1: none */
     struct quire_logit_bias logit_bias[QR_LOGIT_BIAS_MAX];

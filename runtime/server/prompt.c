@@ -87,23 +87,62 @@ bool qr_prompt_ids(const struct quire_allocator *memory, const struct qr_json *l
     return true;
 }
 
-static bool read_one(struct qr_prompts *prompts, size_t i, const quire_model *model,
-                     const struct qr_json *value, const struct qr_model_limits *limits,
-                     struct qr_api_failure *failure)
+/* How prompts become tokens, from the body. */
+struct reading {
+    const quire_model *model;
+    const struct qr_model_limits *limits;
+    unsigned flags; /* QUIRE_TEXT_* */
+    size_t last_n;  /* keep the last tokens only; SIZE_MAX: all */
+    struct qr_api_failure *failure;
+};
+
+/* vLLM's add_special_tokens and truncate_prompt_tokens; -1: the context without one token. */
+static bool read_fields(struct reading *r, const struct qr_json *body)
 {
+    int64_t last = 0;
+    bool special = true;
+
+    if (!qr_field_bool(body, "add_special_tokens", &special, r->failure) ||
+        !qr_field_integer(body, "truncate_prompt_tokens", -1, r->limits->context_max, &last,
+                          r->failure))
+        return false;
+    if (!special) r->flags &= ~(unsigned)(QUIRE_TEXT_BOS | QUIRE_TEXT_EOS);
+    r->last_n = SIZE_MAX;
+    if (!qr_json_get(body, "truncate_prompt_tokens")) return true;
+    if (last == 0)
+        return qr_fail_field(r->failure, "truncate_prompt_tokens",
+                             "truncate_prompt_tokens must be -1 or at least 1");
+    r->last_n = last > 0 ? (size_t)last : r->limits->context_max - 1;
+    return true;
+}
+
+static void truncate_prompt(struct qr_prompt *prompt, const struct reading *r)
+{
+    if (prompt->ids_n <= r->last_n) return;
+    memmove(prompt->ids, prompt->ids + prompt->ids_n - r->last_n, r->last_n * sizeof *prompt->ids);
+    prompt->ids_n = r->last_n;
+    prompt->from_text = false; /* an echo shows what is left */
+}
+
+static bool read_one(struct qr_prompts *prompts, size_t i, const struct qr_json *value,
+                     const struct reading *r)
+{
+    const quire_model *model = r->model;
+    const struct qr_model_limits *limits = r->limits;
+    struct qr_api_failure *failure = r->failure;
     struct qr_prompt *prompt = &prompts->all[i];
     bool done;
     if (qr_json_type(value) == QR_JSON_STRING) {
         prompt->from_text = true;
         prompt->text = qr_json_text(value);
-        done = qr_prompt_tokenize(prompts->memory, model, prompt->text,
-                                  QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS | QUIRE_TEXT_EOS,
-                                  limits->context_max, "prompt", &prompt->ids, &prompt->ids_n,
-                                  failure);
+        done = qr_prompt_tokenize(prompts->memory, model, prompt->text, r->flags,
+                                  r->last_n == SIZE_MAX ? limits->context_max : SIZE_MAX, "prompt",
+                                  &prompt->ids, &prompt->ids_n, failure);
     } else {
         done = qr_prompt_ids(prompts->memory, value, limits->vocab_n, "prompt", &prompt->ids,
                              &prompt->ids_n, failure);
     }
+    if (done) truncate_prompt(prompt, r);
     if (done && prompt->ids_n == 0)
         return qr_fail_field(failure, "prompt", "the prompt must have at least one token");
     return done;
@@ -114,15 +153,19 @@ bool qr_prompts_read(struct qr_prompts *prompts, const struct qr_server_settings
                      struct qr_api_failure *failure)
 {
     const struct qr_json *value = qr_json_get(body, "prompt");
+    struct reading r = {.model = settings->model,
+                        .limits = limits,
+                        .flags = QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS | QUIRE_TEXT_EOS,
+                        .failure = failure};
     if (!value) return qr_fail_field(failure, "prompt", "prompt is required");
+    if (!read_fields(&r, body)) return false;
 
     enum qr_json_type type = qr_json_type(value);
     enum qr_json_type first =
         type == QR_JSON_ARRAY ? qr_json_type(qr_json_at(value, 0)) : QR_JSON_NULL;
     bool ids = type == QR_JSON_ARRAY && (first == QR_JSON_INTEGER || first == QR_JSON_REAL);
     if (type == QR_JSON_STRING || ids)
-        return make(prompts, 1, failure) &&
-               read_one(prompts, 0, settings->model, value, limits, failure);
+        return make(prompts, 1, failure) && read_one(prompts, 0, value, &r);
 
     size_t n = qr_json_length(value);
     if (type != QR_JSON_ARRAY || (n > 0 && first != QR_JSON_STRING && first != QR_JSON_ARRAY)) {
@@ -144,7 +187,7 @@ bool qr_prompts_read(struct qr_prompts *prompts, const struct qr_server_settings
                                  "prompt[%zu] must be %s, as prompt[0] is, not %s", i,
                                  qr_json_type_name(first), qr_json_type_name(qr_json_type(one)));
         }
-        if (!read_one(prompts, i, settings->model, one, limits, failure)) return false;
+        if (!read_one(prompts, i, one, &r)) return false;
     }
     return true;
 }
@@ -156,17 +199,23 @@ bool qr_prompts_read_chat(struct qr_prompts *prompts, const struct qr_server_set
                           struct qr_api_failure *failure)
 {
     struct qr_buffer text;
+    struct reading r = {.model = settings->model,
+                        .limits = limits,
+                        .flags = QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS,
+                        .failure = failure};
     qr_buffer_init(&text, prompts->memory);
-    bool done = make(prompts, 1, failure) && qr_conversation_render(&text, settings, body, failure);
+    bool done = read_fields(&r, body) && make(prompts, 1, failure) &&
+                qr_conversation_render(&text, settings, body, failure);
     if (done) {
         /* The tokenizer adds no second BOS if the template has written one. */
         struct qr_prompt *prompt = &prompts->all[0];
         struct quire_text rendered = {.data = text.n ? text.data : "", .n = text.n};
         size_t tail_n = text.n < QR_PROMPT_TAIL_BYTES ? text.n : QR_PROMPT_TAIL_BYTES;
         qr_buffer_put(&prompts->tail, rendered.data + rendered.n - tail_n, tail_n);
-        done = qr_prompt_tokenize(prompts->memory, settings->model, rendered,
-                                  QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS, limits->context_max,
-                                  "messages", &prompt->ids, &prompt->ids_n, failure);
+        done = qr_prompt_tokenize(prompts->memory, settings->model, rendered, r.flags,
+                                  r.last_n == SIZE_MAX ? limits->context_max : SIZE_MAX, "messages",
+                                  &prompt->ids, &prompt->ids_n, failure);
+        if (done) truncate_prompt(prompt, &r);
         if (done && prompt->ids_n == 0)
             done = qr_fail_field(failure, "messages", "the prompt must have at least one token");
     }

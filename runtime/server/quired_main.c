@@ -336,6 +336,7 @@ static int serve(struct program *p, const char *name)
         .cors_origins = p->options.cors_origins.all,
         .cors_origins_n = p->options.cors_origins.n,
         .template_kwargs = p->template_kwargs,
+        .own_sampling = p->options.generation_config == 1,
         .tool_parser = p->options.tool_parser,
         .reasoning_parser = p->options.reasoning_parser,
         .allow_uids = p->options.allow_uids,

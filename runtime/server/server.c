@@ -141,6 +141,9 @@ static void read_model(struct qr_server *server)
         .context_max = slots < stats.context_max ? (uint32_t)slots : stats.context_max,
         .prompts_max = stats.waiting_max,
     };
+    quire_request_defaults(&server->limits.defaults);
+    if (!server->settings.own_sampling)
+        (void)quire_model_sampling(server->settings.model, &server->limits.defaults);
 }
 
 /* The control tokens that are markers: their text must reach the reader. */

@@ -46,6 +46,7 @@ struct qr_server_settings {
     enum qr_cache_scope cache_scope; /* uid: every listener is a Unix socket */
     const char *const *cors_origins; /* "*": all */
     size_t cors_origins_n;
+    bool own_sampling; /* the API's sampler settings, not those that the model's file recommends */
     const char *tool_parser, *reasoning_parser; /* names; NULL: by the template */
     const struct qr_json *template_kwargs;      /* defaults of chat_template_kwargs; NULL: none */
     const uint32_t *allow_uids;

@@ -455,6 +455,50 @@ static void bad_requests_are_explained(void **state)
     }
 }
 
+/* Goal: vLLM's smaller fields do what they say.
+ * Method: each against an answer without it. */
+static void small_fields_are_obeyed(void **state)
+{
+    (void)state;
+#define SMALL "\"prompt\":\"one two three four\",\"temperature\":0,\"max_tokens\":8"
+    json_t *plain = ask_json(&server, COMPLETIONS, "{" SMALL ",\"logprobs\":false}", 200);
+    assert_null(text_at(plain, "choices.0.logprobs.tokens.0"));
+    const char *text = text_at(plain, "choices.0.text");
+    char body[512], stop[3] = {text[4], text[5], '\0'};
+    (void)snprintf(body, sizeof body, "{" SMALL ",\"stop\":\"%s\"}", stop);
+    json_t *stopped = ask_json(&server, COMPLETIONS, body, 200);
+    (void)snprintf(body, sizeof body,
+                   "{" SMALL ",\"stop\":\"%s\",\"include_stop_str_in_output\":true}", stop);
+    json_t *included = ask_json(&server, COMPLETIONS, body, 200);
+    (void)snprintf(body, sizeof body, "%s%s", text_at(stopped, "choices.0.text"), stop);
+    assert_string_equal(text_at(included, "choices.0.text"), body);
+    json_t *cut = ask_json(&server, COMPLETIONS, "{" SMALL ",\"truncate_prompt_tokens\":2}", 200);
+    assert_int_equal(int_at(cut, "usage.prompt_tokens"), 2);
+    json_t *named = ask_json(&server, COMPLETIONS,
+                             "{" SMALL ",\"logprobs\":1,\"return_tokens_as_token_ids\":true}", 200);
+    assert_memory_equal(text_at(named, "choices.0.logprobs.tokens.0"), "token_id:", 9);
+    json_t *rest = ask_json(&server, COMPLETIONS, "{\"prompt\":[1],\"max_tokens\":-1}", 200);
+    assert_true(int_at(rest, "usage.completion_tokens") > 16);
+    json_t *refused = ask_json(&server, COMPLETIONS, "{" SMALL ",\"use_beam_search\":true}", 400);
+    assert_string_equal(text_at(refused, "error.param"), "use_beam_search");
+
+    struct answer a;
+    ask(&server, "POST", COMPLETIONS,
+        "{" SMALL ",\"stream\":true,\"stream_options\":{\"continuous_usage_stats\":true}}", &a);
+    json_t *events = events_of(&a);
+    size_t i;
+    const json_t *event;
+    json_array_foreach(events, i, event)
+    {
+        assert_true(int_at(event, "usage.completion_tokens") >= (long long)i &&
+                    int_at(event, "usage.completion_tokens") <= 8);
+    }
+    answer_free(&a);
+    json_t *all[] = {plain, stopped, included, cut, named, rest, refused, events};
+    for (i = 0; i < sizeof all / sizeof *all; i++)
+        json_decref(all[i]);
+}
+
 /* Goal: an unknown path is a 404, a wrong method a 405 with the right one; a query is ignored.
  * Method: ask for each and check status and headers. */
 static void paths_and_methods_are_checked(void **state)
@@ -537,6 +581,7 @@ int main(void)
         cmocka_unit_test(an_old_client_gets_a_plain_stream),
         cmocka_unit_test(penalties_turn_an_answer),
         cmocka_unit_test(bad_requests_are_explained),
+        cmocka_unit_test(small_fields_are_obeyed),
         cmocka_unit_test(paths_and_methods_are_checked),
         cmocka_unit_test(the_server_describes_itself),
         cmocka_unit_test(metrics_count_requests),

@@ -12,6 +12,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/sampler_settings.h"
 #include "runtime/server/params.h"
+#include "runtime/server/unsupported.h"
 
 static const struct qr_model_limits limits = {
     .vocab_n = 1000, .context_max = 2048, .prompts_max = 64};
@@ -140,8 +141,8 @@ static void wrong_fields_are_named(void **state)
         {"{\"seed\":1.5}", "seed", "must be an integer"},
         {"{\"seed\":\"1\"}", "seed", "must be an integer"},
         {"{\"max_tokens\":0}", "max_tokens", "at least 1"},
-        {"{\"max_tokens\":-1}", "max_tokens", "from 0 to 2048"},
-        {"{\"max_tokens\":2049}", "max_tokens", "from 0 to 2048"},
+        {"{\"max_tokens\":-2}", "max_tokens", "from -1 to 2048"},
+        {"{\"max_tokens\":2049}", "max_tokens", "from -1 to 2048"},
         {"{\"max_tokens\":\"9\"}", "max_tokens", "must be an integer"},
         {"{\"max_completion_tokens\":0}", "max_completion_tokens", "at least 1"},
         {"{\"max_completion_tokens\":[1]}", "max_completion_tokens", "must be an integer"},
@@ -360,9 +361,79 @@ static void sampler_settings_are_documented(void **state)
     }
 }
 
+/* Goal: the file's recommendations are the defaults of requests that name none.
+ * Method: limits with defaults of their own, a bare body and one that names a setting. */
+static void recommended_settings_are_defaults(void **state)
+{
+    (void)state;
+    struct qr_model_limits recommended = limits;
+    struct qr_params params;
+    struct qr_api_failure failure = {0};
+    char why[64];
+    quire_request_defaults(&recommended.defaults);
+    recommended.defaults.temperature = 0.25f;
+    recommended.defaults.top_k = 20;
+    struct qr_json *bare = qr_json_parse("{}", 2, why, sizeof why);
+    struct qr_json *named = qr_json_parse("{\"top_k\":-1}", 12, why, sizeof why);
+    assert_true(qr_params_read(bare, QR_CHAT, &recommended, &params, &failure));
+    assert_true(params.request.temperature == 0.25f);
+    assert_int_equal(params.request.top_k, 20);
+    assert_true(qr_params_read(named, QR_CHAT, &recommended, &params, &failure));
+    assert_true(params.request.temperature == 0.25f);
+    assert_int_equal(params.request.top_k, -1);
+    qr_json_free(bare);
+    qr_json_free(named);
+}
+
+/* Goal: what other servers do and this one does not is refused by name, unless it changes nothing.
+ * Method: neutral values that clients send by default, and others. */
+static void unsupported_fields_are_refused(void **state)
+{
+    (void)state;
+    static const char *const taken[] = {
+        "{\"use_beam_search\":false,\"mirostat\":0,\"dry_multiplier\":0.0,\"typical_p\":1,"
+        "\"length_penalty\":1.0,\"functions\":[],\"function_call\":\"auto\",\"suffix\":\"\","
+        "\"modalities\":[\"text\"],\"kv_transfer_params\":{},\"top_n_sigma\":-1.0,"
+        "\"t_max_predict_ms\":-1,\"n_predict\":-1,\"cache_prompt\":true,\"audio\":null}",
+        "{\"mirostat_tau\":5,\"dry_base\":1.75,\"no_such_field\":[1]}",
+    };
+    static const struct {
+        const char *body, *name;
+    } refused[] = {
+        {"{\"use_beam_search\":true}", "use_beam_search"},
+        {"{\"mirostat\":2}", "mirostat"},
+        {"{\"functions\":[{}]}", "functions"},
+        {"{\"function_call\":{\"name\":\"f\"}}", "function_call"},
+        {"{\"modalities\":[\"text\",\"audio\"]}", "modalities"},
+        {"{\"modalities\":[\"audio\"]}", "modalities"},
+        {"{\"audio\":{}}", "audio"},
+        {"{\"suffix\":\"x\"}", "suffix"},
+        {"{\"typical_p\":0.9}", "typical_p"},
+        {"{\"bad_words\":[\"x\"]}", "bad_words"},
+        {"{\"dry_multiplier\":\"0\"}", "dry_multiplier"},
+    };
+    struct qr_api_failure failure;
+    char why[64];
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        struct qr_json *body = qr_json_parse(taken[i], strlen(taken[i]), why, sizeof why);
+        if (!qr_unsupported_check(body, &failure)) fail_msg("%s", failure.message);
+        qr_json_free(body);
+    }
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        struct qr_json *body =
+            qr_json_parse(refused[i].body, strlen(refused[i].body), why, sizeof why);
+        assert_false(qr_unsupported_check(body, &failure));
+        assert_int_equal(failure.http_status, 400);
+        assert_string_equal(failure.param, refused[i].name);
+        qr_json_free(body);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(recommended_settings_are_defaults),
+        cmocka_unit_test(unsupported_fields_are_refused),
         cmocka_unit_test(defaults_are_vllms),
         cmocka_unit_test(fields_are_read),
         cmocka_unit_test(wrong_fields_are_named),

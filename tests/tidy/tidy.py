@@ -194,6 +194,17 @@ def check_fields():
                 breach("docs/fields.md", 0, f"does not name the field {field}")
 
 
+def check_unsupported():
+    """docs/fields.md names every field that the server refuses."""
+    global checked
+    page = (SOURCE / "docs/fields.md").read_text()
+    text = (SOURCE / "runtime/server/unsupported.c").read_text()
+    for field in re.findall(r'^    X\("(\w+)",', text, re.M):
+        checked += 1
+        if f"| `{field}` |" not in page:
+            breach("docs/fields.md", 0, f"does not name the refused field {field}")
+
+
 def check_metrics():
     """docs/metrics.md and the server name the same metrics."""
     global checked
