@@ -226,7 +226,7 @@ void qr_parse_call_put_json(struct qr_parse_reader *r, struct quire_text json)
     }
 }
 
-/* Space between JSON's tokens is held until more follows: what is cut or broken ends in a token. */
+/* Holds the space between tokens until more follows, so that a fragment ends with a token. */
 static enum qr_scan_result push_raw(struct qr_parse_reader *r, uint8_t byte)
 {
     struct qr_held *space = &r->call.lead;
@@ -254,7 +254,8 @@ static void put_inner(struct qr_parse_reader *r, uint8_t byte)
     put_raw(r, in_string, byte);
 }
 
-/* Arguments in a string: an object is unwrapped, space alone is nothing. */
+/* Arguments in a string.  An object is unwrapped; a string of space alone counts as no arguments.
+ */
 static enum qr_scan_result push_quoted(struct qr_parse_reader *r, uint8_t byte)
 {
     struct qr_parse_call *c = &r->call;

@@ -166,7 +166,8 @@ FORM_LIST(form_nemotron, "<TOOLCALL>[", "~]</TOOLCALL>");
     "<｜tool▁call▁begin｜>", "<｜tool_call_begin｜>", "<｜tool call begin｜>",                     \
         "<｜tool\\_call\\_begin｜>"
 
-/* In the order of recognition: the first row whose strings a template has, all of them. */
+/* Recognition tries the rows in this order and takes the first whose strings are all in the
+ * template. */
 const struct qr_parse_family qr_parse_families[] = {
     {.name = "gpt_oss",
      .form = &form_harmony,
@@ -284,6 +285,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .shown = {"<arg_key>", "<arg_value>"},
      .reasoning = "think",
      .opens = {"<tool_call>"},
+     .ends = {"</tool_call>"},
      .begin = qr_parse_glm_begin},
     {.name = "qwen3_coder",
      .form = &form_qwen3_coder,
@@ -291,7 +293,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .shown = {"<tool_call>", "<function=", "<parameter="},
      .reasoning = "think",
      .opens = {"<tool_call>", "<function="},
-     .ends = {"</tool_call>"},
+     .ends = {"</function>", "</tool_call>"},
      .begin = qr_parse_tags_begin},
     {.name = "nemotron_v2",
      .form = &form_nemotron,
@@ -437,7 +439,8 @@ const struct qr_parse_reasoning *qr_parse_reasoning_recognise(const char *source
     return NULL;
 }
 
-/* The i-th text of a list that NULL ends early; otherwise *i is less by the list's length. */
+/* The i-th text of a list, which a NULL may end early.  NULL: the list is shorter, and *i is
+ * reduced by its length. */
 static const char *text_at(const char *const *texts, size_t n, size_t *i)
 {
     for (size_t at = 0; at < n && texts[at]; at++)

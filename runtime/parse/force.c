@@ -21,7 +21,8 @@ struct forcing {
 
 /* ---- formats of structural tags ------------------------------------------------------------- */
 
-/* Each takes over its json_t arguments.  NULL stands for no memory all the way up. */
+/* Each function owns its json_t arguments.  Without memory it returns NULL, and so does its caller.
+ */
 
 static json_t *const_string(const char *text, size_t n)
 {
@@ -198,7 +199,7 @@ static json_t *raw_string(struct forcing *f, const struct qr_parse_tool *tool,
     return free_text();
 }
 
-/* Whether a schema demands nothing but types. */
+/* Whether a schema has no keyword but types and annotations. */
 static bool has_types_only(const json_t *schema)
 {
     static const char *const known[] = {"type",    "anyOf",    "oneOf",      "title",
@@ -291,7 +292,7 @@ static void add_tags(struct forcing *f, const struct qr_parse_tool *tool, json_t
         json_array_append_new(elements, tagged_parameter(f, tool, json_string_value(item), NULL));
 }
 
-/* Required ones first, since each of the others then has its comma. */
+/* Required parameters come first, so that each optional one can bring its own comma. */
 static void add_python(const struct qr_parse_tool *tool, json_t *elements)
 {
     json_t *properties = json_object_get(tool->parameters, "properties"), *property;
@@ -310,7 +311,7 @@ static void add_python(const struct qr_parse_tool *tool, json_t *elements)
             json_array_append_new(elements, optional(python_parameter(tool, key, property, true)));
         return;
     }
-    /* none is required: one of them comes first, or nothing */
+    /* No parameter is required: any of them may come first. */
     json_t *choices = json_array();
     for (void *first = json_object_iter(properties); first;
          first = json_object_iter_next(properties, first)) {
@@ -349,7 +350,7 @@ static json_t *call_of(struct forcing *f, const struct qr_parse_tool *tool, cons
     return elements_of("sequence", elements);
 }
 
-/* Calls, from `skip` bytes of the beginning on: those are a trigger's. */
+/* The block of calls without its first `skip` bytes, which belong to a trigger. */
 static json_t *block_of(struct forcing *f, const struct qr_parse_force *force, size_t skip)
 {
     const struct qr_parse_form *form = f->form;
@@ -362,7 +363,7 @@ static json_t *block_of(struct forcing *f, const struct qr_parse_force *force, s
     for (size_t i = 0; i < force->tools_n; i++)
         (void)json_array_append_new(calls, call_of(f, &force->tools[i], before));
     json_t *one = tag("", elements_of("or", calls), "");
-    /* a trigger that is within each call wakes the grammar again for the next one */
+    /* If each call begins with the trigger, the next call is the next tag. */
     const bool single = force->single || form->single || (skip && !skip_open);
     (void)json_array_append_new(elements, json_pack("{s:s, s:[o], s:s, s:b, s:b}", "type",
                                                     "tags_with_separator", "tags", one, "separator",
@@ -372,7 +373,7 @@ static json_t *block_of(struct forcing *f, const struct qr_parse_force *force, s
     return elements_of("sequence", elements);
 }
 
-/* The marker by which a call begins: how many bytes of the first text are literal. */
+/* Bytes of the literal marker that a block begins with. */
 static size_t trigger_bytes(const struct qr_parse_form *form)
 {
     const char *first = form->open ? form->open : form->before;

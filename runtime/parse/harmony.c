@@ -54,7 +54,7 @@ static bool is_end(char c)
     return qr_is_space((uint8_t)c) || c == '<';
 }
 
-/* The word after the first ` to=` that names no speaker. */
+/* The word after the first ` to=`, except assistant and user. */
 static struct quire_text recipient_of(struct quire_text header)
 {
     const char *end = header.data + header.n;
@@ -72,7 +72,7 @@ static struct quire_text recipient_of(struct quire_text header)
     return (struct quire_text){0};
 }
 
-/* The first channel that is known; analysis where there is none. */
+/* The kind of the first known channel.  Without one the body is taken for analysis. */
 static enum qr_parse_kind channel_of(struct quire_text header)
 {
     static const char *const names[] = {"analysis", "final", "commentary"};
@@ -89,7 +89,7 @@ static enum qr_parse_kind channel_of(struct quire_text header)
     return kind;
 }
 
-/* <|start|>ROLE: other than the assistant's. */
+/* The header begins with <|start|> and another role than assistant. */
 static bool is_foreign(struct quire_text header)
 {
     const char *role = find(header, "<|start|>");
@@ -135,7 +135,7 @@ static void put_header(struct qr_parse_reader *r, uint8_t byte)
     qr_held_add_byte(r, &r->header.text, byte);
 }
 
-/* A header that has no marker, and grows: it is the answer. */
+/* A long header without a marker is the answer itself. */
 static void header_is_text(struct qr_parse_reader *r)
 {
     r->channel = QR_PARSE_CONTENT;
@@ -198,13 +198,13 @@ static void end_message(struct qr_parse_reader *r, int marker)
 
 static void step_text(struct qr_parse_reader *r, uint8_t byte)
 {
-    if (byte != '<' && r->match_n == 0) { /* no marker begins so */
+    if (byte != '<' && r->match_n == 0) { /* every marker begins with < */
         qr_parse_text_put(r, byte);
         return;
     }
     int found = qr_parse_match(r, markers, MARKERS_N, ENDS | BIT(CHANNEL), byte, qr_parse_text_put);
 
-    if (found == CHANNEL) { /* a message whose <|start|> is missing, or text */
+    if (found == CHANNEL) { /* text, or a message without its <|start|> */
         r->header.text.n = 0;
         r->state = &state_inner;
     } else if (found >= 0) {
@@ -291,7 +291,7 @@ static void put_broken(struct qr_parse_reader *r, uint8_t byte)
     qr_parse_call_put(r, (const char *)&byte, 1);
 }
 
-/* header.state: 0 within the arguments, 1 after them, 2 they are no JSON. */
+/* header.state: 0 within the arguments, 1 after them, 2 if they are not JSON. */
 static void step_arguments(struct qr_parse_reader *r, uint8_t byte)
 {
     if (r->header.state == 0 && byte == '<' && r->call.mode == QR_ARGUMENTS_START)

@@ -84,7 +84,7 @@ void qr_parse_json_bare(struct qr_parse_reader *r, uint8_t byte)
     }
 }
 
-/* The byte does not belong here. */
+/* The byte is not what JSON, or a call, allows here. */
 static void stop(struct qr_parse_reader *r, uint8_t byte)
 {
     if (r->tentative) {
@@ -260,7 +260,7 @@ static void step_text(struct qr_parse_reader *r, uint8_t byte)
     }
 }
 
-/* A value that does not matter, or a number that is an id. */
+/* A value of another key, or a numeric id. */
 static void step_skip(struct qr_parse_reader *r, uint8_t byte)
 {
     struct qr_parse_json *j = &r->json;

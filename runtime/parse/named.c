@@ -28,7 +28,7 @@ static void cut(struct qr_parse_reader *r)
     qr_parse_call_cut_early(r, false);
 }
 
-/* One byte more of the header.  Returns the index of the terminator that it now ends in, which is
+/* Adds a byte to the header.  Returns the index of the terminator that it now ends in, which is
  * taken off, or -1. */
 static int push_header(struct qr_parse_reader *r, uint8_t byte, const char *const *terminators,
                        size_t n)
@@ -208,11 +208,11 @@ void qr_parse_code_begin(struct qr_parse_reader *r)
 
 /* ---- DeepSeek ------------------------------------------------------------------------------- */
 
-/* The letters of the markers, as models without these tokens spell them too. */
+/* Models without this token spell it in several ways. */
 static const char *const separators[] = {"<｜tool▁sep｜>", "<｜tool_sep｜>", "<｜tool sep｜>",
                                          "<｜tool\\_sep｜>"};
 
-/* After the separator: NAME\n```json\n{, or { at once, and then the name was before it. */
+/* After the separator: NAME\n```json\n{ in V3.  In V3.1 the name came before, and { follows. */
 static void step_deepseek_name(struct qr_parse_reader *r, uint8_t byte)
 {
     static const char *const terminators[] = {"\n", "```", "{"};
@@ -286,7 +286,7 @@ static bool strip(struct quire_text *name, const char *prefix)
     return true;
 }
 
-/* functions.NAME:INDEX, and what becomes of it when clients rewrite ids: functions_NAME_N,
+/* functions.NAME:INDEX.  Clients that rewrite ids cause functions_NAME_N and
  * functionsNAMEN.  What has no prefix, or is a tool, is the name. */
 static struct quire_text kimi_name(const struct qr_parse_reader *r, struct quire_text id)
 {

@@ -10,9 +10,9 @@
  *              +-- the prompt opened it   |  +- held: a marker may begin here
  *                                         +------ end of the call, or no call: text --+
  *
- * A reader works byte by byte, so the pieces in which text arrives change nothing but the borders
- * of deltas.  No text makes it fail: text that is no call is content.  A family is a model's way to
- * write calls (families.h).
+ * A reader works byte by byte, so the pieces in which text arrives change only the borders of
+ * deltas.  No text makes it fail: text that is not a call is content.  A family is a format in
+ * which models write calls (families.h).
  *
  * Order of deltas: CALL begins a call, with its name whole.  ARGUMENTS belong to the last call, and
  * no CONTENT or REASONING comes between a CALL and its last ARGUMENTS.  The arguments of a call,
@@ -62,9 +62,9 @@ struct qr_parse_settings {
     const struct qr_parse_reasoning *reasoning; /* NULL: the family's own */
     const struct qr_parse_tool *tools;          /* [tools_n], the caller's until qr_parse_destroy */
     size_t tools_n;
-    /* The end of the rendered prompt, 256 bytes or more: does it open the reasoning? */
+    /* The end of the rendered prompt, 256 bytes or more: it may open the reasoning. */
     struct quire_text prompt_tail;
-    bool in_reasoning; /* it does, whatever prompt_tail shows */
+    bool in_reasoning; /* the prompt opens it, even if prompt_tail does not show it */
     bool no_calls;     /* tool_choice "none"; implied by tools_n == 0 */
     bool named;        /* tool_choice names a function: finish reason "stop" */
     bool single;       /* parallel_tool_calls false: calls after the first are dropped */

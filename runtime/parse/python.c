@@ -244,7 +244,7 @@ static void put_key(struct qr_parse_reader *r, struct quire_text key)
     r->python.position++;
 }
 
-/* The name of the argument at this place.  False: the schema does not say. */
+/* Writes the key of a positional argument.  False: the schema has no property at this position. */
 static bool put_position(struct qr_parse_reader *r)
 {
     const struct qr_parse_tool *tool = qr_parse_tool(r, qr_held_text(&r->call.name));
@@ -309,7 +309,7 @@ static void step_name(struct qr_parse_reader *r, uint8_t byte)
         qr_parse_no_call(r);
 }
 
-/* A word at the beginning of an argument: its key, or a value. */
+/* An argument begins with a word: a key if = follows, else a value. */
 static void step_word(struct qr_parse_reader *r, uint8_t byte)
 {
     struct qr_parse_python *p = &r->python;

@@ -120,7 +120,7 @@ void qr_parse_try(struct qr_parse_reader *r, const struct qr_parse_state *state,
     r->state = state;
 }
 
-/* The bytes come before those that already wait.  They were mostly taken from there, so there is
+/* Puts the bytes before those that wait.  They were mostly taken from there, so there is
  * mostly room for them. */
 void qr_parse_again(struct qr_parse_reader *r, const char *data, size_t n)
 {

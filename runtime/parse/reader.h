@@ -198,7 +198,7 @@ const struct qr_parse_tool *qr_parse_tool(const struct qr_parse_reader *r, struc
 /* A tool's name; or letters, digits, _ - . : / and the bytes of other alphabets. */
 bool qr_parse_is_name(const struct qr_parse_reader *r, struct quire_text name);
 
-/* Bytes are raw text from now on; text [n] is the beginning of it. */
+/* Begins a tentative state.  text [n]: the marker, which is text if there is no call. */
 void qr_parse_try(struct qr_parse_reader *r, const struct qr_parse_state *state, const char *text,
                   size_t n);
 /* These bytes are read before those that follow. */
@@ -211,7 +211,7 @@ void qr_parse_no_call(struct qr_parse_reader *r);
 extern const struct qr_parse_state qr_parse_state_text, qr_parse_state_end;
 
 void qr_parse_text_init(struct qr_parse_reader *r);
-/* A byte of text, whatever it looks like. */
+/* A byte of text; no marker is looked for. */
 void qr_parse_text_put(struct qr_parse_reader *r, uint8_t byte);
 /* To the text state; it takes the byte. */
 void qr_parse_text(struct qr_parse_reader *r, uint8_t byte);
@@ -238,7 +238,7 @@ void qr_parse_call_put_escaped(struct qr_parse_reader *r, uint8_t byte);
 void qr_parse_call_put_json(struct qr_parse_reader *r, struct quire_text json);
 /* The call is complete. */
 void qr_parse_call_end(struct qr_parse_reader *r);
-/* The text ended within the call, whose header was sent. */
+/* The text ended within the call, after its header was sent. */
 void qr_parse_call_cut(struct qr_parse_reader *r);
 /* The text ended in a tentative state.  name: the call's name is complete.  What was cut after its
  * marker is no text: markup does not leak. */

@@ -90,7 +90,7 @@ static void begin_value(struct qr_parse_reader *r)
     qr_parse_call_puts(r, "\"");
 }
 
-/* A byte of the value that is certain. */
+/* Takes a byte that is certain to belong to the value. */
 static void put_value(struct qr_parse_reader *r, uint8_t byte)
 {
     struct qr_parse_tags *t = &r->tags;
@@ -153,7 +153,7 @@ static int agree(const char *text, size_t n, const char *tag)
     return n < tag_n ? 1 : 2;
 }
 
-/* The best that the text agrees with any of the tags. */
+/* The most that the text agrees with any of the tags. */
 static int agree_any(const char *text, size_t n, const char *const *tags, size_t tags_n)
 {
     int best = 0;
@@ -193,7 +193,8 @@ static enum verdict judge_key(const struct qr_parse_reader *r, const char *at, s
     return n < 100 && !memchr(at, '\n', n) ? HOLD : RELEASE;
 }
 
-/* The held bytes begin with \n or <.  *used: bytes of the closing tag and what is before it. */
+/* Does the value end with the held bytes, which begin with \n or <?  *used: the closing tag's bytes
+ * and those before it. */
 static enum verdict judge(const struct qr_parse_reader *r, size_t *used)
 {
     const struct qr_tags_syntax *s = r->tags.syntax;
@@ -240,7 +241,7 @@ static enum verdict judge(const struct qr_parse_reader *r, size_t *used)
     return hold || found == 1 ? HOLD : RELEASE;
 }
 
-/* Closes the value: what is held and not used is read again. */
+/* Closes the value.  Held bytes that the closing tag did not use are read again. */
 static void close_value(struct qr_parse_reader *r, enum verdict verdict, size_t used)
 {
     struct qr_parse_tags *t = &r->tags;
@@ -315,7 +316,7 @@ static void take_name(struct qr_parse_reader *r)
     t->tail.n = 0;
 }
 
-/* GLM: after the name a tag follows, or, of a known tool, a key whose tag is missing. */
+/* GLM: a tag follows the name.  After a known tool's name, a key without its tag may follow. */
 static void step_name_space(struct qr_parse_reader *r, uint8_t byte)
 {
     if (qr_is_space(byte)) return;
@@ -387,7 +388,16 @@ static void step_block(struct qr_parse_reader *r, uint8_t byte)
     }
 }
 
-/* Within a call, between values: anything but a tag is dropped. */
+/* The call ends here, without its closing tag: these bytes are text. */
+static void give_up(struct qr_parse_reader *r, const char *text, size_t n)
+{
+    end_call(r);
+    r->call_open = true;
+    r->state = &qr_parse_state_text;
+    qr_parse_again(r, text, n);
+}
+
+/* Within a call, between values. */
 static void step_between(struct qr_parse_reader *r, uint8_t byte)
 {
     struct qr_parse_tags *t = &r->tags;
@@ -406,6 +416,13 @@ static void step_between(struct qr_parse_reader *r, uint8_t byte)
             t->key.n = 0;
             qr_held_add(r, &t->key, at, t->tail.n);
             t->tail.n = 0;
+            return;
+        }
+        if (!qr_is_space((uint8_t)at[0])) {
+            char rest[64]; /* as long as a tag */
+            const size_t rest_n = t->tail.n < sizeof rest ? t->tail.n : sizeof rest;
+            memcpy(rest, at, rest_n);
+            give_up(r, rest, rest_n);
             return;
         }
         memmove(t->tail.data, at + 1, --t->tail.n);
@@ -441,7 +458,7 @@ static void step_key(struct qr_parse_reader *r, uint8_t byte)
         else
             begin_value(r);
     } else if (t->key.n > QR_PARSE_NAME_MAX) {
-        t->state = BETWEEN;
+        give_up(r, t->key.data, t->key.n);
     }
 }
 
@@ -473,7 +490,7 @@ static void step_tags(struct qr_parse_reader *r, uint8_t byte)
     }
 }
 
-/* The text ends within a value: does what is held close it? */
+/* The text ends within a value: the held bytes may close it. */
 static void end_in_value(struct qr_parse_reader *r)
 {
     struct qr_parse_tags *t = &r->tags;

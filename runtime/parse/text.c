@@ -6,15 +6,17 @@
 #include "runtime/parse/reader.h"
 #include "runtime/parse/thinking.h"
 
-/* Reasoning with a call's marker in it that is not closed yet: kept to be read as calls if the text
- * ends so. */
+/* Open reasoning after a call's marker is kept, to be read as calls if the text ends without
+ * closing it. */
 #define DEFERRED_MAX ((size_t)64 << 10)
+
+#define N(array) (sizeof(array) / sizeof *(array))
 
 static const struct qr_parse_state state_deferred;
 
 /* ---- output --------------------------------------------------------------------------------- */
 
-/* Space here would be the first of the content or reasoning, after something else. */
+/* Nothing was sent of this kind yet, and something came before it: leading space is dropped. */
 static bool leads(const struct qr_parse_reader *r)
 {
     if (r->channel == QR_PARSE_REASONING) return !r->thought;
@@ -44,7 +46,8 @@ void qr_parse_text_put(struct qr_parse_reader *r, uint8_t byte)
 
 /* ---- matching ------------------------------------------------------------------------------- */
 
-/* The enabled marker that the held bytes are; -1: they begin one; -2: they begin none. */
+/* The index of the enabled marker that equals the held bytes.  -1: they are a prefix of one.  -2:
+ * they are not. */
 static int compare(const struct qr_parse_reader *r, const struct qr_marker *markers, size_t n,
                    uint64_t enabled)
 {
@@ -144,7 +147,9 @@ static void take_marker(struct qr_parse_reader *r, const struct qr_marker *m)
             r->unclosed = true;
         }
         return;
-    case QR_MARKER_CALL_END: r->call_open = false; return;
+    case QR_MARKER_CALL_END: /* the last of them closes the call */
+        r->call_open = m->number + 1u < N(r->family->ends) && r->family->ends[m->number + 1];
+        return;
     case QR_MARKER_THINK:
         r->pair = m->number;
         r->space.n = 0;
@@ -205,7 +210,7 @@ static void step_text(struct qr_parse_reader *r, uint8_t byte)
     if (found >= 0) take_marker(r, &r->markers[found]);
 }
 
-/* Whether what is held begins a marker around calls, right after another one. */
+/* Whether the held bytes begin a marker around calls, and follow another one. */
 static bool holds_call_end(const struct qr_parse_reader *r)
 {
     uint64_t enabled = 0;
@@ -275,7 +280,7 @@ static void step_deferred(struct qr_parse_reader *r, uint8_t byte)
 
 static void end_deferred(struct qr_parse_reader *r)
 {
-    r->deferred = true; /* the marker is a call's now */
+    r->deferred = true; /* from now on the marker begins a call */
     if (r->stop == QR_PARSE_STOP_LENGTH) {
         put_deferred(r, r->raw.n);
         return;
@@ -307,8 +312,6 @@ static void add_markers(struct qr_parse_reader *r, const char *const *texts, siz
     for (unsigned i = 0; i < n && texts[i]; i++)
         add_marker(r, texts[i], action, i);
 }
-
-#define N(array) (sizeof(array) / sizeof *(array))
 
 void qr_parse_text_init(struct qr_parse_reader *r)
 {

@@ -5,7 +5,7 @@
 
 #include "runtime/parse/family.h"
 
-/* Where the text ends in the word for the last time: 1 to text.n; 0: nowhere. */
+/* The end of the last occurrence of the word in the text; 0: there is none. */
 static size_t last_of(struct quire_text text, const char *word)
 {
     const size_t n = strlen(word);

@@ -5,7 +5,7 @@
 
 #include "runtime/parse/scan.h"
 
-#define DEPTH_MAX 8u /* schemas within each other */
+#define DEPTH_MAX 8u /* of nested schemas and references */
 
 static uint8_t type_named(const char *name)
 {
@@ -91,7 +91,7 @@ uint8_t qr_value_types(const json_t *root, const json_t *schema)
     return types_of(root, schema, DEPTH_MAX);
 }
 
-/* The type of a text that is one JSON value; 0: it is none. */
+/* The type of the JSON value that the text is; 0: it is not JSON. */
 static uint8_t type_of_text(struct quire_text text)
 {
     struct qr_scan s;

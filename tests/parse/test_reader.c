@@ -88,6 +88,7 @@ static void no_text_is_lost(void **state)
         {"gpt_oss", "no marker"},
         {"glm45", "<tool_call> is a tag"},
         {"minimax_m2", "<minimax:tool_call> text"},
+        {"minimax_m2", "<minimax:tool_call>\n<b>"},
         {"generic", "{\"other\": {}}"},
         {"none", "<think>text</think>"},
     };
@@ -97,7 +98,23 @@ static void no_text_is_lost(void **state)
         assert_message(cases[i][0], cases[i][1], cases[i][1], "", NULL);
 }
 
-/* Goal: DeepSeek's attribute says whether a value is a string, whatever the schema says.
+/* Goal: text within a call, between tags, ends the call and is content.
+ * Method: prose in place of a parameter; a key that never ends. */
+static void prose_between_tags_is_content(void **state)
+{
+    char text[600] = "<tool_call>\n<function=now>\n<parameter=", content[400];
+    (void)state;
+
+    assert_message("qwen3_coder",
+                   "<tool_call>\n<function=now>\nLet me see.\n</function>\n</tool_call>",
+                   "Let me see.\n\n", "", "{}");
+    memset(content, 'k', 300);
+    content[300] = 0;
+    strcat(text, content);
+    assert_message("qwen3_coder", text, content, "", "{}");
+}
+
+/* Goal: DeepSeek's attribute says whether a value is a string, not the schema.
  * Method: a string and a number, with and without the attribute. */
 static void attributes_tell_strings(void **state)
 {
@@ -336,6 +353,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(arguments_are_the_models_text),
                                        cmocka_unit_test(no_text_is_lost),
+                                       cmocka_unit_test(prose_between_tags_is_content),
                                        cmocka_unit_test(attributes_tell_strings),
                                        cmocka_unit_test(a_call_after_a_marker_is_found),
                                        cmocka_unit_test(calls_in_reasoning_are_told),
