@@ -49,3 +49,16 @@ enum qr_parse_thinking qr_parse_thinking_of(const struct qr_parse_family *family
     }
     return QR_THINKING_ALLOWED;
 }
+
+void qr_parse_thinking_pair(const struct qr_parse_family *family,
+                            const struct qr_parse_reasoning *reasoning,
+                            struct quire_text prompt_tail, const char **open, const char **close)
+{
+    const struct qr_parse_reasoning *row = qr_parse_reasoning_in(family, reasoning, prompt_tail);
+    size_t pair = 0;
+
+    for (size_t i = 0; i < QR_PARSE_PAIRS_MAX && row->pairs[i].open; i++)
+        if (qr_parse_is_opened(prompt_tail, row, i)) pair = i;
+    *open = row->pairs[pair].open;
+    *close = row->pairs[pair].close;
+}

@@ -18,6 +18,11 @@ bool qr_parse_is_opened(struct quire_text prompt_tail, const struct qr_parse_rea
 const struct qr_parse_reasoning *qr_parse_reasoning_in(const struct qr_parse_family *family,
                                                        const struct qr_parse_reasoning *reasoning,
                                                        struct quire_text prompt_tail);
+/* The markers around an answer's reasoning: the pair that the prompt has opened, else the first.
+ * NULL both: there is none. */
+void qr_parse_thinking_pair(const struct qr_parse_family *family,
+                            const struct qr_parse_reasoning *reasoning,
+                            struct quire_text prompt_tail, const char **open, const char **close);
 /* Whether an answer has reasoning, and whether the prompt, whose end is given, has opened it. */
 enum qr_parse_thinking qr_parse_thinking_of(const struct qr_parse_family *family,
                                             const struct qr_parse_reasoning *reasoning,

@@ -3,10 +3,12 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "runtime/base/memory.h"
+#include "runtime/parse/thinking.h"
 #include "runtime/server/conn.h"
 #include "runtime/server/json_write.h"
 #include "runtime/server/logprobs.h"
@@ -143,31 +145,52 @@ static bool read_tools(struct qr_generation *generation)
                                                         memory_of(generation)));
 }
 
-/* Compiles the grammar that the tools or the format ask for. */
+static bool compile_calls(struct qr_generation *generation, const char *tag)
+{
+    struct quire_grammar_settings settings;
+    struct quire_error error;
+
+    quire_grammar_settings_defaults(&settings);
+    settings.structural_tag = (struct quire_text){tag, strlen(tag)};
+    int status = quire_grammar_compile(generation->job.server->settings.model, &settings,
+                                       &generation->grammar, &error);
+    if (status == QUIRE_OK) return true;
+    (void)snprintf(error.field, sizeof error.field, "tools");
+    return qr_fail_engine(&generation->failure, status, &error);
+}
+
+/* Compiles what holds the answer: calls that must come, or a form, before which the model may think
+ * and instead of which it may call. */
 static bool read_grammar(struct qr_generation *generation)
 {
     const struct qr_server *server = generation->job.server;
-    quire_grammar *calls = NULL;
+    const struct qr_json *request = qr_generation_request(generation);
+    const struct quire_text tail = qr_prompts_tail(&generation->prompts);
+    const bool required = generation->tools.choice == QR_TOOLS_REQUIRED;
+    struct qr_structured_frame frame = {.calls = NULL};
+    char *calls = NULL;
 
     if (generation->kind->is_message &&
-        !qr_tools_force(&generation->tools, server, qr_prompts_tail(&generation->prompts), &calls,
-                        &generation->failure))
+        !qr_tools_force(&generation->tools, server, tail, !required && qr_structured_asks(request),
+                        &calls, &generation->failure))
         return false;
-    /* A call that must come leaves nothing for a format to say. */
-    if (calls && generation->tools.choice == QR_TOOLS_REQUIRED) {
-        generation->grammar = calls;
-        return true;
+    if (generation->kind->is_message) {
+        const enum qr_parse_thinking thinking =
+            qr_parse_thinking_of(server->family, server->reasoning, tail);
+        if (thinking != QR_THINKING_NONE)
+            qr_parse_thinking_pair(server->family, server->reasoning, tail, &frame.open,
+                                   &frame.close);
+        frame.opened = thinking == QR_THINKING_OPENED;
+        frame.calls = calls;
     }
-    if (!qr_structured_read(qr_generation_request(generation), server->settings.model,
-                            memory_of(generation), &generation->grammar, &generation->failure)) {
-        quire_grammar_free(calls);
-        return false;
-    }
-    if (generation->grammar)
-        quire_grammar_free(calls);
-    else
-        generation->grammar = calls;
-    return true;
+    /* A call that must come leaves nothing for a form to say. */
+    bool done = calls && required
+                    ? compile_calls(generation, calls)
+                    : qr_structured_read(request, server->settings.model, memory_of(generation),
+                                         &frame, &generation->grammar, &generation->failure);
+    if (done && !generation->grammar && calls) done = compile_calls(generation, calls);
+    free(calls);
+    return done;
 }
 
 /* Cuts max_tokens to the context, which a chat request may not exceed. */

@@ -6,6 +6,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/server/buffer.h"
+#include "runtime/server/json_write.h"
 
 #define CHOICES_MAX 1024u
 
@@ -237,12 +238,101 @@ static bool read_fields(struct asked *a, const struct qr_json *body)
     return read_members(a, body, fields, sizeof fields / sizeof fields[0]);
 }
 
+bool qr_structured_asks(const struct qr_json *body)
+{
+    static const char *const names[] = {"structured_outputs", "guided_json",    "guided_regex",
+                                        "guided_choice",      "guided_grammar", "grammar",
+                                        "json_schema"};
+    const struct qr_json *type = qr_json_get(qr_json_get(body, "response_format"), "type");
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (qr_json_get(body, names[i])) return true;
+    return qr_json_type(type) == QR_JSON_STRING &&
+           !(qr_json_text(type).n == 4 && memcmp(qr_json_text(type).data, "text", 4) == 0);
+}
+
+/* ---- the frame ----------------------------------------------------------------------------- */
+
+static void put_string(struct qr_buffer *out, struct quire_text text)
+{
+    qr_json_put_string(out, text.data, text.n);
+}
+
+/* The form as a format of structural tags. */
+static void put_form(struct qr_buffer *out, const struct quire_grammar_settings *s)
+{
+    if (s->json_schema.n > 0) {
+        qr_buffer_puts(out, "{\"type\":\"json_schema\",\"json_schema\":");
+        qr_buffer_put(out, s->json_schema.data, s->json_schema.n);
+    } else if (s->regex.n > 0) {
+        qr_buffer_puts(out, "{\"type\":\"regex\",\"pattern\":");
+        put_string(out, s->regex);
+    } else if (s->gbnf.n > 0) {
+        qr_buffer_puts(out, "{\"type\":\"grammar\",\"grammar\":");
+        put_string(out, s->gbnf);
+    } else {
+        qr_buffer_puts(out, "{\"type\":\"or\",\"elements\":[");
+        for (size_t i = 0; i < s->choices_n; i++) {
+            qr_json_put_comma(out);
+            qr_buffer_puts(out, "{\"type\":\"const_string\",\"value\":");
+            put_string(out, s->choices[i]);
+            qr_buffer_puts(out, "}");
+        }
+        qr_buffer_puts(out, "]");
+    }
+    qr_buffer_puts(out, "}");
+}
+
+static void put_reasoning(struct qr_buffer *out, const struct qr_structured_frame *frame)
+{
+    if (!frame->opened) qr_buffer_puts(out, "{\"type\":\"optional\",\"content\":");
+    qr_buffer_puts(out, "{\"type\":\"tag\",\"begin\":");
+    qr_json_put_cstring(out, frame->opened ? "" : frame->open);
+    qr_buffer_puts(out, ",\"content\":{\"type\":\"any_text\"},\"end\":");
+    qr_json_put_cstring(out, frame->close);
+    qr_buffer_puts(out, frame->opened ? "}" : "}}");
+    qr_buffer_puts(out, ",{\"type\":\"regex\",\"pattern\":\"[ \\n\\t]{0,12}\"},");
+}
+
+/* Puts the form into its frame: settings then hold a structural tag. */
+static bool enter_frame(struct asked *a, const struct qr_structured_frame *frame,
+                        struct qr_buffer *out)
+{
+    char why[100];
+    struct qr_json *calls =
+        frame->calls ? qr_json_parse(frame->calls, strlen(frame->calls), why, sizeof why) : NULL;
+    const struct qr_json *format = qr_json_get(calls, "format");
+
+    /* A structural tag has free text of its own, and says itself what comes before. */
+    if (a->settings.structural_tag.n > 0 || (!frame->close && !format)) {
+        qr_json_free(calls);
+        return true;
+    }
+    qr_buffer_puts(out, "{\"format\":{\"type\":\"sequence\",\"elements\":[");
+    if (frame->close) put_reasoning(out, frame);
+    if (format) {
+        qr_buffer_puts(out, "{\"type\":\"or\",\"elements\":[");
+        qr_json_dump(format, out);
+        qr_buffer_puts(out, ",");
+    }
+    put_form(out, &a->settings);
+    qr_buffer_puts(out, format ? "]}]}}" : "]}}");
+    qr_json_free(calls);
+    if (out->failed) return qr_fail(a->failure, 500, NULL, NULL, "out of memory");
+    a->settings.json_schema = a->settings.regex = a->settings.gbnf = (struct quire_text){NULL, 0};
+    a->settings.choices_n = 0;
+    a->settings.structural_tag = (struct quire_text){out->data, out->n};
+    return true;
+}
+
 bool qr_structured_read(const struct qr_json *body, const quire_model *model,
-                        const struct quire_allocator *allocator, quire_grammar **grammar,
+                        const struct quire_allocator *allocator,
+                        const struct qr_structured_frame *frame, quire_grammar **grammar,
                         struct qr_api_failure *failure)
 {
     struct asked *a = qr_alloc_zero(allocator, 1, sizeof *a);
     struct quire_error error;
+    struct qr_buffer framed;
 
     *grammar = NULL;
     if (!a) return qr_fail(failure, 500, NULL, NULL, "out of memory");
@@ -250,13 +340,16 @@ bool qr_structured_read(const struct qr_json *body, const quire_model *model,
     quire_grammar_settings_defaults(&a->settings);
     qr_buffer_init(&a->schema, allocator);
     qr_buffer_init(&a->whitespace, allocator);
+    qr_buffer_init(&framed, allocator);
     bool ok = read_fields(a, body);
+    if (ok && a->by) ok = enter_frame(a, frame, &framed);
     if (ok && a->by && quire_grammar_compile(model, &a->settings, grammar, &error) != QUIRE_OK)
         ok = error.status == QUIRE_NO_MEMORY
                  ? qr_fail_engine(failure, error.status, &error)
                  : qr_fail_field(failure, a->by, "%s: %s", a->by, error.text);
     qr_buffer_deinit(&a->schema);
     qr_buffer_deinit(&a->whitespace);
+    qr_buffer_deinit(&framed);
     qr_free(allocator, a);
     return ok;
 }

@@ -14,10 +14,21 @@
 /* Whether a body may have one of the fields: compiling may take long, so a worker does it. */
 bool qr_structured_may_ask(const char *body, size_t body_n);
 
-/* *grammar is NULL where no field asks for anything; else the caller's, freed by
+/* What may come before the form, and instead of it. */
+struct qr_structured_frame {
+    const char *open, *close; /* markers of reasoning before the form; NULL: none */
+    bool opened;              /* the prompt has the opening one */
+    const char *calls;        /* structural tag of calls that may come instead; NULL: none */
+};
+
+/* The form binds the final answer: what the frame names may come before or instead.
+ * *grammar is NULL where no field asks for anything; else the caller's, freed by
  * quire_grammar_free. */
 bool qr_structured_read(const struct qr_json *body, const quire_model *model,
-                        const struct quire_allocator *allocator, quire_grammar **grammar,
+                        const struct quire_allocator *allocator,
+                        const struct qr_structured_frame *frame, quire_grammar **grammar,
                         struct qr_api_failure *failure);
+/* True if a field asks for a form. */
+bool qr_structured_asks(const struct qr_json *body);
 
 #endif

@@ -316,38 +316,33 @@ struct qr_json *qr_tools_rewrite(const struct qr_json *body, const struct quire_
 /* ---- the answer ---------------------------------------------------------------------------- */
 
 bool qr_tools_force(const struct qr_tools *tools, const struct qr_server *server,
-                    struct quire_text prompt_tail, quire_grammar **grammar,
+                    struct quire_text prompt_tail, bool instead, char **tag,
                     struct qr_api_failure *failure)
 {
     const bool automatic = tools->choice == QR_TOOLS_AUTO;
-    struct quire_grammar_settings settings;
     struct quire_error error = {.status = QUIRE_OK};
 
-    if (tools->n == 0 || tools->choice == QR_TOOLS_NONE || (automatic && !tools->strict))
-        return true;
+    *tag = NULL;
+    if (tools->n == 0 || tools->choice == QR_TOOLS_NONE) return true;
+    if (automatic && !instead && !tools->strict) return true;
+    /* A family that cannot write a call does not write one instead of something else. */
+    if (instead && qr_parse_is_envelope(server->family)) return true;
     const struct qr_parse_force force = {
         .family = server->family,
         .reasoning = server->reasoning,
         .tools = tools->callable,
         .tools_n = tools->n,
         .single = tools->single || tools->named,
-        .automatic = automatic,
-        .thinking = qr_parse_thinking_of(server->family, server->reasoning, prompt_tail),
+        .automatic = automatic && !instead,
+        .thinking = instead ? QR_THINKING_NONE
+                            : qr_parse_thinking_of(server->family, server->reasoning, prompt_tail),
     };
-    char *tag = qr_parse_force(&force, &error);
-    if (!tag) {
-        /* Where the family does not mark calls, or holds no such schema, an answer that is not
-         * forced stays free. */
-        if (automatic && error.status == QUIRE_UNSUPPORTED) return true;
-        return qr_fail_engine(failure, error.status ? error.status : QUIRE_NO_MEMORY, &error);
-    }
-    quire_grammar_settings_defaults(&settings);
-    settings.structural_tag = (struct quire_text){tag, strlen(tag)};
-    int status = quire_grammar_compile(server->settings.model, &settings, grammar, &error);
-    free(tag);
-    if (status == QUIRE_OK) return true;
-    (void)snprintf(error.field, sizeof error.field, "tools");
-    return qr_fail_engine(failure, status, &error);
+    *tag = qr_parse_force(&force, &error);
+    if (*tag) return true;
+    /* Where the family does not mark calls, or holds no such schema, an answer that is not forced
+     * stays free. */
+    if (automatic && error.status == QUIRE_UNSUPPORTED) return true;
+    return qr_fail_engine(failure, error.status ? error.status : QUIRE_NO_MEMORY, &error);
 }
 
 bool qr_tools_reader(const struct qr_tools *tools, const struct qr_server *server,

@@ -45,10 +45,11 @@ bool qr_tools_read(struct qr_tools *tools, const struct qr_server *server,
  * message, calls as envelopes and results as the user's text.  To be freed; NULL: no memory. */
 struct qr_json *qr_tools_rewrite(const struct qr_json *body, const struct quire_allocator *memory);
 
-/* Compiles the grammar that holds the answer to calls: *grammar is NULL where it is free.
+/* The structural tag that holds the answer to calls, to be freed; *tag is NULL where it is free.
+ * instead: of calls that may come instead of something else, without reasoning before.
  * prompt_tail: the end of the rendered prompt, which may have opened the reasoning. */
 bool qr_tools_force(const struct qr_tools *tools, const struct qr_server *server,
-                    struct quire_text prompt_tail, quire_grammar **grammar,
+                    struct quire_text prompt_tail, bool instead, char **tag,
                     struct qr_api_failure *failure);
 /* How a choice's text is read.  False: as it is, all of it content. */
 bool qr_tools_reader(const struct qr_tools *tools, const struct qr_server *server,

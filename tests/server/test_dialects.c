@@ -390,8 +390,91 @@ static void all_three_say_the_same(void **state)
     json_decref(message);
 }
 
+/* ---- reasoning and forms --------------------------------------------------------------------- */
+
+static int start_reading(void **state)
+{
+    static const char *const flags[] = {"--tool-call-parser", "hermes", "--reasoning-parser",
+                                        "think", NULL};
+    (void)state;
+    daemon_start(&server, TINY, flags);
+    return 0;
+}
+
+#define FORM                                                                                       \
+    "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"f\","               \
+    "\"schema\":" SCHEMA "}},\"temperature\":0"
+
+/* Goal: a form binds the final answer and not the reasoning before it.
+ * Method: a prompt that opens the reasoning, which a model with random weights never closes; then
+ * one that has closed it. */
+static void a_form_binds_the_answer_alone(void **state)
+{
+    (void)state;
+    json_t *open =
+        ask_json(&server, CHAT,
+                 "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\","
+                 "\"content\":\"<think>Well\"}],\"add_generation_prompt\":false,"
+                 "\"continue_final_message\":true,\"max_tokens\":30," FORM "}",
+                 200);
+    assert_null(text_at(open, "choices.0.message.content"));
+    assert_true(strlen(text_at(open, "choices.0.message.reasoning_content")) > 0);
+    assert_string_equal(text_at(open, "choices.0.message.reasoning"),
+                        text_at(open, "choices.0.message.reasoning_content"));
+    assert_string_equal(text_at(open, "choices.0.finish_reason"), "length");
+    json_t *closed =
+        ask_json(&server, CHAT,
+                 "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\","
+                 "\"content\":\"<think>Well.</think>\"}],\"add_generation_prompt\":false,"
+                 "\"continue_final_message\":true,\"max_tokens\":200," FORM "}",
+                 200);
+    assert_look(text_at(closed, "choices.0.message.content"));
+    assert_null(text_at(closed, "choices.0.message.reasoning_content"));
+    json_decref(open);
+    json_decref(closed);
+}
+
+/* Goal: with tools and a form the answer is a call or what the form allows.
+ * Method: bias a model with random weights to each. */
+static void a_call_may_come_instead_of_a_form(void **state)
+{
+    (void)state;
+    static const char *const begins[] = {"<tool_call>", "{"};
+    for (size_t i = 0; i < 2; i++) {
+        char body[2048];
+        json_t *ids;
+        (void)snprintf(body, sizeof body, "{\"prompt\":\"1%c\",\"add_special_tokens\":false}",
+                       begins[i][0]);
+        ids = ask_json(&server, "/tokenize", body, 200);
+        const json_t *tokens = at(ids, "tokens");
+        const long long token =
+            json_integer_value(json_array_get(tokens, json_array_size(tokens) - 1));
+        json_decref(ids);
+        (void)snprintf(
+            body, sizeof body,
+            "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\","
+            "\"content\":\"<think>Well.</think>\"}],\"add_generation_prompt\":false,"
+            "\"continue_final_message\":true,\"max_tokens\":300,"
+            "\"logit_bias\":{\"%lld\":100}," CHAT_TOOLS "," FORM "}",
+            token);
+        json_t *answer = ask_json(&server, CHAT, body, 200);
+        if (i == 0) {
+            assert_string_equal(text_at(answer, "choices.0.finish_reason"), "tool_calls");
+            assert_null(text_at(answer, "choices.0.message.content"));
+        } else {
+            assert_look(text_at(answer, "choices.0.message.content"));
+            assert_null(at(answer, "choices.0.message.tool_calls.0"));
+        }
+        json_decref(answer);
+    }
+}
+
 int main(void)
 {
+    const struct CMUnitTest reading[] = {
+        cmocka_unit_test(a_form_binds_the_answer_alone),
+        cmocka_unit_test(a_call_may_come_instead_of_a_form),
+    };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_forced_call_comes),
         cmocka_unit_test(tool_choice_is_obeyed),
@@ -402,5 +485,6 @@ int main(void)
         cmocka_unit_test(a_message_takes_its_tool_use_back),
         cmocka_unit_test(all_three_say_the_same),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, stop) +
+           cmocka_run_group_tests(reading, start_reading, stop);
 }
