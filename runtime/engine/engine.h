@@ -64,14 +64,6 @@ struct qr_step_arrays {
     struct qr_step_draw *draws; /* [QR_LOGITS_ROWS + running_max] */
 };
 
-/* Where an engine's time went: what the engine itself costs is turns less model. */
-struct qr_engine_times {
-    uint64_t steps;
-    uint64_t turns_ns;  /* turns that made a step, whole */
-    uint64_t model_ns;  /* part of turns_ns: memory for pages, forward and logits */
-    uint64_t sample_ns; /* part of turns_ns: sampling */
-};
-
 struct quire_engine {
     /* Constant once started. */
     struct quire_allocator allocator;
@@ -122,7 +114,6 @@ struct quire_engine {
     struct qr_request *dropped; /* choices that are not returned; freed at the turn's end */
     uint64_t now_ns;
     bool closed; /* the inbox is */
-    struct qr_engine_times times;
     struct qr_phases phases;
 };
 

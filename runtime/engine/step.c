@@ -236,8 +236,6 @@ static void answer_scored(quire_engine *e, struct qr_request *r)
 
 static void compute(quire_engine *e, const struct qr_step *step)
 {
-    uint64_t begin = qr_clock_ns();
-
     qr_phases_enter(&e->phases, QR_PHASE_PREFAULT);
     qr_prefault_make(&e->prefault, e->pool.taken_n);
     qr_phases_enter(&e->phases, QR_PHASE_PLAN); /* of the pass: which rows are whose */
@@ -252,20 +250,14 @@ static void compute(quire_engine *e, const struct qr_step *step)
         spare_logits(s.rows, n);
         qr_forward_logits(e->forward, first, n, s.rows);
         e->now_ns = qr_clock_ns();
-        e->times.model_ns += e->now_ns - begin;
         qr_phases_enter(&e->phases, QR_PHASE_SAMPLE);
         qr_team_run(e->team, sample_rows, &s, draws_n, 1);
-        begin = qr_clock_ns();
-        e->times.sample_ns += begin - e->now_ns;
         qr_phases_enter(&e->phases, QR_PHASE_ANSWER);
         answer_draws(e, draws_n);
         for (uint32_t i = first; i < first + n; i++)
             if (!e->step.meaning[i].prompt_index) qr_group_part(e->step.meaning[i].request);
-        begin = qr_clock_ns();
     }
-    if (step->outputs_n) return;
-    e->now_ns = qr_clock_ns();
-    e->times.model_ns += e->now_ns - begin;
+    if (!step->outputs_n) e->now_ns = qr_clock_ns();
 }
 
 static void pace(quire_engine *e)

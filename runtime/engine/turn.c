@@ -174,11 +174,7 @@ enum qr_turn qr_engine_turn(void *context)
     qr_phases_enter(&e->phases, QR_PHASE_PUBLISH);
     publish(e);
     qr_phases_enter(&e->phases, QR_PHASE_INBOX);
-    if (stepped) {
-        e->times.steps++;
-        e->times.turns_ns += qr_clock_ns() - begin;
-        return QR_TURN_AGAIN;
-    }
+    if (stepped) return QR_TURN_AGAIN;
     assert(!e->live);
     if (!e->closed)
         return qr_prefault_ahead(&e->prefault, e->pool.taken_n) ? QR_TURN_AGAIN : QR_TURN_SLEEP;

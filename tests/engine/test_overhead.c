@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What the engine itself costs, beside the model: prints it; asserts only that the work was done.
- * runtime/engine/README.md has what was measured with this program (QUIRE_MEASURE set: more runs).
- */
+/* Prints what a step costs in the model, in sampling and in the engine, by its profile.  Asserts
+ * only that the work was done.  With QUIRE_MEASURE set it takes more runs. */
 #include <time.h>
 
 #include "engine/support.h"
-#include "runtime/engine/engine.h"
+#include "runtime/base/phases.h"
 
 enum { TOKENS = 16 };
 
@@ -24,8 +23,30 @@ static const struct mode modes[] = {
 #define MODES_N (sizeof modes / sizeof *modes)
 
 struct cost { /* of a step, microseconds */
-    double model, sample, rest;
+    double model, sample, engine;
 };
+
+static struct cost cost_of(const quire_engine *engine)
+{
+    struct quire_phase phases[QR_PHASES_N];
+    struct quire_stats stats = {.size = sizeof stats};
+    struct cost cost = {0};
+
+    quire_stats(engine, &stats);
+    assert_true(stats.steps >= TOKENS);
+    assert_int_equal(quire_profile(engine, phases, QR_PHASES_N), QR_PHASES_N);
+    for (int i = 0; i < QR_PHASES_N; i++) {
+        double us = (double)phases[i].ns * 1e-3 / (double)stats.steps;
+        if (i >= QR_PHASE_PREFAULT && i <= QR_PHASE_HEAD)
+            cost.model += us;
+        else if (i == QR_PHASE_SAMPLE)
+            cost.sample += us;
+        else
+            cost.engine += us;
+    }
+    assert_true(cost.model > 0 && cost.sample >= 0 && cost.engine > 0);
+    return cost;
+}
 
 static struct cost run_once(quire_model *model, uint32_t sequences_n, const struct mode *mode)
 {
@@ -33,6 +54,7 @@ static struct cost run_once(quire_model *model, uint32_t sequences_n, const stru
     struct answer *answers[64];
     int32_t prompt[] = {1, 2, 3};
 
+    settings.profile = 1;
     quire_engine *engine = start_with(&settings, model);
     struct quire_request r = greedy(prompt, 3, TOKENS);
     r.temperature = mode->temperature;
@@ -47,16 +69,12 @@ static struct cost run_once(quire_model *model, uint32_t sequences_n, const stru
         assert_int_equal(answers[i]->ids_n, TOKENS);
         free(answers[i]);
     }
-    const struct qr_engine_times *t = &engine->times;
-    assert_true(t->steps >= TOKENS);
-    double steps = (double)t->steps * 1e3;
-    struct cost cost = {(double)t->model_ns / steps, (double)t->sample_ns / steps,
-                        (double)(t->turns_ns - t->model_ns - t->sample_ns) / steps};
+    struct cost cost = cost_of(engine);
     stop_and_free(engine);
     return cost;
 }
 
-/* The least of several runs: what others do on the machine only ever adds. */
+/* Takes the minimum of several runs: other load on the machine only adds time. */
 static void measure(const char *path, const char *name, int runs_n, size_t modes_n)
 {
     quire_model *model = open_model(path);
@@ -68,20 +86,24 @@ static void measure(const char *path, const char *name, int runs_n, size_t modes
             struct cost cost = run_once(model, i % 2 ? 64 : 1, mode);
             least.model = fmin(least.model, cost.model);
             least.sample = fmin(least.sample, cost.sample);
-            least.rest = fmin(least.rest, cost.rest);
+            least.engine = fmin(least.engine, cost.engine);
         }
-        printf("%-8s %2d sequences, %-15s  a step: model %8.1f us, sampling %6.1f, rest %5.1f\n",
-               name, i % 2 ? 64 : 1, mode->name, least.model, least.sample, least.rest);
+        printf("%-8s %2d sequences, %-15s  a step: model %8.1f us, sampling %6.1f, engine %5.1f\n",
+               name, i % 2 ? 64 : 1, mode->name, least.model, least.sample, least.engine);
     }
     quire_model_close(model);
 }
 
+/* Goal: the cost of a step by mode, for 1 and 64 sequences.
+ * Method: the profile of 20 runs of the tiny model. */
 static void a_step_of_the_tiny_model(void **state)
 {
     (void)state;
     measure(TINY, "tiny", 20, MODES_N);
 }
 
+/* Goal: the same for a real model.
+ * Method: 1 run, greedy; with QUIRE_MEASURE 10 runs of each mode. */
 static void a_step_of_smollm2(void **state)
 {
     const char *path = smollm2_unless_tsan();
@@ -101,7 +123,8 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* From submit to the turn that takes it in, engine and team asleep before. */
+/* Goal: the time from submit to the turn that takes the request in, from a sleeping engine.
+ * Method: submit after 1 ms of sleep; read the histogram of queue times. */
 static void a_wake_from_idle(void **state)
 {
     enum { WAKES = 101 };
