@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* n, best_of and quire_fork: choices that share a prompt's pages are the requests that they would
  * be alone, bit for bit. */
-#include "support.h"
+#include "support/engine.h"
 
 #define CHOICES_MAX 8u
 

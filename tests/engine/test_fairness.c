@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Whose turn it is, through quire.h. */
-#include "support.h"
+#include "support/engine.h"
 
 #define REQUESTS_MAX 16u
 #define HOLDER_N     800u

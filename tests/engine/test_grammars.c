@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests whose text is held to a grammar. */
-#include "support.h"
+#include "support/engine.h"
 
 #define SCHEMA                                                                                     \
     "{\"type\":\"object\",\"properties\":{\"ok\":{\"type\":\"boolean\"},\"n\":{\"type\":"          \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A plainly greedy row's logits are never written, and nobody can tell: its tokens are those of the
  * same request with logprobs, whose logits are, in whatever crowd. */
-#include "support.h"
+#include "support/engine.h"
 
 #include "kernels/cpu.h"
 

@@ -3,9 +3,9 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "engine/support.h"
 #include "runtime/engine/inbox.h"
 #include "runtime/engine/request.h"
+#include "support/engine.h"
 
 enum { PUSHERS = 4, EACH = 5000 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The promise: a request's tokens and logprobs have the same bits alone and in a crowd, at any
  * number of threads, in one piece and in chunks, preempted or not. */
-#include "engine/support.h"
+#include "support/engine.h"
 
 enum { CROWD = 32 };
 

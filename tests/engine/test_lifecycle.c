@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "engine/support.h"
 #include "runtime/engine/engine.h"
+#include "support/engine.h"
 
 #define TRIES 100 /* while other work keeps a thread from its core */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Running out of memory, by an allocator that fails at its n-th allocation and counts what is not
  * given back. */
-#include "engine/support.h"
 #include "runtime/engine/request.h"
+#include "support/engine.h"
 #include "support/failing.h"
 
 static const int32_t prompt[] = {3, 4, 5, 6};

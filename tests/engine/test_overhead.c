@@ -3,8 +3,8 @@
  * only that the work was done.  With QUIRE_MEASURE set it takes more runs. */
 #include <time.h>
 
-#include "engine/support.h"
 #include "runtime/base/phases.h"
+#include "support/engine.h"
 
 enum { TOKENS = 16 };
 

@@ -3,8 +3,8 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "engine/support.h"
 #include "runtime/engine/engine.h"
+#include "support/engine.h"
 
 enum { PAGE_BYTES = 700 << 10, PAGES = 100 };
 

@@ -3,7 +3,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "engine/support.h"
+#include "support/engine.h"
 
 static const int32_t one[] = {1};
 

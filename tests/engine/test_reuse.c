@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Prompts whose beginnings were computed before: not a token more is computed than has to be, and
  * the answer has the same bits as if all of it had been. */
-#include "engine/support.h"
+#include "support/engine.h"
 
 enum { CROWD = 64, LONGEST = 340, PREFIX = 300 };
 

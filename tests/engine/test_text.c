@@ -2,7 +2,7 @@
 /* Requests with text: what ends it, what is held back, and that the answers are the reference's. */
 #include <jansson.h>
 
-#include "engine/support.h"
+#include "support/engine.h"
 
 struct fixture {
     quire_model *model;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A model with a sliding window gives back the pages that its sequences have left behind, and
  * answers with the same bits as ever.  mistral-tiny's window is 64 tokens. */
-#include "engine/support.h"
+#include "support/engine.h"
 
 #define WINDOWED QUIRE_TEST_DATA "/mistral-tiny.f16.gguf"
 

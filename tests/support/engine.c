@@ -1,70 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* support -- what the engine's tests share: models, engines, and answers gathered from events.
- *
- * Thread: the test's.   Memory: malloc. */
-#ifndef TESTS_ENGINE_SUPPORT_H
-#define TESTS_ENGINE_SUPPORT_H
+#include "support/engine.h"
 
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "runtime/quire.h"
-#include "support/smollm2.h"
-
-#define TINY       QUIRE_TEST_DATA "/llama-tiny.q8_0.gguf"
-#define ANSWER_MAX 1024
-#define WAIT_MS    120000 /* only so that a test that hangs fails */
-#define UNUSED     __attribute__((unused))
-
-struct scored {
-    int32_t token;
-    float logprob;
-    uint32_t top_n;
-    struct quire_logprob top[20];
-};
-
-struct answer {
-    quire_id id;
-    uint32_t prompt_n, ids_n;
-    struct scored prompt[ANSWER_MAX], ids[ANSWER_MAX];
-    char text[16384];
-    size_t text_n;
-    int terminals_n, kind, finish, status;
-    int32_t stop_id;
-    char stop[64];
-    struct quire_usage usage;
-};
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#elif defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#endif
-#ifndef UNDER_TSAN
-#define UNDER_TSAN 0
-#endif
-
-/* The SmolLM2 file, or NULL and a printed reason. */
-static UNUSED const char *smollm2_unless_tsan(void)
+const char *smollm2_unless_tsan(void)
 {
     if (!UNDER_TSAN) return smollm2();
     printf("skipped: SmolLM2 takes minutes under ThreadSanitizer; the tiny model runs\n");
     return NULL;
 }
 
-static UNUSED quire_model *open_model(const char *path)
+quire_model *open_model(const char *path)
 {
     struct quire_model_settings settings;
     struct quire_error error;
@@ -76,24 +20,22 @@ static UNUSED quire_model *open_model(const char *path)
     return model;
 }
 
-/* For a group of tests whose state is a model. */
-static UNUSED int open_tiny(void **state)
+int open_tiny(void **state)
 {
     *state = open_model(TINY);
     return 0;
 }
 
-static UNUSED int close_model(void **state)
+int close_model(void **state)
 {
     quire_model_close(*state);
     return 0;
 }
 
-/* TINY with a tokenizer that no one knows: it serves token ids only. */
-static UNUSED quire_model *open_model_without_text(void)
+quire_model *open_model_without_text(void)
 {
     static const char key[] = "tokenizer.ggml.model";
-    const size_t value = sizeof key - 1 + 4 + 8; /* behind the key, its kind and its length */
+    const size_t value = sizeof key - 1 + 4 + 8; /* after the key: type and length */
     char path[] = "/tmp/quire-no-text-XXXXXX";
     FILE *in = fopen(TINY, "rb");
     int fd = mkstemp(path);
@@ -117,7 +59,7 @@ static UNUSED quire_model *open_model_without_text(void)
     return model;
 }
 
-static UNUSED struct quire_engine_settings engine_settings(void)
+struct quire_engine_settings engine_settings(void)
 {
     struct quire_engine_settings settings;
 
@@ -127,8 +69,7 @@ static UNUSED struct quire_engine_settings engine_settings(void)
     return settings;
 }
 
-static UNUSED quire_engine *start_with(const struct quire_engine_settings *settings,
-                                       quire_model *model)
+quire_engine *start_with(const struct quire_engine_settings *settings, quire_model *model)
 {
     struct quire_error error;
     quire_engine *engine;
@@ -137,15 +78,14 @@ static UNUSED quire_engine *start_with(const struct quire_engine_settings *setti
     return engine;
 }
 
-static UNUSED quire_engine *start(quire_model *model)
+quire_engine *start(quire_model *model)
 {
     struct quire_engine_settings settings = engine_settings();
 
     return start_with(&settings, model);
 }
 
-/* Every page is free or cached and nothing lives: what has to hold when every request has ended. */
-static UNUSED void assert_empty(const quire_engine *engine)
+void assert_empty(const quire_engine *engine)
 {
     struct quire_stats stats = {.size = sizeof stats};
 
@@ -156,14 +96,13 @@ static UNUSED void assert_empty(const quire_engine *engine)
     assert_int_equal(stats.pages_free + stats.pages_cached, stats.pages_all);
 }
 
-static UNUSED void stop_and_free(quire_engine *engine)
+void stop_and_free(quire_engine *engine)
 {
     assert_empty(engine);
     quire_engine_free(engine);
 }
 
-/* A greedy request for n tokens that ignores the end of sequence. */
-static UNUSED struct quire_request greedy(const int32_t *prompt, size_t prompt_n, uint32_t n)
+struct quire_request greedy(const int32_t *prompt, size_t prompt_n, uint32_t n)
 {
     struct quire_request request;
 
@@ -176,8 +115,7 @@ static UNUSED struct quire_request greedy(const int32_t *prompt, size_t prompt_n
     return request;
 }
 
-/* answer[i] is choice i's. */
-static UNUSED struct answer *submit(quire_engine *engine, struct quire_request request)
+struct answer *submit(quire_engine *engine, struct quire_request request)
 {
     struct answer *answer = calloc(request.n ? request.n : 1, sizeof *answer);
     struct quire_error error;
@@ -197,8 +135,7 @@ static void keep(struct scored *to, const struct quire_event *event)
     if (event->top_n) memcpy(to->top, event->top, event->top_n * sizeof *event->top);
 }
 
-/* Asserts what holds for every event: order, indices, one terminal. */
-static UNUSED struct answer *take(const struct quire_event *event)
+struct answer *take(const struct quire_event *event)
 {
     struct answer *a = (struct answer *)event->user + event->choice;
 
@@ -231,8 +168,7 @@ static UNUSED struct answer *take(const struct quire_event *event)
     return a;
 }
 
-/* Takes events until n more requests, or choices, have ended. */
-static UNUSED void gather(quire_engine *engine, uint32_t n)
+void gather(quire_engine *engine, uint32_t n)
 {
     struct quire_event event;
 
@@ -243,7 +179,7 @@ static UNUSED void gather(quire_engine *engine, uint32_t n)
     assert_int_equal(quire_next(engine, &event), 0);
 }
 
-static UNUSED struct answer *run(quire_engine *engine, struct quire_request request)
+struct answer *run(quire_engine *engine, struct quire_request request)
 {
     struct answer *answer = submit(engine, request);
 
@@ -261,8 +197,7 @@ static void assert_same_scores(const struct scored *a, const struct scored *b, u
     }
 }
 
-/* The same bits: tokens, logprobs, text, end. */
-static UNUSED void assert_same(const struct answer *a, const struct answer *b)
+void assert_same(const struct answer *a, const struct answer *b)
 {
     assert_int_equal(a->prompt_n, b->prompt_n);
     assert_same_scores(a->prompt, b->prompt, a->prompt_n);
@@ -274,5 +209,3 @@ static UNUSED void assert_same(const struct answer *a, const struct answer *b)
     assert_int_equal(a->finish, b->finish);
     assert_int_equal(a->stop_id, b->stop_id);
 }
-
-#endif
