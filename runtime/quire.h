@@ -326,6 +326,25 @@ QUIRE_API void quire_grammar_free(quire_grammar *grammar); /* NULL is allowed */
 QUIRE_API int quire_grammar_match(quire_grammar *grammar, const char *text, size_t text_n,
                                   size_t *accepted_n, bool *whole);
 
+/* How far one text has come in a grammar: for hosts that draw tokens by themselves, and to see why
+ * a text is refused.  It counts in its grammar's memory_max.  One thread at a time. */
+typedef struct quire_matcher quire_matcher;
+/* QUIRE_NO_MEMORY: also where the grammar's bytes are used up.  The grammar may be freed first, the
+ * model may not be closed. */
+QUIRE_API int quire_matcher_create(quire_grammar *grammar, quire_matcher **matcher);
+QUIRE_API void quire_matcher_free(quire_matcher *matcher); /* NULL is allowed */
+/* bits [(vocab_n + 63) / 64]: bit id is set where the token may come next.  *may_end (may be NULL):
+ * the text may end here.  QUIRE_NO_MEMORY: as above, and the bits are of no use. */
+QUIRE_API int quire_matcher_mask(quire_matcher *matcher, uint64_t *bits, bool *may_end);
+/* bits [4]: the same for the next byte. */
+QUIRE_API int quire_matcher_bytes(quire_matcher *matcher, uint64_t bits[4]);
+/* A token, or any text as if it were one.  QUIRE_NO_TOKEN: it may not come next, and nothing has
+ * changed. */
+QUIRE_API int quire_matcher_accept(quire_matcher *matcher, int32_t token);
+QUIRE_API int quire_matcher_accept_text(quire_matcher *matcher, const char *text, size_t text_n);
+/* Takes back the last n tokens.  QUIRE_INVALID: there were fewer, or n is above 32. */
+QUIRE_API int quire_matcher_rollback(quire_matcher *matcher, uint32_t n);
+
 /* ---- engines -------------------------------------------------------------------------- */
 
 enum quire_kv_type { QUIRE_KV_F16 = 0, QUIRE_KV_F32 = 1, QUIRE_KV_BF16 = 2, QUIRE_KV_Q8 = 3 };

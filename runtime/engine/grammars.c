@@ -130,6 +130,83 @@ int quire_grammar_match(quire_grammar *grammar, const char *text, size_t text_n,
     return QUIRE_OK;
 }
 
+/* ---- matchers ------------------------------------------------------------------------------- */
+
+struct quire_matcher {
+    const quire_model *model;
+    struct qr_constraint constraint;
+    uint32_t tokens_n; /* that can be taken back */
+};
+
+int quire_matcher_create(quire_grammar *grammar, quire_matcher **matcher)
+{
+    if (matcher) *matcher = NULL;
+    if (!grammar || !matcher) return QUIRE_INVALID;
+    quire_matcher *m = qr_alloc_zero(&grammar->model->allocator, 1, sizeof *m);
+    if (!m) return QUIRE_NO_MEMORY;
+    m->model = grammar->model;
+    if (!qr_constraint_init(&m->constraint, grammar->compiled)) {
+        qr_free(&grammar->model->allocator, m);
+        return QUIRE_NO_MEMORY;
+    }
+    *matcher = m;
+    return QUIRE_OK;
+}
+
+void quire_matcher_free(quire_matcher *matcher)
+{
+    if (!matcher) return;
+    const quire_model *model = matcher->model;
+    qr_constraint_deinit(&matcher->constraint);
+    qr_free(&model->allocator, matcher);
+}
+
+int quire_matcher_mask(quire_matcher *matcher, uint64_t *bits, bool *may_end)
+{
+    bool end;
+
+    if (!matcher || !bits) return QUIRE_INVALID;
+    enum qr_constraint_state state = qr_constraint_mask(&matcher->constraint, bits, &end);
+    if (may_end) *may_end = end;
+    return state == QR_CONSTRAINT_MEMORY ? QUIRE_NO_MEMORY : QUIRE_OK;
+}
+
+int quire_matcher_bytes(quire_matcher *matcher, uint64_t bits[4])
+{
+    if (!matcher || !bits) return QUIRE_INVALID;
+    return qr_constraint_bytes(&matcher->constraint, bits) ? QUIRE_OK : QUIRE_NO_MEMORY;
+}
+
+int quire_matcher_accept_text(quire_matcher *matcher, const char *text, size_t text_n)
+{
+    bool no_memory;
+
+    if (!matcher || (!text && text_n)) return QUIRE_INVALID;
+    if (!qr_constraint_accept_text(&matcher->constraint, text, text_n, &no_memory))
+        return no_memory ? QUIRE_NO_MEMORY : QUIRE_NO_TOKEN;
+    if (matcher->tokens_n < QR_MATCHER_BACK_MAX) matcher->tokens_n++;
+    return QUIRE_OK;
+}
+
+int quire_matcher_accept(quire_matcher *matcher, int32_t token)
+{
+    if (!matcher) return QUIRE_INVALID;
+    const struct qr_grammar_vocabulary *v = matcher->model->grammar_vocabulary;
+    if (token < 0 || (uint32_t)token >= v->vocab_n || v->tokens[token].n == 0)
+        return QUIRE_NO_TOKEN;
+    return quire_matcher_accept_text(matcher, v->tokens[token].bytes, v->tokens[token].n);
+}
+
+int quire_matcher_rollback(quire_matcher *matcher, uint32_t n)
+{
+    if (!matcher || n > matcher->tokens_n) return QUIRE_INVALID;
+    qr_constraint_rollback(&matcher->constraint, n);
+    matcher->tokens_n -= n;
+    return QUIRE_OK;
+}
+
+/* ---- for the engine ------------------------------------------------------------------------- */
+
 struct qr_grammar *qr_grammar_of(const quire_grammar *grammar, const quire_model *model)
 {
     return grammar->model == model ? grammar->compiled : NULL;

@@ -271,6 +271,29 @@ enum qr_constraint_state qr_constraint_accept(struct qr_constraint *c, uint32_t 
     return ok || state == QR_CONSTRAINT_MEMORY ? state : QR_CONSTRAINT_STUCK;
 }
 
+bool qr_constraint_accept_text(struct qr_constraint *c, const char *text, size_t n, bool *no_memory)
+{
+    enter(c->grammar);
+    bool ok = qr_matcher_accept(&c->matcher, text, n);
+    *no_memory = c->grammar->budget.failed;
+    leave(c->grammar);
+    return ok;
+}
+
+bool qr_constraint_bytes(struct qr_constraint *c, uint64_t bits[4])
+{
+    memset(bits, 0, 4 * sizeof *bits);
+    enter(c->grammar);
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        if (!qr_matcher_push(&c->matcher, (uint8_t)byte)) continue;
+        qr_matcher_pop(&c->matcher, 1);
+        bits[byte >> 6] |= UINT64_C(1) << (byte & 63);
+    }
+    bool ok = !c->grammar->budget.failed;
+    leave(c->grammar);
+    return ok;
+}
+
 void qr_constraint_rollback(struct qr_constraint *c, uint32_t n)
 {
     enter(c->grammar);

@@ -81,8 +81,13 @@ void qr_constraint_deinit(struct qr_constraint *c); /* of a zeroed one: nothing 
 
 /* bits [(vocab_n + 63) / 64]: the tokens that may come next.  *may_end: the text may end here. */
 enum qr_constraint_state qr_constraint_mask(struct qr_constraint *c, uint64_t *bits, bool *may_end);
+/* bits [4]: the bytes that may come next.  False: no memory. */
+bool qr_constraint_bytes(struct qr_constraint *c, uint64_t bits[4]);
 /* One that the mask allows. */
 enum qr_constraint_state qr_constraint_accept(struct qr_constraint *c, uint32_t token);
+/* Any bytes, as if they were a token.  False: not allowed, or *no_memory; nothing has changed. */
+bool qr_constraint_accept_text(struct qr_constraint *c, const char *text, size_t n,
+                               bool *no_memory);
 /* Takes back the last n tokens, at most QR_MATCHER_BACK_MAX. */
 void qr_constraint_rollback(struct qr_constraint *c, uint32_t n);
 

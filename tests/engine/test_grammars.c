@@ -202,6 +202,50 @@ static void bad_settings_are_errors(void **state)
     assert_int_equal(quire_grammar_compile(model, &settings, &grammar, &error), QUIRE_UNSUPPORTED);
 }
 
+/* Goal: a host can follow a text by itself: masks, tokens, texts, bytes and the way back.
+ * Method: along a choice of two words, each answer against what the words allow. */
+static void a_host_can_follow_a_text(void **state)
+{
+    quire_model *model = *state;
+    quire_grammar *grammar = compile(model, NULL, "left|right");
+    struct quire_model_info info = {.size = sizeof info};
+    quire_matcher *m;
+    uint64_t bytes[4];
+    int32_t token = -1;
+    bool may_end;
+
+    quire_model_info(model, &info);
+    uint64_t *bits = calloc((info.vocab_n + 63) / 64, sizeof *bits);
+    assert_int_equal(quire_matcher_create(grammar, &m), QUIRE_OK);
+    quire_grammar_free(grammar);
+    assert_int_equal(quire_matcher_mask(m, bits, &may_end), QUIRE_OK);
+    assert_false(may_end);
+    for (uint32_t id = 0; id < info.vocab_n; id++) {
+        bool allowed = bits[id >> 6] >> (id & 63) & 1;
+        assert_int_equal(quire_matcher_accept(m, (int32_t)id), allowed ? QUIRE_OK : QUIRE_NO_TOKEN);
+        if (!allowed) continue;
+        assert_int_equal(quire_matcher_rollback(m, 1), QUIRE_OK);
+        token = (int32_t)id;
+    }
+    assert_true(token >= 0);
+    assert_int_equal(quire_matcher_accept(m, -1), QUIRE_NO_TOKEN);
+    assert_int_equal(quire_matcher_accept(m, (int32_t)info.vocab_n), QUIRE_NO_TOKEN);
+    assert_int_equal(quire_matcher_rollback(m, 1), QUIRE_INVALID);
+    assert_int_equal(quire_matcher_accept_text(m, "rig", 3), QUIRE_OK);
+    assert_int_equal(quire_matcher_accept_text(m, "x", 1), QUIRE_NO_TOKEN);
+    assert_int_equal(quire_matcher_bytes(m, bytes), QUIRE_OK);
+    for (uint32_t b = 0; b < 256; b++)
+        assert_int_equal(bytes[b >> 6] >> (b & 63) & 1, b == 'h');
+    assert_int_equal(quire_matcher_accept_text(m, "ht", 2), QUIRE_OK);
+    assert_int_equal(quire_matcher_mask(m, bits, &may_end), QUIRE_OK);
+    assert_true(may_end);
+    assert_int_equal(quire_matcher_rollback(m, 2), QUIRE_OK);
+    assert_int_equal(quire_matcher_accept_text(m, "left", 4), QUIRE_OK);
+    quire_matcher_free(m);
+    quire_matcher_free(NULL);
+    free(bits);
+}
+
 /* Goal: a grammar of another model's is refused by name. */
 static void a_grammar_of_another_model_is_refused(void **state)
 {
@@ -228,6 +272,7 @@ int main(void)
         cmocka_unit_test(a_request_keeps_its_grammar),
         cmocka_unit_test(a_grammar_is_compiled_once),
         cmocka_unit_test(bad_settings_are_errors),
+        cmocka_unit_test(a_host_can_follow_a_text),
         cmocka_unit_test(a_grammar_of_another_model_is_refused),
     };
     return cmocka_run_group_tests(tests, open_tiny, close_model);
