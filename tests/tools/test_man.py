@@ -23,6 +23,7 @@ SHARED = {
     "detokenize": ["Server", "Model"],
     "inspect": [],
     "parse": [],
+    "constrain": ["Model"],
     "bench": ["Model"],
     "top": ["Server"],
 }

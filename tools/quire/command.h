@@ -18,7 +18,7 @@ enum qr_exit {
 /* argv[0] is the subcommand's name. */
 typedef int qr_command_fn(int argc, char **argv);
 qr_command_fn qr_command_generate, qr_command_chat, qr_command_tokenize, qr_command_detokenize,
-    qr_command_inspect, qr_command_parse, qr_command_bench, qr_command_top;
+    qr_command_inspect, qr_command_parse, qr_command_constrain, qr_command_bench, qr_command_top;
 
 struct qr_command_syntax {
     const char *usage; /* printed before the table */

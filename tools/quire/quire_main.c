@@ -17,6 +17,7 @@ static const struct {
     {"detokenize", qr_command_detokenize, "convert token ids to text"},
     {"inspect", qr_command_inspect, "show what a GGUF file holds, and whether quire can serve it"},
     {"parse", qr_command_parse, "split generated text into content, reasoning and tool calls"},
+    {"constrain", qr_command_constrain, "check and time grammars, or explain what one refuses"},
     {"bench", qr_command_bench, "measure a model's speed and this machine's limits"},
     {"top", qr_command_top, "show a server's pages and batch, live"},
 };
