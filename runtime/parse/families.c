@@ -11,17 +11,15 @@ const struct qr_parse_reasoning qr_parse_reasonings[] = {
     {.name = "none", .aliases = "identity"},
     {.name = "think",
      .aliases =
-         "qwen3 deepseek_r1 deepseek_v3 deepseek_v31 deepseek_v32 deepseek_v4 deepseek glm45 glm4 "
-         "glm47 kimi_k2 kimi "
-         "minimax_m2 minimax nemotron_v3 nemotron_nano_v2 nemotron step3 step3p5 olmo3 ernie45 "
-         "seed_oss hermes smollm3 mimo holo2 deepseek-legacy deepseek-r1 qwen3-thinking "
-         "deepseek-v3 auto",
+         "qwen3 qwen3_thinking deepseek_r1 deepseek_v3 deepseek_v31 deepseek_v32 deepseek_v4 "
+         "deepseek deepseek_legacy auto glm45 glm47 glm4 kimi_k2 kimi minimax_m2 minimax "
+         "nemotron_v3 nemotron_nano_v2 step3 step3p5 olmo3 ernie45 smollm3 mimo holo2",
      .pairs = {{"<think>", "</think>"}}},
     {.name = "mistral",
      .aliases = "magistral",
      .pairs = {{"[THINK]", "[/THINK]"}, {"<think>", "</think>"}}},
     {.name = "command_r7b",
-     .aliases = "cohere_command3 cohere_command4 cohere command-a command_a",
+     .aliases = "cohere_command3 cohere_command4 command_a",
      .pairs = {{"<|START_THINKING|>", "<|END_THINKING|>"}},
      .answer = {"<|START_RESPONSE|>", "<|START_TEXT|>"},
      .answer_end = {"<|END_RESPONSE|>", "<|END_TEXT|>"}},
@@ -37,7 +35,7 @@ const struct qr_parse_reasoning qr_parse_reasonings[] = {
      .answer = {"<answer>", "助手："},
      .answer_end = {"</answer>"}},
     {.name = "apriel", .pairs = {{"Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"}}},
-    {.name = "gpt_oss", .aliases = "openai_gptoss gpt-oss openai harmony"},
+    {.name = "gpt_oss", .aliases = "openai_gptoss openai harmony"},
 };
 const size_t qr_parse_reasonings_n = sizeof qr_parse_reasonings / sizeof *qr_parse_reasonings;
 
@@ -170,23 +168,23 @@ FORM_LIST(form_nemotron, "<TOOLCALL>[", "~]</TOOLCALL>");
  * template. */
 const struct qr_parse_family qr_parse_families[] = {
     {.name = "gpt_oss",
+     .aliases = "openai harmony",
      .form = &form_harmony,
-     .aliases = "openai gpt-oss harmony",
      .shown = {"<|channel|>", "<|message|>"},
      .reasoning = "gpt_oss",
      .inner = {"<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>", "<|call|>",
                "<|return|>"},
      .start = qr_parse_harmony_start},
     {.name = "functionary_v3.2",
-     .form = &form_functionary_v32,
      .aliases = "functionary_v32 functionary",
+     .form = &form_functionary_v32,
      .shown = {">>>all"},
      .opens = {">>>"},
      .begin = qr_parse_recipients_begin,
      .start = qr_parse_recipients_start},
     {.name = "kimi_k2",
+     .aliases = "kimi kimi_k25 kimi_k2.5",
      .form = &form_kimi,
-     .aliases = "kimi_k2.5 kimi_k25 kimi",
      .shown = {"<|tool_calls_section_begin|>"},
      .reasoning = "think",
      .opens = {"<|tool_call_begin|>"},
@@ -195,24 +193,24 @@ const struct qr_parse_family qr_parse_families[] = {
      .inner = {"<|tool_call_argument_begin|>"},
      .begin = qr_parse_kimi_begin},
     {.name = "deepseek_v3.2",
-     .form = &form_dsml32,
      .aliases = "deepseek_v32 deepseekv32",
+     .form = &form_dsml32,
      .shown = {"DSML", "function_calls"},
      .reasoning = "think",
      .opens = {"<｜DSML｜function_calls>", "<｜DSML｜invoke name=\""},
      .ends = {"</｜DSML｜function_calls>"},
      .begin = qr_parse_dsml32_begin},
     {.name = "deepseek_v4",
-     .form = &form_dsml4,
      .aliases = "deepseekv4",
+     .form = &form_dsml4,
      .shown = {"DSML"},
      .reasoning = "think",
      .opens = {"<｜DSML｜tool_calls>", "<｜DSML｜invoke name=\""},
      .ends = {"</｜DSML｜tool_calls>"},
      .begin = qr_parse_dsml4_begin},
     {.name = "deepseek_v3",
+     .aliases = "deepseek_r1 deepseek deepseekv3",
      .form = &form_deepseek_v3,
-     .aliases = "deepseek_r1 deepseek_v30 deepseek deepseekv3",
      .shown = {"<｜tool▁calls▁begin｜>", "```json"},
      .reasoning = "think",
      .opens = {DEEPSEEK_OPENS},
@@ -221,8 +219,8 @@ const struct qr_parse_family qr_parse_families[] = {
      .ends = {"```"},
      .begin = qr_parse_deepseek_begin},
     {.name = "deepseek_v3.1",
-     .form = &form_deepseek_v31,
      .aliases = "deepseek_v31 deepseekv31",
+     .form = &form_deepseek_v31,
      .shown = {"<｜tool▁calls▁begin｜>"},
      .reasoning = "think",
      .opens = {DEEPSEEK_OPENS},
@@ -231,24 +229,24 @@ const struct qr_parse_family qr_parse_families[] = {
      .ends = {"```"},
      .begin = qr_parse_deepseek_begin},
     {.name = "command_r7b",
+     .aliases = "cohere_command3 cohere_command4 command_a",
      .form = &form_command,
-     .aliases = "cohere_command3 cohere_command4 command_r command_a command-r7b",
      .shown = {"<|START_ACTION|>"},
      .reasoning = "command_r7b",
      .opens = {"<|START_ACTION|>"},
      .ends = {"<|END_ACTION|>"},
      .begin = qr_parse_json_begin},
     {.name = "minimax_m2",
+     .aliases = "minimaxm2",
      .form = &form_minimax,
-     .aliases = "minimax-m2 minimax_m2.1",
      .shown = {"<minimax:tool_call>"},
      .reasoning = "think",
      .opens = {"<minimax:tool_call>", "<invoke name=\""},
      .ends = {"</minimax:tool_call>"},
      .begin = qr_parse_minimax_begin},
     {.name = "mistral_v13",
+     .aliases = "magistral ministral ministral3",
      .form = &form_mistral_named,
-     .aliases = "magistral ministral3 ministral",
      .shown = {"[TOOL_CALLS]", "[ARGS]", "[THINK]"},
      .reasoning = "mistral",
      .opens = {"[TOOL_CALLS]"},
@@ -256,8 +254,8 @@ const struct qr_parse_family qr_parse_families[] = {
      .bare = QR_BARE_LIST,
      .begin = qr_parse_mistral_begin},
     {.name = "mistral_v11",
-     .form = &form_mistral_named,
      .aliases = "mistral_small_3.2 devstral",
+     .form = &form_mistral_named,
      .shown = {"[TOOL_CALLS]", "[ARGS]"},
      .reasoning = "mistral",
      .opens = {"[TOOL_CALLS]"},
@@ -265,8 +263,8 @@ const struct qr_parse_family qr_parse_families[] = {
      .bare = QR_BARE_LIST,
      .begin = qr_parse_mistral_begin},
     {.name = "mistral_v3",
+     .aliases = "mistral",
      .form = &form_mistral_v3,
-     .aliases = "mistral mistral_v7",
      .shown = {"[TOOL_CALLS] ["},
      .opens = {"[TOOL_CALLS]"},
      .inner = {"[ARGS]", "[CALL_ID]"},
@@ -280,24 +278,24 @@ const struct qr_parse_family qr_parse_families[] = {
      .bare = QR_BARE_LIST,
      .begin = qr_parse_mistral_begin},
     {.name = "glm45",
+     .aliases = "glm47 glm46 glm4 glm4_moe glm_4.5",
      .form = &form_glm,
-     .aliases = "glm4 glm47 glm46 glm4_moe",
      .shown = {"<arg_key>", "<arg_value>"},
      .reasoning = "think",
      .opens = {"<tool_call>"},
      .ends = {"</tool_call>"},
      .begin = qr_parse_glm_begin},
     {.name = "qwen3_coder",
+     .aliases = "qwen3_xml qwen3.5 qwen35 nemotron_v3 nemotron3 step3.5 step3p5",
      .form = &form_qwen3_coder,
-     .aliases = "qwen3_xml qwen3.5 qwen35 nemotron_v3 nemotron3 step3.5 step3p5 seed_oss",
      .shown = {"<tool_call>", "<function=", "<parameter="},
      .reasoning = "think",
      .opens = {"<tool_call>", "<function="},
      .ends = {"</function>", "</tool_call>"},
      .begin = qr_parse_tags_begin},
     {.name = "nemotron_v2",
+     .aliases = "nemotron_nano_v2 nemotron_json",
      .form = &form_nemotron,
-     .aliases = "nemotron nemotron_nano_v2 nemotron_json",
      .shown = {"<TOOLCALL>"},
      .reasoning = "think",
      .opens = {"<TOOLCALL>"},
@@ -305,22 +303,22 @@ const struct qr_parse_family qr_parse_families[] = {
      .inside = QR_INSIDE_WAITS,
      .begin = qr_parse_json_begin},
     {.name = "phi4_mini",
-     .form = &form_functools,
      .aliases = "phi4_mini_json phi4",
+     .form = &form_functools,
      .shown = {"functools[", "<|/tool|>"},
      .opens = {"functools[", "<|tool_call|>"},
      .ends = {"<|/tool_call|>"},
      .bare = QR_BARE_LIST,
      .begin = qr_parse_json_list_begin},
     {.name = "firefunction_v2",
-     .form = &form_functools,
      .aliases = "firefunction",
+     .form = &form_functools,
      .shown = {"functools["},
      .opens = {"functools["},
      .begin = qr_parse_json_list_begin},
     {.name = "granite3",
+     .aliases = "granite granite_v3",
      .form = &form_granite,
-     .aliases = "granite granite-20b-fc granite_v3",
      .shown = {"<|start_of_role|>", "<|tool_call|>"},
      .reasoning = "granite",
      .opens = {"<|tool_call|>", "<tool_call>"},
@@ -328,6 +326,7 @@ const struct qr_parse_family qr_parse_families[] = {
      .bare = QR_BARE_LIST,
      .begin = qr_parse_json_begin},
     {.name = "apriel",
+     .aliases = "apriel_1.5",
      .form = &form_tool_calls,
      .shown = {"<tool_calls>", "[BEGIN FINAL RESPONSE]"},
      .reasoning = "apriel",
@@ -336,8 +335,8 @@ const struct qr_parse_family qr_parse_families[] = {
      .inside = QR_INSIDE_WAITS,
      .begin = qr_parse_json_begin},
     {.name = "hunyuan_a13b",
+     .aliases = "hunyuan minimax minimax_m1 jamba",
      .form = &form_tool_calls,
-     .aliases = "hunyuan minimax_m1 minimax minimax-m1",
      .shown = {"<tool_calls>"},
      .reasoning = "hunyuan_a13b",
      .opens = {"<tool_calls>"},
@@ -345,9 +344,9 @@ const struct qr_parse_family qr_parse_families[] = {
      .inside = QR_INSIDE_WAITS,
      .begin = qr_parse_json_begin},
     {.name = "hermes",
+     .aliases = "hermes_2_pro qwen qwen25 qwen2.5 qwen3 qwen3_forced qwq bielik mimo xiaomi_mimo "
+                "smollm3 granite4",
      .form = &form_hermes,
-     .aliases = "qwen25 qwen2.5 qwen qwen3 qwen3-forced qwq bielik mimo smollm3 granite4 hermes2 "
-                "hermes_2_pro longcat",
      .shown = {"<tool_call>"},
      .reasoning = "think",
      .opens = {"<tool_call>"},
@@ -355,46 +354,59 @@ const struct qr_parse_family qr_parse_families[] = {
      .inside = QR_INSIDE_WAITS,
      .begin = qr_parse_hermes_begin},
     {.name = "functionary_v3.1",
+     .aliases = "functionary_v31 functionary_v3.1_llama_3.1",
      .form = &form_functionary_v31,
-     .aliases = "functionary_v31 functionary_v3",
      .shown = {"<|start_header_id|>", "<function="},
      .opens = {"<function=", "<|python_tag|>"},
      .ends = {"</function>"},
      .begin = qr_parse_functionary_begin},
     {.name = "llama3_json",
+     .aliases = "llama3 llama llama_3.x llama_3.x_with_builtin_tools",
      .form = &form_llama3,
-     .aliases = "llama3 llama llama3.1 llama3.2 llama3.3",
      .shown = {"<|start_header_id|>ipython"},
      .opens = {"<|python_tag|>"},
      .bare = QR_BARE_OBJECT | QR_BARE_LIST,
      .begin = qr_parse_python_tag_begin},
     {.name = "llama4_pythonic",
-     .form = &form_llama4,
      .aliases = "llama4 llama4_json pythonic",
+     .form = &form_llama4,
      .shown = {"<|header_start|>"},
      .opens = {"<|python_start|>"},
      .ends = {"<|python_end|>"},
      .bare = QR_BARE_OBJECT | QR_BARE_LIST | QR_BARE_PYTHON,
      .begin = qr_parse_json_begin},
-    {.name = "generic", .form = &form_envelope, .aliases = "envelope", .bare = QR_BARE_ENVELOPE},
+    {.name = "generic", .aliases = "envelope", .form = &form_envelope, .bare = QR_BARE_ENVELOPE},
     {.name = "none",
-     .form = &form_envelope,
-     .aliases = "gemma3 gemma2 gemma no_tool_template no_tools"},
+     .aliases = "content_only gemma gemma2 gemma3 no_tool_template",
+     .form = &form_envelope},
 };
 const size_t qr_parse_families_n = sizeof qr_parse_families / sizeof *qr_parse_families;
 
 /* ---- finding -------------------------------------------------------------------------------- */
 
+/* Names are compared without case, and - . and space are the same as _. */
+static char plain(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c && strchr("-. ", c) ? '_' : c;
+}
+
+static bool is_same(const char *name, size_t n, const char *other, size_t other_n)
+{
+    if (n != other_n) return false;
+    for (size_t i = 0; i < n; i++)
+        if (plain(name[i]) != plain(other[i])) return false;
+    return n > 0;
+}
+
 static bool is_named(const char *name, const char *row_name, const char *aliases)
 {
-    size_t n = strlen(name);
+    const size_t n = strlen(name);
 
-    if (!n || strchr(name, ' ')) return false;
-    if (!strcmp(name, row_name)) return true;
+    if (is_same(name, n, row_name, strlen(row_name))) return true;
     for (const char *at = aliases; at && *at; at += strspn(at, " ")) {
-        size_t word = strcspn(at, " ");
-        if (word == n && !memcmp(at, name, n)) return true;
-        at += word;
+        const size_t word_n = strcspn(at, " ");
+        if (is_same(name, n, at, word_n)) return true;
+        at += word_n;
     }
     return false;
 }

@@ -16,7 +16,8 @@
 struct qr_parse_family;
 struct qr_parse_reasoning;
 
-/* By a family's name or a peer's parser name ("hermes", "llama3_json", "openai"); "none" is a
+/* By a family's name or a peer's parser name: "hermes", "openai", "Llama 3.x".  Case, and which of
+ * - . _ and space separates words, does not matter; "none" is a
  * family too.  NULL: unknown. */
 const struct qr_parse_family *qr_parse_family_find(const char *name);
 /* By a reasoning parser's name ("qwen3", "deepseek_r1", "none").  NULL: unknown. */

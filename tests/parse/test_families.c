@@ -123,6 +123,11 @@ static void peers_names_are_known(void **state)
                  {"phi4_mini_json", "phi4_mini"},
                  {"hunyuan_a13b", "hunyuan_a13b"},
                  {"cohere_command3", "command_r7b"},
+                 {"Hermes 2 Pro", "hermes"},
+                 {"Llama 3.x", "llama3_json"},
+                 {"Functionary v3.1 Llama 3.1", "functionary_v3.1"},
+                 {"Content-only", "none"},
+                 {"gpt-oss", "gpt_oss"},
                  {"none", "none"}};
     static const char *const reasonings[][2] = {
         {"qwen3", "think"},           {"deepseek_r1", "think"},
