@@ -103,8 +103,7 @@ bool qr_cpu_level_flags(const char *name, unsigned *flags)
 const char *qr_cpu_level_name(unsigned flags)
 {
     size_t best = 0;
-    for (size_t i = 1; i < LEVELS_N; i++) {
+    for (size_t i = 1; i < LEVELS_N; i++)
         if ((flags & levels[i].flags) == levels[i].flags) best = i;
-    }
     return levels[best].name;
 }

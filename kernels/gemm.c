@@ -90,9 +90,8 @@ typedef void decode_fn(struct decoded_block *out, const uint8_t *group, uint32_t
 
 static void decode_f16(float *out, const uint8_t *src)
 {
-    for (uint32_t c = 0; c < QR_PANEL_N; c++) {
+    for (uint32_t c = 0; c < QR_PANEL_N; c++)
         out[c] = qr_f16_to_f32((uint16_t)(src[2 * c] | src[2 * c + 1] << 8));
-    }
 }
 
 static void decode_nibbles(struct decoded_block *out, const uint8_t *src, int offset)
@@ -189,9 +188,8 @@ static void decode_q8_0(struct decoded_block *out, const uint8_t *group, uint32_
 {
     const uint8_t *src = group + QR_BYTE_BLOCK * b;
     no_scales(out);
-    for (uint32_t i = 0; i < QR_BYTE_BLOCK; i++) {
+    for (uint32_t i = 0; i < QR_BYTE_BLOCK; i++)
         out->q[i % 64 / 4][i / 64 * 4 + i % 4] = (int8_t)(src[i] - 128);
-    }
     decode_f16(out->d, group + QR_Q8_0_D(b));
 }
 

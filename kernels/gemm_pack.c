@@ -108,9 +108,8 @@ static void pack_q5_1(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src
 static void pack_q8_0(uint8_t *group, uint32_t b, uint32_t c, const uint8_t *src)
 {
     uint8_t *block = group + QR_BYTE_BLOCK * b;
-    for (uint32_t t = 0; t < 8; t++) {
+    for (uint32_t t = 0; t < 8; t++)
         store32(block + 64 * t + 4 * c, load32(src + 2 + 4 * t) ^ 0x80808080u);
-    }
     memcpy(group + QR_Q8_0_D(b) + 2 * c, src, 2);
 }
 
@@ -280,9 +279,8 @@ void qr_matrix_pack(const struct qr_matrix *m, uint8_t *dst, const void *rows, u
             uint8_t *group = out + (size_t)(i / per_group) * layout.group_bytes;
             const uint8_t *src = (const uint8_t *)rows + (size_t)panel * QR_PANEL_N * row_bytes(m) +
                                  (size_t)i * traits->block_bytes;
-            for (uint32_t c = 0; c < columns_n; c++) {
+            for (uint32_t c = 0; c < columns_n; c++)
                 pack(group, i % per_group, c, src + c * row_bytes(m));
-            }
         }
     }
 }

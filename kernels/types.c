@@ -233,9 +233,8 @@ static void dequantize_q6_k(const uint8_t *src, float *dst)
     for (uint32_t sub = 0; sub < 8; sub++) {
         uint8_t q[32];
         qr_q6_k_quants(src, sub, q);
-        for (uint32_t i = 0; i < 32; i++) {
+        for (uint32_t i = 0; i < 32; i++)
             dst[sub * 32 + i] = d * (float)scales[sub * 2 + i / 16] * (float)(q[i] - 32);
-        }
     }
 }
 
@@ -348,9 +347,8 @@ static void dequantize_f16(const uint8_t *src, float *dst, size_t n)
 
 static void dequantize_bf16(const uint8_t *src, float *dst, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         dst[i] = qr_bf16_to_f32((uint16_t)(src[2 * i] | src[2 * i + 1] << 8));
-    }
 }
 
 void qr_dequantize(enum qr_type type, const void *src, float *dst, size_t n)

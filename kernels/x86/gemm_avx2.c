@@ -453,9 +453,8 @@ INLINE void gemm_tile(enum qr_type type, const struct row_tile *tile)
     }
     for (uint32_t r = 0; r < rows_n; r++) {
         float *out = tile->out + r * tile->out_stride;
-        for (uint32_t c = 0; c < tile->columns_n; c++) {
+        for (uint32_t c = 0; c < tile->columns_n; c++)
             out[c] = tile->add ? out[c] + acc[r][c] : acc[r][c];
-        }
     }
 }
 

@@ -16,12 +16,11 @@ QR_LIMIT_FN(qr_limit_int8_avx2)
         acc[i] = _mm256_setzero_si256();
     for (uint32_t round = 0; round < rounds; round++) {
         UNROLL
-        for (uint32_t i = 0; i < CHAINS_N; i++) {
+        for (uint32_t i = 0; i < CHAINS_N; i++)
             __asm__ volatile("vpmaddubsw %1, %2, %%ymm15\n\tvpaddw %%ymm15, %0, %0"
                              : "+x"(acc[i])
                              : "x"(a), "x"(b)
                              : "xmm15");
-        }
     }
     return 64.0 * CHAINS_N * rounds;
 }
@@ -34,9 +33,8 @@ QR_LIMIT_FN(qr_limit_fp32_avx2)
         acc[i] = _mm256_setzero_ps();
     for (uint32_t round = 0; round < rounds; round++) {
         UNROLL
-        for (uint32_t i = 0; i < CHAINS_N; i++) {
+        for (uint32_t i = 0; i < CHAINS_N; i++)
             __asm__ volatile("vfmadd213ps %1, %2, %0" : "+x"(acc[i]) : "x"(a), "x"(b));
-        }
     }
     return 16.0 * CHAINS_N * rounds;
 }
@@ -52,9 +50,8 @@ QR_LIMIT_READ_FN(qr_limit_read_avx2)
         _mm_prefetch((const char *)p + at + 4096, _MM_HINT_T0);
         _mm_prefetch((const char *)p + at + 4096 + 64, _MM_HINT_T0);
         UNROLL
-        for (uint32_t i = 0; i < 4; i++) {
+        for (uint32_t i = 0; i < 4; i++)
             acc[i] = _mm256_xor_si256(acc[i], _mm256_load_si256((const void *)(p + at + 32 * i)));
-        }
     }
     acc[0] = _mm256_xor_si256(_mm256_xor_si256(acc[0], acc[1]), _mm256_xor_si256(acc[2], acc[3]));
     *sink = (uint64_t)_mm256_extract_epi64(acc[0], 0) ^ (uint64_t)_mm256_extract_epi64(acc[0], 3);

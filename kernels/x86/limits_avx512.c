@@ -14,9 +14,8 @@ QR_LIMIT_FN(qr_limit_fp32_avx512)
         acc[i] = _mm512_setzero_ps();
     for (uint32_t round = 0; round < rounds; round++) {
         UNROLL
-        for (uint32_t i = 0; i < CHAINS_N; i++) {
+        for (uint32_t i = 0; i < CHAINS_N; i++)
             __asm__ volatile("vfmadd213ps %1, %2, %0" : "+v"(acc[i]) : "v"(a), "v"(b));
-        }
     }
     return 32.0 * CHAINS_N * rounds;
 }

@@ -15,9 +15,8 @@ QR_LIMIT_FN(qr_limit_bf16_avx512bf16)
         acc[i] = _mm512_setzero_si512();
     for (uint32_t round = 0; round < rounds; round++) {
         UNROLL
-        for (uint32_t i = 0; i < CHAINS_N; i++) {
+        for (uint32_t i = 0; i < CHAINS_N; i++)
             __asm__ volatile("vdpbf16ps %1, %2, %0" : "+v"(acc[i]) : "v"(a), "v"(b));
-        }
     }
     return 64.0 * CHAINS_N * rounds;
 }

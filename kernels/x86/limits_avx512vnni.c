@@ -14,9 +14,8 @@ QR_LIMIT_FN(qr_limit_int8_avx512vnni)
         acc[i] = _mm512_setzero_si512();
     for (uint32_t round = 0; round < rounds; round++) {
         UNROLL
-        for (uint32_t i = 0; i < CHAINS_N; i++) {
+        for (uint32_t i = 0; i < CHAINS_N; i++)
             __asm__ volatile("vpdpbusd %1, %2, %0" : "+v"(acc[i]) : "v"(a), "v"(b));
-        }
     }
     return 128.0 * CHAINS_N * rounds;
 }

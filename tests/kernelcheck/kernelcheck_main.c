@@ -315,9 +315,8 @@ static int run_bench(const struct options *o)
     if (o->level && strcmp(o->level, "scalar") == 0) {
         b.level = o->level;
         qr_kernels_init(&k, 0);
-        for (size_t s = 0; s < SUITES_N; s++) {
+        for (size_t s = 0; s < SUITES_N; s++)
             if (suites[s]->bench && wanted(o, suites[s])) suites[s]->bench(&b);
-        }
     }
     if (o->json) printf("\n]}\n");
     qr_team_destroy(b.team);

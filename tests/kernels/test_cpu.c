@@ -61,9 +61,8 @@ static void machine_is_one_level(void **state)
     assert_true(qr_cpu_level_flags(qr_cpu_level_name(here), &flags));
     assert_int_equal(flags, here);
 #if defined(__x86_64__)
-    if (here & QR_CPU_AVX2) {
+    if (here & QR_CPU_AVX2)
         assert_true(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
-    }
     if (here & QR_CPU_AVX512) {
         assert_true(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"));
         assert_true(__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"));

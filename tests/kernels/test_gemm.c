@@ -90,9 +90,8 @@ static bool take_level(const char *level, struct qr_gemm_kernels *k)
 
 static void quantize_all(struct problem *p, const struct qr_gemm_kernels *k)
 {
-    for (uint32_t r = 0; r < ROWS_N; r++) {
+    for (uint32_t r = 0; r < ROWS_N; r++)
         k->quantize(&p->acts, r, r + 1, 0, p->x + (size_t)r * p->m.k, 0, p->m.k);
-    }
 }
 
 /* All rows and panels, out[ROWS_N][N]. */
@@ -117,9 +116,8 @@ static void product_is_the_dequantized_product(void **state)
         problem_init(&p, types[i / 2], unit * (i % 2 ? 3 : 2));
         float *w = malloc(N * p.m.k * sizeof *w), out[ROWS_N * N];
         double *x = malloc(p.m.k * sizeof *x);
-        for (uint32_t c = 0; c < N; c++) {
+        for (uint32_t c = 0; c < N; c++)
             qr_dequantize(p.m.type, p.file + c * file_row_bytes(&p.m), w + c * p.m.k, p.m.k);
-        }
         for (size_t l = 0; l < LEVELS_N; l++) {
             struct qr_gemm_kernels k;
             if (!take_level(levels[l], &k)) continue;
@@ -262,10 +260,9 @@ static void slabs_leave_no_seam(void **state)
         k.quantize(&acts, r, r + 1, 0, x, 0, k_n);
     }
     k.q4_0(&(struct qr_gemm_args){&m, 0, 1, &acts, 0, rows_n, whole, 16, false});
-    for (uint32_t r = 0; r < rows_n; r += 16) {
+    for (uint32_t r = 0; r < rows_n; r += 16)
         k.q4_0(&(struct qr_gemm_args){&m, 0, 1, &acts, r, r + 16 < rows_n ? r + 16 : rows_n,
                                       tile + r * 16, 16, false});
-    }
     assert_memory_equal(whole, tile, sizeof whole);
     free(file);
     free(packed);
@@ -313,9 +310,8 @@ static void panels_pack_alone(void **state)
         uint8_t *again = aligned_alloc(64, bytes);
         memset(again, 0x11, bytes);
         memmove(p.file + 1, p.file, file_bytes);
-        for (uint32_t panel = p.m.panels_n; panel-- > 0;) {
+        for (uint32_t panel = p.m.panels_n; panel-- > 0;)
             qr_matrix_pack(&p.m, again, p.file + 1, panel, panel + 1);
-        }
         /* the last 32 bytes of these groups are unused */
         if (types[i] == QR_TYPE_Q3_K || types[i] == QR_TYPE_Q6_K || types[i] == QR_TYPE_IQ4_XS) {
             size_t group_bytes = qr_gemm_layout(types[i]).group_bytes;

@@ -127,9 +127,9 @@ static void equals_openblas(void **state)
 static void every_half_is_exact(void **state)
 {
     const uint32_t n = 65536;
-    uint16_t *halves = memory(n * sizeof(*halves));
+    uint16_t *halves = memory(n * sizeof *halves);
     float *want = memory(n * sizeof(float)), *out = memory(n * sizeof(float));
-    uint8_t *data = memory(n * sizeof(*halves));
+    uint8_t *data = memory(n * sizeof *halves);
     const float one = 1;
     struct qr_float_kernels kernels;
     struct qr_matrix m;
