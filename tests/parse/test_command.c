@@ -84,9 +84,10 @@ static void mistakes_are_named(void **state)
     assert_int_equal(result.code, 2);
     assert_non_null(strstr(result.err, "--tool-call-parser: \"hermse\" is unknown"));
     process_free(&result);
-    result = run(NULL, NULL, "{}\n{\"family\": \"x\"}\n");
+    result = run(NULL, NULL, "{}\n{\"family\": \"x\"}\n{\"id\": 3}\n");
     assert_int_equal(result.code, 1);
     assert_non_null(strstr(result.err, "line 2: family: \"x\" is unknown"));
+    assert_non_null(strstr(result.out, "\"id\": 3"));
     process_free(&result);
     result = run(NULL, NULL, "[1]\n");
     assert_int_equal(result.code, 1);

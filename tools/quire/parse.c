@@ -32,38 +32,51 @@ struct settings {
     const struct qr_parse_reasoning *reasoning_row;
 };
 
+/* A text that grows. */
+struct text {
+    FILE *stream; /* NULL: nothing was added */
+    char *data;
+    size_t n;
+};
+
 /* The output of a line. */
 struct result {
-    json_t *content, *reasoning; /* strings, or NULL */
-    json_t *calls, *deltas;
+    struct text content, reasoning;
+    struct text arguments; /* of the last call */
+    json_t *calls;
+    json_t *deltas; /* NULL: not asked for */
     bool failed;
 };
 
-static void append(struct result *result, json_t **to, struct quire_text text)
+static void append(struct result *result, struct text *to, struct quire_text text)
 {
-    const char *old = *to ? json_string_value(*to) : "";
-    size_t n = *to ? json_string_length(*to) : 0;
-    char *joined = malloc(n + text.n + 1);
-    json_t *made = NULL;
-
-    if (joined) {
-        memcpy(joined, old, n);
-        memcpy(joined + n, text.data, text.n);
-        made = json_stringn(joined, n + text.n);
-    }
-    free(joined);
-    json_decref(*to);
-    *to = made;
-    if (!made) result->failed = true;
+    if (!to->stream) to->stream = open_memstream(&to->data, &to->n);
+    if (!to->stream || fwrite(text.data, 1, text.n, to->stream) < text.n) result->failed = true;
 }
 
-static void append_arguments(struct result *result, struct quire_text text)
+/* The text as JSON; `nothing` if nothing was added.  Owns both. */
+static json_t *finish(struct text *text, json_t *nothing)
 {
-    json_t *call = json_array_get(result->calls, json_array_size(result->calls) - 1);
-    json_t *arguments = json_incref(json_object_get(call, "arguments"));
+    json_t *made = nothing;
 
-    append(result, &arguments, text);
-    (void)json_object_set_new(call, "arguments", arguments);
+    if (text->stream) {
+        made = fclose(text->stream) == 0 ? json_stringn(text->data, text->n) : NULL;
+        json_decref(nothing);
+        free(text->data);
+    }
+    *text = (struct text){0};
+    return made;
+}
+
+static void finish_call(struct result *result)
+{
+    const size_t n = json_array_size(result->calls);
+    json_t *arguments = finish(&result->arguments, json_string(""));
+
+    if (n == 0)
+        json_decref(arguments);
+    else if (json_object_set_new(json_array_get(result->calls, n - 1), "arguments", arguments))
+        result->failed = true;
 }
 
 static json_t *text_of(struct quire_text text)
@@ -71,35 +84,39 @@ static json_t *text_of(struct quire_text text)
     return json_stringn(text.data, text.n);
 }
 
+static json_t *delta_of(const struct qr_parse_delta *delta)
+{
+    switch (delta->kind) {
+    case QR_PARSE_CONTENT: return json_pack("{s:o}", "content", text_of(delta->text));
+    case QR_PARSE_REASONING: return json_pack("{s:o}", "reasoning", text_of(delta->text));
+    case QR_PARSE_CALL:
+        return json_pack("{s:[{s:i, s:o, s:s, s:o, s:s}]}", "tool_calls", "index", (int)delta->call,
+                         "id", text_of(delta->id), "type", "function", "name", text_of(delta->text),
+                         "arguments", "");
+    case QR_PARSE_ARGUMENTS:
+        return json_pack("{s:[{s:i, s:o}]}", "tool_calls", "index", (int)delta->call, "arguments",
+                         text_of(delta->text));
+    }
+    return NULL;
+}
+
 static void put(void *context, const struct qr_parse_delta *delta)
 {
     struct result *result = context;
-    json_t *made = NULL;
 
     switch (delta->kind) {
-    case QR_PARSE_CONTENT:
-        append(result, &result->content, delta->text);
-        made = json_pack("{s:o}", "content", text_of(delta->text));
-        break;
-    case QR_PARSE_REASONING:
-        append(result, &result->reasoning, delta->text);
-        made = json_pack("{s:o}", "reasoning", text_of(delta->text));
-        break;
+    case QR_PARSE_CONTENT: append(result, &result->content, delta->text); break;
+    case QR_PARSE_REASONING: append(result, &result->reasoning, delta->text); break;
     case QR_PARSE_CALL:
-        (void)json_array_append_new(result->calls,
-                                    json_pack("{s:o, s:o, s:s}", "id", text_of(delta->id), "name",
-                                              text_of(delta->text), "arguments", ""));
-        made = json_pack("{s:[{s:i, s:o, s:s, s:o, s:s}]}", "tool_calls", "index", (int)delta->call,
-                         "id", text_of(delta->id), "type", "function", "name", text_of(delta->text),
-                         "arguments", "");
+        finish_call(result);
+        if (json_array_append_new(result->calls, json_pack("{s:o, s:o}", "id", text_of(delta->id),
+                                                           "name", text_of(delta->text))))
+            result->failed = true;
         break;
-    case QR_PARSE_ARGUMENTS:
-        append_arguments(result, delta->text);
-        made = json_pack("{s:[{s:i, s:o}]}", "tool_calls", "index", (int)delta->call, "arguments",
-                         text_of(delta->text));
-        break;
+    case QR_PARSE_ARGUMENTS: append(result, &result->arguments, delta->text); break;
     }
-    if (!made || json_array_append_new(result->deltas, made)) result->failed = true;
+    if (result->deltas && json_array_append_new(result->deltas, delta_of(delta)))
+        result->failed = true;
 }
 
 /* ---- one line ------------------------------------------------------------------------------- */
@@ -194,11 +211,28 @@ static bool read_line(const json_t *line, const struct settings *s, struct resul
     return (ok && !result->failed) || qr_failed(why, "out of memory");
 }
 
+/* Prints the result as one line. */
+static bool print(struct result *result, const json_t *line, const char *finish_reason)
+{
+    json_t *out = json_object(), *id = json_object_get(line, "id");
+
+    finish_call(result);
+    if (id) (void)json_object_set(out, "id", id);
+    bool ok = !json_object_set_new(out, "content", finish(&result->content, json_null())) &&
+              !json_object_set_new(out, "reasoning", finish(&result->reasoning, json_null())) &&
+              !json_object_set(out, "tool_calls", result->calls) &&
+              !json_object_set_new(out, "finish_reason", json_string(finish_reason)) &&
+              (!result->deltas || !json_object_set(out, "deltas", result->deltas)) &&
+              !result->failed && json_dumpf(out, stdout, 0) == 0 && putchar('\n') == '\n';
+    json_decref(out);
+    return ok;
+}
+
 static bool parse_line(const char *text, size_t n, const struct settings *s, struct qr_failure *why)
 {
     json_error_t error;
     json_t *line = json_loadb(text, n, JSON_ALLOW_NUL, &error);
-    struct result result = {.calls = json_array(), .deltas = json_array()};
+    struct result result = {.calls = json_array(), .deltas = s->stream ? json_array() : NULL};
     const char *finish_reason = "stop";
 
     /* An integer too large for int64 is a bound in a schema.  Its value does not matter here. */
@@ -208,23 +242,10 @@ static bool parse_line(const char *text, size_t n, const struct settings *s, str
     if (!ok)
         qr_failed(why, "expected a JSON object: %s", line ? "it is another value" : error.text);
     ok = ok && read_line(line, s, &result, &finish_reason, why);
-    if (ok) {
-        json_t *out = json_object();
-        if (json_object_get(line, "id"))
-            (void)json_object_set(out, "id", json_object_get(line, "id"));
-        (void)json_object_set_new(out, "content",
-                                  result.content ? json_incref(result.content) : json_null());
-        (void)json_object_set_new(out, "reasoning",
-                                  result.reasoning ? json_incref(result.reasoning) : json_null());
-        (void)json_object_set(out, "tool_calls", result.calls);
-        (void)json_object_set_new(out, "finish_reason", json_string(finish_reason));
-        if (s->stream) (void)json_object_set(out, "deltas", result.deltas);
-        ok = json_dumpf(out, stdout, 0) == 0 || qr_failed(why, "cannot write the result");
-        putchar('\n');
-        json_decref(out);
-    }
-    json_decref(result.content);
-    json_decref(result.reasoning);
+    if (ok && !print(&result, line, finish_reason)) ok = qr_failed(why, "cannot write the result");
+    json_decref(finish(&result.content, NULL));
+    json_decref(finish(&result.reasoning, NULL));
+    json_decref(finish(&result.arguments, NULL));
     json_decref(result.calls);
     json_decref(result.deltas);
     json_decref(line);
@@ -233,7 +254,8 @@ static bool parse_line(const char *text, size_t n, const struct settings *s, str
 
 /* ---- the command ---------------------------------------------------------------------------- */
 
-static bool parse_all(FILE *in, const struct settings *s, struct qr_failure *why)
+/* A line that cannot be read is reported, and the next one is read. */
+static bool parse_all(FILE *in, const struct settings *s)
 {
     char *line = NULL;
     size_t capacity = 0, number = 0;
@@ -241,13 +263,13 @@ static bool parse_all(FILE *in, const struct settings *s, struct qr_failure *why
     bool ok = true;
 
     while ((n = getline(&line, &capacity, in)) >= 0) {
-        struct qr_failure reason;
+        struct qr_failure reason, why;
         number++;
-        if (strspn(line, " \t\r\n") == (size_t)n) continue;
-        if (parse_line(line, (size_t)n, s, &reason)) continue;
+        if (strspn(line, " \t\r\n") == (size_t)n || parse_line(line, (size_t)n, s, &reason))
+            continue;
         ok = false;
-        qr_failed(why, "line %zu: %.200s", number, reason.text);
-        break;
+        qr_failed(&why, "line %zu: %.200s", number, reason.text);
+        (void)qr_command_fail(QR_EXIT_FAILED, &why);
     }
     free(line);
     return ok;
@@ -304,7 +326,7 @@ int qr_command_parse(int argc, char **argv)
         qr_failed(&why, "cannot open %.200s: %s", file, strerror(errno));
         return qr_command_fail(QR_EXIT_FAILED, &why);
     }
-    bool ok = parse_all(in, &s, &why);
+    bool ok = parse_all(in, &s);
     if (in != stdin) (void)fclose(in);
-    return ok ? QR_EXIT_FINE : qr_command_fail(QR_EXIT_FAILED, &why);
+    return ok ? QR_EXIT_FINE : QR_EXIT_FAILED;
 }
