@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* attention_parts_avx2 -- softmax and values of attention in AVX2, for float and int8 pages.
+/* x86/attention_parts_avx2 -- softmax and values of attention in AVX2, for float and int8 pages.
  *
  * Included only by files compiled for AVX2, after TILE_QUERIES is defined.
  *

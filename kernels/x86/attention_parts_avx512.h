@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* attention_parts_avx512 -- softmax and values of attention in AVX-512, for float and int8 pages.
+/* x86/attention_parts_avx512 -- softmax and values of attention in AVX-512, for float and int8
+ * pages.
  *
  * Included only by files compiled for AVX-512, after TILE_QUERIES is defined.
  *

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Float GEMM in AVX2.  12 of the 16 registers hold sums.  1 to 3 rows: a tile is the whole panel of
  * 32 outputs, which is read once.  4 to 6 rows: a tile is half h of the panel, the outputs 8 h to
- * 8 h + 7 and 16 + 8 h to 16 + 8 h + 7 (one vector of BF16 has both), and the panel is read twice.
- */
+ * 8 h + 7 and 16 + 8 h to 16 + 8 h + 7 (a vector of BF16 has both), and the panel is read twice. */
 #include "kernels/x86/gemm_float.h"
 #include "kernels/x86/gemm_float_tiles.h"
 

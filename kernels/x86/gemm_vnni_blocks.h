@@ -152,8 +152,7 @@ INLINE void load_pairs_through(__m512i w[4], const uint8_t *p, __m512i table)
 
 /* ---- K-quants with a scale for each half ---------------------------------------------------- */
 
-/* Whether the tile scales each row's half sums.  Otherwise the unpacked weights include the scales.
- */
+/* Whether the tile scales each row's half sums; if not, the unpacked weights include the scales. */
 INLINE bool scales_half_sums(enum qr_type type, uint32_t rows_n)
 {
     return (type == QR_TYPE_Q2_K || type == QR_TYPE_Q3_K) && rows_n <= FEW_ROWS;
