@@ -125,7 +125,7 @@ static QR_GEMM_FLOAT_FN(gemm_float_scalar)
 #include "kernels/x86/gemm_float.h"
 #endif
 
-qr_gemm_float_fn *qr_gemm_float_for(const struct qr_float_kernels *k, enum qr_type type)
+qr_gemm_float_fn *qr_gemm_float_for(const struct qr_gemm_float_kernels *k, enum qr_type type)
 {
     switch (type) {
     case QR_TYPE_F32: return k->f32;
@@ -135,7 +135,7 @@ qr_gemm_float_fn *qr_gemm_float_for(const struct qr_float_kernels *k, enum qr_ty
     }
 }
 
-void qr_float_init(struct qr_float_kernels *k, unsigned cpu_flags)
+void qr_gemm_float_init(struct qr_gemm_float_kernels *k, unsigned cpu_flags)
 {
     k->f32 = k->f16 = k->bf16 = gemm_float_scalar;
 #if defined(__x86_64__)

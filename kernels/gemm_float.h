@@ -47,15 +47,15 @@ struct qr_gemm_float_args {
 #define QR_GEMM_FLOAT_FN(name) void name(const struct qr_gemm_float_args *g)
 typedef QR_GEMM_FLOAT_FN(qr_gemm_float_fn);
 
-struct qr_float_kernels {
+struct qr_gemm_float_kernels {
     qr_gemm_float_fn *f32;
     qr_gemm_float_fn *f16;
     qr_gemm_float_fn *bf16;
 };
 
 /* The kernel for a matrix's type; NULL if the type is not a float type. */
-qr_gemm_float_fn *qr_gemm_float_for(const struct qr_float_kernels *k, enum qr_type type);
+qr_gemm_float_fn *qr_gemm_float_for(const struct qr_gemm_float_kernels *k, enum qr_type type);
 
-void qr_float_init(struct qr_float_kernels *k, unsigned cpu_flags);
+void qr_gemm_float_init(struct qr_gemm_float_kernels *k, unsigned cpu_flags);
 
 #endif

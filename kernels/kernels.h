@@ -18,7 +18,7 @@
 struct qr_kernels {
     unsigned cpu_flags;
     struct qr_gemm_kernels gemm;
-    struct qr_float_kernels gemm_float;
+    struct qr_gemm_float_kernels gemm_float;
     struct qr_attention_kernels attention;
     struct qr_row_kernels rows;
     struct qr_limit_kernels limits;

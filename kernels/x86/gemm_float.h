@@ -17,7 +17,7 @@ QR_GEMM_FLOAT_FN(qr_gemm_f32_avx512);
 QR_GEMM_FLOAT_FN(qr_gemm_f16_avx512);
 QR_GEMM_FLOAT_FN(qr_gemm_bf16_avx512);
 
-static inline void gemm_float_init_x86(struct qr_float_kernels *k, unsigned flags)
+static inline void gemm_float_init_x86(struct qr_gemm_float_kernels *k, unsigned flags)
 {
     if (!(flags & QR_CPU_AVX2)) return;
     k->f32 = qr_gemm_f32_avx2;

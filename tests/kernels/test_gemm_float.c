@@ -20,13 +20,13 @@ static const char *const levels[] = {"scalar", "avx2", "avx512"};
 #define LEVELS_N (sizeof levels / sizeof levels[0])
 
 /* False: the machine has no such level. */
-static bool level_kernels(size_t level, struct qr_float_kernels *k)
+static bool level_kernels(size_t level, struct qr_gemm_float_kernels *k)
 {
     unsigned flags;
 
     if (!qr_cpu_level_flags(levels[level], &flags) || (flags & qr_cpu_flags()) != flags)
         return false;
-    qr_float_init(k, flags);
+    qr_gemm_float_init(k, flags);
     return true;
 }
 
@@ -85,7 +85,7 @@ static void end(struct product *p)
 }
 
 /* Rows [row, row + rows_n) over the whole matrix, out [rows_n][n]. */
-static void run(const struct product *p, const struct qr_float_kernels *k, uint32_t row,
+static void run(const struct product *p, const struct qr_gemm_float_kernels *k, uint32_t row,
                 uint32_t rows_n, float *out)
 {
     qr_gemm_float_for(k, p->m.type)(&(struct qr_gemm_float_args){
@@ -100,7 +100,7 @@ static void equals_openblas(void **state)
     static const uint32_t rows[] = {1, 7, 70};
     const uint32_t n = 333, k = 577;
     float *out = memory(70 * n * sizeof(float)), *want = memory(70 * n * sizeof(float));
-    struct qr_float_kernels kernels;
+    struct qr_gemm_float_kernels kernels;
 
     (void)state;
     for (size_t t = 0; t < TYPES_N; t++) {
@@ -131,7 +131,7 @@ static void every_half_is_exact(void **state)
     float *want = memory(n * sizeof(float)), *out = memory(n * sizeof(float));
     uint8_t *data = memory(n * sizeof *halves);
     const float one = 1;
-    struct qr_float_kernels kernels;
+    struct qr_gemm_float_kernels kernels;
     struct qr_matrix m;
 
     (void)state;
@@ -169,7 +169,7 @@ static void a_row_is_the_same_among_any_number(void **state)
     const uint32_t n = 40;
     float *alone = memory(ROWS_MAX * n * sizeof(float));
     float *out = memory(ROWS_MAX * n * sizeof(float));
-    struct qr_float_kernels kernels;
+    struct qr_gemm_float_kernels kernels;
 
     (void)state;
     for (size_t i = 0; i < TYPES_N * 4; i++) {
@@ -205,7 +205,7 @@ static void panels_stand_alone(void **state)
     float *whole = memory((size_t)rows_n * n * sizeof(float));
     float *parts = memory((size_t)rows_n * stride * sizeof(float));
     struct product p = make(QR_TYPE_BF16, n, k, rows_n);
-    struct qr_float_kernels kernels;
+    struct qr_gemm_float_kernels kernels;
     uint32_t untouched;
 
     (void)state;
@@ -236,7 +236,7 @@ static void panels_stand_alone(void **state)
 static void add_comes_after_the_sum(void **state)
 {
     const uint32_t n = 70, k = 76;
-    struct qr_float_kernels kernels;
+    struct qr_gemm_float_kernels kernels;
 
     (void)state;
     for (uint32_t i = 0; i < LEVELS_N * 2; i++) {
@@ -297,11 +297,11 @@ static void panels_pack_alone(void **state)
  * Method: one of each. */
 static void only_float_types_are_taken(void **state)
 {
-    struct qr_float_kernels kernels;
+    struct qr_gemm_float_kernels kernels;
     struct qr_matrix m;
 
     (void)state;
-    qr_float_init(&kernels, 0);
+    qr_gemm_float_init(&kernels, 0);
     assert_null(qr_gemm_float_for(&kernels, QR_TYPE_Q8_0));
     assert_false(qr_float_matrix_shape(&m, QR_TYPE_Q8_0, 64, 64));
     assert_false(qr_float_matrix_shape(&m, QR_TYPE_Q4_K, 64, 256));
