@@ -521,8 +521,19 @@ void qr_conn_stream_put(struct qr_conn *conn, const char *event, const char *pay
                         size_t payload_n)
 {
     assert(conn->busy);
+    conn->quiet = false;
     qr_sse_put(&conn->out, event, payload, payload_n, conn->chunked);
     mark_dirty(conn);
+}
+
+void qr_conn_stream_ping(struct qr_conn *conn)
+{
+    assert(conn->busy);
+    if (conn->quiet) {
+        qr_sse_put_comment(&conn->out, conn->chunked);
+        mark_dirty(conn);
+    }
+    conn->quiet = true;
 }
 
 void qr_conn_stream_end(struct qr_conn *conn, bool done)

@@ -69,6 +69,7 @@ struct qr_conn {
     bool continued;  /* 100 Continue has been sent for this request */
     bool keep_alive; /* after the answer in progress */
     bool chunked;
+    bool quiet;     /* the stream has sent nothing since the last ping */
     bool head_only; /* HEAD: headers as for GET, no body */
     bool in_write;
     bool last;   /* the last answer has ended: input is ignored */
@@ -117,6 +118,8 @@ void qr_conn_put_failure(const struct qr_conn *conn, const struct qr_api_failure
 void qr_conn_stream_begin(struct qr_conn *conn);
 void qr_conn_stream_put(struct qr_conn *conn, const char *event, const char *payload,
                         size_t payload_n);
+/* Sends a comment, if the stream has sent nothing since the last call. */
+void qr_conn_stream_ping(struct qr_conn *conn);
 void qr_conn_stream_end(struct qr_conn *conn, bool done);
 
 #endif

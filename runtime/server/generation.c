@@ -510,6 +510,14 @@ void qr_generation_send(struct qr_server *server)
     }
 }
 
+void qr_generation_ping(struct qr_server *server)
+{
+    for (struct qr_generation *generation = server->generations; generation;
+         generation = generation->next)
+        if (generation->job.conn && generation->submitted && generation->params.stream)
+            qr_conn_stream_ping(generation->job.conn);
+}
+
 void qr_generation_cancel_all(struct qr_server *server)
 {
     for (struct qr_generation *generation = server->generations; generation;

@@ -93,6 +93,8 @@ void qr_generation_begin(struct qr_conn *conn, const struct qr_generation_kind *
 void qr_generation_take(struct qr_server *server, const struct quire_event *event);
 /* Writes what the events of this turn have produced, and frees the generations that have ended. */
 void qr_generation_send(struct qr_server *server);
+/* Pings the streams that are quiet. */
+void qr_generation_ping(struct qr_server *server);
 void qr_generation_cancel_all(struct qr_server *server);
 
 #endif

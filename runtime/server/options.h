@@ -53,6 +53,7 @@ struct qr_options {
     uint64_t header_ms;
     uint64_t idle_ms;
     uint64_t write_ms;
+    uint64_t ping_ms;
     bool log_json;
     enum qr_log_level log_level;
 };

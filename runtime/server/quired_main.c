@@ -346,6 +346,7 @@ static int serve(struct program *p, const char *name)
         .header_ms = p->options.header_ms,
         .idle_ms = p->options.idle_ms,
         .write_ms = p->options.write_ms,
+        .ping_ms = p->options.ping_ms,
     };
     int status = qr_server_init(&p->server, &settings, p->sockets, p->sockets_n);
     if (status < 0) {

@@ -48,6 +48,7 @@ static void end(struct qr_server *server)
     uv_close((uv_handle_t *)&server->terminate, NULL);
     uv_close((uv_handle_t *)&server->interrupt, NULL);
     uv_close((uv_handle_t *)&server->drain_timer, NULL);
+    uv_close((uv_handle_t *)&server->ping_timer, NULL);
     uv_close((uv_handle_t *)&server->before_poll, NULL);
 }
 
@@ -90,6 +91,11 @@ static void give_up(struct qr_server *server)
 static void on_drain_timeout(uv_timer_t *timer)
 {
     give_up(timer->data);
+}
+
+static void on_ping(uv_timer_t *timer)
+{
+    qr_generation_ping(timer->data);
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -198,6 +204,10 @@ int qr_server_init(struct qr_server *server, const struct qr_server_settings *se
     if (status < 0) return status;
     (void)uv_prepare_init(&server->loop, &server->before_poll);
     (void)uv_timer_init(&server->loop, &server->drain_timer);
+    (void)uv_timer_init(&server->loop, &server->ping_timer);
+    server->ping_timer.data = server;
+    if (settings->ping_ms)
+        (void)uv_timer_start(&server->ping_timer, on_ping, settings->ping_ms, settings->ping_ms);
     (void)uv_signal_init(&server->loop, &server->terminate);
     (void)uv_signal_init(&server->loop, &server->interrupt);
     server->before_poll.data = server->drain_timer.data = server;

@@ -19,6 +19,11 @@ void qr_sse_put(struct qr_buffer *out, const char *event, const char *payload, s
     if (chunked) qr_buffer_puts(out, "\r\n");
 }
 
+void qr_sse_put_comment(struct qr_buffer *out, bool chunked)
+{
+    qr_buffer_puts(out, chunked ? "3\r\n:\n\n\r\n" : ":\n\n");
+}
+
 void qr_sse_put_end(struct qr_buffer *out, bool done, bool chunked)
 {
     if (done) qr_sse_put(out, NULL, "[DONE]", 6, chunked);

@@ -14,6 +14,8 @@
  * a newline. */
 void qr_sse_put(struct qr_buffer *out, const char *event, const char *payload, size_t payload_n,
                 bool chunked);
+/* Writes a comment, ":\n\n": clients skip it, and proxies see that the connection lives. */
+void qr_sse_put_comment(struct qr_buffer *out, bool chunked);
 /* Writes the event [DONE] if asked and, if chunked, the empty chunk that ends the body. */
 void qr_sse_put_end(struct qr_buffer *out, bool done, bool chunked);
 

@@ -52,6 +52,7 @@ struct qr_server_settings {
     const uint32_t *allow_uids;
     uint32_t allow_uids_n;
     uint64_t body_max_bytes, drain_ms, header_ms, idle_ms, write_ms;
+    uint64_t ping_ms; /* a quiet stream gets a comment after this; 0: never */
 };
 
 /* Why the server cancelled a request: the label of quire_request_cancelled_total. */
@@ -96,6 +97,7 @@ struct qr_server {
     uv_poll_t engine_poll;
     uv_signal_t terminate, interrupt;
     uv_timer_t drain_timer;
+    uv_timer_t ping_timer; /* runs if ping_ms is not 0 */
     struct qr_listener listeners[QR_LISTENERS_MAX];
     size_t listeners_n;
     struct qr_conn *conns;             /* doubly linked */

@@ -253,6 +253,35 @@ static void requests_have_ids(void **state)
     answer_free(&a);
 }
 
+static int start_pinging(void **state)
+{
+    static const char *const flags[] = {"--sse-ping-interval", "0.05", "--max-running", "1", NULL};
+    (void)state;
+    return start(flags);
+}
+
+/* Goal: a stream that waits gets comments, which are no events, so that proxies keep it.
+ * Method: one stream at a time is served; a second one waits for the first, and is read. */
+static void quiet_streams_are_pinged(void **state)
+{
+    (void)state;
+    struct stream first = {.fd = connect_to(server.socket)};
+    struct stream second = {.fd = connect_to(server.socket)};
+    struct answer a;
+    send_post(first.fd, "/v1/completions",
+              "{\"prompt\":[1],\"max_tokens\":2000,\"ignore_eos\":true,\"stream\":true}");
+    assert_true(stream_find(&first, 0, "data: ") > 0);
+    send_post(second.fd, "/v1/completions", "{\"prompt\":[2],\"max_tokens\":2,\"stream\":true}");
+    const size_t ping = stream_find(&second, 0, "\r\n3\r\n:\n\n\r\n");
+    assert_true(ping > 0);
+    stream_end(&first);
+    assert_true(stream_find(&second, ping, "data: [DONE]\n\n") > ping);
+    stream_end(&second);
+    ask(&server, "GET", "/health", "", &a);
+    assert_int_equal(a.status, 200);
+    answer_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest closed[] = {
@@ -264,6 +293,10 @@ int main(void)
         cmocka_unit_test(head_has_no_body),         cmocka_unit_test(a_model_is_found_by_its_id),
         cmocka_unit_test(requests_have_ids),
     };
-    return cmocka_run_group_tests(closed, start_closed, stop) +
+    const struct CMUnitTest pinging[] = {
+        cmocka_unit_test(quiet_streams_are_pinged),
+    };
+    return cmocka_run_group_tests(pinging, start_pinging, stop) +
+           cmocka_run_group_tests(closed, start_closed, stop) +
            cmocka_run_group_tests(cors, start_cors, stop);
 }
