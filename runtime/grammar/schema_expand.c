@@ -52,19 +52,20 @@ static const json_t *follow_pointer(const json_t *at, const char *pointer)
     return at;
 }
 
-/* The schema within the document whose $id, id or $anchor is `name`.  Breadth first. */
-static const json_t *find_named(struct qr_schema *s, const char *name, size_t n)
+/* The schema within the document whose $id, id or $anchor is `name`.  Breadth first.  *twice: there
+ * is another one: which is meant depends on the base URI of the reference. */
+static const json_t *find_named(struct qr_schema *s, const char *name, size_t n, bool *twice)
 {
     struct {
         const json_t **all;
         size_t n, all_capacity;
     } queue = {0};
-    const json_t *found = NULL;
+    const json_t *first = NULL;
     static const char *const keys[] = {"$id", "id", "$anchor", "$dynamicAnchor"};
 
     if (QR_RESERVE(s->budget, &queue, all, 1)) queue.all[queue.n++] = s->root;
-    for (size_t i = 0; i < queue.n && !found && !s->budget->failed; i++) {
-        const json_t *v = queue.all[i], *child;
+    for (size_t i = 0; i < queue.n && !s->budget->failed; i++) {
+        const json_t *v = queue.all[i], *child, *found = NULL;
         for (size_t k = 0; k < 4 && json_is_object(v); k++) {
             const char *id = json_string_value(json_object_get(v, keys[k]));
             const char *wanted = name;
@@ -75,6 +76,8 @@ static const json_t *find_named(struct qr_schema *s, const char *name, size_t n)
                 memcmp(id, wanted, wanted_n) == 0)
                 found = v;
         }
+        *twice = *twice || (first && found);
+        if (!first) first = found;
         void *it = json_is_object(v) ? json_object_iter((json_t *)(uintptr_t)v) : NULL;
         for (; it; it = json_object_iter_next((json_t *)(uintptr_t)v, it)) {
             child = json_object_iter_value(it);
@@ -90,7 +93,7 @@ static const json_t *find_named(struct qr_schema *s, const char *name, size_t n)
     }
     qr_array_free(s->budget, queue.all);
     s->budget->bytes_left += queue.all_capacity * sizeof *queue.all;
-    return found;
+    return first;
 }
 
 const json_t *qr_schema_resolve(struct qr_schema *s, const json_t *schema, const char *ref)
@@ -98,8 +101,9 @@ const json_t *qr_schema_resolve(struct qr_schema *s, const json_t *schema, const
     const char *fragment = strchr(ref, '#');
     size_t base_n = fragment ? (size_t)(fragment - ref) : strlen(ref);
     const json_t *base = s->root, *found;
+    bool twice = false;
 
-    if (base_n) base = find_named(s, ref, base_n);
+    if (base_n) base = find_named(s, ref, base_n, &twice);
     if (!base)
         found = NULL;
     else if (!fragment || !fragment[1])
@@ -107,7 +111,11 @@ const json_t *qr_schema_resolve(struct qr_schema *s, const json_t *schema, const
     else if (fragment[1] == '/')
         found = follow_pointer(base, fragment + 1);
     else
-        found = find_named(s, fragment, strlen(fragment));
+        found = find_named(s, fragment, strlen(fragment), &twice);
+    if (twice) {
+        qr_schema_refuse(s, schema, "$ref", "\"%.80s\" names more than one schema", ref);
+        return NULL;
+    }
     if (!json_is_object(found) && !json_is_boolean(found)) {
         qr_schema_refuse(s, schema, "$ref", "\"%.80s\" names no schema within this document", ref);
         return NULL;

@@ -25,7 +25,12 @@
 #define TIME                                                                                       \
     "(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):"    \
     "[0-5][0-9]))"
-#define LABEL    "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+/* 1 to 63 characters, without "--" as the third and fourth: what may follow xn-- is not regular */
+#define ALNUM "[A-Za-z0-9]"
+#define INNER "[A-Za-z0-9-]"
+#define LABEL                                                                                      \
+    ALNUM "(?:" INNER "{0,2}" ALNUM "|" INNER "(?:" ALNUM INNER "|-" ALNUM ")" INNER               \
+          "{0,58}" ALNUM ")?"
 #define HOSTNAME "(?:" LABEL "(?:\\." LABEL ")*)"
 #define ATOM     "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 #define SPAN     "(?:[0-9]+H(?:[0-9]+M(?:[0-9]+S)?)?|[0-9]+M(?:[0-9]+S)?|[0-9]+S)"

@@ -34,6 +34,9 @@ static const struct schema_case cases[] = {
     {"{\"type\":\"string\",\"format\":\"date\"}",
      {"\"2024-02-29\"", "\"1999-12-31\""},
      {"\"2023-02-29\"", "\"2023-13-01\"", "\"2023-04-31\""}},
+    {"{\"type\":\"string\",\"format\":\"hostname\"}",
+     {"\"a\"", "\"ab.c-d.e\"", "\"abc--d\""},
+     {"\"\"", "\"-a\"", "\"a-\"", "\"xn--x\"", "\"ab--d\"", "\"a..b\""}},
     {"{\"enum\":[1,\"a\",null,[1,{\"k\":2}]]}",
      {"1", "1.0", "\"a\"", "null", "[1, {\"k\": 2}]"},
      {"2", "\"b\"", "[1]"}},
@@ -128,6 +131,9 @@ static void what_cannot_be_held_is_refused_by_name(void **state)
     (void)state;
     static const char *const refused[][2] = {
         {"{\"type\":\"array\",\"uniqueItems\":true}", "/uniqueItems: "},
+        {"{\"$ref\":\"#x\",\"$defs\":{\"a\":{\"$id\":\"a\",\"$anchor\":\"x\"},\"b\":{\"$anchor\":"
+         "\"x\"}}}",
+         "/$ref: \"#x\" names more than one schema"},
         {"{\"properties\":{\"a\":{\"type\":\"string\",\"format\":\"zip\"}}}",
          "/properties/a/format: \"zip\""},
         {"{\"properties\":{\"a\":{\"pattern\":\"(?=x)\"}}}", "/properties/a/pattern: look-ahead"},
