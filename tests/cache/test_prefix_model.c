@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The prefix tree against a model: a plain list of texts that is searched whole for every question.
  * QUIRE_SIM_SEEDS sets the number of seeds, QUIRE_SIM_SEED runs one seed again. */
-#include "tree_fixture.h"
+#include "support/tree_fixture.h"
 
 #define SEEDS_N   60u
 #define STEPS_N   400u

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tree_fixture.h"
+#include "support/tree_fixture.h"
 
 /* Goal: a match ends exactly at the first token that differs: at a page's edge, in its middle or at
  * the last token.  It never covers the last token of the text that asks.

@@ -1,47 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tree_fixture -- a prefix tree with its pool and a small KV store, and sequences over it.
- *
- * A sequence does what the scheduler does for one: it adopts the tree's pages, evicts for the pages
- * that it needs, and publishes its own.  As a token's key it writes a stamp of the salt and of all
- * tokens up to it, so that a page of another text is noticed. */
-#ifndef QR_TESTS_CACHE_TREE_FIXTURE_H
-#define QR_TESTS_CACHE_TREE_FIXTURE_H
+#include "support/tree_fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "cache/prefix_tree.h"
-
-#define PAGE       16u
-#define TABLE_MAX  16u
-#define TOKENS_MAX (TABLE_MAX * PAGE)
-#define UNUSED     __attribute__((unused))
-
-struct tree_fixture {
-    struct qr_page_pool pool;
-    struct qr_kv_store store;
-    struct qr_prefix_tree tree;
-    void *pool_memory, *tree_memory;
-};
-
-struct tree_seq {
-    struct qr_prefix_salt salt;
-    int32_t tokens[TOKENS_MAX];
-    uint32_t tokens_n;
-    uint32_t matched_n;   /* tokens that the tree had */
-    uint32_t published_n; /* pages in the tree */
-    uint32_t copied_n;
-    qr_page_id pages[TABLE_MAX];
-    struct qr_page_table table;
-};
-
-static UNUSED void tree_open_windowed(struct tree_fixture *f, uint32_t pages_n, uint32_t nodes_n,
-                                      uint32_t window)
+void tree_open_windowed(struct tree_fixture *f, uint32_t pages_n, uint32_t nodes_n, uint32_t window)
 {
     const struct qr_prefix_limits limits = {nodes_n, PAGE, window};
     const struct qr_kv_shape shape = {QR_KV_F32, 1, 1, 8, PAGE};
@@ -58,12 +18,12 @@ static UNUSED void tree_open_windowed(struct tree_fixture *f, uint32_t pages_n, 
     qr_prefix_tree_init(&f->tree, f->tree_memory, &f->pool, &limits);
 }
 
-static UNUSED void tree_open(struct tree_fixture *f, uint32_t pages_n)
+void tree_open(struct tree_fixture *f, uint32_t pages_n)
 {
     tree_open_windowed(f, pages_n, pages_n, 0);
 }
 
-static UNUSED void tree_check(const struct tree_fixture *f)
+void tree_check(const struct tree_fixture *f)
 {
     qr_page_pool_check(&f->pool);
     qr_prefix_tree_check(&f->tree);
@@ -71,7 +31,7 @@ static UNUSED void tree_check(const struct tree_fixture *f)
                      f->pool.pages_n);
 }
 
-static UNUSED void tree_close(struct tree_fixture *f)
+void tree_close(struct tree_fixture *f)
 {
     tree_check(f);
     free(f->tree_memory);
@@ -85,7 +45,7 @@ static uint32_t *tree_slot(const struct tree_fixture *f, const struct tree_seq *
            i % PAGE;
 }
 
-/* Stands for a key, which depends on the salt and on every token up to it. */
+/* In place of a key: it depends on the salt and on every token up to it. */
 static uint32_t tree_stamp(const struct tree_seq *seq, uint32_t i)
 {
     uint32_t stamp = (uint32_t)seq->salt.words[0] * 31 + (uint32_t)seq->salt.words[1];
@@ -95,8 +55,7 @@ static uint32_t tree_stamp(const struct tree_seq *seq, uint32_t i)
     return stamp;
 }
 
-/* Adopts the tree's pages for all tokens but the last, and compares their stamps. */
-static UNUSED void seq_begin(struct tree_fixture *f, struct tree_seq *seq)
+void seq_begin(struct tree_fixture *f, struct tree_seq *seq)
 {
     qr_page_id pages[TABLE_MAX];
 
@@ -110,8 +69,7 @@ static UNUSED void seq_begin(struct tree_fixture *f, struct tree_seq *seq)
         assert_int_equal(*tree_slot(f, seq, i), tree_stamp(seq, i));
 }
 
-/* Computes up to token `end` and publishes full pages. */
-static UNUSED void seq_compute(struct tree_fixture *f, struct tree_seq *seq, uint32_t end)
+void seq_compute(struct tree_fixture *f, struct tree_seq *seq, uint32_t end)
 {
     uint32_t begin = seq->table.length, copied = 0;
     uint32_t wants_n = qr_page_table_wants(&seq->table, &f->pool, PAGE, end - begin);
@@ -129,20 +87,18 @@ static UNUSED void seq_compute(struct tree_fixture *f, struct tree_seq *seq, uin
         assert_int_equal(*tree_slot(f, seq, i), tree_stamp(seq, i));
 }
 
-/* Drops the pages that no later token sees. */
-static UNUSED void seq_drop_left(struct tree_fixture *f, struct tree_seq *seq)
+void seq_drop_left(struct tree_fixture *f, struct tree_seq *seq)
 {
     qr_page_table_drop_before(&seq->table, &f->pool, PAGE,
                               qr_prefix_tree_first(&f->tree, seq->table.length) * PAGE);
 }
 
-static UNUSED void seq_end(struct tree_fixture *f, struct tree_seq *seq)
+void seq_end(struct tree_fixture *f, struct tree_seq *seq)
 {
     qr_prefix_tree_end(&f->tree, seq->salt, &seq->table, seq->tokens, seq->published_n);
 }
 
-/* Tokens first, first + 1 ... */
-static UNUSED void seq_text(struct tree_seq *seq, uint32_t tokens_n, int32_t first)
+void seq_text(struct tree_seq *seq, uint32_t tokens_n, int32_t first)
 {
     memset(seq, 0, sizeof *seq);
     seq->tokens_n = tokens_n;
@@ -150,8 +106,7 @@ static UNUSED void seq_text(struct tree_seq *seq, uint32_t tokens_n, int32_t fir
         seq->tokens[i] = first + (int32_t)i;
 }
 
-/* Runs a sequence from its first token to its end.  Returns the tokens that the tree had. */
-static UNUSED uint32_t seq_run(struct tree_fixture *f, struct tree_seq *seq)
+uint32_t seq_run(struct tree_fixture *f, struct tree_seq *seq)
 {
     seq_begin(f, seq);
     while (seq->table.length < seq->tokens_n) { /* page by page, so that a window needs few pages */
@@ -163,5 +118,3 @@ static UNUSED uint32_t seq_run(struct tree_fixture *f, struct tree_seq *seq)
     tree_check(f);
     return seq->matched_n;
 }
-
-#endif
