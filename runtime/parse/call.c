@@ -51,10 +51,11 @@ bool qr_parse_call_header(struct qr_parse_reader *r)
         qr_parse_flush(r);
         make_id(r->settings.seed, r->calls_n, made);
         struct quire_text id = qr_parse_trim(qr_held_text(&c->id));
-        const struct qr_parse_delta delta = {.kind = QR_PARSE_CALL,
-                                             .call = r->calls_n++,
-                                             .text = name,
-                                             .id = id.n ? id : (struct quire_text){made, 9}};
+        const struct qr_parse_delta delta = {
+            .kind = QR_PARSE_CALL,
+            .call = r->calls_n++,
+            .text = name,
+            .id = id.n && id.n <= QR_PARSE_NAME_MAX ? id : (struct quire_text){made, 9}};
         if (!r->failed) r->settings.put(r->settings.context, &delta);
     }
     if (c->arguments.n) qr_parse_call_put(r, c->arguments.data, c->arguments.n);

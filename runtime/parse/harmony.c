@@ -144,12 +144,23 @@ static void header_is_text(struct qr_parse_reader *r)
     r->state = &state_text;
 }
 
+/* Whether the last code point of the header is complete. */
+static bool is_whole(struct quire_text header)
+{
+    size_t back = 1;
+
+    while (back < 4 && back < header.n && (header.data[header.n - back] & 0xc0) == 0x80)
+        back++;
+    const uint8_t lead = (uint8_t)header.data[header.n - back];
+    return back == (lead < 0xc0 ? 1u : lead < 0xe0 ? 2u : lead < 0xf0 ? 3u : 4u);
+}
+
 static void step_header(struct qr_parse_reader *r, uint8_t byte)
 {
     int found = qr_parse_match(r, markers, MARKERS_N, ALL, byte, put_header);
 
     if (found < 0) {
-        if (r->header.text.n > HEADER_MAX) {
+        if (r->header.text.n > HEADER_MAX && is_whole(qr_held_text(&r->header.text))) {
             if (r->header.state == 0)
                 header_is_text(r);
             else

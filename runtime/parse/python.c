@@ -92,6 +92,13 @@ static bool put_word(struct qr_parse_reader *r)
     return true;
 }
 
+/* A word that is no literal is delivered as it is. */
+static enum qr_scan_result put_broken_word(struct qr_parse_reader *r)
+{
+    qr_parse_call_put(r, r->python.word.data, r->python.word.n);
+    return QR_SCAN_BROKEN;
+}
+
 static enum qr_scan_result begin_item(struct qr_parse_reader *r, uint8_t byte)
 {
     struct qr_parse_python *p = &r->python;
@@ -193,15 +200,15 @@ static enum qr_scan_result push_literal(struct qr_parse_reader *r, uint8_t byte)
     case TEXT:
     case ESCAPE:
     case DIGITS: return push_text(r, byte);
-    case LITERAL: {
+    case LITERAL:
         if (is_word(byte) || byte == '.' || byte == '-' || byte == '+') {
-            if (p->word.n < WORD_MAX) qr_held_add_byte(r, &p->word, byte);
+            if (p->word.n >= WORD_MAX) return put_broken_word(r);
+            qr_held_add_byte(r, &p->word, byte);
             return QR_SCAN_MORE;
         }
-        if (!put_word(r)) return QR_SCAN_BROKEN;
+        if (!put_word(r)) return put_broken_word(r);
         if (literal_ended(r) == QR_SCAN_END) return QR_SCAN_BEFORE;
         break;
-    }
     default: break;
     }
     if (qr_is_space(byte)) return QR_SCAN_MORE;
@@ -315,7 +322,12 @@ static void step_word(struct qr_parse_reader *r, uint8_t byte)
     struct qr_parse_python *p = &r->python;
 
     if (p->state == WORD && (is_word(byte) || byte == '-' || byte == '.')) {
-        if (p->word.n < WORD_MAX) qr_held_add_byte(r, &p->word, byte);
+        if (p->word.n < WORD_MAX) {
+            qr_held_add_byte(r, &p->word, byte);
+            return;
+        }
+        (void)put_broken_word(r);
+        broken(r, byte);
         return;
     }
     if (qr_is_space(byte)) {
@@ -330,6 +342,7 @@ static void step_word(struct qr_parse_reader *r, uint8_t byte)
     size_t n = p->word.n;
     memcpy(word, p->word.data, n);
     if (!put_position(r)) {
+        (void)put_broken_word(r);
         broken(r, byte);
         return;
     }

@@ -183,11 +183,25 @@ static void prompts_open_reasoning(void **state)
  * Method: parsed_put checks each delta; bytes one by one. */
 static void deltas_are_utf8(void **state)
 {
+    struct parsed p;
     (void)state;
+
     assert_message("hermes", "a\xff\xe6\x97 \xf0\x9f\x98\x80\xed\xa0\x80z\xc3",
                    "a\xef\xbf\xbd\xef\xbf\xbd \xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz"
                    "\xef\xbf\xbd",
                    "", NULL);
+    /* a header that is cut within a code point, and a key that is too long */
+    char text[2048] = "<|channel|>";
+    for (int i = 0; i < 400; i++)
+        strcat(text, "\xe6\x97\xa5");
+    strcat(text, "<|message|>x");
+    run(&p, "gpt_oss", text);
+    parsed_free(&p);
+    snprintf(text, sizeof text, "[now(");
+    for (int i = 0; i < 400; i++)
+        strcat(text, "\xe6\x97\xa5");
+    run(&p, "llama4_pythonic", text);
+    parsed_free(&p);
     assert_message("hermes", CALL("{\"a\": \"\xe6\x97\xa5\"}"), "", "",
                    "{\"a\": \"\xe6\x97\xa5\"}");
 }
