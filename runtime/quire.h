@@ -456,7 +456,8 @@ struct quire_request {
      * when nothing may follow, even before min_tokens.  Each choice is held by itself, a fork from
      * its own beginning.  If no token can continue the text: QUIRE_EVENT_ERROR, QUIRE_NO_TOKEN. */
     quire_grammar *grammar;
-    /* Control tokens whose text is part of the answer's text; without this they have none. */
+    /* Control tokens whose text is part of the answer's text; without this they have none.  A
+     * grammar allows them by that text, and no other control token. */
     const int32_t *shown_ids; /* [shown_ids_n], up to 64 */
     size_t shown_ids_n;
 };

@@ -10,6 +10,7 @@
 
 #include "runtime/engine/engine.h"
 #include "runtime/engine/group.h"
+#include "runtime/engine/shown.h"
 
 static double seconds(uint64_t from_ns, uint64_t to_ns)
 {
@@ -205,8 +206,7 @@ void qr_answer_token(quire_engine *e, struct qr_request *r, const struct qr_choi
         stops |= qr_model_is_end(e->model, choice->token);
 
     enum qr_constraint_state held = QR_CONSTRAINT_OPEN;
-    if (r->constraint.grammar && !stops)
-        held = qr_constraint_accept(&r->constraint, (uint32_t)choice->token);
+    if (r->constraint.grammar && !stops) held = qr_shown_accept(r, choice->token);
 
     /* A token that ends the text is not part of the text. */
     const struct qr_tokenizer *tokenizer = r->detokenizer.tokenizer;

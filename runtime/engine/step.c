@@ -6,6 +6,7 @@
 
 #include "runtime/engine/engine.h"
 #include "runtime/engine/group.h"
+#include "runtime/engine/shown.h"
 
 /* Rows of a step, while the team samples them. */
 struct sampling {
@@ -96,6 +97,7 @@ static enum qr_constraint_state mask_tokens(const quire_engine *e, struct qr_req
     memset(allowed, 0, ((size_t)vocab_n + 63) / 64 * sizeof *allowed);
     enum qr_constraint_state state = qr_constraint_mask(&r->constraint, allowed, &may_end);
 
+    if (state != QR_CONSTRAINT_MEMORY && qr_shown_allow(r, allowed)) state = QR_CONSTRAINT_OPEN;
     if (!may_end) return state;
     if (!(r->flags & QUIRE_REQUEST_IGNORE_EOS)) allow(allowed, e->model->ends, e->model->ends_n);
     allow(allowed, r->stop_ids, r->stop_ids_n);

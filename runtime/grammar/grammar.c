@@ -258,17 +258,34 @@ enum qr_constraint_state qr_constraint_mask(struct qr_constraint *c, uint64_t *b
     return state;
 }
 
+enum qr_constraint_state qr_constraint_accept_bytes(struct qr_constraint *c, const char *bytes,
+                                                    size_t n)
+{
+    enter(c->grammar);
+    bool ok = qr_matcher_accept(&c->matcher, bytes, n);
+    enum qr_constraint_state state = state_of(c);
+    leave(c->grammar);
+    return ok || state == QR_CONSTRAINT_MEMORY ? state : QR_CONSTRAINT_STUCK;
+}
+
 enum qr_constraint_state qr_constraint_accept(struct qr_constraint *c, uint32_t token)
 {
     const struct qr_token_bytes *bytes = &c->grammar->vocabulary->tokens[token];
-    enum qr_constraint_state state;
 
     assert(token < c->grammar->vocabulary->vocab_n);
+    return qr_constraint_accept_bytes(c, bytes->bytes, bytes->n);
+}
+
+bool qr_constraint_allows_text(struct qr_constraint *c, const char *text, size_t n)
+{
+    size_t pushed = 0;
+
     enter(c->grammar);
-    bool ok = qr_matcher_accept(&c->matcher, bytes->bytes, bytes->n);
-    state = state_of(c);
+    while (pushed < n && qr_matcher_push(&c->matcher, (uint8_t)text[pushed]))
+        pushed++;
+    qr_matcher_pop(&c->matcher, pushed);
     leave(c->grammar);
-    return ok || state == QR_CONSTRAINT_MEMORY ? state : QR_CONSTRAINT_STUCK;
+    return pushed == n;
 }
 
 bool qr_constraint_accept_text(struct qr_constraint *c, const char *text, size_t n, bool *no_memory)

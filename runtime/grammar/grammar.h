@@ -85,6 +85,11 @@ enum qr_constraint_state qr_constraint_mask(struct qr_constraint *c, uint64_t *b
 bool qr_constraint_bytes(struct qr_constraint *c, uint64_t bits[4]);
 /* One that the mask allows. */
 enum qr_constraint_state qr_constraint_accept(struct qr_constraint *c, uint32_t token);
+/* Whether these bytes may come next as one token. */
+bool qr_constraint_allows_text(struct qr_constraint *c, const char *text, size_t n);
+/* As qr_constraint_accept, of any bytes. */
+enum qr_constraint_state qr_constraint_accept_bytes(struct qr_constraint *c, const char *bytes,
+                                                    size_t n);
 /* Any bytes, as if they were a token.  False: not allowed, or *no_memory; nothing has changed. */
 bool qr_constraint_accept_text(struct qr_constraint *c, const char *text, size_t n,
                                bool *no_memory);

@@ -439,6 +439,11 @@ size_t qr_tokenizer_token_bytes(const struct qr_tokenizer *t, uint32_t id, char 
     return qr_token_bytes(&t->vocabulary, token, out);
 }
 
+size_t qr_tokenizer_shown_bytes(const struct qr_tokenizer *t, uint32_t id, char *out)
+{
+    return qr_token_bytes(&t->vocabulary, &t->vocabulary.tokens[id], out);
+}
+
 size_t qr_tokenizer_token_bytes_max(const struct qr_tokenizer *t)
 {
     return t->bytes_max;

@@ -88,6 +88,8 @@ int32_t qr_tokenizer_find(const struct qr_tokenizer *t, struct quire_text token)
 /* Writes the bytes of a token within a text and returns their number; 0 for a special token.
  * out may be NULL. */
 size_t qr_tokenizer_token_bytes(const struct qr_tokenizer *t, uint32_t id, char *out);
+/* The same; a special token has its name. */
+size_t qr_tokenizer_shown_bytes(const struct qr_tokenizer *t, uint32_t id, char *out);
 /* The length in bytes of the longest text that one token decodes to. */
 size_t qr_tokenizer_token_bytes_max(const struct qr_tokenizer *t);
 

@@ -127,6 +127,42 @@ static void logprobs_are_of_the_logits_as_they_came(void **state)
     quire_grammar_free(grammar);
 }
 
+/* Goal: a control token that a request shows is held to its grammar by its text; others never come.
+ * Method: a grammar that is one control token's text and a letter, with a bias for the token. */
+static void a_shown_control_token_is_held_by_its_text(void **state)
+{
+    quire_model *model = *state;
+    const struct quire_logit_bias bias = {1, 100};
+    const int32_t shown = 1;
+    char name[32], pattern[64];
+    size_t name_n, n;
+
+    assert_int_equal(quire_detokenize(model, &shown, 1, 0, NULL, 0, &n), QUIRE_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(
+        quire_detokenize(model, &shown, 1, QUIRE_TEXT_SPECIAL, name, sizeof name, &name_n),
+        QUIRE_OK);
+    snprintf(pattern, sizeof pattern, "%.*s[a-z]", (int)name_n, name);
+    quire_grammar *grammar = compile(model, NULL, pattern);
+    quire_engine *engine = start(model);
+    for (int shows = 0; shows < 2; shows++) {
+        struct quire_request request = held(grammar, prompt, 6, 3);
+        request.logit_bias = &bias;
+        request.logit_bias_n = 1;
+        request.shown_ids = &shown;
+        request.shown_ids_n = (size_t)shows;
+        struct answer *a = run(engine, request);
+        assert_int_equal(a->kind, QUIRE_EVENT_DONE);
+        assert_int_equal(a->finish, QUIRE_FINISH_STOP);
+        assert_int_equal(a->text_n, name_n + 1);
+        assert_memory_equal(a->text, name, name_n);
+        assert_int_equal(a->ids[0].token == shown, shows);
+        free(a);
+    }
+    stop_and_free(engine);
+    quire_grammar_free(grammar);
+}
+
 /* Goal: freeing a grammar does not take it from requests that use it, and each choice is held by
  * itself.
  * Method: three choices; the grammar is freed as soon as they are submitted. */
@@ -269,6 +305,7 @@ int main(void)
         cmocka_unit_test(texts_are_the_grammars),
         cmocka_unit_test(a_held_request_has_the_same_bits_in_a_crowd),
         cmocka_unit_test(logprobs_are_of_the_logits_as_they_came),
+        cmocka_unit_test(a_shown_control_token_is_held_by_its_text),
         cmocka_unit_test(a_request_keeps_its_grammar),
         cmocka_unit_test(a_grammar_is_compiled_once),
         cmocka_unit_test(bad_settings_are_errors),
