@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-/* In a ticket's low half. */
+/* Parts of a ticket's low half. */
 #define BEGUN        0x80000000u
 #define LEFT(ticket) ((uint32_t)(ticket) & ~BEGUN)
 
@@ -30,9 +30,9 @@ static uint32_t items_of(const struct qr_dispatch *p, uint32_t partition, uint32
     return *end - qr_partition_begin(p->threads_n, partition, n);
 }
 
-/* Opens the partition's first stage from `stage` on that has items, up to the next barrier.  False:
- * there is none, the partition is at the barrier.  A thread that opens its own partition has begun
- * it. */
+/* Opens the partition in the next stage, from `stage` up to the barrier, in which it has items.
+ * False: there is no such stage, so the partition is at the barrier.  A thread that opens its own
+ * partition has begun it. */
 static bool go_on(struct qr_dispatch *p, uint32_t partition, uint32_t stage, uint32_t thread)
 {
     uint32_t barrier = atomic_load_explicit(&p->barrier, memory_order_relaxed);
@@ -62,8 +62,8 @@ static uint32_t barrier_after(const struct qr_dispatch *p, uint32_t stage)
     return stage;
 }
 
-/* Partitions arrive at the barrier.  The last one opens it for all.  Those without items before the
- * next barrier have arrived at that one too.  True: partitions were opened. */
+/* Partitions arrive at the barrier.  The last one opens it for all.  A partition without items
+ * before the next barrier arrives at that one at once.  True: partitions were opened. */
 static bool arrive(struct qr_dispatch *p, uint32_t partitions_n, uint32_t thread)
 {
     bool opened = false;
@@ -131,8 +131,8 @@ static enum qr_taken do_grain(struct qr_dispatch *p, uint32_t partition, uint32_
     return arrive(p, 1, thread) ? QR_TAKEN_NEWS : QR_TAKEN;
 }
 
-/* Takes items of a partition.  What is read before the swap may belong to another run; then the
- * ticket differs too, and the swap fails. */
+/* Takes items from a partition.  Fields read before the swap may belong to another run.  The ticket
+ * then differs too, so the swap fails. */
 static enum qr_taken take_from(struct qr_dispatch *p, uint32_t partition, uint32_t thread, bool all)
 {
     _Atomic uint64_t *word = &p->partitions[partition].ticket;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* dispatch -- hands out the items of stages to the threads of a team.
  *
- * Each thread owns a partition in every stage.  A partition goes from stage to stage by itself when
- * all its items are done.  Before a stage with a barrier it waits for the other partitions.  A
- * thread takes from the front of its own partition, half of what is left at a time, so it reads
+ * Each thread owns a partition in every stage.  When all items of a partition are done it goes on
+ * to the next stage by itself.  Before a stage with a barrier it waits for the other partitions.  A
+ * thread takes half of the items that are left in its own partition, from the front, so it reads
  * memory in one stream.  Other threads steal where the stage allows it.
  *
  * A partition is handed out through one word, its ticket:
@@ -11,13 +11,13 @@
  *     | stage number (32) | begun by its owner (1) | items left (31) |
  *
  * Taking items is a compare-and-swap of the ticket, so it succeeds only while that stage has items
- * left.  While a taken item is not done, its partition goes no further.  A late thread finds an
- * empty ticket and does no harm, whatever the fields beside the ticket say.
+ * left.  A partition stays at its stage until every taken item is done.  A late thread finds an
+ * empty ticket and takes nothing, even if the fields next to the ticket belong to another run.
  *
  * The thread that finishes a partition's last item opens the next stage for it.  So no thread waits
  * for one that holds no item.
  *
- * Thread: qr_dispatch_begin by one, when all stages are over; the others by any.
+ * Thread: one thread calls qr_dispatch_begin, when all stages are over; any calls the others.
  * Memory: the caller's. */
 #ifndef QR_BASE_DISPATCH_H
 #define QR_BASE_DISPATCH_H
@@ -46,7 +46,7 @@ struct qr_dispatch {
     alignas(64) _Atomic uint32_t arrived; /* partitions at the next barrier */
     alignas(64) _Atomic bool over;
     _Atomic uint32_t barrier; /* the stage before which partitions wait; stages_n: the end */
-    _Atomic uint32_t first;   /* the first stage's number: numbers grow from begin to begin */
+    _Atomic uint32_t first;   /* number of the first stage; numbers grow with every run */
     _Atomic uint32_t stages_n;
     uint32_t threads_n;
     struct qr_partition *partitions; /* [threads_n] */
@@ -61,16 +61,16 @@ void qr_dispatch_begin(struct qr_dispatch *d, const struct qr_stage *stages, uin
                        uint32_t thread);
 
 enum qr_taken {
-    QR_TAKEN_NONE, /* nothing was free */
+    QR_TAKEN_NONE, /* no items were free */
     QR_TAKEN,      /* items were done */
-    QR_TAKEN_NEWS  /* and that opened partitions of other threads */
+    QR_TAKEN_NEWS  /* items were done, and that opened partitions of other threads */
 };
 
-/* Takes items and does them: of the thread's own partition, or else of another.  With
- * QR_GRAIN_OWNER only of a partition that its owner has not begun, unless `all`. */
+/* Takes items and does them: from the thread's own partition first, else from another.  With
+ * QR_GRAIN_OWNER it steals from a partition that the owner has begun only if `all`. */
 enum qr_taken qr_dispatch_take(struct qr_dispatch *d, uint32_t thread, bool all);
 
-/* The number of the stage that a partition is at. */
+/* The number of the stage in which a partition is. */
 static inline uint32_t qr_dispatch_stage_of(const struct qr_dispatch *d, uint32_t partition)
 {
     return (
@@ -78,7 +78,7 @@ static inline uint32_t qr_dispatch_stage_of(const struct qr_dispatch *d, uint32_
                   32);
 }
 
-/* All items of all stages are done. */
+/* Whether all items of all stages are done. */
 static inline bool qr_dispatch_over(const struct qr_dispatch *d)
 {
     return atomic_load_explicit(&d->over, memory_order_acquire);

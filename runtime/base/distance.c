@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Two threads pass numbers to and fro, one word there and one back.  Even pairs (0 and 1, 2 and 3)
- * play at the same time, then odd ones (1 and 2), so that many threads take no longer than three.
- */
+/* Two threads of a pair send numbers to each other: one word there, one word back.  Even pairs (0
+ * and 1, 2 and 3) run at the same time, then odd pairs (1 and 2), so many threads take no longer
+ * than three. */
 #include "runtime/base/distance.h"
 
 #include <stdalign.h>
@@ -10,34 +10,33 @@
 
 #include "runtime/base/machine.h"
 
-/* A batch is 6 to 35 us where cores are 50 to 270 ns apart: short against a slice of the core, so
- * that of the batches some are whole. */
+/* A batch of round trips is much shorter than a time slice, so some batches are not interrupted. */
 #define TRIPS   64u
 #define BATCHES 16u
 #define TIME_NS 10000000u
-/* Some us: only a thread that has lost its core answers later. */
+/* A thread that has its core answers sooner, so the clock is read only if it lost the core. */
 #define SPINS_A_LOOK 4096u
 
-/* Two lines: a core that fetches lines by twos does not bring a neighbour's word. */
+/* Two cache lines: some cores prefetch lines in pairs, and would fetch a neighbour's word. */
 struct word {
     alignas(64) _Atomic uint32_t n;
-    uint8_t apart[124];
+    uint8_t padding[124];
 };
 
 struct pair {
     struct word there, back;
-    alignas(64) uint64_t batch_ns; /* the least; 0: none was whole */
+    alignas(64) uint64_t batch_ns; /* of the fastest batch; 0: no batch was completed */
 };
 
 struct game {
-    _Atomic uint32_t here; /* threads that have come */
+    _Atomic uint32_t here; /* threads that have arrived */
     uint32_t threads_n;
     uint64_t end_ns;
     struct pair *pairs; /* [threads_n - 1] */
 };
 
 /* Waits until a word is at least n.  False: the time is over. */
-static bool comes(_Atomic uint32_t *word, uint32_t n, uint64_t end_ns)
+static bool wait_for(_Atomic uint32_t *word, uint32_t n, uint64_t end_ns)
 {
     for (uint32_t spins = 1; atomic_load_explicit(word, memory_order_acquire) < n; spins++) {
         if (spins % SPINS_A_LOOK) continue;
@@ -52,7 +51,7 @@ static void call(struct pair *pair, uint64_t end_ns)
 
     for (uint32_t n = 1; n <= TRIPS * BATCHES; n++) {
         atomic_store_explicit(&pair->there.n, n, memory_order_release);
-        if (!comes(&pair->back.n, n, end_ns)) return;
+        if (!wait_for(&pair->back.n, n, end_ns)) return;
         if (n % TRIPS) continue;
         uint64_t now = qr_clock_ns();
         if (now >= end_ns) return;
@@ -64,7 +63,7 @@ static void call(struct pair *pair, uint64_t end_ns)
 static void answer(struct pair *pair, uint64_t end_ns)
 {
     for (uint32_t n = 1; n <= TRIPS * BATCHES; n++) {
-        if (!comes(&pair->there.n, n, end_ns)) return;
+        if (!wait_for(&pair->there.n, n, end_ns)) return;
         atomic_store_explicit(&pair->back.n, n, memory_order_release);
     }
 }
@@ -72,7 +71,7 @@ static void answer(struct pair *pair, uint64_t end_ns)
 static void play(struct game *game, uint32_t seat)
 {
     atomic_fetch_add(&game->here, 1);
-    if (!comes(&game->here, game->threads_n, game->end_ns)) return;
+    if (!wait_for(&game->here, game->threads_n, game->end_ns)) return;
     for (uint32_t parity = 0; parity < 2; parity++) {
         if (seat % 2 == parity && seat + 1 < game->threads_n)
             call(&game->pairs[seat], game->end_ns);
@@ -81,8 +80,8 @@ static void play(struct game *game, uint32_t seat)
     }
 }
 
-/* A seat is the partition of its thread, which stays there until all have come: as long as there is
- * time nobody has a second one. */
+/* A seat is an item.  Its thread stays in it until all threads have arrived, so no thread takes a
+ * second seat before the time is over. */
 static void take_seats(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     (void)thread;

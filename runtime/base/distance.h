@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* distance -- how far apart the cores are on which a team's threads run: how long a word takes from
- * one to the next.
+/* distance -- the time that a word takes from one thread's core to another's.
  *
- * Threads are not bound to cores, and a virtual machine's cores are moved by its host: two figures
- * of one team may differ by the cores meant, so each holds for its moment only.
+ * Threads are not bound to cores, and a host moves the cores of a virtual machine.  So a figure
+ * holds only for the moment in which it was taken.
  *
  * Thread: the team's caller, between runs.   Memory: the allocator given, for the call. */
 #ifndef QR_BASE_DISTANCE_H
@@ -12,9 +11,9 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/team.h"
 
-/* Nanoseconds one way: the least of several short batches for two neighbouring threads, the most of
- * all such pairs.  0: one thread, no memory, or threads that have not met within some 10 ms, after
- * which the measuring ends. */
+/* Nanoseconds one way.  Each pair of neighbouring threads counts with the fastest of several short
+ * batches; the slowest pair is the result.  0: there is one thread, no memory, or no batch was
+ * complete after 10 ms, when measuring ends. */
 double qr_distance_measure(struct qr_team *team, const struct quire_allocator *allocator);
 
 #endif

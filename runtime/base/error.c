@@ -11,9 +11,9 @@ __attribute__((format(printf, 4, 0))) static int fill(struct quire_error *error,
 {
     if (!error) return status;
     error->status = status;
-    (void)snprintf(error->field, sizeof(error->field), "%s", field);
-    (void)vsnprintf(error->text, sizeof(error->text), format, arguments);
-    /* Texts may quote a file's own bytes: one line, and nothing a terminal would act on. */
+    (void)snprintf(error->field, sizeof error->field, "%s", field);
+    (void)vsnprintf(error->text, sizeof error->text, format, arguments);
+    /* A text may quote bytes of a file.  It must be one line without terminal commands. */
     for (char *c = error->text; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
     return status;
@@ -42,5 +42,5 @@ int qr_error_field(struct quire_error *error, int status, const char *field, con
 
 void qr_error_clear(struct quire_error *error)
 {
-    if (error) memset(error, 0, sizeof(*error));
+    if (error) memset(error, 0, sizeof *error);
 }

@@ -7,11 +7,11 @@
 
 #include "runtime/quire.h"
 
-/* Sets status and text (cut to fit, control characters replaced), field "" ; error may be NULL.
- * Returns status, so that `return qr_error(...)` reads well. */
+/* Sets the status, an empty field and the text, which is cut to fit and has no control characters.
+ * error may be NULL.  Returns status, so that `return qr_error(...)` reads well. */
 __attribute__((format(printf, 3, 4))) int qr_error(struct quire_error *error, int status,
                                                    const char *format, ...);
-/* The same, naming the field at fault. */
+/* The same, and names the field at fault. */
 __attribute__((format(printf, 4, 5))) int
 qr_error_field(struct quire_error *error, int status, const char *field, const char *format, ...);
 /* Success: status QUIRE_OK, empty texts. */

@@ -3,7 +3,7 @@
 #ifndef QR_BASE_LIMITS_H
 #define QR_BASE_LIMITS_H
 
-/* Model files.  A field of a header is believed only up to these. */
+/* Model files.  A header with a larger field is refused. */
 #define QR_GGUF_KEYS_MAX    65536u              /* real files have 20 to 60 */
 #define QR_GGUF_TENSORS_MAX 65536u              /* 126 layers of 9 are 1,134 */
 #define QR_GGUF_PARTS_MAX   1024u               /* of 50 GB each; published models have up to 200 */
@@ -28,20 +28,21 @@
 #define QR_RUNNING_LIMIT    4096u
 #define QR_WAITING_LIMIT    (1u << 20)
 
-/* Chat templates: foreign code, run once a request.  Largest published: 30 KB, some 3,000 nodes, 20
- * levels; a message takes it some 100 steps and twice its bytes of memory. */
+/* Chat templates: foreign code that runs once a request.  The largest published template has 30 KB,
+ * about 3,000 nodes and 20 levels.  For a message it takes about 100 steps and twice the message's
+ * bytes of memory. */
 #define QR_TEMPLATE_BYTES_MAX    (256u << 10)
 #define QR_TEMPLATE_HEIGHT_MAX   250u       /* an expression's or a block's nesting in the source */
-#define QR_TEMPLATE_DEPTH_MAX    1000u      /* the same when it runs, calls included: Python's */
+#define QR_TEMPLATE_DEPTH_MAX    1000u      /* nesting at run time, with calls: Python's */
 #define QR_TEMPLATE_STEPS_MAX    (1u << 24) /* about a second */
 #define QR_TEMPLATE_MEMORY_MAX   ((size_t)64 << 20) /* and QR_TEMPLATE_MEMORY_TIMES the input */
 #define QR_TEMPLATE_MEMORY_TIMES 16u
 #define QR_TEMPLATE_OUTPUT_MAX   ((size_t)64 << 20)
 #define QR_TEMPLATE_RANGE_MAX    100000 /* jinja2's sandbox's */
 
-/* Tool calls.  Text that may become a call and is held until that is certain: arguments that come
- * before the name, or a value whose type decides how it is written.  The longest answers of today
- * have 128 Ki tokens of about 4 bytes. */
+/* Tool calls.  The most text that a parser holds until it can be written: arguments before the
+ * name, or a value before its type is known.  The longest answers of today have 128 Ki tokens of
+ * about 4 bytes. */
 #define QR_PARSE_HELD_MAX ((size_t)1 << 20)
 
 /* Rows whose logits are held at once: 64 rows of 49,152 are 12.6 MB, about half of a last-level

@@ -12,7 +12,7 @@
 #define CGROUP_ROOT     "/sys/fs/cgroup"
 #define CGROUP_PATH_MAX 1024
 
-/* The first line of a file under /proc or /sys, without its newline.  False: not readable. */
+/* Reads the first line of a file under /proc or /sys, without the newline.  False: unreadable. */
 static bool read_line(const char *path, char *line, size_t size)
 {
     FILE *file = fopen(path, "re");
@@ -23,8 +23,8 @@ static bool read_line(const char *path, char *line, size_t size)
     return ok;
 }
 
-/* This process's group in the unified hierarchy ("/" where there is none, as inside most
- * containers, whose own group is mounted as the root). */
+/* This process's group in the unified hierarchy.  "/": there is no such hierarchy, or the group is
+ * mounted as the root, as in most containers. */
 static void cgroup_path(char *path, size_t size)
 {
     char line[CGROUP_PATH_MAX];
@@ -32,7 +32,7 @@ static void cgroup_path(char *path, size_t size)
     (void)snprintf(path, size, "/");
     FILE *file = fopen("/proc/self/cgroup", "re");
     if (!file) return;
-    while (fgets(line, sizeof(line), file)) {
+    while (fgets(line, sizeof line, file)) {
         if (strncmp(line, "0::", 3) != 0) continue;
         line[strcspn(line, "\n")] = '\0';
         (void)snprintf(path, size, "%s", line + 3);
@@ -41,21 +41,21 @@ static void cgroup_path(char *path, size_t size)
     (void)fclose(file);
 }
 
-/* Calls visit with the text of `name` in the process's group and in each group above it: a limit
- * anywhere on the way up binds. */
+/* Calls visit with the text of `name` in the process's group and in each group above it, because a
+ * limit of any of them binds. */
 static void cgroup_walk(const char *name, void (*visit)(void *, const char *dir, const char *text),
                         void *context)
 {
     char group[CGROUP_PATH_MAX];
     char dir[CGROUP_PATH_MAX + sizeof(CGROUP_ROOT)];
-    char path[sizeof(dir) + 64];
+    char path[sizeof dir + 64];
     char text[128];
 
-    cgroup_path(group, sizeof(group));
+    cgroup_path(group, sizeof group);
     for (;;) {
-        (void)snprintf(dir, sizeof(dir), "%s%s", CGROUP_ROOT, strcmp(group, "/") ? group : "");
-        (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-        if (read_line(path, text, sizeof(text))) visit(context, dir, text);
+        (void)snprintf(dir, sizeof dir, "%s%s", CGROUP_ROOT, strcmp(group, "/") ? group : "");
+        (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+        if (read_line(path, text, sizeof text)) visit(context, dir, text);
         char *slash = strrchr(group, '/');
         if (!slash || !strcmp(group, "/")) return;
         if (slash == group)
@@ -77,16 +77,15 @@ static void visit_cpu_max(void *context, const char *dir, const char *text)
     if (whole >= 1 && whole < *cores) *cores = (uint32_t)whole;
 }
 
-/* The lowest-numbered SMT sibling of a CPU: its core's name. */
+/* The lowest-numbered SMT sibling of a CPU.  It identifies the core. */
 static unsigned core_of(unsigned cpu)
 {
     char path[128];
     char line[256];
     unsigned first;
 
-    (void)snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%u/topology/core_cpus_list",
-                   cpu);
-    if (!read_line(path, line, sizeof(line)) || sscanf(line, "%u", &first) != 1) return cpu;
+    (void)snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%u/topology/core_cpus_list", cpu);
+    if (!read_line(path, line, sizeof line) || sscanf(line, "%u", &first) != 1) return cpu;
     return first;
 }
 
@@ -96,7 +95,7 @@ uint32_t qr_cores_available(void)
     cpu_set_t cores;
 
     CPU_ZERO(&cores);
-    if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return 1;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
     for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         unsigned core;
         if (CPU_ISSET(cpu, &allowed) && (core = core_of(cpu)) < CPU_SETSIZE) CPU_SET(core, &cores);
@@ -116,8 +115,8 @@ static void visit_memory_max(void *context, const char *dir, const char *text)
     uint64_t used;
 
     if (sscanf(text, "%" SCNu64, &limit) != 1) return; /* "max" */
-    (void)snprintf(path, sizeof(path), "%s/memory.current", dir);
-    if (!read_line(path, line, sizeof(line)) || sscanf(line, "%" SCNu64, &used) != 1) return;
+    (void)snprintf(path, sizeof path, "%s/memory.current", dir);
+    if (!read_line(path, line, sizeof line) || sscanf(line, "%" SCNu64, &used) != 1) return;
     uint64_t left = limit > used ? limit - used : 0;
     if (left < *available) *available = left;
 }
@@ -129,7 +128,7 @@ uint64_t qr_memory_available(void)
 
     FILE *file = fopen("/proc/meminfo", "re");
     if (!file) return 0;
-    while (fgets(line, sizeof(line), file))
+    while (fgets(line, sizeof line, file))
         if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) == 1) break;
     (void)fclose(file);
     uint64_t available = kib * 1024;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* machine -- what of this machine the process may use.
+/* machine -- the cores, memory and clock that the process may use.
  *
- * Thread: any.   Memory: none kept. */
+ * Thread: any.   Memory: none. */
 #ifndef QR_BASE_MACHINE_H
 #define QR_BASE_MACHINE_H
 
@@ -11,10 +11,11 @@
  * quota (rounded up).  At least 1. */
 uint32_t qr_cores_available(void);
 
-/* Bytes that could still be taken: MemAvailable, within the cgroup's memory limit.  0: unknown. */
+/* Bytes that the process could still take: MemAvailable, within the cgroup's memory limit.  0:
+ * unknown. */
 uint64_t qr_memory_available(void);
 
-/* Nanoseconds of a clock that only goes forward. */
+/* Nanoseconds of a monotonic clock. */
 uint64_t qr_clock_ns(void);
 
 #endif

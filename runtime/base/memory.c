@@ -49,7 +49,7 @@ void qr_free(const struct quire_allocator *a, void *memory)
     if (memory) (void)a->resize(a->context, memory, 0);
 }
 
-/* The allocator's address is stored right before the aligned one. */
+/* The allocator's own address is stored directly before the aligned address. */
 void *qr_alloc_aligned(const struct quire_allocator *a, size_t bytes)
 {
     size_t all;
@@ -82,8 +82,8 @@ bool qr_region_create(struct qr_region *region, size_t bytes)
 {
     *region = (struct qr_region){0};
     if (bytes == 0) bytes = 1;
-    /* A region that begins on a huge page's border can be made of huge pages from its first byte:
-     * map more, and give both ends back. */
+    /* A region aligned to a huge page can consist of huge pages from its first byte.  So map more
+     * than is needed and unmap both ends. */
     size_t all;
     if (!qr_add_size(bytes, QR_REGION_PIECE - 1, &bytes)) return false;
     bytes &= ~(QR_REGION_PIECE - 1);
@@ -96,7 +96,7 @@ bool qr_region_create(struct qr_region *region, size_t bytes)
     if (base > start) (void)munmap(map, base - start);
     size_t tail = start + all - (base + bytes);
     if (tail) (void)munmap((void *)(base + bytes), tail);
-    (void)madvise((void *)base, bytes, MADV_HUGEPAGE); /* a wish: the kernel may lack it */
+    (void)madvise((void *)base, bytes, MADV_HUGEPAGE); /* a hint: the kernel may ignore it */
     *region = (struct qr_region){.base = (void *)base, .bytes = bytes};
     return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* memory -- small memory from the caller's allocator, big memory from the system.
+/* memory -- small memory from the caller's allocator, large memory from the system.
  *
- * Thread: any (as the allocator given). */
+ * Thread: any, if the caller's allocator allows it. */
 #ifndef QR_BASE_MEMORY_H
 #define QR_BASE_MEMORY_H
 
@@ -12,23 +12,23 @@
 #include "runtime/base/machine.h"
 #include "runtime/quire.h"
 
-/* A copy of `from` whose resize is never NULL (malloc where it was). */
+/* A copy of `from`.  If its resize is NULL the copy uses malloc. */
 struct quire_allocator qr_allocator(struct quire_allocator from);
 
-void *qr_alloc(const struct quire_allocator *a, size_t bytes);                /* NULL: none */
+void *qr_alloc(const struct quire_allocator *a, size_t bytes);                /* NULL: no memory */
 void *qr_alloc_zero(const struct quire_allocator *a, size_t n, size_t bytes); /* n * bytes */
 void *qr_realloc(const struct quire_allocator *a, void *memory, size_t bytes);
 void qr_free(const struct quire_allocator *a, void *memory); /* NULL allowed */
 
-/* 64-byte aligned, from the same allocator.  Freed by qr_free_aligned only. */
+/* 64-byte aligned, from the same allocator.  Only qr_free_aligned frees it. */
 void *qr_alloc_aligned(const struct quire_allocator *a, size_t bytes);
 void qr_free_aligned(const struct quire_allocator *a, void *memory);
 
-/* Products and sums that must not wrap.  False: they would. */
+/* Products and sums that must not wrap.  False: the result would wrap. */
 bool qr_mul(size_t a, size_t b, size_t *product);
 bool qr_add_size(size_t a, size_t b, size_t *sum);
 
-/* What one thread writes on a line of its own does not slow down the others. */
+/* Data of one thread has cache lines of its own, so that its writes do not slow down others. */
 #define QR_CACHE_LINE 64u
 
 static inline size_t qr_whole_lines(size_t bytes)
@@ -42,13 +42,12 @@ struct qr_region {
     size_t bytes;
 };
 bool qr_region_create(struct qr_region *region, size_t bytes);
-/* The system gives memory to a region in pieces of so many bytes, if it can: x86's and most ARMs'
- * huge page.  A region is whole ones. */
+/* A huge page of x86 and most ARMs.  A region is a whole number of these pieces, and the system
+ * backs each with memory at once, if it can. */
 #define QR_REGION_PIECE ((size_t)2 << 20)
-/* Gives [begin, end), whole pieces, its memory, as if all of it had been written.  The contents do
- * not change.  This is a request: a system that does not support it (Linux before
- * 5.14) does nothing, and the first write does it.  A system that has no memory does what it does
- * when it is written. */
+/* Prefaults [begin, end), which are whole pieces: the system backs them with memory as if they had
+ * been written.  The contents do not change.  Linux before 5.14 cannot do this; then the first
+ * write does it.  If the system has no memory left, it acts as it does on a write. */
 void qr_region_fill(const struct qr_region *region, size_t begin, size_t end);
 void qr_region_destroy(struct qr_region *region);
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* phases -- where a step's time goes, as the thread that leads it sees it.
+/* phases -- where a step's time goes, timed on thread 0.
  *
- * One phase is always current; entering another ends it, so every nanosecond belongs to exactly
- * one. Of a phase's time the part spent waiting for other threads' pieces is counted by itself:
- * what that is more than nothing is work badly shared out, or a core that was lost.
+ * One phase is always current, and entering another ends it.  So every nanosecond belongs to
+ * exactly one phase.  A phase also counts how long the thread waited for items of other threads.  A
+ * long wait means that the work was divided badly or that a thread lost its core.
  *
- * The best token of a plainly greedy row is found in the output head's phase, where its logits are;
- * sampling is what is done with rows of logits that were written.
+ * The best token of a plainly greedy row is found in the output head's phase.  The sampling phase
+ * handles rows with written logits only.
  *
- * Off until asked for: a clock read a phase is half a percent of a step of one row.
+ * Off by default, because each phase reads the clock.
  *
  * Thread: the engine's.   Memory: the caller's. */
 #ifndef QR_BASE_PHASES_H
@@ -44,20 +44,20 @@ enum qr_phase {
 
 struct qr_phase_time {
     uint64_t ns;
-    uint64_t wait_ns; /* part of ns: for other threads */
+    uint64_t wait_ns; /* part of ns: waiting for other threads */
 };
 
 struct qr_phases {
     bool on;
     enum qr_phase now;
     uint64_t since_ns;
-    uint64_t waited_ns; /* what the team adds to; moved to the phase when it ends */
+    uint64_t waited_ns; /* the team adds to it; counted for the phase when it ends */
     struct qr_phase_time times[QR_PHASES_N];
 };
 
 const char *qr_phase_text(enum qr_phase phase);
 
-/* Begins with a phase: what passed before belongs to none. */
+/* Begins with a phase.  Time before it belongs to no phase. */
 void qr_phases_begin(struct qr_phases *p, enum qr_phase phase);
 void qr_phases_switch(struct qr_phases *p, enum qr_phase phase);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/base/refusals.h"
 
-/* Whether it is about the file, so that the next check may find something else. */
+/* Whether the file is at fault.  Then the next check may find another fault. */
 static bool is_about_the_file(int status)
 {
     return status == QUIRE_BAD_FILE || status == QUIRE_UNSUPPORTED;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* refusals -- every reason why a file is not served.
  *
- * A check refuses by its status and a sentence in `last`.  A caller that makes several checks
- * passes each status to qr_refused and goes on where that allows it: a caller with a `tell` gets to
- * know all of them.  Without one the first ends the work.
+ * A check that fails returns a status and writes a sentence into `last`.  Code that makes several
+ * checks passes each status to qr_refused and goes on if that returns QUIRE_OK.  With a `tell`
+ * function every refusal is reported; without one the first refusal ends the work.
  *
  * Thread: one.   Memory: the caller's. */
 #ifndef QR_BASE_REFUSALS_H
@@ -12,15 +12,15 @@
 #include "runtime/quire.h"
 
 struct qr_refusals {
-    struct quire_error *first;                         /* becomes the first refusal; may be NULL */
-    void (*tell)(void *context, const char *sentence); /* NULL: the first is enough */
+    struct quire_error *first;                         /* gets the first refusal; may be NULL */
+    void (*tell)(void *context, const char *sentence); /* NULL: stop at the first refusal */
     void *context;
-    struct quire_error last; /* where checks write */
-    int status;              /* the first's; QUIRE_OK: nothing was refused */
+    struct quire_error last; /* checks write here */
+    int status;              /* of the first refusal; QUIRE_OK: nothing was refused */
 };
 
-/* Takes in what a check returned, `last` being its sentence.  QUIRE_OK: go on, there may be more;
- * else leave with it.  Taken in again on the way out, such a status changes nothing. */
+/* Records the status of a check, with its sentence in `last`.  QUIRE_OK: go on to the next check.
+ * Otherwise: return this status.  Recording it again in a caller changes nothing. */
 int qr_refused(struct qr_refusals *refusals, int status);
 
 #endif

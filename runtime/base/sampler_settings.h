@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* sampler_settings -- the table of sampler settings: numbers that say how a token is drawn.
+/* sampler_settings -- the table of sampler settings: the numbers that control how a token is drawn.
  *
- * A row is written once and used by
+ * Each row of the table is used by
  *   quire_request_defaults, quire_submit     default and range (engine/settings.c, submit.c)
  *   struct qr_sampling                       what the sampler reads (engine/sampling.h)
  *   a request's body                         JSON name, range and default (server/params.c)
  *   quire generate, quire chat               options, their help, the body that they send
  *   docs/fields.md                           a test compares its rows with the table
- * Only the field in struct quire_request is written by hand: quire.h has to be readable.
+ * Only the field in struct quire_request is written by hand, so that quire.h is readable.
  *
  * Thread: any.   Memory: static. */
 #ifndef QR_BASE_SAMPLER_SETTINGS_H
@@ -25,12 +25,12 @@
 enum qr_sampler_bound {
     QR_SAMPLER_FROM,       /* included */
     QR_SAMPLER_ABOVE,      /* excluded */
-    QR_SAMPLER_ABOVE_OR_0, /* excluded, but quire_submit takes 0 as: not set */
+    QR_SAMPLER_ABOVE_OR_0, /* excluded, but for quire_submit 0 means: not set */
 };
 
 /* X(type, name, default, bound, least, most, argument, meaning).
- * type: REAL (float) or INTEGER (int32_t).  name: of the field in struct quire_request and in JSON;
- * with dashes, of the option.  argument: the value's name in --help. */
+ * type: REAL (float) or INTEGER (int32_t).  name: the field in struct quire_request and in JSON;
+ * with dashes, the option.  argument: the value's name in --help. */
 #define QR_SAMPLER_SETTINGS(X)                                                                     \
     X(REAL, temperature, 1, FROM, 0, FLT_MAX, "T", "0 takes the most likely token")                \
     X(REAL, top_p, 1, ABOVE, 0, 1, "P", "keep the most likely tokens with this total probability") \
@@ -68,7 +68,7 @@ double qr_sampler_setting_get(const struct qr_sampler_setting *setting,
 /* The value must be within the range.  A REAL above 0 stays above 0 as a float. */
 void qr_sampler_setting_set(const struct qr_sampler_setting *setting, struct quire_request *request,
                             double value);
-/* Whether a value is within the range: not for NaN. */
+/* Whether a value is within the range.  NaN is not. */
 bool qr_sampler_setting_accepts(const struct qr_sampler_setting *setting, double value);
 /* Writes the range in words: "more than 0 and at most 1". */
 #define QR_SAMPLER_RANGE_MAX 64u

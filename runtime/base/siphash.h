@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* siphash -- a keyed hash of 128 bits: who does not know the key finds no two texts with one hash.
+/* siphash -- a keyed hash of 128 bits.  Without the key an attacker cannot find two texts with the
+ * same hash.
  *
  * SipHash-2-4 with the 128-bit output of its authors' reference: J.-P. Aumasson, D. J. Bernstein,
  * "SipHash: a fast short-input PRF", INDOCRYPT 2012.

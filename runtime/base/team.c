@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The threads: working, waiting, sleeping.  dispatch.c hands out the items. */
+/* The threads of a team work, wait and sleep here.  dispatch.c hands out the items. */
 #include "runtime/base/team.h"
 
 #include <assert.h>
@@ -20,13 +20,13 @@
 #include "runtime/base/memory.h"
 
 #define THREADS_MAX 1024u
-/* How long a helper spins after work before it sleeps.  Under load steps follow each other within
- * some 10 us, and waking a sleeper costs about 50. */
+/* How long a helper spins after work before it sleeps.  Under load the next step comes sooner, and
+ * waking a sleeper costs more than that gap. */
 #define SPIN_NS      100000
 #define SPINS_A_LOOK 64u
-/* After how long an idle thread steals from a partition that its owner has begun: the idle thread's
- * own working time divided by PATIENCE_SHARE, within bounds.  That is more than threads that began
- * together drift apart, and much less than a process holds a core. */
+/* An idle thread steals from a partition that its owner has begun only after its patience: its own
+ * working time divided by PATIENCE_SHARE, within bounds.  That is longer than threads that began
+ * together drift apart, and much shorter than another process holds a core. */
 #define PATIENCE_SHARE  16u
 #define PATIENCE_MIN_NS 50000u
 #define PATIENCE_MAX_NS 250000u
@@ -35,21 +35,21 @@ struct helper {
     struct qr_team *team;
     pthread_t thread;
     uint32_t index;
-    uint64_t worked_ns; /* before it had nothing left to do */
-    struct qr_core_sharing turns;
+    uint64_t worked_ns; /* in the last run, until it ran out of items */
+    struct qr_core_sharing sharing;
 };
 
 struct qr_team {
     struct qr_dispatch items;
-    alignas(
-        64) _Atomic uint32_t sleepers; /* written by all threads, as the next: a cache line each */
-    /* Grows when partitions of other threads are opened.  Helpers wait on it. */
-    alignas(64) _Atomic uint32_t generation;
+    /* All threads write these two, so each has a cache line of its own. */
+    alignas(64) _Atomic uint32_t sleepers;
+    alignas(64) _Atomic uint32_t
+        generation; /* grows when partitions are opened; helpers wait on it */
     alignas(64) _Atomic bool stop;
-    _Atomic(const uint8_t *) ahead;
+    _Atomic(const uint8_t *) hint; /* NULL: none */
     _Atomic size_t hint_stride;
     _Atomic size_t hint_bytes;
-    _Atomic uint64_t shared_until_ns; /* a thread's core is another process's too */
+    _Atomic uint64_t shared_until_ns; /* until then a thread's core counts as shared */
     uint32_t threads_n;
     uint64_t *waited_ns; /* NULL: not measured */
     struct quire_allocator allocator;
@@ -70,15 +70,15 @@ static void futex(_Atomic uint32_t *word, int op, uint32_t value)
     (void)syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
 }
 
-/* The opener publishes, then looks for sleepers; a helper counts itself, then looks for news.  In
- * one total order one of the two sees the other. */
+/* The opener changes the generation, then looks for sleepers.  A helper counts itself as a sleeper,
+ * then looks at the generation.  All of it is sequentially consistent, so one sees the other. */
 static void publish(struct qr_team *team)
 {
     atomic_fetch_add(&team->generation, 1);
     if (atomic_load(&team->sleepers)) futex(&team->generation, FUTEX_WAKE, INT32_MAX);
 }
 
-/* Takes items and does them.  False: nothing was free. */
+/* Takes items and does them.  False: no items were free. */
 static bool take(struct qr_team *team, uint32_t thread, bool all)
 {
     enum qr_taken taken = qr_dispatch_take(&team->items, thread, all);
@@ -91,7 +91,7 @@ static bool take(struct qr_team *team, uint32_t thread, bool all)
 static void prefetch_hint(const struct qr_team *team, uint32_t thread)
 {
     size_t bytes = atomic_load_explicit(&team->hint_bytes, memory_order_acquire);
-    const uint8_t *at = atomic_load_explicit(&team->ahead, memory_order_acquire);
+    const uint8_t *at = atomic_load_explicit(&team->hint, memory_order_acquire);
 
     if (!at) return;
     at += thread * atomic_load_explicit(&team->hint_stride, memory_order_acquire);
@@ -141,17 +141,17 @@ static uint32_t wait_for_news(struct helper *helper, uint32_t seen)
     while ((now = atomic_load(&team->generation)) == seen)
         futex(&team->generation, FUTEX_WAIT, seen);
     atomic_fetch_sub(&team->sleepers, 1);
-    qr_core_sharing_begin(&helper->turns, qr_clock_ns(), cpu_ns());
+    qr_core_sharing_begin(&helper->sharing, qr_clock_ns(), cpu_ns());
     return now;
 }
 
-/* Between two stages, while it holds no item. */
+/* Sleeps if another process needs the core.  Called between stages, while it holds no item. */
 static void share_core(struct helper *helper)
 {
-    bool over = qr_core_sharing_over(&helper->turns, qr_clock_ns(), cpu_ns);
+    bool over = qr_core_sharing_over(&helper->sharing, qr_clock_ns(), cpu_ns);
 
-    if (helper->turns.until_ns)
-        atomic_store_explicit(&helper->team->shared_until_ns, helper->turns.until_ns,
+    if (helper->sharing.until_ns)
+        atomic_store_explicit(&helper->team->shared_until_ns, helper->sharing.until_ns,
                               memory_order_relaxed);
     if (over) (void)nanosleep(&(struct timespec){.tv_nsec = QR_SHARING_AWAY_NS}, NULL);
 }
@@ -162,7 +162,7 @@ static void *helper_main(void *argument)
     struct qr_team *team = helper->team;
     uint32_t seen = 0, stage = 0;
 
-    qr_core_sharing_begin(&helper->turns, qr_clock_ns(), cpu_ns());
+    qr_core_sharing_begin(&helper->sharing, qr_clock_ns(), cpu_ns());
     for (;;) {
         seen = wait_for_news(helper, seen);
         if (atomic_load(&team->stop)) return NULL;
@@ -185,7 +185,7 @@ static void stop_helpers(struct qr_team *team, uint32_t helpers_n)
         (void)pthread_join(team->helpers[i].thread, NULL);
 }
 
-/* A library's threads take no signals: they are its host's. */
+/* Helpers block all signals, because signals are for the host program's threads. */
 static int start_helper(struct helper *helper)
 {
     sigset_t all;
@@ -197,7 +197,7 @@ static int start_helper(struct helper *helper)
     int failed = pthread_create(&helper->thread, NULL, helper_main, helper);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) return failed;
-    (void)snprintf(name, sizeof(name), "quire-team-%u", helper->index);
+    (void)snprintf(name, sizeof name, "quire-team-%u", helper->index);
     (void)pthread_setname_np(helper->thread, name);
     return 0;
 }
@@ -245,9 +245,9 @@ void qr_team_measure(struct qr_team *team, uint64_t *waited_ns)
     team->waited_ns = waited_ns;
 }
 
-/* Waits until all stages are over or the caller's own partition has items again.  Spins, then
- * yields: a helper that lost its core may need the caller's.  When its patience is over the caller
- * steals. */
+/* Waits until all stages are over or the caller's own partition has items again.  Spins first, then
+ * yields, because a helper that lost its core may need the caller's.  When its patience is over the
+ * caller steals. */
 static void wait_for_others(struct qr_team *team, uint64_t work_begin)
 {
     const uint64_t begin = qr_clock_ns(), patience = patience_ns(begin - work_begin);
@@ -280,7 +280,7 @@ static void run_alone(const struct qr_stage *stage)
 
 void qr_team_prefetch(struct qr_team *team, const void *data, size_t stride, size_t bytes)
 {
-    atomic_store_explicit(&team->ahead, data, memory_order_relaxed);
+    atomic_store_explicit(&team->hint, data, memory_order_relaxed);
     atomic_store_explicit(&team->hint_stride, stride, memory_order_relaxed);
     atomic_store_explicit(&team->hint_bytes, bytes, memory_order_relaxed);
 }
@@ -290,8 +290,8 @@ bool qr_team_is_shared(const struct qr_team *team)
     return qr_clock_ns() < atomic_load_explicit(&team->shared_until_ns, memory_order_relaxed);
 }
 
-/* The caller cannot leave its core to others, but can tell that it has lost it.  A run shorter than
- * the shortest look tells nothing. */
+/* The caller never sleeps for another process, but it reports that it has lost its core.  A run
+ * shorter than the shortest look is too short to tell. */
 static void look_at_caller(struct qr_team *team, uint64_t passed_ns, uint64_t had_ns)
 {
     if (passed_ns < QR_SHARING_AGAIN_NS ||
