@@ -10,7 +10,7 @@
 
 #include "runtime/base/core_sharing.h"
 
-/* A thread that asks every 100 us, and of each 100 us gets `share` percent. */
+/* A simulated thread that asks every 100 us, and gets `share` percent of each 100 us. */
 #define STEP_NS UINT64_C(100000)
 
 static uint64_t had_ns, asked_n;
@@ -22,7 +22,7 @@ static uint64_t had(void)
 }
 
 struct life {
-    struct qr_core_sharing turns;
+    struct qr_core_sharing sharing;
     uint64_t now_ns;
     uint64_t away_n, away_ns, work_ns, work_max_ns;
 };
@@ -32,7 +32,7 @@ static void life_begin(struct life *l)
     *l = (struct life){.now_ns = 5000000000};
     had_ns = 1000000;
     asked_n = 0;
-    qr_core_sharing_begin(&l->turns, l->now_ns, had_ns);
+    qr_core_sharing_begin(&l->sharing, l->now_ns, had_ns);
 }
 
 static void life_go_on(struct life *l, uint64_t ns, uint64_t share)
@@ -41,7 +41,7 @@ static void life_go_on(struct life *l, uint64_t ns, uint64_t share)
         l->now_ns += STEP_NS;
         l->work_ns += STEP_NS;
         had_ns += STEP_NS * share / 100;
-        if (!qr_core_sharing_over(&l->turns, l->now_ns, had)) continue;
+        if (!qr_core_sharing_over(&l->sharing, l->now_ns, had)) continue;
         if (l->away_n++ && l->work_ns > l->work_max_ns) l->work_max_ns = l->work_ns;
         l->work_ns = 0;
         l->now_ns += QR_SHARING_AWAY_NS;
@@ -49,10 +49,9 @@ static void life_go_on(struct life *l, uint64_t ns, uint64_t share)
     }
 }
 
-/* Goal: a thread that has its core to itself, but for what a system takes, is never away, and
- * hardly looks.
- * Method: a second of 100, and of 70 percent. */
-static void who_is_alone_stays(void **state)
+/* Goal: a thread that nearly has its core to itself never sleeps, and rarely reads its CPU time.
+ * Method: a second with 100 percent of the core, then a second with 70 percent. */
+static void a_thread_with_its_own_core_never_sleeps(void **state)
 {
     struct life l;
 
@@ -64,9 +63,9 @@ static void who_is_alone_stays(void **state)
     assert_in_range(asked_n, 1, 2000000000 / QR_SHARING_LOOK_NS);
 }
 
-/* Goal: one whose core somebody else had for a moment stays too, also when it has taken turns once.
- * Method: 4 ms without any time, at any place of a look, once in 100 ms. */
-static void who_is_held_up_for_a_moment_stays(void **state)
+/* Goal: a thread that loses its core for a moment does not sleep, even if it has alternated before.
+ * Method: once in 100 ms, 4 ms without CPU time, at each offset within a look. */
+static void a_short_loss_is_ignored(void **state)
 {
     (void)state;
     for (int taken = 0; taken < 2; taken++) {
@@ -85,10 +84,11 @@ static void who_is_held_up_for_a_moment_stays(void **state)
     }
 }
 
-/* Goal: one that shares it is away soon and about half of the time, works no turn longer than said,
- * and looks again after a while.
- * Method: a second of 50 percent, where nothing is missing while turns are taken. */
-static void who_shares_takes_turns(void **state)
+/* Goal: a thread that shares its core soon sleeps about half of the time, works no longer than
+ * QR_SHARING_WORK_NS at a time, stops when the core is free, and starts again when it is not.
+ * Method: 50 percent of the core for two looks, 100 percent while it alternates and after, then 50
+ * percent again. */
+static void a_shared_core_is_alternated(void **state)
 {
     struct life l;
 
@@ -99,7 +99,7 @@ static void who_shares_takes_turns(void **state)
     life_go_on(&l, QR_SHARING_NS / 2, 100);
     assert_in_range(l.work_max_ns, 1, QR_SHARING_WORK_NS + STEP_NS);
     assert_in_range(l.away_ns * 100 / (QR_SHARING_NS / 2 + 2 * QR_SHARING_LOOK_NS), 40, 65);
-    life_go_on(&l, QR_SHARING_NS, 100); /* what is away now is not missing then */
+    life_go_on(&l, QR_SHARING_NS, 100); /* sleep does not count as missing */
     uint64_t away_n = l.away_n;
     life_go_on(&l, 10 * QR_SHARING_NS, 100);
     assert_int_equal(l.away_n, away_n);
@@ -107,38 +107,37 @@ static void who_shares_takes_turns(void **state)
     assert_true(l.away_n > away_n);
 }
 
-/* Goal: if the other process is still there after that time, it is away again sooner than the first
- * time.
- * Method: 50 percent before, all of its time while it takes turns, 50 percent after. */
-static void who_still_shares_goes_on(void **state)
+/* Goal: if the other process is still there afterwards, the thread sleeps again sooner than before.
+ * Method: 50 percent before, 100 percent while it alternates, 50 percent after. */
+static void a_core_still_shared_is_seen_sooner(void **state)
 {
     struct life l;
 
     (void)state;
     life_begin(&l);
     life_go_on(&l, 2 * QR_SHARING_LOOK_NS, 50);
-    while (l.turns.until_ns)
+    while (l.sharing.until_ns)
         life_go_on(&l, STEP_NS, 100);
     uint64_t away_n = l.away_n;
     life_go_on(&l, QR_SHARING_AGAIN_NS + QR_SHARING_WORK_NS + 2 * STEP_NS, 50);
     assert_int_equal(l.away_n, away_n + 1);
 }
 
-/* Goal: one that has slept since it took turns is a stranger again: a moment does not make it take
- * more, whether it learns that they are over before or after it has slept.
- * Method: both ways, then 4 ms without any time. */
-static void sleep_ends_what_was_seen(void **state)
+/* Goal: after a sleep for want of work, a short loss of the core does not make it alternate again.
+ * Method: sleep after the period of alternation has ended, and before; then 4 ms without CPU time.
+ */
+static void sleep_ends_the_shorter_look(void **state)
 {
     (void)state;
     for (int after = 0; after < 2; after++) {
         struct life l;
         life_begin(&l);
         life_go_on(&l, 2 * QR_SHARING_LOOK_NS, 50);
-        while (!after && l.turns.until_ns)
+        while (!after && l.sharing.until_ns)
             life_go_on(&l, STEP_NS, 100);
         uint64_t away_n = l.away_n;
         l.now_ns += 2000000000;
-        qr_core_sharing_begin(&l.turns, l.now_ns, had_ns);
+        qr_core_sharing_begin(&l.sharing, l.now_ns, had_ns);
         life_go_on(&l, STEP_NS, 100);
         life_go_on(&l, 4000000, 0);
         life_go_on(&l, QR_SHARING_NS, 100);
@@ -146,8 +145,8 @@ static void sleep_ends_what_was_seen(void **state)
     }
 }
 
-/* Goal: a thread that has slept for want of work misses nothing.
- * Method: sleep and work by turns. */
+/* Goal: sleep for want of work does not count as missing CPU time.
+ * Method: alternate 100 times between sleep and work. */
 static void sleep_is_not_missing(void **state)
 {
     struct life l;
@@ -157,7 +156,7 @@ static void sleep_is_not_missing(void **state)
     for (int i = 0; i < 100; i++) {
         life_go_on(&l, QR_SHARING_LOOK_NS / 2, 100);
         l.now_ns += QR_SHARING_LOOK_NS;
-        qr_core_sharing_begin(&l.turns, l.now_ns, had_ns);
+        qr_core_sharing_begin(&l.sharing, l.now_ns, had_ns);
     }
     assert_int_equal(l.away_n, 0);
 }
@@ -165,11 +164,11 @@ static void sleep_is_not_missing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_is_alone_stays),
-        cmocka_unit_test(who_is_held_up_for_a_moment_stays),
-        cmocka_unit_test(who_shares_takes_turns),
-        cmocka_unit_test(who_still_shares_goes_on),
-        cmocka_unit_test(sleep_ends_what_was_seen),
+        cmocka_unit_test(a_thread_with_its_own_core_never_sleeps),
+        cmocka_unit_test(a_short_loss_is_ignored),
+        cmocka_unit_test(a_shared_core_is_alternated),
+        cmocka_unit_test(a_core_still_shared_is_seen_sooner),
+        cmocka_unit_test(sleep_ends_the_shorter_look),
         cmocka_unit_test(sleep_is_not_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

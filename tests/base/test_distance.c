@@ -13,8 +13,8 @@
 
 #define TRIES 1000
 
-/* Goal: threads that answer each other have a distance, however many, and one alone has none.
- * Method: teams of 1 to 4, asked again while other work on the machine keeps a thread away. */
+/* Goal: a team of two or more threads has a distance; a single thread has none.
+ * Method: teams of 1 to 4 threads.  Measure again while other load keeps a thread from its core. */
 static void neighbours_have_a_distance(void **state)
 {
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
@@ -35,8 +35,8 @@ static void neighbours_have_a_distance(void **state)
     }
 }
 
-/* Goal: threads that do not come are not waited for, and are no figure.
- * Method: a child process, which of the team's threads has the caller only. */
+/* Goal: the measurement ends without threads that never arrive, and returns 0.
+ * Method: measure in a forked child, which has only the calling thread of the team. */
 static void absent_threads_end_it(void **state)
 {
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});

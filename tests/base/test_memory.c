@@ -12,7 +12,7 @@
 #include "runtime/base/machine.h"
 #include "runtime/base/memory.h"
 
-/* An allocator that counts what is out. */
+/* An allocator that counts live allocations. */
 static void *counted(void *context, void *memory, size_t bytes)
 {
     int *out = context;
@@ -26,7 +26,7 @@ static void *counted(void *context, void *memory, size_t bytes)
     return realloc(memory, bytes);
 }
 
-/* Goal: all memory goes through the caller's allocator, and back.
+/* Goal: all memory comes from the caller's allocator and goes back to it.
  * Method: a counting allocator around each kind of allocation. */
 static void memory_comes_from_the_callers_allocator(void **state)
 {
@@ -70,7 +70,7 @@ static void sizes_that_wrap_are_refused(void **state)
     assert_null(region.base);
 }
 
-/* Goal: a region is zero, writable to its end, and begins on a huge page's border.
+/* Goal: a region is zero, writable to its end, and aligned to a huge page.
  * Method: write its first and last byte. */
 static void a_region_is_zero_and_whole(void **state)
 {
@@ -89,7 +89,7 @@ static void a_region_is_zero_and_whole(void **state)
     qr_region_destroy(&region);
 }
 
-/* Goal: an error's text is one line that fits, whatever is quoted in it.
+/* Goal: an error's text is one line that fits, even if it quotes control characters.
  * Method: a quoted name with a newline and an escape, and a text that is too long. */
 static void an_error_is_one_line(void **state)
 {
@@ -97,22 +97,22 @@ static void an_error_is_one_line(void **state)
     char longer[1000];
 
     (void)state;
-    memset(longer, 'x', sizeof(longer) - 1);
-    longer[sizeof(longer) - 1] = '\0';
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
     assert_int_equal(qr_error_field(&error, QUIRE_INVALID, "top_p", "%s", "a\nb\033[1m"),
                      QUIRE_INVALID);
     assert_string_equal(error.text, "a?b?[1m");
     assert_string_equal(error.field, "top_p");
     assert_int_equal(qr_error(&error, QUIRE_SYSTEM, "%s", longer), QUIRE_SYSTEM);
-    assert_int_equal(strlen(error.text), sizeof(error.text) - 1);
+    assert_int_equal(strlen(error.text), sizeof error.text - 1);
     assert_string_equal(error.field, "");
-    assert_int_equal(qr_error(NULL, QUIRE_SYSTEM, "nobody asks"), QUIRE_SYSTEM);
+    assert_int_equal(qr_error(NULL, QUIRE_SYSTEM, "no place for it"), QUIRE_SYSTEM);
     qr_error_clear(&error);
     assert_int_equal(error.status, QUIRE_OK);
 }
 
-/* Goal: the machine's figures are usable as they are.
- * Method: at least one core, and more memory than this test needs. */
+/* Goal: the machine's figures are plausible.
+ * Method: expect at least one core, and more memory than this test needs. */
 static void the_machine_has_a_core_and_memory(void **state)
 {
     (void)state;

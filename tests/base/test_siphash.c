@@ -10,8 +10,8 @@
 
 static const uint64_t key[2] = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u};
 
-/* Goal: it is SipHash-2-4 with 128 bits, and not something like it.
- * Method: the first vectors of the authors' reference: key 00 01 .. 0f, no byte and the byte 00. */
+/* Goal: the hash is SipHash-2-4 with 128 bits.
+ * Method: the first two vectors of the authors' reference: key 00 01 .. 0f, no byte and byte 00. */
 static void hashes_are_the_references(void **state)
 {
     const uint64_t empty[2] = {0xe6a825ba047f81a3u, 0x930255c71472f66du};
@@ -25,8 +25,9 @@ static void hashes_are_the_references(void **state)
     assert_memory_equal(out, zero, sizeof out);
 }
 
-/* Goal: every byte counts, and so do the length and the key.
- * Method: texts of 0 to 40 zero bytes, one bit set at each place, another key: all differ. */
+/* Goal: the hash depends on every byte, on the length and on the key.
+ * Method: texts of 0 to 39 zero bytes, with one bit set in each byte, and with another key.  All
+ * hashes differ. */
 static void every_bit_counts(void **state)
 {
     enum { MOST = 40 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stages of work that follow each other: what waits for what. */
+/* Sequences of stages: which items wait for which. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -15,30 +15,29 @@
 #include "runtime/base/team.h"
 
 #define THREADS_MAX 5u
-#define PIECES_MAX  40u
-#define WAIT_MAX_NS UINT64_C(10000000000) /* where nobody comes: a test that fails, not hangs */
+#define ITEMS_MAX   40u
+#define WAIT_MAX_NS UINT64_C(10000000000) /* a test that waits longer fails */
 
 /* ---- order ---------------------------------------------------------------------------------- */
 
 struct chain {
     uint32_t threads_n, stages_n;
     struct qr_stage stages[QR_STAGES_MAX];
-    struct piecework {
+    struct stage_work {
         struct chain *chain;
         uint32_t stage;
-        _Atomic uint32_t done[PIECES_MAX];
+        _Atomic uint32_t done[ITEMS_MAX];
         _Atomic uint32_t all;
     } works[QR_STAGES_MAX];
-    _Atomic uint32_t early; /* items that began before what they need was done */
+    _Atomic uint32_t early; /* items that began before the items they need were done */
 };
 
-/* Whether what an item of a stage needs is done: all of the stage before, or that stage's
- * partition.
- */
+/* Whether the items that an item needs are done: with a barrier the whole stage before, without one
+ * the same partition of that stage. */
 static bool may_begin(struct chain *c, uint32_t stage, uint32_t item)
 {
     if (stage == 0) return true;
-    const struct piecework *before = &c->works[stage - 1];
+    const struct stage_work *before = &c->works[stage - 1];
     const uint32_t before_n = c->stages[stage - 1].items_n;
     if (c->stages[stage].barrier) return atomic_load(&before->all) == before_n;
     uint32_t partition = qr_partition_of(c->threads_n, item, c->stages[stage].items_n);
@@ -50,7 +49,7 @@ static bool may_begin(struct chain *c, uint32_t stage, uint32_t item)
 
 static void note(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
-    struct piecework *w = work;
+    struct stage_work *w = work;
 
     (void)thread;
     for (uint32_t i = begin; i < end; i++) {
@@ -67,7 +66,7 @@ static uint32_t next_random(uint32_t *x)
 
 static void make_chain(struct chain *c, uint32_t threads_n, uint32_t seed)
 {
-    memset(c, 0, sizeof(*c));
+    memset(c, 0, sizeof *c);
     c->threads_n = threads_n;
     c->stages_n = 1 + next_random(&seed) % (seed % 50 ? 64 : QR_STAGES_MAX);
     for (uint32_t i = 0; i < c->stages_n; i++) {
@@ -75,17 +74,18 @@ static void make_chain(struct chain *c, uint32_t threads_n, uint32_t seed)
         c->works[i].stage = i;
         c->stages[i] = (struct qr_stage){.fn = note,
                                          .work = &c->works[i],
-                                         .items_n = next_random(&seed) % (PIECES_MAX + 1),
+                                         .items_n = next_random(&seed) % (ITEMS_MAX + 1),
                                          .grain = next_random(&seed) % 3,
                                          .barrier = next_random(&seed) % 4 == 0};
-        if (next_random(&seed) % 3 == 0) c->stages[i].items_n %= 3; /* some partitions have none */
+        if (next_random(&seed) % 3 == 0)
+            c->stages[i].items_n %= 3; /* so some partitions have no items */
     }
 }
 
-/* Goal: every item of every stage is done once, and none before what it needs: the whole stage
- * before where stages meet, its own partition of that elsewhere.
- * Method: 2,000 chains of 1 to 64 stages, one in 50 of up to QR_STAGES_MAX, of 0 to 40 items, one
- * behind the other, with 1 to 5 threads; each item looks for what it needs. */
+/* Goal: every item of every stage is done once, after the items that it needs: after a barrier the
+ * whole stage before, otherwise its own partition of that stage.
+ * Method: 2,000 chains of 1 to 64 stages, one in 50 of up to QR_STAGES_MAX, with 0 to 40 items
+ * each, on 1 to 5 threads.  Each item checks that the items it needs are done. */
 static void stages_follow_in_order(void **state)
 {
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
@@ -100,7 +100,7 @@ static void stages_follow_in_order(void **state)
             qr_team_run_stages(team, c.stages, c.stages_n);
             assert_int_equal(atomic_load(&c.early), 0);
             for (uint32_t stage = 0; stage < c.stages_n; stage++)
-                for (uint32_t item = 0; item < PIECES_MAX; item++)
+                for (uint32_t item = 0; item < ITEMS_MAX; item++)
                     assert_int_equal(atomic_load(&c.works[stage].done[item]),
                                      item < c.stages[stage].items_n ? 1 : 0);
         }
@@ -118,14 +118,14 @@ static void repeat(struct qr_stage *stages, uint32_t n, qr_team_fn *fn, void *wo
 
 /* ---- not waiting ---------------------------------------------------------------------------- */
 
-#define HOME   8u
-#define STAGES 3u
+#define PARTITION 8u
+#define STAGES    3u
 
 struct ahead {
     uint32_t owner;            /* the thread that stops in its first grain */
-    _Atomic bool stopped;      /* it has */
-    _Atomic uint32_t others_n; /* items of the other's partitions that are done, in all stages */
-    _Atomic bool all_in_time;  /* before the owner went on */
+    _Atomic bool stopped;      /* the owner has stopped */
+    _Atomic uint32_t others_n; /* items done in the other thread's partitions, in all stages */
+    _Atomic bool all_in_time;  /* all of them were done before the owner went on */
 };
 
 static void stop_first(void *work, uint32_t begin, uint32_t end, uint32_t thread)
@@ -136,18 +136,19 @@ static void stop_first(void *work, uint32_t begin, uint32_t end, uint32_t thread
     if (thread != h->owner) {
         while (!atomic_load(&h->stopped) && qr_clock_ns() - start < WAIT_MAX_NS) {
         }
-        if (begin / HOME != h->owner) atomic_fetch_add(&h->others_n, end - begin);
+        if (begin / PARTITION != h->owner) atomic_fetch_add(&h->others_n, end - begin);
         return;
     }
     if (atomic_exchange(&h->stopped, true)) return;
-    while (atomic_load(&h->others_n) < STAGES * HOME && qr_clock_ns() - start < WAIT_MAX_NS) {
+    while (atomic_load(&h->others_n) < STAGES * PARTITION && qr_clock_ns() - start < WAIT_MAX_NS) {
     }
-    atomic_store(&h->all_in_time, atomic_load(&h->others_n) == STAGES * HOME);
+    atomic_store(&h->all_in_time, atomic_load(&h->others_n) == STAGES * PARTITION);
 }
 
-/* Goal: where stages do not meet, a thread goes through all its partitions while another is still
- * in its first, whichever of the two calls. Method: one thread stops in its first grain until the
- * other has done its partition of every stage. */
+/* Goal: without barriers a thread does all its partitions while another, the caller or a helper, is
+ * still in its first.
+ * Method: one thread stops in its first grain until the other has done its partition of every
+ * stage. */
 static void threads_do_not_wait_for_each_other(void **state)
 {
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
@@ -157,11 +158,10 @@ static void threads_do_not_wait_for_each_other(void **state)
     assert_non_null(team);
     for (uint32_t owner = 0; owner < 2; owner++) {
         bool in_time = false;
-        for (int i = 0; i < 50 && !in_time;
-             i++) { /* one that comes late finds nothing to stop in */
+        for (int i = 0; i < 50 && !in_time; i++) { /* a late thread finds nothing to stop in */
             struct ahead h = {.owner = owner};
             struct qr_stage stages[STAGES];
-            repeat(stages, STAGES, stop_first, &h, 2 * HOME);
+            repeat(stages, STAGES, stop_first, &h, 2 * PARTITION);
             qr_team_run_stages(team, stages, STAGES);
             in_time = atomic_load(&h.all_in_time);
             if (atomic_load(&h.stopped)) assert_true(in_time);
@@ -171,9 +171,8 @@ static void threads_do_not_wait_for_each_other(void **state)
     qr_team_destroy(team);
 }
 
-/* Goal: who has nothing left to do helps a partition on through its stages, though the thread that
- * began it does not come back in between.
- * Method: a helper that sleeps in the one grain that it takes, until all else is done. */
+/* Goal: an idle thread takes a partition through its stages, even if the owner does not come back.
+ * Method: a helper that waits in the only grain that it takes until all other items are done. */
 struct left {
     _Atomic bool stopped;
     _Atomic uint32_t caller_n; /* items that the caller has done */
@@ -194,9 +193,9 @@ static void leave(void *work, uint32_t begin, uint32_t end, uint32_t thread)
     }
     if (atomic_exchange(&l->stopped, true)) return;
     l->in_hand = end - begin;
-    /* its partition of the first stage waits for what is in hand; the rest of that and the caller's
-     */
-    const uint32_t others = STAGES * HOME + HOME - l->in_hand;
+    /* Its own partition cannot leave the first stage meanwhile.  The caller can do the other items
+     * of that, and its own partitions. */
+    const uint32_t others = STAGES * PARTITION + PARTITION - l->in_hand;
     while (atomic_load(&l->caller_n) < others && qr_clock_ns() - start < WAIT_MAX_NS) {
     }
     l->all_else = atomic_load(&l->caller_n) >= others;
@@ -214,7 +213,7 @@ static void a_partition_that_was_left_is_helped(void **state)
     for (int i = 0; i < 50 && !seen; i++) {
         struct left l = {.in_hand = 0};
         struct qr_stage stages[STAGES];
-        repeat(stages, STAGES, leave, &l, 2 * HOME);
+        repeat(stages, STAGES, leave, &l, 2 * PARTITION);
         qr_team_run_stages(team, stages, STAGES);
         seen = atomic_load(&l.stopped);
         if (seen) assert_true(l.all_else);
@@ -223,15 +222,15 @@ static void a_partition_that_was_left_is_helped(void **state)
     qr_team_destroy(team);
 }
 
-/* Goal: a thread that has gone to sleep at a barrier comes to the stage behind it.
- * Method: one item that takes far longer than helpers spin, done by the caller, then many that
- * sleep. */
+/* Goal: a thread that has gone to sleep at a barrier takes part in the next stage.
+ * Method: the caller does one item that takes far longer than helpers spin.  Then come many items
+ * that sleep. */
 struct barrier {
     _Atomic uint32_t first_by; /* the thread that did the one item */
-    _Atomic uint32_t threads;  /* of the others, a bit each */
+    _Atomic uint32_t threads;  /* a bit for each thread that did one of the others */
 };
 
-static void long_piece(void *work, uint32_t begin, uint32_t end, uint32_t thread)
+static void long_item(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     struct barrier *m = work;
 
@@ -261,7 +260,7 @@ static void sleepers_come_to_the_next_stage(void **state)
     for (int i = 0; i < 50 && !seen; i++) {
         struct barrier m = {.threads = 0};
         struct qr_stage stages[2] = {
-            {.fn = long_piece, .work = &m, .items_n = 1},
+            {.fn = long_item, .work = &m, .items_n = 1},
             {.fn = short_items, .work = &m, .items_n = 40, .grain = 1, .barrier = true}};
         (void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
         qr_team_run_stages(team, stages, 2);
@@ -273,14 +272,13 @@ static void sleepers_come_to_the_next_stage(void **state)
     qr_team_destroy(team);
 }
 
-/* Goal: that a thread has lost a part of its core is told, of the caller and of helpers; and no
- * longer when that is long ago.
+/* Goal: the team reports a shared core, of the caller and of a helper, and stops after a while.
  * Method: stages in which one thread sleeps for longer than it works; then a pause. */
 struct lost {
     const struct qr_team *team;
     uint32_t sleeper;
     _Atomic bool slept;
-    _Atomic bool told; /* to the sleeper itself, later in the same run */
+    _Atomic bool told; /* the sleeper saw the report, later in the same run */
 };
 
 static void lose_core(void *work, uint32_t begin, uint32_t end, uint32_t thread)
@@ -290,7 +288,7 @@ static void lose_core(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 
     (void)begin;
     (void)end;
-    if (thread != l->sleeper) { /* which is to come in time */
+    if (thread != l->sleeper) { /* wait, so that the sleeper gets items */
         while (!atomic_load(&l->slept) && qr_clock_ns() - start < WAIT_MAX_NS) {
         }
         return;
@@ -309,7 +307,7 @@ static void lost_cores_are_told(void **state)
         struct qr_team *team = qr_team_create(&a, 2);
         bool told = false;
         assert_non_null(team);
-        for (int i = 0; i < 50 && !told; i++) { /* the machine may hold a thread up */
+        for (int i = 0; i < 50 && !told; i++) { /* other load may delay a thread */
             struct lost l = {.team = team, .sleeper = sleeper};
             struct qr_stage stages[4];
             repeat(stages, 4, lose_core, &l, 16);

@@ -15,12 +15,12 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/team.h"
 
-#define PIECES_MAX 4096u
+#define ITEMS_MAX 4096u
 
 struct counts {
-    _Atomic uint32_t done[PIECES_MAX];
-    _Atomic uint32_t range_max;
-    _Atomic uint32_t threads; /* a bit each */
+    _Atomic uint32_t done[ITEMS_MAX];
+    _Atomic uint32_t taken_max;
+    _Atomic uint32_t threads; /* a bit for each thread that took items */
     uint32_t pause_us;
 };
 
@@ -29,7 +29,7 @@ static void count(void *work, uint32_t begin, uint32_t end, uint32_t thread)
     struct counts *c = work;
 
     assert_true(begin < end);
-    if (end - begin > atomic_load(&c->range_max)) atomic_store(&c->range_max, end - begin);
+    if (end - begin > atomic_load(&c->taken_max)) atomic_store(&c->taken_max, end - begin);
     atomic_fetch_or(&c->threads, 1u << thread);
     for (uint32_t i = begin; i < end; i++)
         atomic_fetch_add(&c->done[i], 1);
@@ -38,15 +38,15 @@ static void count(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 
 static void assert_each_once(struct counts *c, uint32_t items_n)
 {
-    for (uint32_t i = 0; i < PIECES_MAX; i++)
+    for (uint32_t i = 0; i < ITEMS_MAX; i++)
         assert_int_equal(atomic_load(&c->done[i]), i < items_n ? 1 : 0);
 }
 
-/* Goal: every item is done exactly once, whatever the number of threads and items.
+/* Goal: every item is done exactly once, with any number of threads and items.
  * Method: runs of 0 to 4,096 items with 1 to 8 threads, each item counted. */
-static void each_piece_is_done_once(void **state)
+static void each_item_is_done_once(void **state)
 {
-    static const uint32_t items[] = {0, 1, 2, 3, 7, 64, 1000, PIECES_MAX};
+    static const uint32_t items[] = {0, 1, 2, 3, 7, 64, 1000, ITEMS_MAX};
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
     static struct counts c;
 
@@ -55,8 +55,8 @@ static void each_piece_is_done_once(void **state)
         struct qr_team *team = qr_team_create(&a, threads);
         assert_non_null(team);
         assert_int_equal(qr_team_threads(team), threads);
-        for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
-            memset(&c, 0, sizeof(c));
+        for (size_t i = 0; i < sizeof items / sizeof items[0]; i++) {
+            memset(&c, 0, sizeof c);
             qr_team_run(team, count, &c, items[i], 0);
             assert_each_once(&c, items[i]);
         }
@@ -64,8 +64,8 @@ static void each_piece_is_done_once(void **state)
     }
 }
 
-/* Goal: no grain is longer than asked for, with one thread too.
- * Method: the longest grain seen is recorded. */
+/* Goal: no thread takes more items at once than the grain, with one thread too.
+ * Method: runs with a grain of 3 on 1 to 3 threads; record the most items taken at once. */
 static void grains_keep_their_bound(void **state)
 {
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
@@ -74,17 +74,16 @@ static void grains_keep_their_bound(void **state)
     (void)state;
     for (uint32_t threads = 1; threads <= 3; threads++) {
         struct qr_team *team = qr_team_create(&a, threads);
-        memset(&c, 0, sizeof(c));
+        memset(&c, 0, sizeof c);
         qr_team_run(team, count, &c, 1000, 3);
         assert_each_once(&c, 1000);
-        assert_in_range(atomic_load(&c.range_max), 1, 3);
+        assert_in_range(atomic_load(&c.taken_max), 1, 3);
         qr_team_destroy(team);
     }
 }
 
-/* Goal: runs that follow each other at once do not mix: a helper that comes late to one run takes
- * nothing of it by the next run's fields.
- * Method: 20,000 short runs, each adding its own number to a sum that only its own items know. */
+/* Goal: a helper that is late for one run does not do its items with the fields of the next run.
+ * Method: 20,000 short runs in a row; each adds its own number to a sum of its own. */
 struct sum {
     uint64_t add;
     _Atomic uint64_t total;
@@ -115,7 +114,7 @@ static void runs_do_not_mix(void **state)
 }
 
 /* Goal: helpers that have gone to sleep take part again.
- * Method: after a pause far above the spin, items that sleep are shared by both threads. */
+ * Method: pause far longer than helpers spin.  Then both threads take items that sleep. */
 static void sleepers_wake(void **state)
 {
     const struct quire_allocator a = qr_allocator((struct quire_allocator){0});
@@ -126,7 +125,7 @@ static void sleepers_wake(void **state)
     assert_non_null(team);
     for (int i = 0; i < 3; i++) {
         (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-        memset(&c, 0, sizeof(c));
+        memset(&c, 0, sizeof c);
         c.pause_us = 5000;
         qr_team_run(team, count, &c, 40, 1);
         assert_each_once(&c, 40);
@@ -135,9 +134,8 @@ static void sleepers_wake(void **state)
     qr_team_destroy(team);
 }
 
-/* Goal: a thread begins with the stretch of neighbouring items that is its own, from its front on.
- * Method: items that sleep, so that all threads are in time; the first item that each one took.
- */
+/* Goal: a thread begins at the front of its own partition.
+ * Method: items that sleep, so that all threads are in time; record the first item of each. */
 struct firsts {
     _Atomic uint32_t first[4]; /* UINT32_MAX: none yet */
 };
@@ -161,21 +159,20 @@ static void threads_begin_in_their_partition(void **state)
     (void)state;
     assert_non_null(team);
     bool all = false;
-    for (int attempt = 0; attempt < 20 && !all;
-         attempt++) { /* one that comes late has been helped */
-        for (uint32_t i = 0; i < 4; i++)
-            atomic_init(&f.first[i], UINT32_MAX);
+    for (int i = 0; i < 20 && !all; i++) { /* others may have helped a late thread */
+        for (uint32_t t = 0; t < 4; t++)
+            atomic_init(&f.first[t], UINT32_MAX);
         qr_team_run(team, note_first, &f, 40, 0);
         all = true;
-        for (uint32_t i = 0; i < 4; i++)
-            all = all && atomic_load(&f.first[i]) == 10 * i;
+        for (uint32_t t = 0; t < 4; t++)
+            all = all && atomic_load(&f.first[t]) == 10 * t;
     }
     assert_true(all);
     qr_team_destroy(team);
 }
 
-/* Goal: every item is in the partition that ends behind it.
- * Method: all items of runs of 1 to 100, with 1 to 8 threads. */
+/* Goal: qr_partition_of agrees with the ends of the partitions.
+ * Method: all items of stages of 1 to 100 items, with 1 to 8 threads. */
 static void partitions_are_told(void **state)
 {
     (void)state;
@@ -191,38 +188,39 @@ static void partitions_are_told(void **state)
     }
 }
 
-/* Goal: where partitions are kept, a thread that has begun its own is left to it; but not for ever.
- * Method: one thread, of each end, stops in its first grain until the other has done its partition
- * (and a little longer, in which that one would help), or until it has done all else. */
-#define HOME 32u
+/* Goal: with QR_GRAIN_OWNER others do not steal from a begun partition, but they do after a while.
+ * Method: one thread, the caller or the helper, stops in its first grain.  It goes on shortly after
+ * the other has done its own partition, or, with for_all, when the other has done all other items.
+ */
+#define PARTITION 32u
 
-struct kept {
+struct stop {
     uint32_t owner; /* the thread that stops */
     bool for_all;
-    uint32_t in_hand;           /* items of the grain in which it stopped */
-    _Atomic uint32_t others_n;  /* items that the other has done */
-    _Atomic uint32_t foreign_n; /* of the owner's partition */
+    uint32_t in_hand;          /* items of the grain in which it stopped */
+    _Atomic uint32_t others_n; /* items that the other has done */
+    _Atomic uint32_t stolen_n; /* the part of them from the owner's partition */
     _Atomic bool stopped;
 };
 
-#define STOP_MAX_NS UINT64_C(10000000000) /* where nobody helps: a test that fails, not hangs */
+#define STOP_MAX_NS UINT64_C(10000000000) /* a test that waits longer fails */
 
 static void stop_once(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
-    struct kept *k = work;
+    struct stop *k = work;
     const uint64_t start = qr_clock_ns();
     uint64_t others_end = 0;
 
-    if (thread != k->owner) { /* which lets the owner come to its partition */
+    if (thread != k->owner) { /* wait, so that the owner begins its partition */
         while (!atomic_load(&k->stopped) && qr_clock_ns() - start < STOP_MAX_NS) {
         }
-        if (begin / HOME == k->owner) atomic_fetch_add(&k->foreign_n, end - begin);
+        if (begin / PARTITION == k->owner) atomic_fetch_add(&k->stolen_n, end - begin);
         atomic_fetch_add(&k->others_n, end - begin);
         return;
     }
     if (atomic_exchange(&k->stopped, true)) return;
     k->in_hand = end - begin;
-    uint32_t until = k->for_all ? 2 * HOME - k->in_hand : HOME;
+    uint32_t until = k->for_all ? 2 * PARTITION - k->in_hand : PARTITION;
     while (qr_clock_ns() - start < STOP_MAX_NS) {
         if (!others_end && atomic_load(&k->others_n) >= until) others_end = qr_clock_ns();
         if (others_end && qr_clock_ns() - others_end > 5000) return;
@@ -237,13 +235,13 @@ static void begun_partitions_are_not_stolen_from(void **state)
     (void)state;
     assert_non_null(team);
     for (uint32_t owner = 0; owner < 2; owner++) {
-        uint32_t kept_n = 0;
-        for (int i = 0; i < 400 && kept_n < 10; i++) { /* the machine may hold a thread up */
-            struct kept k = {.owner = owner};
-            qr_team_run(team, stop_once, &k, 2 * HOME, 0);
-            kept_n += atomic_load(&k.stopped) && atomic_load(&k.foreign_n) == 0;
+        uint32_t unstolen_n = 0;
+        for (int i = 0; i < 400 && unstolen_n < 10; i++) { /* other load may delay a thread */
+            struct stop k = {.owner = owner};
+            qr_team_run(team, stop_once, &k, 2 * PARTITION, 0);
+            unstolen_n += atomic_load(&k.stopped) && atomic_load(&k.stolen_n) == 0;
         }
-        assert_int_equal(kept_n, 10);
+        assert_int_equal(unstolen_n, 10);
     }
     qr_team_destroy(team);
 }
@@ -257,20 +255,20 @@ static void stopped_threads_are_helped(void **state)
     assert_non_null(team);
     for (uint32_t owner = 0; owner < 2; owner++) {
         bool stopped = false;
-        for (int i = 0; i < 20 && !stopped; i++) { /* a thread that comes late finds nothing */
-            struct kept k = {.owner = owner, .for_all = true};
-            qr_team_run(team, stop_once, &k, 2 * HOME, 0);
+        for (int i = 0; i < 20 && !stopped; i++) { /* a late thread finds nothing */
+            struct stop k = {.owner = owner, .for_all = true};
+            qr_team_run(team, stop_once, &k, 2 * PARTITION, 0);
             stopped = atomic_load(&k.stopped);
-            if (stopped) assert_int_equal(atomic_load(&k.others_n), 2 * HOME - k.in_hand);
+            if (stopped) assert_int_equal(atomic_load(&k.others_n), 2 * PARTITION - k.in_hand);
         }
         assert_true(stopped);
     }
     qr_team_destroy(team);
 }
 
-/* Goal: the caller's waiting is counted where somebody asks, and a hint to any address harms
- * nothing.
- * Method: a run whose second thread has far more to do than the caller, which cannot help it. */
+/* Goal: the caller's waiting time is counted when measured, and a prefetch hint may have any
+ * address.
+ * Method: a run in which the helper's item takes far longer than the caller's. */
 static void wait_in_second(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     (void)work;
@@ -288,7 +286,7 @@ static void waiting_is_counted(void **state)
     (void)state;
     assert_non_null(team);
     qr_team_prefetch(team, (const void *)(uintptr_t)64, 1 << 20, 4096);
-    for (int i = 0; i < 20 && waited_ns == 0; i++) { /* a helper that comes late finds nothing */
+    for (int i = 0; i < 20 && waited_ns == 0; i++) { /* a late helper finds nothing */
         qr_team_measure(team, &waited_ns);
         qr_team_run(team, wait_in_second, NULL, 2, 0);
     }
@@ -300,8 +298,8 @@ static void waiting_is_counted(void **state)
     qr_team_destroy(team);
 }
 
-/* Goal: a signal for the process never interrupts a helper: it is the host's.
- * Method: a helper's own mask, asked within a run; the host's is as it was. */
+/* Goal: helpers block all signals, and the caller's mask does not change.
+ * Method: read the mask of each thread within a run. */
 static void note_mask(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     sigset_t *masks = work;
@@ -326,7 +324,7 @@ static void helpers_take_no_signals(void **state)
     (void)sigemptyset(&masks[1]);
     for (int i = 0; i < 20 && !sigismember(&masks[1], SIGTERM); i++)
         qr_team_run(team, note_mask, masks, 2, 1);
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         assert_true(sigismember(&masks[1], signals[i]));
         assert_false(sigismember(&masks[0], signals[i]));
     }
@@ -336,7 +334,7 @@ static void helpers_take_no_signals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_piece_is_done_once),
+        cmocka_unit_test(each_item_is_done_once),
         cmocka_unit_test(grains_keep_their_bound),
         cmocka_unit_test(runs_do_not_mix),
         cmocka_unit_test(sleepers_wake),
