@@ -411,6 +411,11 @@ struct quire_logit_bias {
     float bias; /* [-100, 100] */
 };
 
+struct quire_ids {
+    const int32_t *ids;
+    size_t ids_n;
+};
+
 struct quire_request {
     size_t size;
     const int32_t *prompt; /* [prompt_n], at least one id */
@@ -460,6 +465,13 @@ struct quire_request {
      * grammar allows them by that text, and no other control token. */
     const int32_t *shown_ids; /* [shown_ids_n], up to 64 */
     size_t shown_ids_n;
+    /* Only these tokens may be drawn; the end of the text too must be one of them.  n = 0: all.  As
+     * with a grammar, QUIRE_NO_TOKEN if none is left. */
+    const int32_t *allowed_ids; /* [allowed_ids_n] */
+    size_t allowed_ids_n;
+    /* Sequences of tokens that the answer never has. */
+    const struct quire_ids *bans; /* [bans_n], up to 256, each of 1 to 64 tokens */
+    size_t bans_n;
 };
 QUIRE_API void quire_request_defaults_sized(struct quire_request *request, size_t size);
 static inline void quire_request_defaults(struct quire_request *request)

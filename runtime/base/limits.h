@@ -19,6 +19,8 @@
 #define QR_STOP_BYTES_MAX   1024u /* one stop string; held-back text is at most this long */
 #define QR_STOP_IDS_MAX     64u
 #define QR_SHOWN_IDS_MAX    64u    /* a family of tool calls has about twenty */
+#define QR_BANS_MAX         256u   /* banned sequences: each is looked at before each draw */
+#define QR_BAN_IDS_MAX      64u    /* tokens of one */
 #define QR_LOGIT_BIAS_MAX   300u   /* OpenAI's */
 #define QR_BIAS_MAX         100.0f /* OpenAI's, of either sign */
 #define QR_PENALTY_MAX      2.0f   /* OpenAI's for presence and frequency, of either sign */

@@ -41,6 +41,11 @@ static size_t lay_out(char *base, const struct quire_request *from,
     struct qr_request *r = part(&parts, sizeof *r);
     size_t room = tokenizer ? qr_detokenizer_room(tokenizer) : 0;
     int32_t *stop_ids = part(&parts, from->stop_ids_n * sizeof *stop_ids);
+    struct qr_restriction restriction = {
+        .allowed = part(&parts, qr_restriction_words(from) * sizeof(uint64_t)),
+        .bans = part(&parts, qr_restriction_bans_ids(from) * sizeof(int32_t)),
+        .bans_ends = part(&parts, from->bans_n * sizeof(uint32_t)),
+    };
     int32_t *shown_ids = part(&parts, from->shown_ids_n * sizeof *shown_ids);
     struct quire_logit_bias *bias = part(&parts, from->logit_bias_n * sizeof *bias);
     uint32_t inside =
@@ -57,6 +62,8 @@ static size_t lay_out(char *base, const struct quire_request *from,
         memcpy(shown_ids, from->shown_ids, from->shown_ids_n * sizeof *shown_ids);
     if (from->logit_bias_n) memcpy(bias, from->logit_bias, from->logit_bias_n * sizeof *bias);
     r->prompt = prompt;
+    qr_restriction_init(&restriction, from);
+    r->restriction = restriction;
     r->stop_ids = stop_ids;
     r->shown_ids = shown_ids;
     r->sampling.bias = bias;

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/engine/restriction.h"
 #include "runtime/engine/sampler.h"
 #include "runtime/engine/stop.h"
 #include "runtime/grammar/grammar.h"
@@ -45,6 +46,7 @@ struct qr_request {
     uint32_t stop_ids_n;
     const int32_t *shown_ids;
     uint32_t shown_ids_n;
+    struct qr_restriction restriction;
     struct qr_sampling sampling;
     struct qr_prefix_salt salt; /* whom it shares pages with; zero: those without one */
     int32_t priority;

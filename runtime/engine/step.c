@@ -75,7 +75,7 @@ static bool wants_best_only(const quire_engine *e, const struct qr_step_draw *dr
     struct qr_banned banned[2];
 
     if (draw->prompt_index) return false;
-    if (r->constraint.grammar) return false;
+    if (r->constraint.grammar || qr_restriction_any(&r->restriction)) return false;
     uint32_t banned_n = banned_now(e, r, banned);
     return qr_sample_plainly_greedy(&r->sampling, banned, banned_n);
 }
@@ -104,6 +104,27 @@ static enum qr_constraint_state mask_tokens(const quire_engine *e, struct qr_req
     return state;
 }
 
+/* Takes the tokens that the request forbids out of those that its grammar allows, or of all. Tokens
+ * that are banned now may be the last that are left, so they go too. */
+static enum qr_constraint_state restrict_tokens(const quire_engine *e, const struct qr_request *r,
+                                                const struct qr_banned *banned, uint32_t banned_n,
+                                                uint64_t *allowed)
+{
+    const uint32_t vocab_n = qr_model_shape(e->model->weights)->vocab_n;
+    const uint32_t words_n = (vocab_n + 63) / 64;
+
+    if (!r->constraint.grammar) {
+        memset(allowed, 0xff, words_n * sizeof *allowed);
+        if (vocab_n % 64) allowed[words_n - 1] = (UINT64_C(1) << vocab_n % 64) - 1;
+    }
+    for (uint32_t b = 0; b < banned_n; b++)
+        for (uint32_t i = 0; i < banned[b].ids_n; i++)
+            allowed[banned[b].ids[i] >> 6] &= ~(UINT64_C(1) << (banned[b].ids[i] & 63));
+    return qr_restriction_apply(&r->restriction, r->generated, r->generated_n, allowed, vocab_n)
+               ? QR_CONSTRAINT_OPEN
+               : QR_CONSTRAINT_STUCK;
+}
+
 static void sample_row(const quire_engine *e, const struct qr_sampler_scratch *scratch,
                        const struct qr_logits_row *row, struct qr_step_draw *draw)
 {
@@ -124,6 +145,11 @@ static void sample_row(const quire_engine *e, const struct qr_sampler_scratch *s
         uint32_t banned_n = banned_now(e, r, banned);
         if (r->constraint.grammar) {
             draw->held = mask_tokens(e, r, scratch->allowed);
+            if (draw->held != QR_CONSTRAINT_OPEN) return;
+            sampling.allowed = scratch->allowed;
+        }
+        if (qr_restriction_any(&r->restriction)) {
+            draw->held = restrict_tokens(e, r, banned, banned_n, scratch->allowed);
             if (draw->held != QR_CONSTRAINT_OPEN) return;
             sampling.allowed = scratch->allowed;
         }

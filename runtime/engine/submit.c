@@ -129,6 +129,28 @@ static int check_stops(const quire_engine *e, const struct quire_request *r,
     return check_ids(e, "stop_token_ids", r->stop_ids, r->stop_ids_n, error);
 }
 
+static int check_restriction(const quire_engine *e, const struct quire_request *r,
+                             struct quire_error *error)
+{
+    if (r->allowed_ids_n && !r->allowed_ids)
+        return qr_error_field(error, QUIRE_INVALID, "allowed_token_ids",
+                              "allowed_ids is NULL, with %zu tokens", r->allowed_ids_n);
+    int status = check_ids(e, "allowed_token_ids", r->allowed_ids, r->allowed_ids_n, error);
+    if (r->bans_n > QR_BANS_MAX || (r->bans_n && !r->bans))
+        return qr_error_field(error, QUIRE_INVALID, "bad_words",
+                              "there are %zu banned sequences; expected at most %u", r->bans_n,
+                              QR_BANS_MAX);
+    for (size_t i = 0; i < r->bans_n && !status; i++) {
+        const struct quire_ids *ban = &r->bans[i];
+        if (!ban->ids || !ban->ids_n || ban->ids_n > QR_BAN_IDS_MAX)
+            return qr_error_field(error, QUIRE_INVALID, "bad_words",
+                                  "the banned sequence %zu has %zu tokens; expected 1 to %u", i,
+                                  ban->ids ? ban->ids_n : 0, QR_BAN_IDS_MAX);
+        status = check_ids(e, "bad_words", ban->ids, ban->ids_n, error);
+    }
+    return status;
+}
+
 static int check_bias(const quire_engine *e, const struct quire_request *r,
                       struct quire_error *error)
 {
@@ -312,6 +334,7 @@ static int check_rest(const quire_engine *e, const struct quire_request *from,
 
     if (!status) status = check_sampling(from, error);
     if (!status) status = check_bias(e, from, error);
+    if (!status) status = check_restriction(e, from, error);
     if (!status) status = check_stops(e, from, error);
     if (!status) status = check_salt(from, error);
     if (!status) status = check_grammar(e, from, error);

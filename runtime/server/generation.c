@@ -39,6 +39,7 @@ static void free_generation(struct qr_generation *generation)
     qr_free(memory_of(generation), generation->choices);
     quire_grammar_free(generation->grammar);
     qr_prompts_deinit(&generation->prompts);
+    qr_words_deinit(&generation->words);
     qr_tools_deinit(&generation->tools);
     qr_json_free(generation->chat);
     qr_json_free(generation->document);
@@ -219,6 +220,8 @@ static bool read_request(struct qr_generation *generation)
            read_tools(generation) &&
            qr_params_read(qr_generation_request(generation), kind->endpoint, &server->limits,
                           &generation->params, failure) &&
+           qr_words_read(&generation->words, server->settings.model, server->limits.vocab_n,
+                         qr_generation_request(generation), &generation->params.request, failure) &&
            kind->read_prompts(&generation->prompts, &server->settings,
                               qr_generation_request(generation), &server->limits, failure) &&
            read_grammar(generation) && check_room(generation) && make_choices(generation);
@@ -344,6 +347,7 @@ void qr_generation_begin(struct qr_conn *conn, const struct qr_generation_kind *
     qr_buffer_init(&generation->body, &server->settings.memory);
     qr_buffer_swap(&generation->body, &conn->http.body);
     qr_prompts_init(&generation->prompts, &server->settings.memory);
+    qr_words_init(&generation->words, &server->settings.memory);
     qr_tools_init(&generation->tools, &server->settings.memory);
     generation->next = server->generations;
     if (generation->next) generation->next->prev = generation;

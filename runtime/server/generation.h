@@ -24,6 +24,7 @@
 #include "runtime/server/params.h"
 #include "runtime/server/prompt.h"
 #include "runtime/server/tools.h"
+#include "runtime/server/words.h"
 
 struct qr_generation;
 
@@ -65,6 +66,7 @@ struct qr_generation {
     struct qr_json *document; /* the body */
     struct qr_json *chat;     /* the request made of it; NULL: the document is the request */
     struct qr_params params;
+    struct qr_words words;
     struct qr_tools tools;
     struct qr_prompts prompts;
     struct qr_api_failure failure;

@@ -19,8 +19,6 @@
     X("suffix", "empty")                                                                           \
     X("web_search_options", "")                                                                    \
     /* vLLM */                                                                                     \
-    X("allowed_token_ids", "empty")                                                                \
-    X("bad_words", "empty")                                                                        \
     X("early_stopping", "false")                                                                   \
     X("include_reasoning", "true")                                                                 \
     X("kv_transfer_params", "empty")                                                               \

@@ -479,6 +479,14 @@ static void small_fields_are_obeyed(void **state)
     assert_memory_equal(text_at(named, "choices.0.logprobs.tokens.0"), "token_id:", 9);
     json_t *rest = ask_json(&server, COMPLETIONS, "{\"prompt\":[1],\"max_tokens\":-1}", 200);
     assert_true(int_at(rest, "usage.completion_tokens") > 16);
+    json_t *allowed =
+        ask_json(&server, COMPLETIONS,
+                 "{" SMALL ",\"allowed_token_ids\":[900],\"return_token_ids\":true}", 200);
+    assert_int_equal(int_at(allowed, "choices.0.token_ids.0"), 900);
+    assert_int_equal(int_at(allowed, "choices.0.token_ids.7"), 900);
+    assert_non_null(strstr(text, " imp"));
+    json_t *without = ask_json(&server, COMPLETIONS, "{" SMALL ",\"bad_words\":[\"imp\"]}", 200);
+    assert_null(strstr(text_at(without, "choices.0.text"), " imp"));
     json_t *refused = ask_json(&server, COMPLETIONS, "{" SMALL ",\"use_beam_search\":true}", 400);
     assert_string_equal(text_at(refused, "error.param"), "use_beam_search");
 
@@ -494,7 +502,7 @@ static void small_fields_are_obeyed(void **state)
                     int_at(event, "usage.completion_tokens") <= 8);
     }
     answer_free(&a);
-    json_t *all[] = {plain, stopped, included, cut, named, rest, refused, events};
+    json_t *all[] = {plain, stopped, included, cut, named, rest, refused, events, allowed, without};
     for (i = 0; i < sizeof all / sizeof *all; i++)
         json_decref(all[i]);
 }

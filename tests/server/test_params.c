@@ -409,7 +409,6 @@ static void unsupported_fields_are_refused(void **state)
         {"{\"audio\":{}}", "audio"},
         {"{\"suffix\":\"x\"}", "suffix"},
         {"{\"typical_p\":0.9}", "typical_p"},
-        {"{\"bad_words\":[\"x\"]}", "bad_words"},
         {"{\"dry_multiplier\":\"0\"}", "dry_multiplier"},
     };
     struct qr_api_failure failure;
