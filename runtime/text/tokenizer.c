@@ -109,21 +109,33 @@ static int check_ids(const struct qr_tokenizer_source *source, struct quire_erro
     return status;
 }
 
+/* The id of a control token by its text, or QR_ID_NONE.  Some converters mark control tokens as
+ * user-defined. */
+static uint32_t find_control(const struct qr_vocabulary *v, const char *text)
+{
+    uint32_t id = qr_vocabulary_find(v, (struct quire_text){text, strlen(text)},
+                                     (struct quire_text){NULL, 0});
+
+    if (id == QR_ID_NONE) return id;
+    uint8_t kind = v->tokens[id].kind;
+    return kind == QR_TOKEN_CONTROL || kind == QR_TOKEN_USER ? id : QR_ID_NONE;
+}
+
 static void mark_ends(struct qr_vocabulary *v, const struct qr_tokenizer_source *source)
 {
     const int32_t ids[] = {source->eos_id, source->eot_id, source->eom_id};
 
-    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
-        if (ids[i] >= 0) v->tokens[ids[i]].ends = true;
-    }
     for (size_t i = 0; i < sizeof known_ends / sizeof known_ends[0]; i++) {
-        struct quire_text text = {known_ends[i], strlen(known_ends[i])};
-        uint32_t id = qr_vocabulary_find(v, text, (struct quire_text){NULL, 0});
-        if (id == QR_ID_NONE) continue;
-        uint8_t kind = v->tokens[id].kind;
-        /* Some converters mark such tokens as user-defined. */
-        if (kind == QR_TOKEN_CONTROL || kind == QR_TOKEN_USER) v->tokens[id].ends = true;
+        uint32_t id = find_control(v, known_ends[i]);
+        if (id != QR_ID_NONE) v->tokens[id].ends = true;
     }
+    /* gpt-oss: <|end|> ends a message, and another one follows; the answer ends with the others. */
+    uint32_t end = find_control(v, "<|end|>");
+    if (end != QR_ID_NONE && find_control(v, "<|return|>") != QR_ID_NONE &&
+        find_control(v, "<|call|>") != QR_ID_NONE)
+        v->tokens[end].ends = false;
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        if (ids[i] >= 0) v->tokens[ids[i]].ends = true;
 }
 
 static int fill_bpe(struct qr_tokenizer *t, const struct qr_tokenizer_source *source,

@@ -314,6 +314,29 @@ static void ends_are_the_file_s_and_the_known(void **state)
     qr_tokenizer_destroy(t);
 }
 
+/* Goal: <|end|> ends the text, but not where <|call|> and <|return|> do, as in gpt-oss: there it
+ * ends one message of several, unless the file names it. Method: a vocabulary without the two, with
+ * them, and with <|end|> as the file's eot. */
+static void end_ends_a_message_in_gpt_oss(void **state)
+{
+    (void)state;
+
+    for (int round = 0; round < 3; round++) {
+        struct tiny_vocabulary v;
+        tiny_vocabulary_init(&v, "gpt-2");
+        int32_t end = tiny_add(&v, "<|end|>", QR_TOKEN_CONTROL);
+        if (round) {
+            (void)tiny_add(&v, "<|call|>", QR_TOKEN_CONTROL);
+            (void)tiny_add(&v, "<|return|>", QR_TOKEN_CONTROL);
+        }
+        if (round == 2) v.source.eot_id = end;
+        struct qr_tokenizer *t = create(&v);
+        assert_int_equal(qr_tokenizer_is_end(t, end), round != 1);
+        if (round) assert_true(qr_tokenizer_is_end(t, id_of(t, "<|call|>")));
+        qr_tokenizer_destroy(t);
+    }
+}
+
 /* Goal: decoding gives the bytes, hides control tokens unless requested, shows user-defined tokens,
  *       and passes characters that are not letters.
  * Method: one token of each kind. */
@@ -487,6 +510,7 @@ int main(void)
         cmocka_unit_test(bos_comes_once),
         cmocka_unit_test(eos_comes_once),
         cmocka_unit_test(ends_are_the_file_s_and_the_known),
+        cmocka_unit_test(end_ends_a_message_in_gpt_oss),
         cmocka_unit_test(decoding_knows_each_kind),
         cmocka_unit_test(sizes_are_told),
         cmocka_unit_test(every_failed_allocation_is_an_error),
