@@ -15,8 +15,9 @@
  * out as kernels/attention.h says.  A panel of 16 tokens is a multiple of 64 bytes in every type,
  * so every head's K and V start at a multiple of 64 bytes.
  *
- * Thread: only the engine copies; any thread makes views.   Memory: the caller's region of pages_n
- * * page_bytes, 64-byte aligned. Invariant: constant after init, the memory at base excepted. */
+ * Thread: only the engine copies; any thread makes views.
+ * Memory: the caller's region of pages_n times page_bytes, 64-byte aligned.
+ * Invariant: constant after init, except the memory at base. */
 #ifndef QR_CACHE_KV_STORE_H
 #define QR_CACHE_KV_STORE_H
 

@@ -3,8 +3,8 @@
  *
  * The system preempts such a thread at the end of its time slice, most likely while it holds items.
  * Its team then waits until the other process's slice is over: half of the time.  So a thread that
- * misses CPU time sleeps while it holds no item.  The system then owes it time and does not preempt
- * it, and no thread waits for it.
+ * misses CPU time sleeps while it holds no item, and no thread waits for it.  A thread that slept
+ * has used less than its fair share, so the system lets it run on for a while when it wakes.
  *
  * Thread: the one whose core is shared.   Memory: the caller's. */
 #ifndef QR_BASE_CORE_SHARING_H

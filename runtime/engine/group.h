@@ -8,8 +8,9 @@
  * highest sum of logprobs are given out.  vLLM ranks so (RequestOutput.from_seq_group, until 0.8:
  * by cumulative logprob, not divided by the length), and counts only those in the usage.
  *
- * Thread: the engine's, but for what quire_submit links before the others see it.
- * Memory: a ranking is the engine's allocator's, and frees itself when the last choice has ended.
+ * Thread: the engine's.  quire_submit links the choices and begins the ranking before it pushes the
+ * request into the inbox.
+ * Memory: a ranking comes from the engine's allocator, and is freed when its last choice has ended.
  */
 #ifndef QR_ENGINE_GROUP_H
 #define QR_ENGINE_GROUP_H

@@ -5,11 +5,14 @@
  * A step's time is taken to be  a + b * tokens + c * reads,  tokens being the rows that go through
  * the model and reads, summed over them, the positions whose keys and values each one reads.  a, b
  * and c are fitted by recursive least squares with forgetting: n = 1 / (1 - FORGET) steps count, so
- * the fit follows a machine that others use too.  An outlier is cut to a few times what errors
- * usually are; if what looks like outliers goes on, errors are soon usually that, and it counts.
+ * the fit follows a machine that others use too.  An error above four times the usual error is cut
+ * to that, so a single stall hardly moves the fit.  A cut error still raises the usual error, so a
+ * lasting change soon counts in full.
  *
- * What the caller gets is the target less a, b and c as whole numbers, for the scheduler: it knows
- * no clock, and fills what time there is exactly.  No answer depends on it, only when it comes.
+ * The caller gets a budget for the scheduler, which reads no clock: what the target leaves after a
+ * and the usual error, and the costs b of a token and c of a read, all as whole numbers.  The
+ * scheduler adds prefill tokens until the budget is spent.  The budget changes when an answer
+ * comes, never the answer.
  *
  * The method: L. Ljung, "System Identification", 2nd edition, 1999, sections 11.2 and 11.6.
  *

@@ -6,9 +6,10 @@
  * step writes first, one thread waits for the system and the other threads wait for that thread. So
  * the team prefaults pages together:
  *
- *     | taken by sequences | prefaulted ahead | not yet |
- *       before each step     while idle: as many again as were ever taken, within bounds
+ *     | taken by sequences  | prefaulted ahead       | not yet |
+ *     | before each step    | while the engine idles |
  *
+ * Ahead are as many pages as sequences have ever taken, within the bounds below.
  * An engine that has taken no page prefaults none.  A request that comes meanwhile waits for one
  * huge page a thread at most.
  *

@@ -6,10 +6,10 @@
  * SUBMITTED (in the inbox), LIVE (the engine thread's: waiting or running in the scheduler), ENDED
  * (its terminal event is made; the completion queue's) until that event has been taken.
  *
- * Thread: each part says whose it is.
- * Memory: the engine's allocator.  The ids, prompt and generated in one array that the scheduler
- * reads too, start inside and are moved when they have to grow; the events have allocations of
- * their own. */
+ * Thread: a comment in the struct names the thread or the lock that owns each group of fields.
+ * Memory: the engine's allocator.  Prompt and generated ids are one array, which the scheduler
+ * reads too.  It begins inside the request; if it has to grow, it moves to an allocation of its
+ * own.  Each event has its own allocation, except the terminal one, which is inside. */
 #ifndef QR_ENGINE_REQUEST_H
 #define QR_ENGINE_REQUEST_H
 

@@ -4,11 +4,15 @@
  * In vLLM's order: logit_bias and penalties (penalties.h), tokens out that a grammar does not allow
  * or that are banned (min_tokens), which nothing brings back, temperature, min_p, top_k, top_p,
  * draw.  A temperature below QR_GREEDY_BELOW is greedy: the greatest logit, the lowest id of
- * equals. min_p   keeps tokens of at least min_p times the best one's probability; top_k   keeps
- * the k best, the lowest ids of equals; top_p   keeps the best until what is kept has at least
- * top_p of the mass left by min_p and top_k, and always one. All three keep a beginning of the
- * tokens in descending order; it is selected, not sorted. Logprobs are the model's own: the
- * log-softmax of the row as it came (vLLM's raw_logprobs).
+ * equals.
+ *
+ *   - min_p keeps the tokens with at least min_p times the best token's probability.
+ *   - top_k keeps the k best tokens; of equal ones those with the lowest ids.
+ *   - top_p keeps the best tokens until they have at least top_p of the mass that min_p and top_k
+ *     have left, and always one.
+ *
+ * All three keep a beginning of the tokens in descending order.  It is selected, not sorted.
+ * Logprobs are the model's own: the log-softmax of the unchanged row (vLLM's raw_logprobs).
  *
  * A row is plainly greedy when its token is the greatest logit of the row as it came and no logprob
  * is asked for.  Such a row's logits need not exist: who computes them asks

@@ -2,7 +2,7 @@
 /* stats -- the figures that quire_stats gives: counted by the engine thread, copied out once a
  * turn.
  *
- * Histograms have the bounds of vLLM's metrics, so that a dashboard moves over.
+ * Histograms have the bucket bounds of vLLM's metrics, so a dashboard made for vLLM shows them.
  *
  * Thread: the figures, the engine's; the copy, any, under its lock.   Memory: in the engine. */
 #ifndef QR_ENGINE_STATS_H
@@ -21,7 +21,7 @@ struct qr_stats {
     struct qr_phase_time phases[QR_PHASES_N];
 };
 
-/* False: no lock to be had. */
+/* False: cannot create the lock. */
 bool qr_stats_init(struct qr_stats *s);
 void qr_stats_deinit(struct qr_stats *s);
 

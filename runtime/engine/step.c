@@ -194,8 +194,9 @@ static uint32_t list_draws(quire_engine *e, uint32_t first, uint32_t n, struct q
     return draws_n;
 }
 
-/* Rows that are copied out of a thread's cache cost more than rows that go straight to memory, so a
- * few plainly greedy ones among others go there too: what they are asked for changes no bit. */
+/* If one row wants its best token only, the head computes all rows in a thread's scratch and copies
+ * the others to memory.  That copy costs more than it saves unless three rows in four are such.  So
+ * with fewer, all rows ask for their logits, which changes no bit of any answer. */
 static void spare_logits(struct qr_logits_row *rows, uint32_t n)
 {
     uint32_t best_n = 0;
@@ -243,7 +244,7 @@ static void answer_draws(quire_engine *e, uint32_t draws_n)
     }
 }
 
-/* What an item gives that takes no logits: a prompt's first event ... */
+/* A scored prompt begins with an event for its first token, which no logits predict. */
 static void answer_begin(quire_engine *e, struct qr_request *r)
 {
     const struct qr_choice first = {.token = r->prompt[0], .logprob = __builtin_nanf("")};
@@ -251,7 +252,7 @@ static void answer_begin(quire_engine *e, struct qr_request *r)
     if (scores_prompt(r) && r->prompt_events == 0) answer_prompt(e, r, &first, 0);
 }
 
-/* ... and the end of a request that generates nothing. */
+/* Ends a request that generates nothing, when its prompt is computed. */
 static void answer_scored(quire_engine *e, struct qr_request *r)
 {
     for (struct qr_request *each = r, *next; each; each = next) {
@@ -266,7 +267,8 @@ static void compute(quire_engine *e, const struct qr_step *step)
 {
     qr_phases_enter(&e->phases, QR_PHASE_PREFAULT);
     qr_prefault_make(&e->prefault, e->pool.taken_n);
-    qr_phases_enter(&e->phases, QR_PHASE_PLAN); /* of the pass: which rows are whose */
+    /* The pass begins with a plan of its own: which thread owns which rows. */
+    qr_phases_enter(&e->phases, QR_PHASE_PLAN);
     assert(qr_prefault_n(&e->prefault) >= e->pool.taken_n);
     qr_forward_run(e->forward, step);
     for (uint32_t first = 0; first < step->outputs_n; first += QR_LOGITS_ROWS) {
