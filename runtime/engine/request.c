@@ -10,12 +10,12 @@
 #define GENERATED_INSIDE_MAX 512u
 
 /* Hands out parts of one allocation; with base NULL it only counts. */
-struct parts {
+struct layout_counter {
     char *base;
     size_t used;
 };
 
-static void *part(struct parts *parts, size_t bytes)
+static void *part(struct layout_counter *parts, size_t bytes)
 {
     size_t at = (parts->used + 7) & ~(size_t)7;
 
@@ -37,7 +37,7 @@ static size_t stop_bytes_n(const struct quire_request *from)
 static size_t lay_out(char *base, const struct quire_request *from,
                       const struct qr_tokenizer *tokenizer)
 {
-    struct parts parts = {base, 0};
+    struct layout_counter parts = {base, 0};
     struct qr_request *r = part(&parts, sizeof *r);
     size_t room = tokenizer ? qr_detokenizer_room(tokenizer) : 0;
     int32_t *stop_ids = part(&parts, from->stop_ids_n * sizeof *stop_ids);

@@ -710,7 +710,7 @@ struct found {
     uint32_t from, depth, next; /* next: of those with the same estimate */
 };
 
-struct search {
+struct text_search {
     struct found *all;
     size_t n, all_capacity;
     uint32_t *seen; /* a hash table of indices + 1 */
@@ -727,7 +727,7 @@ static bool is_some(const struct qr_rx_pool *pool, qr_rx a)
 }
 
 /* The slot of an expression: empty, or holding it. */
-static size_t seen_at(const struct search *s, qr_rx a)
+static size_t seen_at(const struct text_search *s, qr_rx a)
 {
     size_t slot = a * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (s->seen_size - 1);
 
@@ -736,7 +736,7 @@ static size_t seen_at(const struct search *s, qr_rx a)
     return slot;
 }
 
-static bool search_add(struct qr_rx_pool *pool, struct search *s, struct found f)
+static bool search_add(struct qr_rx_pool *pool, struct text_search *s, struct found f)
 {
     if (2 * (s->n + 1) > s->seen_size) {
         size_t size = s->seen_size ? 2 * s->seen_size : 64;
@@ -768,7 +768,7 @@ static void know_classes(struct qr_rx_pool *pool)
 
 /* The derivatives of what looks nearest to the end of a text first, until one is certain to match
  * something.  Returns its index, or UINT32_MAX: there is none, or the pool is out of steps. */
-static uint32_t search_text(struct qr_rx_pool *pool, struct search *s, qr_rx a)
+static uint32_t search_text(struct qr_rx_pool *pool, struct text_search *s, qr_rx a)
 {
     uint32_t heads[ESTIMATES];
 
@@ -802,7 +802,7 @@ static uint32_t search_text(struct qr_rx_pool *pool, struct search *s, qr_rx a)
 
 bool qr_rx_is_empty(struct qr_rx_pool *pool, qr_rx a)
 {
-    struct search s = {0};
+    struct text_search s = {0};
 
     if (a == QR_RX_NONE) return true;
     if (is_some(pool, a)) return false;

@@ -15,7 +15,7 @@
 
 /* ---- what went wrong, where ----------------------------------------------------------------- */
 
-struct place {
+struct document_place {
     const json_t *value;
     const char *key; /* of value in its parent; NULL: index */
     size_t index, parent;
@@ -25,11 +25,11 @@ struct place {
 static void find_path(const json_t *root, const json_t *wanted, char *path, size_t size)
 {
     size_t n = 1, capacity = 64, found = SIZE_MAX;
-    struct place *all = malloc(capacity * sizeof *all);
+    struct document_place *all = malloc(capacity * sizeof *all);
 
     path[0] = 0;
     if (!all) return;
-    all[0] = (struct place){.value = root, .parent = SIZE_MAX};
+    all[0] = (struct document_place){.value = root, .parent = SIZE_MAX};
     for (size_t i = 0; i < n && found == SIZE_MAX; i++) {
         const json_t *v = all[i].value;
         if (v == wanted) {
@@ -39,16 +39,16 @@ static void find_path(const json_t *root, const json_t *wanted, char *path, size
         void *it = json_is_object(v) ? json_object_iter((json_t *)(uintptr_t)v) : NULL;
         for (size_t j = 0; it || (json_is_array(v) && j < json_array_size(v)); j++) {
             if (n == capacity) {
-                struct place *grown = realloc(all, 2 * capacity * sizeof *all);
+                struct document_place *grown = realloc(all, 2 * capacity * sizeof *all);
                 if (!grown) goto done;
                 all = grown;
                 capacity *= 2;
             }
-            all[n++] =
-                (struct place){.value = it ? json_object_iter_value(it) : json_array_get(v, j),
-                               .key = it ? json_object_iter_key(it) : NULL,
-                               .index = j,
-                               .parent = i};
+            all[n++] = (struct document_place){.value = it ? json_object_iter_value(it)
+                                                           : json_array_get(v, j),
+                                               .key = it ? json_object_iter_key(it) : NULL,
+                                               .index = j,
+                                               .parent = i};
             if (it) it = json_object_iter_next((json_t *)(uintptr_t)v, it);
         }
     }
@@ -57,7 +57,7 @@ static void find_path(const json_t *root, const json_t *wanted, char *path, size
         for (; all[found].parent != SIZE_MAX && chain_n < 64; found = all[found].parent)
             chain[chain_n++] = found;
         while (chain_n-- > 0 && at + 1 < size) {
-            const struct place *p = &all[chain[chain_n]];
+            const struct document_place *p = &all[chain[chain_n]];
             int used = p->key ? snprintf(path + at, size - at, "/%s", p->key)
                               : snprintf(path + at, size - at, "/%zu", p->index);
             at += used > 0 ? (size_t)used : 0;

@@ -125,13 +125,13 @@ const json_t *qr_schema_resolve(struct qr_schema *s, const json_t *schema, const
 
 /* ---- alternatives --------------------------------------------------------------------------- */
 
-struct part {
+struct alternative {
     struct qr_demands done, todo;
     bool empty; /* no value satisfies it */
 };
 
-struct parts {
-    struct part *all;
+struct alternatives {
+    struct alternative *all;
     size_t n, all_capacity;
 };
 
@@ -142,7 +142,7 @@ static void copy_demands(struct qr_schema *s, struct qr_demands *to, const struc
 }
 
 /* A copy of part `of` with more to do; NULL: too many, or no memory. */
-static struct part *branch(struct qr_schema *s, struct parts *p, size_t of)
+static struct alternative *branch(struct qr_schema *s, struct alternatives *p, size_t of)
 {
     if (p->n >= ALTERNATIVES_MAX) {
         qr_schema_refuse(s, s->root, "anyOf",
@@ -151,19 +151,19 @@ static struct part *branch(struct qr_schema *s, struct parts *p, size_t of)
         return NULL;
     }
     if (!QR_RESERVE(s->budget, p, all, p->n + 1)) return NULL;
-    struct part *new = &p->all[p->n++];
-    *new = (struct part){0};
+    struct alternative *new = &p->all[p->n++];
+    *new = (struct alternative){0};
     copy_demands(s, &new->done, &p->all[of].done);
     copy_demands(s, &new->todo, &p->all[of].todo);
     return new;
 }
 
 /* Part `of` goes on as one branch for each schema of the list. */
-static void branch_list(struct qr_schema *s, struct parts *p, size_t of, const json_t *list,
+static void branch_list(struct qr_schema *s, struct alternatives *p, size_t of, const json_t *list,
                         enum qr_demand_kind kind)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
-        struct part *new = branch(s, p, of);
+        struct alternative *new = branch(s, p, of);
         if (!new) return;
         qr_demand_add(s, &new->todo,
                       (struct qr_demand){.kind = kind, .a = json_array_get(list, i)});
@@ -172,7 +172,7 @@ static void branch_list(struct qr_schema *s, struct parts *p, size_t of, const j
 }
 
 /* Refuses oneOf unless no value satisfies two of its branches and the other demands. */
-static void check_apart(struct qr_schema *s, const struct part *part, const json_t *schema,
+static void check_apart(struct qr_schema *s, const struct alternative *part, const json_t *schema,
                         const json_t *list)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -194,7 +194,8 @@ static void check_apart(struct qr_schema *s, const struct part *part, const json
 }
 
 /* "if k is there, then ...", for each k; as k forbidden, or k required and the rest. */
-static void take_dependents(struct qr_schema *s, struct parts *p, size_t at, const json_t *all)
+static void take_dependents(struct qr_schema *s, struct alternatives *p, size_t at,
+                            const json_t *all)
 {
     void *it = json_object_iter((json_t *)(uintptr_t)all);
 
@@ -206,9 +207,10 @@ static void take_dependents(struct qr_schema *s, struct parts *p, size_t at, con
     }
 }
 
-static void take_dependent(struct qr_schema *s, struct parts *p, size_t at, struct qr_demand d)
+static void take_dependent(struct qr_schema *s, struct alternatives *p, size_t at,
+                           struct qr_demand d)
 {
-    struct part *without = branch(s, p, at), *with = without ? branch(s, p, at) : NULL;
+    struct alternative *without = branch(s, p, at), *with = without ? branch(s, p, at) : NULL;
 
     if (!with) return;
     without = with - 1; /* the array may have moved */
@@ -228,13 +230,13 @@ static void take_dependent(struct qr_schema *s, struct parts *p, size_t at, stru
     p->all[at].empty = true;
 }
 
-static void take_if(struct qr_schema *s, struct parts *p, size_t at, const json_t *schema)
+static void take_if(struct qr_schema *s, struct alternatives *p, size_t at, const json_t *schema)
 {
     const json_t *condition = json_object_get(schema, "if"),
                  *then = json_object_get(schema, "then"), *other = json_object_get(schema, "else");
 
     if (!then && !other) return;
-    struct part *with = branch(s, p, at), *without = with ? branch(s, p, at) : NULL;
+    struct alternative *with = branch(s, p, at), *without = with ? branch(s, p, at) : NULL;
     if (!without) return;
     with = without - 1;
     qr_demand_add(s, &with->todo, qr_demand_schema(condition));
@@ -244,7 +246,8 @@ static void take_if(struct qr_schema *s, struct parts *p, size_t at, const json_
     p->all[at].empty = true;
 }
 
-static void take_schema(struct qr_schema *s, struct parts *p, size_t at, const json_t *schema)
+static void take_schema(struct qr_schema *s, struct alternatives *p, size_t at,
+                        const json_t *schema)
 {
     const struct qr_demand keywords = {.kind = QR_DEMAND_KEYWORDS, .a = schema};
     const json_t *member;
@@ -282,7 +285,8 @@ static void take_schema(struct qr_schema *s, struct parts *p, size_t at, const j
                     .kind = QR_DEMAND_COMBINATOR, .bits = (uint32_t)i, .a = schema, .b = member});
 }
 
-static void take_combinator(struct qr_schema *s, struct parts *p, size_t at, struct qr_demand d)
+static void take_combinator(struct qr_schema *s, struct alternatives *p, size_t at,
+                            struct qr_demand d)
 {
     switch (d.bits) {
     case 1:
@@ -296,10 +300,10 @@ static void take_combinator(struct qr_schema *s, struct parts *p, size_t at, str
 
 /* ---- not ------------------------------------------------------------------------------------ */
 
-static void add_not_keyword(struct qr_schema *s, struct parts *p, size_t at, const json_t *schema,
-                            const char *keyword, uint32_t type)
+static void add_not_keyword(struct qr_schema *s, struct alternatives *p, size_t at,
+                            const json_t *schema, const char *keyword, uint32_t type)
 {
-    struct part *new = branch(s, p, at);
+    struct alternative *new = branch(s, p, at);
     const json_t *name = qr_schema_name(s, keyword);
 
     if (!new) return;
@@ -318,7 +322,7 @@ static uint32_t type_bit(const char *name, bool *integer)
     return *integer ? QR_TYPE_NUMBER_BIT : 0;
 }
 
-static void not_type(struct qr_schema *s, struct parts *p, size_t at, const json_t *schema,
+static void not_type(struct qr_schema *s, struct alternatives *p, size_t at, const json_t *schema,
                      const json_t *type)
 {
     uint32_t bits = 0;
@@ -332,19 +336,20 @@ static void not_type(struct qr_schema *s, struct parts *p, size_t at, const json
         integer = integer || whole;
         number = number || (bit == QR_TYPE_NUMBER_BIT && !whole);
     }
-    struct part *new = branch(s, p, at);
+    struct alternative *new = branch(s, p, at);
     if (!new) return;
     qr_demand_add(s, &new->done,
                   (struct qr_demand){.kind = QR_DEMAND_TYPES, .bits = QR_TYPES_ALL & ~bits});
     if (integer && !number) add_not_keyword(s, p, at, schema, "type", QR_TYPE_NUMBER_BIT);
 }
 
-static void not_properties(struct qr_schema *s, struct parts *p, size_t at, const json_t *all)
+static void not_properties(struct qr_schema *s, struct alternatives *p, size_t at,
+                           const json_t *all)
 {
     void *it = json_object_iter((json_t *)(uintptr_t)all);
 
     for (; it; it = json_object_iter_next((json_t *)(uintptr_t)all, it)) {
-        struct part *new = branch(s, p, at);
+        struct alternative *new = branch(s, p, at);
         const json_t *key = qr_schema_name(s, json_object_iter_key(it));
         if (!new) return;
         qr_demand_add(s, &new->done,
@@ -358,8 +363,8 @@ static void not_properties(struct qr_schema *s, struct parts *p, size_t at, cons
 }
 
 /* One keyword of a schema that must not hold: branches of part `at`, each of which breaks it. */
-static void not_keyword(struct qr_schema *s, struct parts *p, size_t at, const json_t *schema,
-                        const char *key, const json_t *value)
+static void not_keyword(struct qr_schema *s, struct alternatives *p, size_t at,
+                        const json_t *schema, const char *key, const json_t *value)
 {
     static const struct {
         const char *name;
@@ -371,7 +376,7 @@ static void not_keyword(struct qr_schema *s, struct parts *p, size_t at, const j
         {"exclusiveMinimum", QR_TYPE_NUMBER_BIT}, {"exclusiveMaximum", QR_TYPE_NUMBER_BIT},
         {"minItems", QR_TYPE_ARRAY_BIT},          {"maxItems", QR_TYPE_ARRAY_BIT},
         {"minProperties", QR_TYPE_OBJECT_BIT},    {"maxProperties", QR_TYPE_OBJECT_BIT}};
-    struct part *new;
+    struct alternative *new;
 
     if (qr_schema_is_annotation(key)) return;
     if (strcmp(key, "type") == 0) {
@@ -419,7 +424,7 @@ static void not_keyword(struct qr_schema *s, struct parts *p, size_t at, const j
     }
 }
 
-static void take_not(struct qr_schema *s, struct parts *p, size_t at, const json_t *schema)
+static void take_not(struct qr_schema *s, struct alternatives *p, size_t at, const json_t *schema)
 {
     if (json_is_false(schema)) return;
     if (json_is_object(schema)) {
@@ -432,7 +437,7 @@ static void take_not(struct qr_schema *s, struct parts *p, size_t at, const json
 
 /* ---- all ------------------------------------------------------------------------------------ */
 
-static void take_demand(struct qr_schema *s, struct parts *p, size_t at, struct qr_demand d)
+static void take_demand(struct qr_schema *s, struct alternatives *p, size_t at, struct qr_demand d)
 {
     switch (d.kind) {
     case QR_DEMAND_SCHEMA: take_schema(s, p, at, d.a); break;
@@ -468,10 +473,10 @@ static void put_first(struct qr_schema *s, struct qr_demands *todo, size_t left_
 
 void qr_schema_expand(struct qr_schema *s, const struct qr_demands *d, struct qr_alternatives *out)
 {
-    struct parts p = {0};
+    struct alternatives p = {0};
 
     if (QR_RESERVE(s->budget, &p, all, 1)) {
-        p.all[p.n++] = (struct part){0};
+        p.all[p.n++] = (struct alternative){0};
         copy_demands(s, &p.all[0].todo, d);
     }
     for (size_t i = 0; i < p.n && !s->failed && !s->budget->failed; i++) {

@@ -24,12 +24,12 @@ struct tags {
 
 /* A format within others.  Its symbol has the end in it, one of `ends`, since the text before is
  * told from it by nothing else. */
-struct place {
+struct format_place {
     const json_t *ends; /* a string or a list of strings; NULL: none */
     unsigned depth;
 };
 
-static qr_symbol add_format(struct tags *t, const json_t *format, struct place place);
+static qr_symbol add_format(struct tags *t, const json_t *format, struct format_place place);
 
 /* ---- refusals ------------------------------------------------------------------------------- */
 
@@ -186,7 +186,7 @@ static qr_rx free_text(struct tags *t, const json_t *ends, const json_t *stops)
 }
 
 /* The symbol of a format and then its ends. */
-static qr_symbol with_ends(struct tags *t, qr_symbol symbol, struct place place)
+static qr_symbol with_ends(struct tags *t, qr_symbol symbol, struct format_place place)
 {
     qr_symbol both[2] = {symbol, QR_SYMBOL_NONE};
     qr_rx ends = ends_rx(t, place.ends);
@@ -245,7 +245,7 @@ static qr_symbol add_tag(struct tags *t, const json_t *tag, size_t skip, unsigne
     qr_symbol symbols[2];
     symbols[0] = qr_rules_regex(t->rules, qr_rx_bytes(t->pool, json_string_value(begin) + skip,
                                                       json_string_length(begin) - skip));
-    const struct place inner = {end, depth + 1};
+    const struct format_place inner = {end, depth + 1};
     size_t path = enter(t, content ? "content" : "schema", SIZE_MAX);
     symbols[1] = content ? add_format(t, content, inner)
                          : with_ends(t, add_schema(t, json_object_get(tag, "schema")), inner);
@@ -290,7 +290,8 @@ static uint32_t add_triggers(struct tags *t, const json_t *triggers, const json_
 }
 
 /* texts: what ends free text before a trigger does. */
-static qr_symbol add_triggered(struct tags *t, const json_t *f, const char *key, struct place place)
+static qr_symbol add_triggered(struct tags *t, const json_t *f, const char *key,
+                               struct format_place place)
 {
     const json_t *triggers = read_list(t, f, "triggers"), *tags = read_list(t, f, key);
     const json_t *excludes = json_object_get(f, "excludes");
@@ -322,7 +323,7 @@ static qr_symbol add_triggered(struct tags *t, const json_t *f, const char *key,
     return QR_SYMBOL(QR_SYMBOL_RULES, whole);
 }
 
-static qr_symbol add_separated(struct tags *t, const json_t *f, struct place place)
+static qr_symbol add_separated(struct tags *t, const json_t *f, struct format_place place)
 {
     const json_t *tags = read_list(t, f, "tags"), *separator = json_object_get(f, "separator");
     const bool one = read_flag(t, f, "at_least_one"), only = read_flag(t, f, "stop_after_first");
@@ -346,7 +347,8 @@ static qr_symbol add_separated(struct tags *t, const json_t *f, struct place pla
 }
 
 /* A sequence: the last of its elements has the ends. */
-static qr_symbol add_elements(struct tags *t, const json_t *f, bool sequence, struct place place)
+static qr_symbol add_elements(struct tags *t, const json_t *f, bool sequence,
+                              struct format_place place)
 {
     const json_t *elements = read_list(t, f, "elements");
     const size_t n = json_array_size(elements);
@@ -357,7 +359,7 @@ static qr_symbol add_elements(struct tags *t, const json_t *f, bool sequence, st
         const json_t *element = json_array_get(elements, i);
         const char *type = json_string_value(json_object_get(element, "type"));
         size_t path = enter(t, "elements", i);
-        struct place inner = {.depth = place.depth + 1};
+        struct format_place inner = {.depth = place.depth + 1};
         if (!sequence || i + 1 == n) inner.ends = place.ends;
         if (sequence && i + 1 < n && type && strcmp(type, "any_text") == 0)
             return refuse(t, QUIRE_UNSUPPORTED, "any_text is supported at the end of a sequence");
@@ -376,11 +378,11 @@ static qr_symbol add_elements(struct tags *t, const json_t *f, bool sequence, st
 }
 
 static qr_symbol add_repeated(struct tags *t, const json_t *f, uint32_t min, uint32_t max,
-                              struct place place)
+                              struct format_place place)
 {
     size_t path = enter(t, "content", SIZE_MAX);
-    qr_symbol one =
-        add_format(t, json_object_get(f, "content"), (struct place){.depth = place.depth + 1});
+    qr_symbol one = add_format(t, json_object_get(f, "content"),
+                               (struct format_place){.depth = place.depth + 1});
 
     leave(t, path);
     return t->status
@@ -394,7 +396,7 @@ static qr_symbol add_const(struct tags *t, const json_t *value)
                                  : refuse(t, QUIRE_INVALID, "value must be a string");
 }
 
-static qr_symbol add_any_text(struct tags *t, const json_t *f, struct place place)
+static qr_symbol add_any_text(struct tags *t, const json_t *f, struct format_place place)
 {
     const json_t *excludes = json_object_get(f, "excludes");
 
@@ -439,7 +441,7 @@ static const struct {
     {"star", "type content"},
 };
 
-static qr_symbol add_format(struct tags *t, const json_t *f, struct place place)
+static qr_symbol add_format(struct tags *t, const json_t *f, struct format_place place)
 {
     const char *name = json_string_value(json_object_get(f, "type"));
     uint32_t type = 0;
@@ -489,9 +491,9 @@ qr_symbol qr_tags_add(struct qr_rules *rules, const char *text, size_t n,
         refuse(&t, QUIRE_INVALID, "a structural tag must be a JSON object");
     } else if (format && check_keys(&t, root, "type format")) {
         (void)enter(&t, "format", SIZE_MAX);
-        symbol = add_format(&t, format, (struct place){0});
+        symbol = add_format(&t, format, (struct format_place){0});
     } else if (!format && check_keys(&t, root, "type structures triggers")) {
-        symbol = add_triggered(&t, root, "structures", (struct place){0});
+        symbol = add_triggered(&t, root, "structures", (struct format_place){0});
     }
     json_decref(root);
     *status = t.status;

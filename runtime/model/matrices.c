@@ -13,7 +13,7 @@
 #define GATE_N    32u
 
 /* One of the matrices that are multiplied as one. */
-struct part {
+struct joined_matrix {
     const struct qr_weights *weights;
     float *out;
     size_t stride;
@@ -30,7 +30,7 @@ struct slabs {
 
 struct multiply_work {
     const struct qr_inputs *in;
-    struct part parts[PARTS_MAX + 1]; /* of the one after the last only `begin` counts */
+    struct joined_matrix parts[PARTS_MAX + 1]; /* of the one after the last only `begin` counts */
     uint32_t parts_n;
     struct slabs slabs;
     uint32_t panels_n;
@@ -85,7 +85,7 @@ static bool slab_rows(const struct slabs *slabs, uint32_t slab, uint32_t *begin,
 static void multiply_panels(const struct multiply_work *w, uint32_t row_begin, uint32_t row_end,
                             uint32_t begin, uint32_t end)
 {
-    const struct part *part = w->parts;
+    const struct joined_matrix *part = w->parts;
 
     while (begin < end) {
         while (begin >= part[1].begin)
@@ -127,8 +127,8 @@ static void add_part(struct multiply_work *w, const struct qr_weights *weights, 
                      size_t stride)
 {
     assert(w->parts_n < PARTS_MAX);
-    w->parts[w->parts_n++] =
-        (struct part){.weights = weights, .out = out, .stride = stride, .begin = w->panels_n};
+    w->parts[w->parts_n++] = (struct joined_matrix){
+        .weights = weights, .out = out, .stride = stride, .begin = w->panels_n};
     w->panels_n += weights->panels_n;
     w->parts[w->parts_n].begin = w->panels_n;
 }

@@ -12,7 +12,7 @@
 #include "runtime/server/values.h"
 
 /* The values of one request and the documents that they point into, until it is rendered. */
-struct reading {
+struct conversation_reading {
     const struct quire_allocator *memory;
     const struct qr_server_settings *settings;
     const char *source; /* of the template; NULL: none */
@@ -30,7 +30,7 @@ static bool no_memory(struct qr_api_failure *failure)
     return qr_fail(failure, 500, NULL, NULL, "out of memory");
 }
 
-static void deinit(struct reading *r)
+static void deinit(struct conversation_reading *r)
 {
     for (size_t i = 0; i < r->arguments_n; i++)
         qr_json_free(r->arguments[i]);
@@ -40,7 +40,7 @@ static void deinit(struct reading *r)
 
 /* ---- messages ------------------------------------------------------------------------------ */
 
-static bool keep_document(struct reading *r, struct qr_json *document)
+static bool keep_document(struct conversation_reading *r, struct qr_json *document)
 {
     if (r->arguments_n == r->arguments_room) {
         size_t room = r->arguments_room ? r->arguments_room * 2 : 8;
@@ -55,7 +55,7 @@ static bool keep_document(struct reading *r, struct qr_json *document)
 
 /* Replaces a string by the JSON value in it.  An empty string or null becomes an empty object; a
  * string that is not JSON stays. */
-static bool parse_arguments(struct reading *r, struct quire_value *value,
+static bool parse_arguments(struct conversation_reading *r, struct quire_value *value,
                             struct qr_api_failure *failure)
 {
     char why[200];
@@ -83,7 +83,7 @@ static bool parse_arguments(struct reading *r, struct quire_value *value,
     return qr_values_make(&r->values, document, value) ? true : no_memory(failure);
 }
 
-static bool read_calls(struct reading *r, const struct quire_value *message,
+static bool read_calls(struct conversation_reading *r, const struct quire_value *message,
                        struct qr_api_failure *failure)
 {
     const struct quire_value *calls = qr_values_member(message, "tool_calls");
@@ -124,7 +124,7 @@ static void read_part(struct quire_value *part)
 }
 
 /* A role that no template has is refused, unless this template names it. */
-static bool read_role(const struct reading *r, struct quire_value *role, size_t i,
+static bool read_role(const struct conversation_reading *r, struct quire_value *role, size_t i,
                       struct qr_api_failure *failure)
 {
     static const char *const known[] = {"system", "user", "assistant", "tool", "function"};
@@ -145,7 +145,7 @@ static bool read_role(const struct reading *r, struct quire_value *role, size_t 
                          i, name);
 }
 
-static bool read_message(struct reading *r, struct quire_value *message, size_t i,
+static bool read_message(struct conversation_reading *r, struct quire_value *message, size_t i,
                          struct qr_api_failure *failure)
 {
     struct quire_value *content = qr_values_member(message, "content");
@@ -159,7 +159,7 @@ static bool read_message(struct reading *r, struct quire_value *message, size_t 
     return read_calls(r, message, failure);
 }
 
-static bool read_messages(struct reading *r, const struct qr_json *body,
+static bool read_messages(struct conversation_reading *r, const struct qr_json *body,
                           struct qr_api_failure *failure)
 {
     const struct qr_json *list = qr_json_get(body, "messages");
@@ -192,9 +192,9 @@ static bool read_messages(struct reading *r, const struct qr_json *body,
 /* ---- the other fields ---------------------------------------------------------------------- */
 
 /* Reads an optional list of objects.  *out stays NULL if it is missing or empty. */
-static bool read_objects(struct reading *r, const struct qr_json *body, const char *name,
-                         struct quire_value *value, const struct quire_value **out,
-                         struct qr_api_failure *failure)
+static bool read_objects(struct conversation_reading *r, const struct qr_json *body,
+                         const char *name, struct quire_value *value,
+                         const struct quire_value **out, struct qr_api_failure *failure)
 {
     const struct qr_json *list = qr_json_get(body, name);
 
@@ -235,7 +235,7 @@ static bool add_effort(struct qr_json *to, struct quire_text effort)
            qr_json_set(to, "enable_thinking", qr_json_from_bool(!none));
 }
 
-static bool read_variables(struct reading *r, const struct qr_json *body,
+static bool read_variables(struct conversation_reading *r, const struct qr_json *body,
                            struct qr_api_failure *failure)
 {
     const struct qr_json *variables = qr_json_get(body, "chat_template_kwargs");
@@ -266,7 +266,7 @@ static bool read_variables(struct reading *r, const struct qr_json *body,
     return true;
 }
 
-static bool read_ending(struct reading *r, const struct qr_json *body,
+static bool read_ending(struct conversation_reading *r, const struct qr_json *body,
                         struct qr_api_failure *failure)
 {
     bool prompt = true, go_on = false;
@@ -284,7 +284,8 @@ static bool read_ending(struct reading *r, const struct qr_json *body,
     return true;
 }
 
-static bool read_all(struct reading *r, const struct qr_json *body, struct qr_api_failure *failure)
+static bool read_all(struct conversation_reading *r, const struct qr_json *body,
+                     struct qr_api_failure *failure)
 {
     return read_messages(r, body, failure) &&
            read_objects(r, body, "tools", &r->tools, &r->conversation.tools, failure) &&
@@ -317,8 +318,8 @@ static bool render(struct qr_buffer *text, const quire_model *model,
     return true;
 }
 
-static bool read_and_render(struct qr_buffer *text, struct reading *r, const struct qr_json *body,
-                            struct qr_api_failure *failure)
+static bool read_and_render(struct qr_buffer *text, struct conversation_reading *r,
+                            const struct qr_json *body, struct qr_api_failure *failure)
 {
     qr_values_init(&r->values, r->memory);
     quire_conversation_defaults(&r->conversation);
@@ -339,9 +340,9 @@ bool qr_conversation_render(struct qr_buffer *text, const struct qr_server_setti
     struct quire_model_info info = {.size = sizeof info};
 
     quire_model_info(settings->model, &info);
-    const struct reading begin = {
+    const struct conversation_reading begin = {
         .memory = text->memory, .settings = settings, .source = info.chat_template};
-    struct reading r = begin;
+    struct conversation_reading r = begin;
     if (read_and_render(text, &r, body, failure)) return true;
     if (!r.broken) return false;
     /* A template that walks through arguments fails at a text.  A call that was cut off once must

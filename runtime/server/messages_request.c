@@ -8,14 +8,15 @@
 #include "runtime/server/params.h"
 #include "runtime/server/translate.h"
 
-struct translating {
+struct messages_translation {
     struct qr_json *chat, *messages;
     const struct qr_json *list; /* the body's messages */
     struct qr_api_failure *failure;
 };
 
 /* Anthropic's errors have no param: the message names the place. */
-static bool refuse(struct translating *t, size_t i, const char *what, struct quire_text given)
+static bool refuse(struct messages_translation *t, size_t i, const char *what,
+                   struct quire_text given)
 {
     return qr_fail_field(t->failure, "messages", "messages.%zu.%s%s%.*s%s", i, what,
                          given.n ? " \"" : "", (int)(given.n < 64 ? given.n : 64),
@@ -38,7 +39,7 @@ static struct quire_text id_of(const struct qr_json *value)
     return id;
 }
 
-static bool was_used(const struct translating *t, struct quire_text id, size_t before)
+static bool was_used(const struct messages_translation *t, struct quire_text id, size_t before)
 {
     for (size_t i = 0; i < before; i++) {
         const struct qr_json *content = qr_json_get(qr_json_at(t->list, i), "content");
@@ -56,7 +57,7 @@ static bool was_used(const struct translating *t, struct quire_text id, size_t b
 /* ---- blocks -------------------------------------------------------------------------------- */
 
 /* What a message's blocks become. */
-struct parts {
+struct block_parts {
     struct qr_json *text;  /* list of text parts */
     struct qr_json *calls; /* list of tool calls */
     const struct qr_json *thinking;
@@ -72,8 +73,8 @@ static bool add_text(struct qr_json *list, const struct qr_json *text)
     return false;
 }
 
-static bool add_use(struct translating *t, struct parts *parts, const struct qr_json *block,
-                    size_t i)
+static bool add_use(struct messages_translation *t, struct block_parts *parts,
+                    const struct qr_json *block, size_t i)
 {
     const struct qr_json *id = qr_json_get(block, "id"), *name = qr_json_get(block, "name");
     const struct qr_json *input = qr_json_get(block, "input");
@@ -85,7 +86,7 @@ static bool add_use(struct translating *t, struct parts *parts, const struct qr_
 }
 
 /* The content of a result: text, or the text of its blocks. */
-static bool add_result(struct translating *t, const struct qr_json *block, size_t i)
+static bool add_result(struct messages_translation *t, const struct qr_json *block, size_t i)
 {
     const struct qr_json *id = qr_json_get(block, "tool_use_id");
     const struct qr_json *content = qr_json_get(block, "content");
@@ -124,8 +125,8 @@ static bool add_result(struct translating *t, const struct qr_json *block, size_
     return qr_json_append(t->messages, message);
 }
 
-static bool add_block(struct translating *t, struct parts *parts, const struct qr_json *block,
-                      size_t i, bool assistant)
+static bool add_block(struct messages_translation *t, struct block_parts *parts,
+                      const struct qr_json *block, size_t i, bool assistant)
 {
     const struct qr_json *type = qr_json_get(block, "type");
     const struct qr_json *text = qr_json_get(block, "text");
@@ -150,7 +151,8 @@ static bool add_block(struct translating *t, struct parts *parts, const struct q
 
 /* ---- messages ------------------------------------------------------------------------------ */
 
-static bool append_message(struct translating *t, const char *role, struct parts *parts)
+static bool append_message(struct messages_translation *t, const char *role,
+                           struct block_parts *parts)
 {
     const bool calls = qr_json_length(parts->calls) > 0;
     const size_t n = qr_json_length(parts->text);
@@ -173,7 +175,7 @@ static bool append_message(struct translating *t, const char *role, struct parts
     return false;
 }
 
-static bool add_message(struct translating *t, const struct qr_json *message, size_t i)
+static bool add_message(struct messages_translation *t, const struct qr_json *message, size_t i)
 {
     const struct qr_json *role = qr_json_get(message, "role");
     const struct qr_json *content = qr_json_get(message, "content");
@@ -191,7 +193,7 @@ static bool add_message(struct translating *t, const struct qr_json *message, si
         return qr_json_append(t->messages, qr_translate_message(name, qr_json_share(content)));
     if (qr_json_type(content) != QR_JSON_ARRAY)
         return refuse(t, i, "content: expected a string or a list of blocks", NOTHING);
-    struct parts parts = {.text = qr_json_array(), .calls = qr_json_array()};
+    struct block_parts parts = {.text = qr_json_array(), .calls = qr_json_array()};
     bool done = parts.text && parts.calls;
     for (size_t k = 0; done && k < qr_json_length(content); k++)
         done = add_block(t, &parts, qr_json_at(content, k), i, assistant);
@@ -209,7 +211,7 @@ static bool is_billing(const struct qr_json *text)
     return given.n >= sizeof begin - 1 && memcmp(given.data, begin, sizeof begin - 1) == 0;
 }
 
-static bool add_system(struct translating *t, const struct qr_json *body)
+static bool add_system(struct messages_translation *t, const struct qr_json *body)
 {
     const struct qr_json *system = qr_json_get(body, "system");
 
@@ -218,7 +220,7 @@ static bool add_system(struct translating *t, const struct qr_json *body)
         return qr_json_append(t->messages, qr_translate_message("system", qr_json_share(system)));
     if (qr_json_type(system) != QR_JSON_ARRAY)
         return qr_fail_field(t->failure, "system", "system: expected a string or text blocks");
-    struct parts parts = {.text = qr_json_array()};
+    struct block_parts parts = {.text = qr_json_array()};
     bool done = parts.text != NULL;
     for (size_t i = 0; done && i < qr_json_length(system); i++) {
         const struct qr_json *block = qr_json_at(system, i), *text = qr_json_get(block, "text");
@@ -232,7 +234,7 @@ static bool add_system(struct translating *t, const struct qr_json *body)
     return done;
 }
 
-static bool add_messages(struct translating *t, const struct qr_json *body)
+static bool add_messages(struct messages_translation *t, const struct qr_json *body)
 {
     const struct qr_json *list = qr_json_get(body, "messages");
     const size_t n = qr_json_length(list);
@@ -252,7 +254,7 @@ static bool add_messages(struct translating *t, const struct qr_json *body)
 
 /* ---- the other fields ---------------------------------------------------------------------- */
 
-static bool add_tools(struct translating *t, const struct qr_json *body)
+static bool add_tools(struct messages_translation *t, const struct qr_json *body)
 {
     const struct qr_json *list = qr_json_get(body, "tools");
     struct qr_json *tools;
@@ -278,7 +280,7 @@ static bool add_tools(struct translating *t, const struct qr_json *body)
     return true;
 }
 
-static bool add_choice(struct translating *t, const struct qr_json *body)
+static bool add_choice(struct messages_translation *t, const struct qr_json *body)
 {
     static const char *const names[][2] = {{"auto", "auto"}, {"any", "required"}, {"none", "none"}};
     const struct qr_json *choice = qr_json_get(body, "tool_choice");
@@ -302,7 +304,7 @@ static bool add_choice(struct translating *t, const struct qr_json *body)
 }
 
 /* thinking switches a template's reasoning; a budget is not kept. */
-static bool add_thinking(struct translating *t, const struct qr_json *body)
+static bool add_thinking(struct messages_translation *t, const struct qr_json *body)
 {
     const struct qr_json *type = qr_json_get(qr_json_get(body, "thinking"), "type");
     const struct qr_json *config = qr_json_get(body, "output_config");
@@ -326,7 +328,7 @@ static bool add_thinking(struct translating *t, const struct qr_json *body)
     return qr_json_set(t->chat, "response_format", qr_json_share(format));
 }
 
-static bool add_stops(struct translating *t, const struct qr_json *body)
+static bool add_stops(struct messages_translation *t, const struct qr_json *body)
 {
     const struct qr_json *stops = qr_json_get(body, "stop_sequences");
 
@@ -337,7 +339,7 @@ static bool add_stops(struct translating *t, const struct qr_json *body)
     return qr_json_set(t->chat, "stop", qr_json_share(stops));
 }
 
-static bool add_limit(struct translating *t, const struct qr_json *body)
+static bool add_limit(struct messages_translation *t, const struct qr_json *body)
 {
     int64_t most = 0;
 
@@ -348,7 +350,7 @@ static bool add_limit(struct translating *t, const struct qr_json *body)
                        qr_json_from_integer(most < INT32_MAX ? most : INT32_MAX));
 }
 
-static bool add_fields(struct translating *t, const struct qr_json *body)
+static bool add_fields(struct messages_translation *t, const struct qr_json *body)
 {
     static const char *const same[] = {"model",    "temperature", "top_p",      "top_k",
                                        "stream",   "min_p",       "seed",       "cache_salt",
@@ -361,7 +363,7 @@ static bool add_fields(struct translating *t, const struct qr_json *body)
 static struct qr_json *translate(const struct qr_json *body, bool counts,
                                  struct qr_api_failure *failure)
 {
-    struct translating t = {.chat = qr_json_object(), .failure = failure};
+    struct messages_translation t = {.chat = qr_json_object(), .failure = failure};
 
     t.messages = t.chat ? qr_json_array() : NULL;
     bool done = qr_json_set(t.chat, "messages", t.messages) && add_fields(&t, body) &&

@@ -88,7 +88,7 @@ bool qr_prompt_ids(const struct quire_allocator *memory, const struct qr_json *l
 }
 
 /* How prompts become tokens, from the body. */
-struct reading {
+struct prompt_reading {
     const quire_model *model;
     const struct qr_model_limits *limits;
     unsigned flags; /* QUIRE_TEXT_* */
@@ -97,7 +97,7 @@ struct reading {
 };
 
 /* vLLM's add_special_tokens and truncate_prompt_tokens; -1: the context without one token. */
-static bool read_fields(struct reading *r, const struct qr_json *body)
+static bool read_fields(struct prompt_reading *r, const struct qr_json *body)
 {
     int64_t last = 0;
     bool special = true;
@@ -116,7 +116,7 @@ static bool read_fields(struct reading *r, const struct qr_json *body)
     return true;
 }
 
-static void truncate_prompt(struct qr_prompt *prompt, const struct reading *r)
+static void truncate_prompt(struct qr_prompt *prompt, const struct prompt_reading *r)
 {
     if (prompt->ids_n <= r->last_n) return;
     memmove(prompt->ids, prompt->ids + prompt->ids_n - r->last_n, r->last_n * sizeof *prompt->ids);
@@ -125,7 +125,7 @@ static void truncate_prompt(struct qr_prompt *prompt, const struct reading *r)
 }
 
 static bool read_one(struct qr_prompts *prompts, size_t i, const struct qr_json *value,
-                     const struct reading *r)
+                     const struct prompt_reading *r)
 {
     const quire_model *model = r->model;
     const struct qr_model_limits *limits = r->limits;
@@ -153,10 +153,10 @@ bool qr_prompts_read(struct qr_prompts *prompts, const struct qr_server_settings
                      struct qr_api_failure *failure)
 {
     const struct qr_json *value = qr_json_get(body, "prompt");
-    struct reading r = {.model = settings->model,
-                        .limits = limits,
-                        .flags = QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS | QUIRE_TEXT_EOS,
-                        .failure = failure};
+    struct prompt_reading r = {.model = settings->model,
+                               .limits = limits,
+                               .flags = QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS | QUIRE_TEXT_EOS,
+                               .failure = failure};
     if (!value) return qr_fail_field(failure, "prompt", "prompt is required");
     if (!read_fields(&r, body)) return false;
 
@@ -199,10 +199,10 @@ bool qr_prompts_read_chat(struct qr_prompts *prompts, const struct qr_server_set
                           struct qr_api_failure *failure)
 {
     struct qr_buffer text;
-    struct reading r = {.model = settings->model,
-                        .limits = limits,
-                        .flags = QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS,
-                        .failure = failure};
+    struct prompt_reading r = {.model = settings->model,
+                               .limits = limits,
+                               .flags = QUIRE_TEXT_SPECIAL | QUIRE_TEXT_BOS,
+                               .failure = failure};
     qr_buffer_init(&text, prompts->memory);
     bool done = read_fields(&r, body) && make(prompts, 1, failure) &&
                 qr_conversation_render(&text, settings, body, failure);

@@ -7,7 +7,7 @@
 #include "runtime/server/params.h"
 #include "runtime/server/translate.h"
 
-struct translating {
+struct responses_translation {
     struct qr_json *chat, *messages;
     struct qr_json *assistant; /* the message that calls and reasoning join; NULL: none is open */
     const struct qr_json *reasoning; /* text for the next assistant message */
@@ -15,7 +15,8 @@ struct translating {
     struct qr_api_failure *failure;
 };
 
-static bool refuse(struct translating *t, size_t i, const char *format, struct quire_text given)
+static bool refuse(struct responses_translation *t, size_t i, const char *format,
+                   struct quire_text given)
 {
     char message[300];
     (void)snprintf(message, sizeof message, format, (int)(given.n < 64 ? given.n : 64), given.data);
@@ -24,7 +25,7 @@ static bool refuse(struct translating *t, size_t i, const char *format, struct q
 
 /* ---- items of input ------------------------------------------------------------------------ */
 
-static bool add_reasoning(struct translating *t, struct qr_json *message)
+static bool add_reasoning(struct responses_translation *t, struct qr_json *message)
 {
     if (!t->reasoning) return true;
     struct qr_json *text = qr_json_share(t->reasoning);
@@ -32,7 +33,7 @@ static bool add_reasoning(struct translating *t, struct qr_json *message)
     return qr_json_set(message, "reasoning_content", text);
 }
 
-static bool check_parts(struct translating *t, const struct qr_json *content, size_t i)
+static bool check_parts(struct responses_translation *t, const struct qr_json *content, size_t i)
 {
     static const char *const known[] = {"input_text", "output_text", "text", "refusal"};
 
@@ -49,7 +50,7 @@ static bool check_parts(struct translating *t, const struct qr_json *content, si
     return true;
 }
 
-static bool add_message(struct translating *t, const struct qr_json *item, size_t i)
+static bool add_message(struct responses_translation *t, const struct qr_json *item, size_t i)
 {
     const struct qr_json *role = qr_json_get(item, "role"), *content = qr_json_get(item, "content");
     const bool assistant = qr_json_is(role, "assistant");
@@ -75,7 +76,7 @@ static bool add_message(struct translating *t, const struct qr_json *item, size_
     return true;
 }
 
-static bool add_call(struct translating *t, const struct qr_json *item, size_t i)
+static bool add_call(struct responses_translation *t, const struct qr_json *item, size_t i)
 {
     const struct qr_json *id = qr_json_get(item, "call_id"), *name = qr_json_get(item, "name");
     const struct qr_json *arguments = qr_json_get(item, "arguments");
@@ -96,7 +97,7 @@ static bool add_call(struct translating *t, const struct qr_json *item, size_t i
 }
 
 /* True if an earlier item is the call with this id. */
-static bool was_called(const struct translating *t, struct quire_text id, size_t before)
+static bool was_called(const struct responses_translation *t, struct quire_text id, size_t before)
 {
     for (size_t i = 0; i < before; i++) {
         const struct qr_json *item = qr_json_at(t->input, i);
@@ -108,7 +109,7 @@ static bool was_called(const struct translating *t, struct quire_text id, size_t
     return false;
 }
 
-static bool add_output(struct translating *t, const struct qr_json *item, size_t i)
+static bool add_output(struct responses_translation *t, const struct qr_json *item, size_t i)
 {
     const struct qr_json *id = qr_json_get(item, "call_id");
     const struct qr_json *output = qr_json_get(item, "output");
@@ -130,7 +131,7 @@ static bool add_output(struct translating *t, const struct qr_json *item, size_t
 }
 
 /* The text of the last part, which the template may show with the next message. */
-static bool keep_reasoning(struct translating *t, const struct qr_json *item)
+static bool keep_reasoning(struct responses_translation *t, const struct qr_json *item)
 {
     static const char *const places[] = {"summary", "content"};
 
@@ -145,7 +146,7 @@ static bool keep_reasoning(struct translating *t, const struct qr_json *item)
     return true;
 }
 
-static bool add_item(struct translating *t, const struct qr_json *item, size_t i)
+static bool add_item(struct responses_translation *t, const struct qr_json *item, size_t i)
 {
     const struct qr_json *type = qr_json_get(item, "type");
 
@@ -158,7 +159,7 @@ static bool add_item(struct translating *t, const struct qr_json *item, size_t i
     return refuse(t, i, ".type \"%.*s\" is not supported", qr_translate_text(type));
 }
 
-static bool add_input(struct translating *t, const struct qr_json *body)
+static bool add_input(struct responses_translation *t, const struct qr_json *body)
 {
     const struct qr_json *input = qr_json_get(body, "input");
     const struct qr_json *instructions = qr_json_get(body, "instructions");
@@ -185,7 +186,7 @@ static bool add_input(struct translating *t, const struct qr_json *body)
 
 /* ---- tools --------------------------------------------------------------------------------- */
 
-static bool add_tools(struct translating *t, const struct qr_json *body)
+static bool add_tools(struct responses_translation *t, const struct qr_json *body)
 {
     const struct qr_json *list = qr_json_get(body, "tools");
     struct qr_json *tools;
@@ -209,7 +210,7 @@ static bool add_tools(struct translating *t, const struct qr_json *body)
     return true;
 }
 
-static bool add_allowed(struct translating *t, const struct qr_json *choice)
+static bool add_allowed(struct responses_translation *t, const struct qr_json *choice)
 {
     struct qr_json *made = qr_json_object(), *allowed = qr_json_object(), *list = qr_json_array();
     const struct qr_json *tools = qr_json_get(choice, "tools");
@@ -225,7 +226,7 @@ static bool add_allowed(struct translating *t, const struct qr_json *choice)
     return qr_json_set(t->chat, "tool_choice", made) && done;
 }
 
-static bool add_choice(struct translating *t, const struct qr_json *body)
+static bool add_choice(struct responses_translation *t, const struct qr_json *body)
 {
     const struct qr_json *choice = qr_json_get(body, "tool_choice");
     const struct qr_json *type = qr_json_get(choice, "type");
@@ -240,7 +241,7 @@ static bool add_choice(struct translating *t, const struct qr_json *body)
 
 /* ---- the other fields ---------------------------------------------------------------------- */
 
-static bool add_format(struct translating *t, const struct qr_json *body)
+static bool add_format(struct responses_translation *t, const struct qr_json *body)
 {
     const struct qr_json *text = qr_json_get(body, "text");
     const struct qr_json *format = qr_json_get(text, "format");
@@ -261,7 +262,7 @@ static bool add_format(struct translating *t, const struct qr_json *body)
     return qr_json_set(t->chat, "response_format", made) && done;
 }
 
-static bool add_include(struct translating *t, const struct qr_json *body)
+static bool add_include(struct responses_translation *t, const struct qr_json *body)
 {
     const struct qr_json *include = qr_json_get(body, "include");
     int64_t top = 0;
@@ -276,7 +277,7 @@ static bool add_include(struct translating *t, const struct qr_json *body)
     return true;
 }
 
-static bool check_state(struct translating *t, const struct qr_json *body)
+static bool check_state(struct responses_translation *t, const struct qr_json *body)
 {
     static const char *const states[] = {"previous_response_id", "conversation", "prompt"};
     const struct qr_json *metadata = qr_json_get(body, "metadata");
@@ -299,7 +300,7 @@ static bool check_state(struct translating *t, const struct qr_json *body)
 }
 
 /* A limit past 32 bits is cut like any that does not fit. */
-static bool add_limit(struct translating *t, const struct qr_json *body)
+static bool add_limit(struct responses_translation *t, const struct qr_json *body)
 {
     int64_t most = 0;
 
@@ -309,7 +310,7 @@ static bool add_limit(struct translating *t, const struct qr_json *body)
                        qr_json_from_integer(most < INT32_MAX ? most : INT32_MAX));
 }
 
-static bool add_fields(struct translating *t, const struct qr_json *body)
+static bool add_fields(struct responses_translation *t, const struct qr_json *body)
 {
     static const char *const same[] = {"model",
                                        "temperature",
@@ -343,7 +344,7 @@ static bool add_fields(struct translating *t, const struct qr_json *body)
 
 struct qr_json *qr_responses_translate(const struct qr_json *body, struct qr_api_failure *failure)
 {
-    struct translating t = {.chat = qr_json_object(), .failure = failure};
+    struct responses_translation t = {.chat = qr_json_object(), .failure = failure};
 
     t.messages = t.chat ? qr_json_array() : NULL;
     bool done = qr_json_set(t.chat, "messages", t.messages) && check_state(&t, body) &&

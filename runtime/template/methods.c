@@ -225,12 +225,12 @@ METHOD(str_replace)
 /* ---- str: splitting -------------------------------------------------------------------------- */
 
 /* A growing list. */
-struct parts {
+struct split_texts {
     struct qr_value *items;
     size_t n, capacity;
 };
 
-static void add_part(struct qr_render *r, struct parts *parts, const char *text, size_t n)
+static void add_part(struct qr_render *r, struct split_texts *parts, const char *text, size_t n)
 {
     if (parts->n == parts->capacity) {
         size_t capacity = parts->capacity ? parts->capacity * 2 : 8;
@@ -243,7 +243,8 @@ static void add_part(struct qr_render *r, struct parts *parts, const char *text,
     parts->items[parts->n++] = qr_value_text(text, n);
 }
 
-static struct qr_value parts_list(struct qr_render *r, const struct parts *parts, bool backwards)
+static struct qr_value parts_list(struct qr_render *r, const struct split_texts *parts,
+                                  bool backwards)
 {
     struct qr_value list = qr_list_make(&r->run, QR_LIST, parts->n);
 
@@ -263,7 +264,7 @@ static size_t word_n(const char *text, size_t n)
 
 static struct qr_value split_words(struct qr_render *r, struct qr_value self, int64_t most)
 {
-    struct parts parts = {0};
+    struct split_texts parts = {0};
     const char *at = self.as.text, *end = at + self.n;
 
     for (;;) {
@@ -283,7 +284,7 @@ static struct qr_value split_words(struct qr_render *r, struct qr_value self, in
 METHOD(str_split)
 {
     int64_t most = qr_args_int(r, args, 1, "maxsplit", -1);
-    struct parts parts = {0};
+    struct split_texts parts = {0};
     const char *at = self.as.text, *end = at + self.n, *found;
 
     if (!qr_args_given(args, 0)) return split_words(r, self, most);
@@ -301,7 +302,7 @@ METHOD(str_split)
 METHOD(str_rsplit)
 {
     int64_t most = qr_args_int(r, args, 1, "maxsplit", -1);
-    struct parts parts = {0};
+    struct split_texts parts = {0};
     size_t end = self.n;
     const char *found;
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "runtime/base/limits.h"
-#include "runtime/template/parse.h"
+#include "runtime/template/parser_state.h"
 
 /* ---- nodes and tokens ------------------------------------------------------------------------ */
 

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runtime/template/parse.h"
+#include "runtime/template/parser_state.h"
 
 /* The tag names that end a body. */
 struct ends {

@@ -15,7 +15,7 @@ struct names {
     size_t n, capacity;
 };
 
-struct search {
+struct parts_search {
     struct qr_run *run;
     struct names lists, messages;
     bool changed, found;
@@ -30,7 +30,7 @@ static bool is_named(const struct names *names, struct qr_value name)
     return false;
 }
 
-static void add_name(struct search *s, struct names *names, struct qr_value name)
+static void add_name(struct parts_search *s, struct names *names, struct qr_value name)
 {
     qr_run_charge(s->run, names->n);
     if (is_named(names, name)) return;
@@ -68,7 +68,7 @@ static bool is_content(const struct qr_node *node, const struct names *names)
     return node->kids[1]->kind == QR_N_CONST && qr_value_is_text(node->kids[1]->value, "content");
 }
 
-static void look(struct search *s, const struct qr_node *node)
+static void look(struct parts_search *s, const struct qr_node *node)
 {
     for (; node; node = node->next) {
         const struct qr_node *target = node->kids[0], *what = bare(node->kids[1]);
@@ -87,7 +87,7 @@ static void look(struct search *s, const struct qr_node *node)
 
 bool qr_parts_detect(struct qr_run *run, const struct qr_node *root)
 {
-    struct search s = {.run = run};
+    struct parts_search s = {.run = run};
 
     add_name(&s, &s.lists, QR_VALUE_LITERAL("messages"));
     while (s.changed && !s.found) {

@@ -243,14 +243,14 @@ struct run {
 };
 
 /* A part of the whole text, in which it begins at `offset`. */
-struct part {
+struct text_part {
     const char *text; /* [n] */
     size_t n, offset;
 };
 
 /* Finds the next match at or after `at`.  1: found, 0: none, or a negative status. */
-static int match(const struct run *run, const pcre2_code *code, const struct part *part, size_t at,
-                 size_t *begin, size_t *end)
+static int match(const struct run *run, const pcre2_code *code, const struct text_part *part,
+                 size_t at, size_t *begin, size_t *end)
 {
     pcre2_match_data *data = run->scratch->match_data;
     pcre2_match_context *context = run->scratch->match_context;
@@ -269,13 +269,13 @@ static int match(const struct run *run, const pcre2_code *code, const struct par
     return 1;
 }
 
-static int split_stage(const struct run *run, unsigned stage_index, const struct part *part);
+static int split_stage(const struct run *run, unsigned stage_index, const struct text_part *part);
 
 /* Passes part[begin, end) to the next stage, or to the caller if it is a piece. */
-static int hand_on(const struct run *run, unsigned stage_index, const struct part *part,
+static int hand_on(const struct run *run, unsigned stage_index, const struct text_part *part,
                    size_t begin, size_t end, bool whole)
 {
-    const struct part next = {part->text + begin, end - begin, part->offset + begin};
+    const struct text_part next = {part->text + begin, end - begin, part->offset + begin};
 
     if (whole || stage_index + 1 == run->splitter->stages_n)
         return run->fn(run->context, next.offset, next.offset + next.n);
@@ -283,7 +283,7 @@ static int hand_on(const struct run *run, unsigned stage_index, const struct par
 }
 
 /* Cuts a part by one stage.  Recursion depth: the stages. */
-static int split_stage(const struct run *run, unsigned stage_index, const struct part *part)
+static int split_stage(const struct run *run, unsigned stage_index, const struct text_part *part)
 {
     const struct stage *stage = &run->splitter->stages[stage_index];
 
@@ -306,5 +306,5 @@ int qr_split(const struct qr_splitter *splitter, struct qr_split_scratch *scratc
 {
     struct run run = {.splitter = splitter, .scratch = scratch, .fn = fn, .context = context};
 
-    return split_stage(&run, 0, &(struct part){.text = text, .n = text_n});
+    return split_stage(&run, 0, &(struct text_part){.text = text, .n = text_n});
 }

@@ -163,7 +163,7 @@ static char *python_text(struct quire_text value, size_t *n)
 
 /* ---- one case ------------------------------------------------------------------------------- */
 
-struct bench {
+struct constrain_bench {
     quire_model *model;
     struct qr_constrain_figures *figures;
     FILE *failures;
@@ -187,8 +187,8 @@ static bool add_time(struct qr_mask_times *times, double us)
 }
 
 /* Whether the grammar accepts the tokens and the text may end; *at: how many it accepted. */
-static bool accepts(struct bench *b, quire_grammar *grammar, const int32_t *ids, size_t ids_n,
-                    size_t *at)
+static bool accepts(struct constrain_bench *b, quire_grammar *grammar, const int32_t *ids,
+                    size_t ids_n, size_t *at)
 {
     quire_matcher *m;
     bool may_end = false, ok = true;
@@ -212,7 +212,8 @@ static bool accepts(struct bench *b, quire_grammar *grammar, const int32_t *ids,
 /* The tokens of a text that goes on.  SentencePiece begins a text with a space, so a newline, which
  * is a token of its own, is put before it and dropped with what it begins with.  text has room for
  * one byte more. */
-static bool tokenize(struct bench *b, char *text, size_t text_n, int32_t **ids, size_t *ids_n)
+static bool tokenize(struct constrain_bench *b, char *text, size_t text_n, int32_t **ids,
+                     size_t *ids_n)
 {
     size_t skip = 0;
 
@@ -233,10 +234,10 @@ static bool tokenize(struct bench *b, char *text, size_t text_n, int32_t **ids, 
     return true;
 }
 
-enum verdict { PASSING, VALID_REFUSED, INVALID_ACCEPTED, NO_MEMORY };
+enum case_verdict { PASSING, VALID_REFUSED, INVALID_ACCEPTED, NO_MEMORY };
 
-static enum verdict try_instance(struct bench *b, quire_grammar *grammar, size_t index,
-                                 const char *test)
+static enum case_verdict try_instance(struct constrain_bench *b, quire_grammar *grammar,
+                                      size_t index, const char *test)
 {
     const struct quire_text said = member(test, "valid"), data = member(test, "data");
     const bool valid = said.n && said.data[0] == 't';
@@ -260,7 +261,7 @@ static enum verdict try_instance(struct bench *b, quire_grammar *grammar, size_t
 }
 
 /* *grammar NULL: the schema was refused. */
-static bool compile(struct bench *b, struct quire_text schema, quire_grammar **grammar)
+static bool compile(struct constrain_bench *b, struct quire_text schema, quire_grammar **grammar)
 {
     struct quire_grammar_settings settings;
     struct quire_error error;
@@ -281,17 +282,17 @@ static bool compile(struct bench *b, struct quire_text schema, quire_grammar **g
     return add_time(&b->figures->first_masks, us) || qr_failed(b->why, "out of memory");
 }
 
-static bool run_case(struct bench *b, const char *line)
+static bool run_case(struct constrain_bench *b, const char *line)
 {
     const struct quire_text tests = member(line, "tests");
-    enum verdict worst = PASSING;
+    enum case_verdict worst = PASSING;
     quire_grammar *grammar = NULL;
 
     b->figures->schemas++;
     bool ok = compile(b, member(line, "schema"), &grammar);
     const char *at = tests.n ? skip_space(tests.data + 1) : "";
     for (size_t i = 0; grammar && *at == '{' && worst != NO_MEMORY; i++) {
-        enum verdict v = try_instance(b, grammar, i, at);
+        enum case_verdict v = try_instance(b, grammar, i, at);
         if (v > worst) worst = v;
         at = skip_value(at);
         if (*at == ',') at = skip_space(at + 1);
@@ -304,8 +305,8 @@ static bool run_case(struct bench *b, const char *line)
 }
 
 /* Whether a line is a case; its name is copied. */
-static bool check_case(struct bench *b, const char *line, size_t n, char *name, size_t name_size,
-                       uint64_t number)
+static bool check_case(struct constrain_bench *b, const char *line, size_t n, char *name,
+                       size_t name_size, uint64_t number)
 {
     json_error_t error;
     json_t *one = json_loadb(line, n, JSON_ALLOW_NUL, &error);
@@ -335,7 +336,8 @@ bool qr_constrain_cases(quire_model *model, FILE *in, FILE *failures,
 
     *figures = (struct qr_constrain_figures){0};
     quire_model_info(model, &info);
-    struct bench b = {.model = model, .figures = figures, .failures = failures, .why = why};
+    struct constrain_bench b = {
+        .model = model, .figures = figures, .failures = failures, .why = why};
     b.sentencepiece = info.tokenizer_split && strcmp(info.tokenizer_split, "none") == 0;
     b.bits = calloc((info.vocab_n + 63) / 64, sizeof *b.bits);
     if (!b.bits) return qr_failed(why, "out of memory");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* parse -- the parser's state, shared by parse_expression.c and parse_statement.c.
+/* parser_state -- the parser's state, shared by parse_expression.c and parse_statement.c.
  *
  * Thread: the run's.   Memory: the run's arena. */
-#ifndef QR_TEMPLATE_PARSE_H
-#define QR_TEMPLATE_PARSE_H
+#ifndef QR_TEMPLATE_PARSER_STATE_H
+#define QR_TEMPLATE_PARSER_STATE_H
 
 #include "runtime/template/parser.h"
 
