@@ -11,9 +11,9 @@
  * Counters are the virtual token counters of Y. Sheng et al., "Fairness in Serving Large Language
  * Models", OSDI 2024.  Served tokens are added to the user's and the client's counter.  A node that
  * begins to wait again is lifted to the least counter of its waiting siblings, or to that of the
- * one taken last if none waits.  So a client saves up no service while it is away, and owes none
- * for service that it got while no other waited.  Equal counters: the node that has waited longer
- * since it came or was taken.
+ * one taken last if none waits.  So a client that was away has no advantage when it comes back.  A
+ * client that was served while no other waited has no disadvantage later.  Of equal counters, the
+ * node that came or was last taken earlier is next.
  *
  * Nodes with a waiting or running request are in use.  Idle nodes are remembered while there is
  * room; then the one that has been idle longest is dropped and loses its counter.  Three nodes for

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* x86/gemm_vnni_blocks -- unpacks a block of 32 k of 16 outputs for the VNNI tile.
  *
- * vpdpbusd needs unsigned weights; the start of a row's sum cancels their offset (start_of).  Dots,
- * products and fma are issued to the same ports, and these are the limit.  Loads, shifts, logic,
- * shuffles and additions are issued to others and cost nothing.  So a codebook is a shuffle.  A
- * quant times its half's integer scale fits a byte in Q2_K and Q3_K, so that product is a shuffle
- * too, once for all rows; with few rows it is cheaper to scale each row's two half sums.  Q6_K has
- * a float scale for each half.
+ * vpdpbusd needs unsigned weights, so signed ones carry an offset.  The start of a row's sum
+ * cancels it (start_of).
+ *
+ * Dots, products and fma use the same ports of the core, and these ports are the limit.  Loads,
+ * shifts, logic, shuffles and additions use others and cost nothing.  So a codebook is looked up by
+ * a shuffle.  In Q2_K and Q3_K a quant times its half's integer scale fits a byte, so a shuffle
+ * looks up that product too, once for all rows.  With few rows it is cheaper to scale the two half
+ * sums of each row.  Q6_K has a float scale for each half.
  *
  * Thread: any.   Memory: none. */
 #ifndef QR_KERNELS_X86_GEMM_VNNI_BLOCKS_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* gbnf_parts -- a grammar in GBNF as it was read, for the two files that compile it.
  *
- * A rule is a list of alternatives, an alternative a list of elements.  A group in parentheses is a
- * rule without a name.  Elements lie in the order of reading, so those of a group come between
- * those of the rule around it:
+ * A rule is a list of alternatives, and an alternative is a list of elements.  A group in
+ * parentheses is a rule without a name.  All elements are in one array, in the order of the text.
+ * `of` is the number of the element's rule, so a group's elements may interrupt another rule's:
  *
  *     root ::= "a" ("b" | x) "c"      element   "a"  group  "b"  x   "c"
  *                                     of         0     0     1   1    0

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* matcher -- how far one text has come in a grammar, byte by byte.
  *
- * An Earley recogniser over lexemes.  A row is the set of items (place within a rule, row where the
- * rule began) at a border between lexemes.  Between borders the text is inside one or more
- * lexemes: a thread is the row where they began and the lexer's state.
+ * Here a thread is a parse in progress, not an OS thread.  The words, from small to large:
+ *
+ *   item    a place within a rule, and the row where that rule began
+ *   row     the items at a border between two lexemes (Earley's state set)
+ *   thread  a lexeme in progress: the row where it began, and the lexer's state
+ *   frame   all threads after one byte, and the row there if a lexeme may end
+ *
+ * An Earley recogniser over lexemes:
  *
  *      row 0        row 1   row 2
  *        |  "name"    |  :    |  "Ad...       frame: threads {(row 2, state)}, no row here

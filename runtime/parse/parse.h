@@ -3,12 +3,19 @@
  *
  *     text, in any pieces  ->  qr_parse_push ...  qr_parse_end  ->  deltas, in order
  *
- *              +-------------- opening marker ---------------+
- *              |                                             v
- *     REASONING  -- closing marker -->  CONTENT  -- call -->  CALL: name, then arguments
- *              ^                          ^  |                 |
- *              +-- the prompt opened it   |  +- held: a marker may begin here
- *                                         +------ end of the call, or no call: text --+
+ *                   opening marker
+ *                 <----------------
+ *     REASONING                      CONTENT
+ *        ^        ---------------->
+ *        |          closing marker
+ *     the prompt may open it
+ *
+ *                  marker                      name is known
+ *     CONTENT  ---------------->  tentative  ----------------->  CALL  --- it ends --->  CONTENT
+ *         ^                           |                          then ARGUMENTS
+ *         +--- no call: it is text ---+
+ *
+ * In the tentative state the text is held.
  *
  * A reader works byte by byte, so the pieces in which text arrives change only the borders of
  * deltas.  No text makes it fail: text that is not a call is content.  A family is a format in

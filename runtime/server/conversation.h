@@ -4,7 +4,8 @@
  *
  * What the template sees of a request:
  *   - a tool call's arguments as an object, not as the JSON string that the request has, as in
- * vLLM; a string that is not JSON stays one, so that a call that was cut off blocks no conversation
+ *     vLLM; a string that is not JSON stays one, so that a call that was cut off blocks no
+ *     conversation
  *   - the role developer as system, unless the template knows it
  *   - parts input_text, output_text and refusal as text
  *   - reasoning as reasoning_content

@@ -203,7 +203,8 @@ static bool add_message(struct messages_translation *t, const struct qr_json *me
     return done;
 }
 
-/* Blocks of a hash that Claude Code sends with each request would defeat the prefix cache. */
+/* Claude Code sends a system block with a hash that changes each time.  It is dropped: it would
+ * defeat the prefix cache. */
 static bool is_billing(const struct qr_json *text)
 {
     static const char begin[] = "x-anthropic-billing-header";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* values -- turns JSON into quire.h's values, so that the library needs no JSON parser.
+/* values -- JSON as quire.h's values.  The public API has no JSON type.
  *
  * Thread: any one.   Memory: the allocator's; texts point into the document. */
 #ifndef QR_SERVER_VALUES_H

@@ -18,6 +18,8 @@ Rules:
   portable   no build flag for this machine only, none that switches assertions off
   layers     CMakeLists.txt links each layer to the layers that MAY lists; ARCHITECTURE.md names them
   readme     every folder has a README of at most 1,800 words
+  files      a folder's README names each of its .c and .h files, or a pattern like `attention_*`
+  names      a `qr_` name in backticks in a README, ARCHITECTURE.md or CONTRIBUTING.md exists in the sources
   fields     docs/fields.md names every field of a request, docs/metrics.md every metric
   links      relative links in .md files point at files that exist; docs/notes/README.md lists the notes
 """
@@ -181,6 +183,51 @@ def check_readmes():
             breach(f"{folder}/README.md", 0, f"{words} words, at most {WORDS_MAX}")
 
 
+def is_named(name, words):
+    """A file in a README's backticked words: its name, its stem, or a pattern that begins it."""
+    stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    for word in words:
+        word = re.sub(r"\.(c|h|\*)$", "", word.rsplit("/", 1)[-1])
+        if word == stem or word.endswith("*") and stem.startswith(word.rstrip("*")):
+            return True
+        if "*" in word and re.fullmatch(re.escape(word).replace(r"\*", ".*"), stem):
+            return True
+    return False
+
+
+def check_files():
+    """A folder's README names its C files."""
+    global checked
+    for folder in ("kernels", "cache", "scheduler", "runtime/base", "runtime/text",
+                   "runtime/template", "runtime/grammar", "runtime/model", "runtime/engine",
+                   "runtime/parse", "runtime/server"):
+        text = (SOURCE / folder / "README.md").read_text()
+        words = [w for words in re.findall(r"`([^`\n]+)`", text) for w in words.split()]
+        for name in sources(".c", ".h"):
+            if name.startswith(folder + "/"):
+                checked += 1
+                if not is_named(name, words):
+                    breach(f"{folder}/README.md", 0, f"does not name {name}")
+
+
+def check_names():
+    """Every `qr_` name of a README, ARCHITECTURE.md and CONTRIBUTING.md is in the sources."""
+    global checked
+    known = set()
+    for name in sources(".c", ".h", ".py", ".txt"):
+        if not name.startswith("tests/data/"):
+            known |= set(re.findall(r"\bqr_\w+", (SOURCE / name).read_text()))
+    for page in sources(".md"):
+        if not page.endswith("README.md") and page not in ("ARCHITECTURE.md", "CONTRIBUTING.md"):
+            continue
+        for number, line in enumerate((SOURCE / page).read_text().splitlines(), 1):
+            for quoted in re.findall(r"`([^`]+)`", line):
+                for word in re.findall(r"\bqr_\w+(?![\w<*])", quoted):
+                    checked += 1
+                    if word not in known:
+                        breach(page, number, f"names {word}, which does not exist")
+
+
 def check_fields():
     """docs/fields.md names every field that the server reads from a body."""
     global checked
@@ -313,7 +360,10 @@ for source in sources(".c", ".h", ".py", ".sh", ".txt", ".in") + scripts():
         check_file(source)
 check_build_files()
 check_readmes()
+check_files()
+check_names()
 check_fields()
+check_unsupported()
 check_metrics()
 check_layers()
 check_tags()
