@@ -153,8 +153,8 @@ static bool compile_calls(struct qr_generation *generation, const char *tag)
 
     quire_grammar_settings_defaults(&settings);
     settings.structural_tag = (struct quire_text){tag, strlen(tag)};
-    int status = quire_grammar_compile(generation->job.server->settings.model, &settings,
-                                       &generation->grammar, &error);
+    int status = qr_structured_compile_closed(generation->job.server->settings.model, &settings,
+                                              &generation->grammar, &error);
     if (status == QUIRE_OK) return true;
     (void)snprintf(error.field, sizeof error.field, "tools");
     return qr_fail_engine(&generation->failure, status, &error);

@@ -13,6 +13,7 @@
 /* What the fields that were read so far ask for. */
 struct asked {
     const char *by; /* the field; NULL: none yet */
+    bool strict;    /* OpenAI's: a schema allows no undeclared property */
     struct quire_grammar_settings settings;
     struct qr_buffer schema; /* the text of a schema or a structural tag */
     struct qr_buffer whitespace;
@@ -143,6 +144,8 @@ static bool read_response_format(struct asked *a, const char *field, const struc
         const struct qr_json *schema = named && qr_json_type(named) == QR_JSON_OBJECT
                                            ? qr_json_get(named, "schema")
                                            : qr_json_get(format, "schema");
+        const struct qr_json *strict = qr_json_get(named ? named : format, "strict");
+        a->strict = qr_json_type(strict) == QR_JSON_BOOL && qr_json_bool(strict);
         return ask_schema(a, field, schema);
     }
     if (text.n == 14 && memcmp(text.data, "structural_tag", 14) == 0)
@@ -325,6 +328,18 @@ static bool enter_frame(struct asked *a, const struct qr_structured_frame *frame
     return true;
 }
 
+int qr_structured_compile_closed(const quire_model *model,
+                                 const struct quire_grammar_settings *settings,
+                                 quire_grammar **grammar, struct quire_error *error)
+{
+    struct quire_grammar_settings closed = *settings;
+
+    closed.no_additional_properties = 1;
+    const int status = quire_grammar_compile(model, &closed, grammar, error);
+    if (status == QUIRE_OK || status == QUIRE_NO_MEMORY) return status;
+    return quire_grammar_compile(model, settings, grammar, error);
+}
+
 bool qr_structured_read(const struct qr_json *body, const quire_model *model,
                         const struct quire_allocator *allocator,
                         const struct qr_structured_frame *frame, quire_grammar **grammar,
@@ -343,7 +358,11 @@ bool qr_structured_read(const struct qr_json *body, const quire_model *model,
     qr_buffer_init(&framed, allocator);
     bool ok = read_fields(a, body);
     if (ok && a->by) ok = enter_frame(a, frame, &framed);
-    if (ok && a->by && quire_grammar_compile(model, &a->settings, grammar, &error) != QUIRE_OK)
+    int status = QUIRE_OK;
+    if (ok && a->by)
+        status = a->strict ? qr_structured_compile_closed(model, &a->settings, grammar, &error)
+                           : quire_grammar_compile(model, &a->settings, grammar, &error);
+    if (status != QUIRE_OK)
         ok = error.status == QUIRE_NO_MEMORY
                  ? qr_fail_engine(failure, error.status, &error)
                  : qr_fail_field(failure, a->by, "%s: %s", a->by, error.text);

@@ -31,4 +31,10 @@ bool qr_structured_read(const struct qr_json *body, const quire_model *model,
 /* True if a field asks for a form. */
 bool qr_structured_asks(const struct qr_json *body);
 
+/* Compiles with undeclared properties refused; a schema that needs them, such as one that requires
+ * an undeclared property, is compiled as it is.  quire_grammar_compile's status and error. */
+int qr_structured_compile_closed(const quire_model *model,
+                                 const struct quire_grammar_settings *settings,
+                                 quire_grammar **grammar, struct quire_error *error);
+
 #endif

@@ -3,9 +3,10 @@
  *
  *   fields: tools, tool_choice, parallel_tool_calls
  *
- * A call that must come is forced by a grammar of the family's own format.  A model whose template
- * knows no tools is forced by an envelope, and a note in its system message says so; calls and
- * their results are then shown as text.
+ * A call that must come is forced by a grammar of the family's own format.  It has only declared
+ * arguments, even if a tool's parameters do not say `additionalProperties`: false.  A model whose
+ * template knows no tools is forced by an envelope, and a note in its system message says so; calls
+ * and their results are then shown as text.
  *
  * Thread: any one.   Memory: the allocator's; texts and schemas point into the document. */
 #ifndef QR_SERVER_TOOLS_H

@@ -122,6 +122,42 @@ static void a_forced_call_comes(void **state)
     json_decref(whole);
 }
 
+/* Goal: a forced call has only declared arguments, where the schema allows others as well.
+ * Method: leave additionalProperties out; then require a property that is not declared. */
+static void a_forced_call_has_declared_arguments(void **state)
+{
+    (void)state;
+    static const char format[] =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"max_tokens\":200,"
+        "\"tool_choice\":\"required\",\"parallel_tool_calls\":false,\"tools\":[{\"type\":"
+        "\"function\",\"function\":{\"name\":\"look\",\"parameters\":{\"type\":\"object\","
+        "\"properties\":{\"where\":{\"enum\":[\"up\",\"down\"]}},\"required\":[\"%s\"]}}}]}";
+    char body[1024];
+    (void)snprintf(body, sizeof body, format, "where");
+    json_t *closed = ask_json(&server, CHAT, body, 200);
+    assert_look(text_at(closed, "choices.0.message.tool_calls.0.function.arguments"));
+    json_decref(closed);
+
+    (void)snprintf(body, sizeof body, format, "why");
+    json_decref(ask_json(&server, CHAT, body, 200));
+}
+
+/* Goal: a strict response_format allows declared properties only.
+ * Method: leave additionalProperties out. */
+static void a_strict_form_has_declared_properties(void **state)
+{
+    (void)state;
+    json_t *answer = ask_json(
+        &server, CHAT,
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"max_tokens\":200,"
+        "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"look\","
+        "\"strict\":true,\"schema\":{\"type\":\"object\",\"properties\":{\"where\":{\"enum\":"
+        "[\"up\",\"down\"]}},\"required\":[\"where\"]}}}}",
+        200);
+    assert_look(text_at(answer, "choices.0.message.content"));
+    json_decref(answer);
+}
+
 /* Goal: tool_choice is obeyed or refused by name.
  * Method: each of its values, and values that name what is not there. */
 static void tool_choice_is_obeyed(void **state)
@@ -477,6 +513,8 @@ int main(void)
     };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_forced_call_comes),
+        cmocka_unit_test(a_forced_call_has_declared_arguments),
+        cmocka_unit_test(a_strict_form_has_declared_properties),
         cmocka_unit_test(tool_choice_is_obeyed),
         cmocka_unit_test(a_forced_call_is_the_same_in_a_crowd),
         cmocka_unit_test(a_response_streams),
