@@ -96,7 +96,7 @@ static void put_histograms(struct qr_buffer *out, const struct quire_stats *s)
                   "From a request's admission to its first token", &s->prefill_s);
     put_histogram(out, "request_decode_time_seconds", "From a request's first token to its last",
                   &s->decode_s);
-    put_histogram(out, "iteration_tokens_total", "Tokens computed in a step", &s->step_tokens);
+    put_histogram(out, "iteration_tokens", "Tokens computed in a step", &s->step_tokens);
     put_histogram(out, "step_seconds", "Duration of a step", &s->step_s);
 }
 

@@ -54,7 +54,7 @@ static json_t *body_of(unsigned seed)
 static void choices_are_requests_alone(void **state)
 {
     json_t *body = body_of(11);
-    double rows = metric(&server, "quire_iteration_tokens_total_sum");
+    double rows = metric(&server, "quire_iteration_tokens_sum");
     double prompts = metric(&server, "quire_prompt_tokens_total");
     double copies = metric(&server, "quire_page_copies_total");
 
@@ -65,7 +65,7 @@ static void choices_are_requests_alone(void **state)
     assert_int_equal(int_at(answer, "usage.prompt_tokens"), 45 + 64);
     assert_int_equal(int_at(answer, "usage.completion_tokens"), 8 * 12);
     assert_true(metric(&server, "quire_prompt_tokens_total") - prompts == 45 + 64);
-    assert_true(metric(&server, "quire_iteration_tokens_total_sum") - rows == 45 + 64 + 8 * 11);
+    assert_true(metric(&server, "quire_iteration_tokens_sum") - rows == 45 + 64 + 8 * 11);
     assert_true(metric(&server, "quire_page_copies_total") - copies == 3);
     json_object_del(body, "n");
     for (unsigned i = 0; i < 4; i++) {

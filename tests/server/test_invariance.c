@@ -104,12 +104,12 @@ static void ask_all(const struct bench *b, const struct daemon *d, const char *s
 
 static double steps(const struct daemon *d)
 {
-    return metric(d, "quire_iteration_tokens_total_count");
+    return metric(d, "quire_iteration_tokens_count");
 }
 
 static double rows(const struct daemon *d)
 {
-    return metric(d, "quire_iteration_tokens_total_sum");
+    return metric(d, "quire_iteration_tokens_sum");
 }
 
 /* ---- situations ---------------------------------------------------------------------------- */

@@ -128,7 +128,7 @@ static void metrics_are_prometheus_text(void **state)
         "\n# TYPE quire_request_queue_time_seconds histogram\n",
         "\n# TYPE quire_request_prefill_time_seconds histogram\n",
         "\n# TYPE quire_request_decode_time_seconds histogram\n",
-        "\n# TYPE quire_iteration_tokens_total histogram\n",
+        "\n# TYPE quire_iteration_tokens histogram\n",
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         if (!strstr(out.data, lines[i])) fail_msg("missing: %s", lines[i]);

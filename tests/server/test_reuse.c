@@ -60,7 +60,7 @@ static json_t *complete(const struct daemon *d, json_t *prompt, int tokens_n)
 
 static double rows(const struct daemon *d)
 {
-    return metric(d, "quire_iteration_tokens_total_sum");
+    return metric(d, "quire_iteration_tokens_sum");
 }
 
 static long long cached_in(const json_t *answer)

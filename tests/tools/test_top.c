@@ -53,8 +53,8 @@ static char *metrics_text(unsigned times)
         {"quire_inter_token_latency_seconds_count", 770, 192},
         {"quire_step_seconds_sum", 10, 0.5},
         {"quire_step_seconds_count", 1000, 20},
-        {"quire_iteration_tokens_total_sum", 4000, 442},
-        {"quire_iteration_tokens_total_count", 1000, 20},
+        {"quire_iteration_tokens_sum", 4000, 442},
+        {"quire_iteration_tokens_count", 1000, 20},
         {"quire_jemalloc_bytes{kind=\"engine_arena\"}", 12345, 0},
     };
     struct fake_text t = {0};

@@ -36,8 +36,8 @@ static const struct {
     {"quire_inter_token_latency_seconds_count", FIELD(itl_s.count)},
     {"quire_step_seconds_sum", FIELD(step_s.sum)},
     {"quire_step_seconds_count", FIELD(step_s.count)},
-    {"quire_iteration_tokens_total_sum", FIELD(step_tokens.sum)},
-    {"quire_iteration_tokens_total_count", FIELD(step_tokens.count)},
+    {"quire_iteration_tokens_sum", FIELD(step_tokens.sum)},
+    {"quire_iteration_tokens_count", FIELD(step_tokens.count)},
 #undef FIELD
 };
 
