@@ -12,6 +12,7 @@ void qr_api_chat(struct qr_conn *conn);         /* api_chat.c */
 void qr_api_responses(struct qr_conn *conn);    /* api_responses.c */
 void qr_api_messages(struct qr_conn *conn);     /* api_messages.c */
 void qr_api_input_tokens(struct qr_conn *conn); /* api_tokenize.c */
+void qr_api_chat_input_tokens(struct qr_conn *conn);
 void qr_api_count_tokens(struct qr_conn *conn);
 void qr_api_tokenize(struct qr_conn *conn); /* api_tokenize.c */
 void qr_api_detokenize(struct qr_conn *conn);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* POST /tokenize, POST /detokenize and GET /tokenizer_info, in vLLM's shapes. */
+/* POST /tokenize, POST /detokenize and GET /tokenizer_info, in vLLM's shapes.  llama.cpp's fields
+ * (content, add_special, with_pieces) and answers are understood as well. */
 #include <assert.h>
 #include <string.h>
 
@@ -83,6 +84,19 @@ static void begin(struct qr_conn *conn, bool (*work)(struct text_job *, const st
 
 /* ---- /tokenize ----------------------------------------------------------------------------- */
 
+/* llama.cpp's [{"id":5,"piece":"a"}]. */
+static void put_pieces(struct text_job *job, const int32_t *ids, size_t ids_n)
+{
+    struct qr_buffer *out = &job->answer;
+    qr_buffer_puts(out, "{\"tokens\":[");
+    for (size_t i = 0; i < ids_n; i++) {
+        qr_buffer_printf(out, "%s{\"id\":%d,\"piece\":", i > 0 ? "," : "", ids[i]);
+        qr_logprobs_put_piece(out, job->base.server->settings.model, ids[i]);
+        qr_buffer_put(out, "}", 1);
+    }
+    qr_buffer_puts(out, "]}");
+}
+
 static void put_tokens(struct text_job *job, const int32_t *ids, size_t ids_n, bool strings)
 {
     const struct qr_server *server = job->base.server;
@@ -106,13 +120,19 @@ static void put_tokens(struct text_job *job, const int32_t *ids, size_t ids_n, b
 static bool tokenize(struct text_job *job, const struct qr_json *body)
 {
     const struct qr_server_settings *s = &job->base.server->settings;
-    const bool chat = !qr_json_get(body, "prompt") && qr_json_get(body, "messages");
-    /* A chat template writes special tokens itself. */
-    bool add_special = !chat, strings = false;
+    const char *field = qr_json_get(body, "prompt")     ? "prompt"
+                        : qr_json_get(body, "messages") ? "messages"
+                        : qr_json_get(body, "content")  ? "content"
+                                                        : "prompt";
+    const bool chat = strcmp(field, "messages") == 0;
+    /* A chat template writes special tokens itself.  llama.cpp's content has none by default. */
+    bool add_special = strcmp(field, "prompt") == 0, strings = false, pieces = false;
     struct quire_text text = {.data = NULL, .n = 0};
-    if (!qr_field_bool(body, "add_special_tokens", &add_special, &job->failure) ||
+    if (!qr_field_bool(body, "add_special", &add_special, &job->failure) ||
+        !qr_field_bool(body, "add_special_tokens", &add_special, &job->failure) ||
         !qr_field_bool(body, "return_token_strs", &strings, &job->failure) ||
-        !qr_field_string(body, "prompt", &text, &job->failure))
+        !qr_field_bool(body, "with_pieces", &pieces, &job->failure) ||
+        (!chat && !qr_field_string(body, field, &text, &job->failure)))
         return false;
     struct qr_buffer rendered;
     qr_buffer_init(&rendered, &s->memory);
@@ -127,9 +147,12 @@ static bool tokenize(struct text_job *job, const struct qr_json *body)
     size_t ids_n = 0;
     const unsigned flags =
         QUIRE_TEXT_SPECIAL | (add_special ? QUIRE_TEXT_BOS | QUIRE_TEXT_EOS : 0u);
-    ok = ok && qr_prompt_tokenize(&s->memory, s->model, text, flags, SIZE_MAX,
-                                  chat ? "messages" : "prompt", &ids, &ids_n, &job->failure);
-    if (ok) put_tokens(job, ids, ids_n, strings);
+    ok = ok && qr_prompt_tokenize(&s->memory, s->model, text, flags, SIZE_MAX, field, &ids, &ids_n,
+                                  &job->failure);
+    if (ok && pieces)
+        put_pieces(job, ids, ids_n);
+    else if (ok)
+        put_tokens(job, ids, ids_n, strings);
     qr_free(&s->memory, ids);
     qr_buffer_deinit(&rendered);
     return ok;
@@ -193,6 +216,15 @@ static bool count_input(struct text_job *job, const struct qr_json *body)
     return true;
 }
 
+static bool count_chat(struct text_job *job, const struct qr_json *body)
+{
+    size_t n = 0;
+    if (!count(job, body, &n)) return false;
+    qr_buffer_printf(&job->answer, "{\"object\":\"response.input_tokens\",\"input_tokens\":%zu}",
+                     n);
+    return true;
+}
+
 static bool count_messages(struct text_job *job, const struct qr_json *body)
 {
     size_t n = 0;
@@ -207,6 +239,11 @@ static bool count_messages(struct text_job *job, const struct qr_json *body)
 void qr_api_input_tokens(struct qr_conn *conn)
 {
     begin(conn, count_input);
+}
+
+void qr_api_chat_input_tokens(struct qr_conn *conn)
+{
+    begin(conn, count_chat);
 }
 
 void qr_api_count_tokens(struct qr_conn *conn)
@@ -231,6 +268,8 @@ static bool put_text(struct text_job *job, const int32_t *ids, size_t ids_n, boo
     }
     if (status == QUIRE_OK) {
         qr_buffer_puts(&job->answer, "{\"prompt\":");
+        qr_json_put_string(&job->answer, n ? text.data : "", n);
+        qr_buffer_puts(&job->answer, ",\"content\":"); /* llama.cpp's name */
         qr_json_put_string(&job->answer, n ? text.data : "", n);
         qr_buffer_put(&job->answer, "}", 1);
     } else if (status == QUIRE_NO_TOKENIZER) {

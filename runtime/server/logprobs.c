@@ -233,6 +233,19 @@ void qr_logprobs_put_token(struct qr_buffer *out, const quire_model *model, int3
         put_id_name(out, token);
 }
 
+void qr_logprobs_put_piece(struct qr_buffer *out, const quire_model *model, int32_t token)
+{
+    struct token bytes;
+    read_token(&bytes, model, token, QUIRE_TEXT_SPECIAL);
+    if (!bytes.ok || qr_json_utf8_valid(bytes.data, bytes.n)) {
+        qr_logprobs_put_token(out, model, token);
+        return;
+    }
+    for (size_t i = 0; i < bytes.n; i++)
+        qr_buffer_printf(out, "%s%u", i > 0 ? "," : "[", (unsigned char)bytes.data[i]);
+    qr_buffer_put(out, "]", 1);
+}
+
 static void put_ranked(struct qr_buffer *out, const quire_model *model, int32_t id, float logprob,
                        uint32_t rank)
 {

@@ -30,5 +30,7 @@ void qr_logprobs_put_chat(const struct qr_generation_choice *choice, struct qr_b
 
 /* A token's text as a JSON string.  Special tokens have text; invalid bytes become U+FFFD. */
 void qr_logprobs_put_token(struct qr_buffer *out, const quire_model *model, int32_t token);
+/* The same, but a text that is not valid UTF-8 is a list of its bytes, as llama.cpp writes it. */
+void qr_logprobs_put_piece(struct qr_buffer *out, const quire_model *model, int32_t token);
 
 #endif

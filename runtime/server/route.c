@@ -21,6 +21,7 @@ struct route {
 static const struct route routes[] = {
     {"/completions", "POST", qr_api_completions, false, true},
     {"/chat/completions", "POST", qr_api_chat, false, true},
+    {"/chat/completions/input_tokens", "POST", qr_api_chat_input_tokens, false, true},
     {"/responses", "POST", qr_api_responses, false, true},
     {"/responses/input_tokens", "POST", qr_api_input_tokens, false, true},
     {"/messages", "POST", qr_api_messages, false, true},

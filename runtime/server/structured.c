@@ -13,7 +13,7 @@
 /* What the fields that were read so far ask for. */
 struct asked {
     const char *by; /* the field; NULL: none yet */
-    bool strict;    /* OpenAI's: a schema allows no undeclared property */
+    bool closed;    /* a schema that does not say allows no undeclared property */
     struct quire_grammar_settings settings;
     struct qr_buffer schema; /* the text of a schema or a structural tag */
     struct qr_buffer whitespace;
@@ -145,7 +145,8 @@ static bool read_response_format(struct asked *a, const char *field, const struc
                                            ? qr_json_get(named, "schema")
                                            : qr_json_get(format, "schema");
         const struct qr_json *strict = qr_json_get(named ? named : format, "strict");
-        a->strict = qr_json_type(strict) == QR_JSON_BOOL && qr_json_bool(strict);
+        /* As in vLLM and llama.cpp: a model may otherwise add properties without end. */
+        a->closed = qr_json_type(strict) != QR_JSON_BOOL || qr_json_bool(strict);
         return ask_schema(a, field, schema);
     }
     if (text.n == 14 && memcmp(text.data, "structural_tag", 14) == 0)
@@ -360,7 +361,7 @@ bool qr_structured_read(const struct qr_json *body, const quire_model *model,
     if (ok && a->by) ok = enter_frame(a, frame, &framed);
     int status = QUIRE_OK;
     if (ok && a->by)
-        status = a->strict ? qr_structured_compile_closed(model, &a->settings, grammar, &error)
+        status = a->closed ? qr_structured_compile_closed(model, &a->settings, grammar, &error)
                            : quire_grammar_compile(model, &a->settings, grammar, &error);
     if (status != QUIRE_OK)
         ok = error.status == QUIRE_NO_MEMORY

@@ -142,20 +142,65 @@ static void a_forced_call_has_declared_arguments(void **state)
     json_decref(ask_json(&server, CHAT, body, 200));
 }
 
-/* Goal: a strict response_format allows declared properties only.
- * Method: leave additionalProperties out. */
-static void a_strict_form_has_declared_properties(void **state)
+/* Goal: a response_format allows declared properties only, unless strict is false.
+ * Method: leave additionalProperties and strict out. */
+static void a_form_has_declared_properties(void **state)
 {
     (void)state;
-    json_t *answer = ask_json(
-        &server, CHAT,
-        "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"max_tokens\":200,"
-        "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"look\","
-        "\"strict\":true,\"schema\":{\"type\":\"object\",\"properties\":{\"where\":{\"enum\":"
-        "[\"up\",\"down\"]}},\"required\":[\"where\"]}}}}",
-        200);
+    json_t *answer =
+        ask_json(&server, CHAT,
+                 "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"max_tokens\":200,"
+                 "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"look\","
+                 "\"schema\":{\"type\":\"object\",\"properties\":{\"where\":{\"enum\":"
+                 "[\"up\",\"down\"]}},\"required\":[\"where\"]}}}}",
+                 200);
     assert_look(text_at(answer, "choices.0.message.content"));
     json_decref(answer);
+}
+
+/* Goal: llama.cpp's tokenizer fields are understood.
+ * Method: the same text in both dialects; pieces and the text come back. */
+static void tokenize_knows_llama_cpp(void **state)
+{
+    (void)state;
+    json_t *vllm = ask_json(&server, "/tokenize",
+                            "{\"prompt\":\"a caf\u00e9\",\"add_special_tokens\":false}", 200);
+    json_t *plain = ask_json(&server, "/tokenize", "{\"content\":\"a caf\u00e9\"}", 200);
+    json_t *pieces =
+        ask_json(&server, "/tokenize", "{\"content\":\"a caf\u00e9\",\"with_pieces\":true}", 200);
+    const json_t *ids = at(vllm, "tokens"), *piece;
+    size_t i;
+    assert_true(json_equal(ids, at(plain, "tokens")));
+    assert_int_equal(json_array_size(at(pieces, "tokens")), json_array_size(ids));
+    json_array_foreach(at(pieces, "tokens"), i, piece)
+    {
+        assert_true(json_equal(json_object_get(piece, "id"), json_array_get(ids, i)));
+        assert_true(json_is_string(json_object_get(piece, "piece")) ||
+                    json_is_array(json_object_get(piece, "piece")));
+    }
+    char *list = json_dumps(ids, 0), body[512];
+    (void)snprintf(body, sizeof body, "{\"tokens\":%s}", list);
+    json_t *text = ask_json(&server, "/detokenize", body, 200);
+    assert_string_equal(text_at(text, "content"), "a caf\u00e9");
+    assert_string_equal(text_at(text, "prompt"), "a caf\u00e9");
+    free(list);
+    json_decref(text);
+    json_decref(pieces);
+    json_decref(plain);
+    json_decref(vllm);
+}
+
+/* Goal: a chat request's tokens are counted as it counts them itself.
+ * Method: count, then ask. */
+static void chat_input_tokens_are_the_usage(void **state)
+{
+    (void)state;
+    json_t *counted = ask_json(&server, CHAT "/input_tokens", "{" LOOK "}", 200);
+    json_t *answer = ask_json(&server, CHAT, "{" LOOK "}", 200);
+    assert_int_equal(json_integer_value(at(counted, "input_tokens")),
+                     json_integer_value(at(answer, "usage.prompt_tokens")));
+    json_decref(answer);
+    json_decref(counted);
 }
 
 /* Goal: tool_choice is obeyed or refused by name.
@@ -514,7 +559,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_forced_call_comes),
         cmocka_unit_test(a_forced_call_has_declared_arguments),
-        cmocka_unit_test(a_strict_form_has_declared_properties),
+        cmocka_unit_test(a_form_has_declared_properties),
+        cmocka_unit_test(tokenize_knows_llama_cpp),
+        cmocka_unit_test(chat_input_tokens_are_the_usage),
         cmocka_unit_test(tool_choice_is_obeyed),
         cmocka_unit_test(a_forced_call_is_the_same_in_a_crowd),
         cmocka_unit_test(a_response_streams),
