@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* n, best_of and quire_fork: choices that share a prompt's pages are the requests that they would
- * be alone, bit for bit. */
+/* n, best_of and quire_fork: choices and forks share pages, and have the bits of single requests.
+ */
 #include "support/engine.h"
 
 #define CHOICES_MAX 8u
@@ -45,7 +45,7 @@ static struct quire_request drawn(uint32_t prompt_n, uint32_t max_tokens, uint64
     return request;
 }
 
-/* Choice i of the request, as a request of its own in an engine that shares nothing. */
+/* Runs choice i as a single request in an engine without a prefix cache. */
 static struct answer *alone(quire_engine *engine, struct quire_request request, uint32_t i)
 {
     request.seed += i;
@@ -61,10 +61,10 @@ static struct quire_stats stats_of(quire_engine *engine)
     return stats;
 }
 
-/* Goal: choice i is the request alone with seed + i; the prompt is computed once, and counted once;
- * all but one choice copy the page that the prompt ends in.
- * Method: prompts that end inside a page, at its edge and one past it, with and without a prefix
- * cache, against an engine that shares nothing. */
+/* Goal: choice i has the bits of a single request with seed + i.  The prompt is computed and
+ * counted once, and all choices but one copy its last page. Method: prompts that end inside a page,
+ * at its edge and one past it, with and without a prefix cache; compare with single requests in an
+ * engine without one. */
 static void choices_are_requests_alone(void **state)
 {
     quire_engine *own = start_small(*state, 64 << 20, 8, true);
@@ -95,7 +95,8 @@ static void choices_are_requests_alone(void **state)
     stop_and_free(own);
 }
 
-/* Goal: greedy choices are equal, and each has its own stop string and end. */
+/* Goal: greedy choices are equal.
+ * Method: four greedy choices of 30 tokens. */
 static void greedy_choices_are_equal(void **state)
 {
     quire_engine *engine = start(*state);
@@ -110,7 +111,7 @@ static void greedy_choices_are_equal(void **state)
     stop_and_free(engine);
 }
 
-/* Goal: choices that have to give their pages back go on with the same bits.
+/* Goal: preempted choices have the same bits.
  * Method: 6 choices of 100 + 90 tokens in a pool for two of them. */
 static void preempted_choices_are_the_same(void **state)
 {
@@ -143,8 +144,8 @@ static double sum_of(const struct answer *answer)
     return sum;
 }
 
-/* Goal: best_of gives the n with the highest sums of logprobs, best first.
- * Method: all eight, then the best three of eight: with logprobs, and without, where none show. */
+/* Goal: best_of returns the n with the highest cumulative logprobs, best first.
+ * Method: generate all eight; then the best three of eight, with and without logprobs. */
 static void best_of_gives_the_likeliest(void **state)
 {
     quire_engine *engine = start(*state);
@@ -175,7 +176,8 @@ static void best_of_gives_the_likeliest(void **state)
     stop_and_free(engine);
 }
 
-/* Goal: a prompt's scores come with each choice, before its tokens; nothing generated is an end. */
+/* Goal: each choice has the prompt's scores before its tokens, also with max_tokens 0.
+ * Method: 0, 4 and 8 tokens of three choices; compare with single requests. */
 static void each_choice_has_the_scores(void **state)
 {
     quire_engine *engine = start(*state);
@@ -197,7 +199,8 @@ static void each_choice_has_the_scores(void **state)
     stop_and_free(engine);
 }
 
-/* Goal: a cancel ends all choices, each with one event, whenever it comes. */
+/* Goal: a cancel ends all choices, each with one event, at any time.
+ * Method: cancel after 0 to 5 steps, with and without best_of. */
 static void cancel_ends_every_choice(void **state)
 {
     quire_engine *engine = start(*state);
@@ -229,7 +232,8 @@ static int refusal(quire_engine *engine, struct quire_request request, struct qu
     return status;
 }
 
-/* Goal: what can never run at once is refused by its name, with the number that would. */
+/* Goal: more choices than can run at once are refused by field, with the number that can.
+ * Method: n and best_of above the limit and above running_max, best_of below n, too many tokens. */
 static void too_many_choices_are_refused(void **state)
 {
     quire_engine *engine = start_small(*state, 64 << 20, 4, false);
@@ -258,7 +262,7 @@ static void too_many_choices_are_refused(void **state)
 }
 
 /* Goal: n choices take n places in the queue, all or none.
- * Method: 4 run, 3 wait in a queue of 4: two do not fit, one does. */
+ * Method: 4 run and 3 wait in a queue of 4; then two do not fit, and one does. */
 static void choices_wait_together(void **state)
 {
     struct quire_engine_settings settings = engine_settings();
@@ -285,7 +289,7 @@ static void choices_wait_together(void **state)
     stop_and_free(engine);
 }
 
-/* The parent's known tokens where the child left it, as a prompt. */
+/* The tokens that the parent had at the fork, as a prompt. */
 static struct answer *alone_from(quire_engine *own, const struct answer *parent,
                                  uint32_t parent_prompt_n, const struct answer *child,
                                  struct quire_request request)
@@ -316,9 +320,9 @@ static struct answer *fork_of(quire_engine *engine, const struct answer *parent,
     return answer;
 }
 
-/* Goal: a fork is the request that its parent's tokens would be as a prompt, and the parent does
- * not notice; both with a cache and without. Method: forks at many moments of two choices' lives,
- * one of them with two choices of its own. */
+/* Goal: a fork has the bits of a request with its parent's tokens as prompt, and the parent's bits
+ * do not change, with and without a cache. Method: fork two choices at many positions; one fork has
+ * two choices. */
 static void forks_are_requests_alone(void **state)
 {
     quire_engine *own = start_small(*state, 64 << 20, 8, true);
@@ -350,7 +354,7 @@ static void forks_are_requests_alone(void **state)
             free(children[i]);
         }
         assert_true(in_middle_n > 0);
-        /* A fork computes what it generates and nothing of what its parent has. */
+        /* A fork computes only the tokens that it generates. */
         assert_int_equal(stats_of(engine).computed_tokens, 50 + 2 * 899 + 7 * 24);
         for (uint32_t i = 0; i < 2; i++) {
             struct answer *answer = alone(own, request, i);
@@ -363,7 +367,7 @@ static void forks_are_requests_alone(void **state)
     stop_and_free(own);
 }
 
-/* Takes events until this one has ended; others go on. */
+/* Takes events until this answer has ended. */
 static void gather_one(quire_engine *engine, const struct answer *answer)
 {
     struct quire_event event;
@@ -374,7 +378,9 @@ static void gather_one(quire_engine *engine, const struct answer *answer)
     }
 }
 
-/* Goal: a fork that cannot be says why. */
+/* Goal: an impossible fork ends with its reason.
+ * Method: forks with a prompt, with a salt, of unknown and ended parents, of a choice that does not
+ * exist, and a too long one. */
 static void impossible_forks_say_why(void **state)
 {
     quire_engine *engine = start(*state);
@@ -410,8 +416,8 @@ static void impossible_forks_say_why(void **state)
     stop_and_free(engine);
 }
 
-/* Goal: a stop string ends the choice that it is in, and no other.
- * Method: a stop string out of one choice's text, which the others' do not have. */
+/* Goal: a stop string ends the choice that contains it, and no other.
+ * Method: a stop string from one choice's text that the other texts lack. */
 static void each_choice_stops_by_itself(quire_engine *engine)
 {
     struct quire_request request = drawn(33, 60, 3, 4);
@@ -439,7 +445,7 @@ static void each_choice_stops_by_itself(quire_engine *engine)
     free(answers);
 }
 
-/* Goal: the same on a real model: choices and forks are the requests that they would be alone.
+/* Goal: choices and forks of a real model have the bits of single requests.
  * Method: SmolLM2, 4 choices of 30 tokens and a fork of one of them. */
 static void smollm2_choices_are_requests_alone(void **state)
 {

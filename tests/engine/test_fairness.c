@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whose turn it is, through quire.h. */
+/* The order of admission, by priority, client and end user. */
 #include "support/engine.h"
 
 #define REQUESTS_MAX 16u
@@ -28,18 +28,18 @@ static struct quire_request request_of(const struct turn *turn)
     return r;
 }
 
-/* Submits all while another holds the slot; order gets their numbers as they ended, each with the
- * answer that it gets alone.  False: the holder ended too early. */
+/* Submits all while another request has the only slot.  order: their numbers in the order in which
+ * they ended.  Each has the answer of a single request.  False: the holder ended too early. */
 static bool try_order(quire_engine *engine, const struct turn *turns, uint32_t n, uint32_t *order)
 {
     struct answer *alone = run(engine, greedy(prompt, 8, 12));
     struct quire_request hold = greedy(prompt, 8, HOLDER_N);
-    hold.client = text_of("holder"); /* what it is served is nobody else's */
+    hold.client = text_of("holder"); /* no other request is charged for it */
     struct answer *holder = submit(engine, hold), *answers[REQUESTS_MAX];
     struct quire_event event;
     uint32_t ended_n = 0;
 
-    /* It has the slot once it has said something. */
+    /* After its first event it has the slot. */
     assert_int_equal(quire_wait(engine, &event, WAIT_MS), 1);
     assert_ptr_equal(take(&event), holder);
     for (uint32_t i = 0; i < n; i++)
@@ -79,9 +79,9 @@ static void run_turns(quire_model *model, const struct turn *turns, uint32_t n, 
     assert_true(held);
 }
 
-/* Goal: a lower priority goes first; of one priority clients take turns, and of one client users;
- * the answers are the same bits.
- * Method: one slot; a client with many, one with two users, one that is urgent. */
+/* Goal: a lower priority goes first.  Clients of one priority alternate, and so do a client's
+ * users. The answers have the same bits. Method: one slot; a client with many requests, one with
+ * two users, one with an urgent request. */
 static void order_is_by_priority_client_and_user(void **state)
 {
     static const struct turn turns[] = {
@@ -96,8 +96,8 @@ static void order_is_by_priority_client_and_user(void **state)
     assert_memory_equal(order, expected, sizeof expected);
 }
 
-/* Goal: who names no client is one client, and so is who names no user among a client's.
- * Method: three without, one with a name that comes last. */
+/* Goal: requests without a client count as one client, and a client's requests without a user as
+ * one user. Method: three requests without a name, and one with a name, submitted last. */
 static void no_name_is_a_name(void **state)
 {
     static const struct turn turns[] = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests whose text is held to a grammar. */
+/* Requests with a grammar, and with a list of allowed tokens. */
 #include "support/engine.h"
 
 #define SCHEMA                                                                                     \
@@ -39,7 +39,7 @@ static struct quire_request held(quire_grammar *grammar, const int32_t *prompt, 
 
 static const int32_t prompt[] = {1, 17, 300, 5, 900, 44};
 
-/* Goal: a text that ends is one of the grammar's, and it ends where nothing may follow.
+/* Goal: a text that ends matches its grammar, and it ends where no byte may follow.
  * Method: 24 seeds at temperature 1 on random weights, which would write anything. */
 static void texts_are_the_grammars(void **state)
 {
@@ -65,8 +65,8 @@ static void texts_are_the_grammars(void **state)
     quire_grammar_free(grammar);
 }
 
-/* Goal: a held request has the same bits alone and among others, held or not.
- * Method: three held requests and five free ones at once; each held one again by itself. */
+/* Goal: a request with a grammar has the same bits alone and in a batch.
+ * Method: three requests with and five without a grammar at once; then each of the three alone. */
 static void a_held_request_has_the_same_bits_in_a_crowd(void **state)
 {
     quire_model *model = *state;
@@ -99,9 +99,9 @@ static void a_held_request_has_the_same_bits_in_a_crowd(void **state)
     quire_grammar_free(regex);
 }
 
-/* Goal: logprobs are those of the logits as they came: a mask changes which token is drawn, not
- * what it is said to be worth. Method: the first token of a held greedy request, against the same
- * token scored in a prompt. */
+/* Goal: a mask changes the drawn token, but no logprob.
+ * Method: compare the first token of a greedy request with a grammar with that token's score in a
+ * prompt. */
 static void logprobs_are_of_the_logits_as_they_came(void **state)
 {
     quire_model *model = *state;
@@ -163,9 +163,8 @@ static void a_shown_control_token_is_held_by_its_text(void **state)
     quire_grammar_free(grammar);
 }
 
-/* Goal: freeing a grammar does not take it from requests that use it, and each choice is held by
- * itself.
- * Method: three choices; the grammar is freed as soon as they are submitted. */
+/* Goal: a freed grammar stays until its requests have ended, and each choice follows it separately.
+ * Method: three choices; free the grammar after they are submitted. */
 static void a_request_keeps_its_grammar(void **state)
 {
     quire_model *model = *state;
@@ -215,7 +214,8 @@ static void a_grammar_is_compiled_once(void **state)
     stop_and_free(engine);
 }
 
-/* Goal: settings that say nothing, too much or what cannot be held are errors that say so. */
+/* Goal: a grammar without a source, with two, or with an unsupported one is an error with a reason.
+ * Method: compile each, and one that exceeds its memory. */
 static void bad_settings_are_errors(void **state)
 {
     quire_model *model = *state;
@@ -282,7 +282,8 @@ static void a_host_can_follow_a_text(void **state)
     free(bits);
 }
 
-/* Goal: a grammar of another model's is refused by name. */
+/* Goal: a grammar of another model is refused by field.
+ * Method: compile it for one model, submit it to another's engine. */
 static void a_grammar_of_another_model_is_refused(void **state)
 {
     quire_model *model = *state, *other = open_model(TINY);

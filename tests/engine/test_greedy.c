@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A plainly greedy row's logits are never written, and nobody can tell: its tokens are those of the
- * same request with logprobs, whose logits are, in whatever crowd. */
+/* The logits of a plainly greedy row are not written.  Its tokens are those of the same request
+ * with logprobs, which needs its logits. */
 #include "support/engine.h"
 
 #include "kernels/cpu.h"
@@ -27,7 +27,7 @@ static quire_model *open_at(const char *level)
     return model;
 }
 
-/* The request by itself, on one thread, with logprobs: every row's logits are there. */
+/* Runs the request alone, on one thread, with logprobs, so that all logits are written. */
 static struct answer *alone_with_logprobs(quire_engine *engine, struct quire_request request)
 {
     if (request.logprobs < 0) request.logprobs = 2;
@@ -35,8 +35,8 @@ static struct answer *alone_with_logprobs(quire_engine *engine, struct quire_req
     return run(engine, request);
 }
 
-/* Most are plainly greedy, the last of them with choices; behind them one of each kind that is not,
- * and differs from what it would be. */
+/* Most are plainly greedy, the last of those with choices.  Then one of each other kind, which
+ * changes its answer. */
 static void make_requests(struct given *g, quire_engine *engine)
 {
     unsigned seed = 5;
@@ -112,9 +112,9 @@ static void expect_crowd(quire_model *model, uint32_t threads_n, const struct gi
     stop_and_free(engine);
 }
 
-/* Goal: a request's tokens do not show whether its logits were written.
- * Method: a crowd of plainly greedy requests and of each other kind, at each level on 1 to 3
- * threads, against each request alone with logprobs. */
+/* Goal: a request's tokens do not depend on whether its logits are written.
+ * Method: plainly greedy requests and each other kind in one batch, at each level on 1 to 3
+ * threads; compare each with the request alone with logprobs. */
 static void greedy_tokens_need_no_logits(void **state)
 {
     static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512vnni"};

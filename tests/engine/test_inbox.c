@@ -15,7 +15,8 @@ struct pusher {
     uint32_t pushed;             /* until it was refused */
 };
 
-/* Goal: what one thread pushes is taken in that order, all of it, once. */
+/* Goal: requests of one thread are taken in the order of pushing, once.
+ * Method: push five, take twice. */
 static void order_is_kept(void **state)
 {
     struct qr_request *requests = calloc(5, sizeof *requests);
@@ -34,7 +35,8 @@ static void order_is_kept(void **state)
     free(requests);
 }
 
-/* Goal: once closed nothing gets in, and closing takes what was there. */
+/* Goal: a closed inbox refuses, and the close takes what was pushed.
+ * Method: push, close, then push, take and close again. */
 static void a_closed_inbox_refuses(void **state)
 {
     struct qr_request *requests = calloc(2, sizeof *requests);
@@ -60,8 +62,8 @@ static void *push_all(void *argument)
     return NULL;
 }
 
-/* Goal: with many pushing and a close among them, each request is either taken or refused.
- * Method: each pusher's requests are numbered; those taken are its first ones, in order. */
+/* Goal: with several pushers and a close, each request is either taken or refused.
+ * Method: number each pusher's requests; those taken are its first ones, in order. */
 static void a_close_among_pushers_loses_nothing(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The promise: a request's tokens and logprobs have the same bits alone and in a crowd, at any
- * number of threads, in one piece and in chunks, preempted or not. */
+/* A request's tokens and logprobs have the same bits alone and in a batch, with any number of
+ * threads, with any chunks, preempted or not. */
 #include "support/engine.h"
 
 enum { CROWD = 32 };
@@ -11,8 +11,8 @@ struct given {
     struct quire_request requests[CROWD];
 };
 
-/* 32 different requests: lengths, sampling, logprobs, prompt logprobs.  A real model's are short:
- * every token that is answered alone costs a read of all its weights. */
+/* 32 different requests: lengths, sampling, logprobs, prompt logprobs.  Those of a real model are
+ * short, because each token of a single request reads all weights. */
 static void make_requests(struct given *g, uint32_t vocab_n)
 {
     const uint32_t longest = vocab_n == 1024 ? 180 : 60, answer_n = vocab_n == 1024 ? 30 : 8;
@@ -51,7 +51,7 @@ static void make_requests(struct given *g, uint32_t vocab_n)
     }
 }
 
-/* All requests through one engine: one by one, or all at once. */
+/* Runs all requests on one engine, one by one or at once. */
 static void run_all(quire_model *model, const struct quire_engine_settings *settings,
                     const struct given *g, bool together, struct answer **answers,
                     uint64_t *preemptions)
@@ -108,7 +108,7 @@ static void invariance(quire_model *model, uint32_t vocab_n, uint32_t kv_type, u
     settings.prefill_chunk = 7;
     settings.page_tokens = 16;
     settings.threads = 1;
-    settings.target_itl_ms = vocab_n == 1024 ? 1 : 30; /* chunks as the clock would have them */
+    settings.target_itl_ms = vocab_n == 1024 ? 1 : 30; /* chunks that depend on the clock */
     run_all(model, &settings, g, true, other, NULL);
     assert_all_same(alone, other);
     free_all(other);
@@ -174,7 +174,8 @@ static void smollm2_f16(void **state)
     quire_model_close(model);
 }
 
-/* Goal: a request without a seed is random, one with a seed is not. */
+/* Goal: a request without a seed is random, one with a seed is not.
+ * Method: run each twice. */
 static void only_seeded_requests_repeat(void **state)
 {
     quire_model *model = open_model(TINY);

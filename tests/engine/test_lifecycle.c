@@ -10,8 +10,8 @@
 
 static const int32_t one[] = {1};
 
-/* Goal: a model can be opened, asked and closed, and says what it is.
- * Method: the tiny file's own figures. */
+/* Goal: quire_model_info describes the file.
+ * Method: compare with the tiny file's figures. */
 static void a_model_says_what_it_is(void **state)
 {
     struct quire_model_info info = {.size = sizeof info};
@@ -40,7 +40,7 @@ static void a_model_says_what_it_is(void **state)
     quire_model_close(NULL);
 }
 
-/* Goal: a tokenizer that is not supported is named, and text is refused.
+/* Goal: an unsupported tokenizer is named in a note, and text functions refuse.
  * Method: the tiny model with another tokenizer.ggml.model. */
 static void an_unknown_tokenizer_is_noted(void **state)
 {
@@ -58,7 +58,7 @@ static void an_unknown_tokenizer_is_noted(void **state)
 }
 
 /* Goal: a caller with an older, shorter struct is read and written within its size.
- * Method: structs cut short, with guards behind them. */
+ * Method: shortened structs, followed by guard bytes. */
 static void structs_of_other_sizes_are_respected(void **state)
 {
     quire_model *model = open_model(TINY);
@@ -102,7 +102,8 @@ static void structs_of_other_sizes_are_respected(void **state)
     quire_model_close(model);
 }
 
-/* Goal: what cannot be is refused, naming the setting. */
+/* Goal: an impossible setting is refused by name.
+ * Method: good settings with one made bad. */
 static void bad_settings_are_refused(void **state)
 {
     static const struct {
@@ -148,7 +149,7 @@ static void bad_settings_are_refused(void **state)
         assert_true(strlen(error.text) > 10);
         assert_null(engine);
     }
-    /* A context that is asked for has to fit the pages; one that is not shrinks to them. */
+    /* A context that is set must fit the pages; otherwise it shrinks to them. */
     struct quire_engine_settings settings = engine_settings();
     struct quire_stats stats = {.size = sizeof stats};
     settings.kv_memory_bytes = 64 << 10;
@@ -162,7 +163,8 @@ static void bad_settings_are_refused(void **state)
     quire_model_close(model);
 }
 
-/* Goal: a caller's mistakes at opening are statuses with a sentence. */
+/* Goal: mistakes in opening a model are statuses with a sentence.
+ * Method: no settings, no path, a missing file, a text file, a bad level. */
 static void bad_models_are_refused(void **state)
 {
     struct quire_model_settings settings;
@@ -197,7 +199,8 @@ static void bad_models_are_refused(void **state)
     quire_model_close(model);
 }
 
-/* Goal: NULL where there should be something is an error, not a crash. */
+/* Goal: NULL arguments are errors, not crashes.
+ * Method: call the functions with NULL. */
 static void null_is_no_crash(void **state)
 {
     struct quire_event event;
@@ -217,8 +220,8 @@ static void null_is_no_crash(void **state)
     assert_string_equal(quire_version(), "0.1.0");
 }
 
-/* Goal: an engine with nothing to do takes no turns: it sleeps in poll.
- * Method: the count of turns stands still before the first request and after the last, with 16
+/* Goal: an idle engine takes no turns: it sleeps in poll.
+ * Method: the count of turns does not change before the first request and after the last, with 16
  * engines at once. */
 static void idle_engines_take_no_turns(void **state)
 {
@@ -246,8 +249,8 @@ static void idle_engines_take_no_turns(void **state)
     quire_model_close(model);
 }
 
-/* Goal: engines on one model do not know each other.
- * Method: two run the same and other requests at once, one of them stops. */
+/* Goal: engines on one model are independent.
+ * Method: two run the same and different requests at once; one of them stops. */
 static void two_engines_share_a_model(void **state)
 {
     quire_model *model = open_model(TINY);
@@ -267,7 +270,8 @@ static void two_engines_share_a_model(void **state)
     free(from_b);
 }
 
-/* Goal: the descriptor is readable while events wait, and not when there are none. */
+/* Goal: the descriptor is readable while events wait, and only then.
+ * Method: poll it before and after a request, and between its events. */
 static void the_descriptor_follows_the_events(void **state)
 {
     quire_model *model = open_model(TINY);
@@ -295,8 +299,8 @@ static void the_descriptor_follows_the_events(void **state)
     free(answer);
 }
 
-/* Goal: a stop that drains lets all finish; the events can be taken afterwards.
- * Method: stop with a long drain while 8 requests are on their way. */
+/* Goal: a stop with a drain lets requests finish, and their events can be taken afterwards.
+ * Method: stop with a long drain while 8 requests run. */
 static void a_drain_lets_requests_finish(void **state)
 {
     quire_model *model = open_model(TINY);
@@ -317,14 +321,15 @@ static void a_drain_lets_requests_finish(void **state)
         assert_int_equal(answers[i]->ids_n, 60);
         free(answers[i]);
     }
-    assert_int_equal(quire_wait(engine, &event, -1), 0); /* nothing will come: does not hang */
-    assert_false(qr_inbox_push(&engine->inbox, NULL));   /* and nobody gets in any more */
+    assert_int_equal(quire_wait(engine, &event, -1), 0); /* no event will come, and it returns */
+    assert_false(qr_inbox_push(&engine->inbox, NULL));   /* the inbox is closed */
     quire_engine_stop(engine, 0);
     stop_and_free(engine);
     quire_model_close(model);
 }
 
-/* Goal: a stop without a drain ends all as cancelled, in every state. */
+/* Goal: a stop without a drain cancels requests in every state.
+ * Method: 12 requests where two can run. */
 static void a_stop_cancels_the_rest(void **state)
 {
     struct quire_engine_settings settings = engine_settings();
@@ -355,8 +360,8 @@ static void *stop_at_once(void *engine)
 }
 
 /* Goal: a second stop shortens the first one's drain.
- * Method: a drain that would take hours, with a request that never ends by itself before the test's
- * time is up, ended by a stop from another thread. */
+ * Method: a drain of hours, and a request that does not end within the test; another thread stops
+ * again. */
 static void a_second_stop_shortens_the_drain(void **state)
 {
     quire_model *model = open_model(TINY);
@@ -378,7 +383,8 @@ static void a_second_stop_shortens_the_drain(void **state)
     quire_model_close(model);
 }
 
-/* Goal: events that nobody takes are freed with the engine (the sanitizers watch). */
+/* Goal: events that were not taken are freed with the engine.
+ * Method: free it with events in the queue, under the sanitizers. */
 static void events_not_taken_are_freed(void **state)
 {
     quire_model *model = open_model(TINY);
@@ -397,8 +403,8 @@ static void events_not_taken_are_freed(void **state)
         free(answers[i]);
 }
 
-/* Goal: what the machine can do is measured as plausible figures, within the caller's struct.
- * Method: two threads; one, which is far from nobody, into a struct cut short; wrong sizes. */
+/* Goal: the machine's limits are plausible, and written within the caller's struct.
+ * Method: two threads; one thread, which has no distance, into a shortened struct; wrong sizes. */
 static void limits_are_measured(void **state)
 {
     struct quire_limits limits = {.size = sizeof limits};
@@ -425,8 +431,9 @@ static void limits_are_measured(void **state)
     assert_int_equal(quire_measure_limits(0, 0, NULL), QUIRE_INVALID);
 }
 
-/* Goal: a profile says where the time of steps went, and there is none where nobody asked.
- * Method: one request with and without; the phases' sum against the clock, waits within phases. */
+/* Goal: a profile divides the time of steps into phases; without settings.profile there is none.
+ * Method: one request with and one without; compare the phases' sum with the clock, and waits with
+ * their phases. */
 static void a_profile_sums_up(void **state)
 {
     struct quire_engine_settings settings = engine_settings();

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Running out of memory, by an allocator that fails at its n-th allocation and counts what is not
- * given back. */
+/* Out of memory: an allocator fails at its n-th call and counts what is not freed. */
 #include "runtime/engine/request.h"
 #include "support/engine.h"
 #include "support/failing.h"
 
 static const int32_t prompt[] = {3, 4, 5, 6};
 
-/* Goal: opening a model that finds no memory at any point says so and leaks nothing.
- * Method: fail at the 0th, 1st, 2nd ... allocation until it succeeds. */
+/* Goal: opening a model fails cleanly at every allocation.
+ * Method: fail at allocation 0, 1, 2 ... until it succeeds. */
 static void open_survives_every_failure(void **state)
 {
     struct failing f = {0};
@@ -37,7 +36,8 @@ static void open_survives_every_failure(void **state)
     assert_int_equal(atomic_load(&f.held), 0);
 }
 
-/* Goal: the same for starting an engine. */
+/* Goal: starting an engine fails cleanly at every allocation.
+ * Method: fail at allocation 0, 1, 2 ... until it succeeds. */
 static void start_survives_every_failure(void **state)
 {
     struct failing f = {0};
@@ -67,9 +67,9 @@ static void start_survives_every_failure(void **state)
     quire_model_close(model);
 }
 
-/* Goal: a request that finds no memory is refused, or ends with an error after the tokens it has;
- * the engine serves on, and nothing leaks.
- * Method: fail at the n-th allocation after start, for every n that a request makes. */
+/* Goal: without memory a request is refused, or ends with an error after the tokens that it has.
+ * The engine goes on, and nothing leaks. Method: fail at the n-th allocation after the start, for
+ * every n that a request reaches. */
 static void requests_survive_every_failure(void **state)
 {
     struct failing f = {.left = -1};
@@ -123,10 +123,9 @@ static void requests_survive_every_failure(void **state)
     quire_model_close(model);
 }
 
-/* Goal: the same with choices: those that memory is left for are whole, those that it is not end
- * with an error, also while they are attached; each has one end, and nothing leaks.
- * Method: three of four, and three of three, whose prompts are scored, so that the first events are
- * made before they part. */
+/* Goal: without memory for some choices, those end with an error and the others are complete, also
+ * while they are attached.  Each has one end, and nothing leaks.
+ * Method: three and four choices with scored prompts, so that events precede their detaching. */
 static void choices_survive_every_failure(void **state)
 {
     struct failing f = {.left = -1};
@@ -172,8 +171,8 @@ static void choices_survive_every_failure(void **state)
     quire_model_close(model);
 }
 
-/* Goal: the ids that a request has generated stay when they outgrow it, and growing fails cleanly.
- * Method: append far past what is inside; then again with an allocator that has no more. */
+/* Goal: generated ids survive the move to a larger array, and a failed move changes nothing.
+ * Method: append far beyond the first room; then with an allocator that fails. */
 static void generated_ids_outlive_their_room(void **state)
 {
     struct failing f = {.left = -1};

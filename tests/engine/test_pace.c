@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The fit of a step's time, against machines whose times are a formula: no clock is read. */
+/* The fit of a step's time, on simulated machines: the test reads no clock. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 
 #define TARGET_S 0.060
 
-/* A machine: seconds of a step, a token, a read; and how far it strays. */
+/* A machine: seconds of a step, a token and a read, and its noise. */
 struct machine {
     double step_s, token_s, read_s;
     double noise;      /* up to this part more or less */
@@ -49,7 +49,7 @@ static void learn(struct qr_pace *p, struct machine *m, uint32_t steps_n)
     }
 }
 
-/* The largest error of the fit among some steps, as a part of the truth. */
+/* The largest relative error of the fit over some steps. */
 static double worst(const struct qr_pace *p, const struct machine *m)
 {
     double worst = 0;
@@ -64,7 +64,7 @@ static double worst(const struct qr_pace *p, const struct machine *m)
 
 static const struct machine slow = {0.004, 0.0005, 40e-9, 0, 0, 1};
 
-/* Goal: the fit finds a machine that is what it takes machines to be, and the budget is the
+/* Goal: the fit finds the coefficients of a machine that follows the model, and the budget is the
  * target's.
  * Method: 60 steps without noise. */
 static void fit_converges(void **state)
@@ -83,7 +83,7 @@ static void fit_converges(void **state)
     assert_true(fabs(reads_n - (TARGET_S - m.step_s) / m.read_s) < 0.05 * reads_n);
 }
 
-/* Goal: it follows a machine that becomes slower, or faster.
+/* Goal: the fit follows a machine that becomes slower or faster.
  * Method: half, then four times the speed; 200 steps each. */
 static void fit_follows_a_change(void **state)
 {
@@ -103,8 +103,8 @@ static void fit_follows_a_change(void **state)
     }
 }
 
-/* Goal: noise and stalls do not lead it astray.
- * Method: 20 % either way, and one step in 50 takes 20 times as long; looked at 20 times. */
+/* Goal: noise and stalls do not spoil the fit.
+ * Method: 20 % of noise, and one step in 50 takes 20 times as long; check 20 times. */
 static void fit_survives_noise(void **state)
 {
     struct machine m = slow;
@@ -123,9 +123,9 @@ static void fit_survives_noise(void **state)
     }
 }
 
-/* Goal: what is no time teaches nothing, and what is absurd is forgotten; the budget stays a number
- * that the scheduler can add up.
- * Method: NaN, infinities, zero, negative; then a step of a year; then nothing but equal steps. */
+/* Goal: invalid times are ignored, and an absurd time is forgotten.  The budget stays within the
+ * scheduler's numbers.
+ * Method: NaN, infinities, zero, negative; then a step of a year; then equal steps only. */
 static void nonsense_is_survived(void **state)
 {
     static const double none[] = {NAN, INFINITY, -INFINITY, 0, -1};
@@ -162,11 +162,10 @@ static void come(struct world *w, uint32_t prompt_n, uint32_t tokens_max)
     assert_int_not_equal(qr_scheduler_submit(w->scheduler, &submission), QR_SEQ_NONE);
 }
 
-/* Goal: with the scheduler in the loop steps keep to the target from early on, and prefill still
- * gets what there is of it.
- * Method: 16 sequences decode, prompts of 4,000 tokens come one after another; a machine with 10 %
- * noise, slower by half after a while.  Of the steps in which one decodes 99 of 100 take at
- * most 1.5 targets, and on the mean most of one. */
+/* Goal: with the scheduler, steps keep to the target soon, and prefill uses what the target leaves.
+ * Method: 16 sequences decode while prompts of 4,000 tokens arrive one after another; the machine
+ * has 10 % of noise and becomes slower by half.  Of the steps with decoding, 99 of 100 take at
+ * most 1.5 targets, and the mean is near one. */
 static void target_is_held(void **state)
 {
     const struct qr_scheduler_limits limits = {.running_max = 17,

@@ -30,7 +30,7 @@ static void draw(struct given *g, unsigned seed)
     g->known = (struct qr_known){g->tokens, (uint32_t)rand_r(&seed) % KNOWN, KNOWN};
 }
 
-/* vLLM's formulas (LogitBiasLogitsProcessor, apply_penalties), each over the whole row in turn. */
+/* vLLM's formulas (LogitBiasLogitsProcessor, apply_penalties), each over the whole row. */
 static void reference(struct given *g, const struct qr_sampling *p)
 {
     memcpy(g->expected, g->row, sizeof g->row);
@@ -51,9 +51,8 @@ static void reference(struct given *g, const struct qr_sampling *p)
     }
 }
 
-/* Goal: rows become what vLLM's formulas make of them, bit for bit, and the counts are clean for
- * the next row.
- * Method: each penalty alone and all together, over drawn rows, prompts and answers. */
+/* Goal: rows change by vLLM's formulas, bit for bit, and the counts are 0 afterwards.
+ * Method: each penalty alone and all together, over random rows, prompts and answers. */
 static void rows_follow_vllms_formulas(void **state)
 {
     uint32_t counts[VOCAB] = {0};
@@ -80,7 +79,8 @@ static void rows_follow_vllms_formulas(void **state)
     }
 }
 
-/* Goal: settings that change nothing are told apart, so that they cost nothing. */
+/* Goal: settings that change nothing are recognised, so that they cost nothing.
+ * Method: neutral values, then one that is not. */
 static void none_is_none(void **state)
 {
     struct qr_sampling p = {.repetition_penalty = 0.0f};

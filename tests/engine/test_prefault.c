@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages' memory before it is written, by what the system says is there. */
+/* Prefaulted pages, checked with mincore. */
 #include <sys/mman.h>
 #include <time.h>
 
@@ -39,7 +39,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Where the kernel does not fill regions there is nothing to be seen. */
+/* Skips a test if the kernel cannot prefault. */
 static bool fills(void)
 {
 #ifdef MADV_POPULATE_WRITE
@@ -54,7 +54,7 @@ static bool fills(void)
     return false;
 }
 
-/* Bytes of the region, from its start, that are all there; behind them nothing is. */
+/* Bytes of the region, from its start, that are resident.  No later byte is. */
 static size_t there(const struct qr_region *region)
 {
     const size_t system_page = (size_t)sysconf(_SC_PAGESIZE), n = region->bytes / system_page;
@@ -70,8 +70,8 @@ static size_t there(const struct qr_region *region)
     return first * system_page;
 }
 
-/* Goal: pages that are taken are there, and those that are not wanted are not.
- * Method: ever more of them, against mincore. */
+/* Goal: taken pages are resident, and others are not.
+ * Method: take more and more of them; ask mincore. */
 static void taken_pages_are_there(void **state)
 {
     struct fixture *f = *state;
@@ -90,9 +90,9 @@ static void taken_pages_are_there(void **state)
     assert_int_equal(qr_prefault_n(&f->prefault), PAGES);
 }
 
-/* Goal: nothing ahead of an engine that has taken nothing; then as many again as it took, at least
- * QR_PREFAULT_AHEAD_MIN, never past the end, no more than a piece a thread at once; and then it
- * ends. Method: calls until one says that all is there. */
+/* Goal: nothing is prefaulted ahead of an engine that has taken no page.  Later as much as it took
+ * is, at least QR_PREFAULT_AHEAD_MIN, never beyond the region, at most a huge page a thread in a
+ * call. Method: call until it has nothing left to do. */
 static void as_many_again_are_ahead(void **state)
 {
     static const uint32_t taken[] = {1, 20, 40, 60, 100};
@@ -116,8 +116,8 @@ static void as_many_again_are_ahead(void **state)
     assert_int_equal(qr_prefault_wanted_n(&f->prefault, 60), PAGES);
 }
 
-/* Goal: what is made ready ahead is bounded, however much was taken.
- * Method: a region of 8 GB, of which nothing is touched. */
+/* Goal: prefaulting ahead is bounded, for any number of taken pages.
+ * Method: a region of 8 GB of which nothing is touched. */
 static void what_is_ahead_is_bounded(void **state)
 {
     const size_t page_bytes = (size_t)1 << 20;
@@ -136,8 +136,8 @@ static void what_is_ahead_is_bounded(void **state)
     qr_region_destroy(&region);
 }
 
-/* Goal: what stands in a page stays there.
- * Method: written before it is made ready, as a page's copy is. */
+/* Goal: prefaulting keeps what was written.
+ * Method: write before the prefault, as the copy of a page does. */
 static void what_is_written_stays(void **state)
 {
     struct fixture *f = *state;
@@ -158,9 +158,9 @@ static struct quire_stats stats_of(const quire_engine *engine)
     return stats;
 }
 
-/* Goal: an engine has made ready nothing before its first request, every page that it holds while
- * it runs, and when it has nothing to do what is wanted ahead, and no more.
- * Method: its figures after each event of a request, and after it. */
+/* Goal: an engine prefaults nothing before its first request, every page that it holds while it
+ * runs, and its goal while it is idle. Method: its figures after each event of a request, and after
+ * its end. */
 static void an_engine_holds_ready_pages(void **state)
 {
     struct quire_engine_settings settings = engine_settings();

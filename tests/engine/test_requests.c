@@ -23,7 +23,7 @@ static void refused(quire_engine *engine, const struct quire_request *request, i
     assert_null(strchr(error.text, '\n'));
 }
 
-/* Goal: every field out of its range is refused by the name that OpenAI and vLLM give it.
+/* Goal: a field out of range is refused by the name that OpenAI and vLLM use.
  * Method: a good request with one field made bad. */
 static void bad_fields_are_named(void **state)
 {
@@ -103,7 +103,8 @@ static void bad_fields_are_named(void **state)
     stop_and_free(engine);
 }
 
-/* Goal: stop strings need a tokenizer. */
+/* Goal: stop strings need a tokenizer.
+ * Method: submit one to a model without. */
 static void stop_strings_need_a_tokenizer(void **state)
 {
     (void)state;
@@ -124,8 +125,8 @@ static void stop_strings_need_a_tokenizer(void **state)
     quire_model_close(model);
 }
 
-/* Goal: what cannot fit is refused with both numbers; what just fits is served.
- * Method: at the context's border, and at the pages'. */
+/* Goal: a request that cannot fit is refused with both numbers; one that just fits is served.
+ * Method: at the limit of the context, and of the pages. */
 static void too_long_is_refused(void **state)
 {
     struct quire_engine_settings settings = engine_settings();
@@ -180,7 +181,7 @@ static void too_long_is_refused(void **state)
     stop_and_free(engine);
 }
 
-/* Goal: what the request points to may go as soon as submit returns.
+/* Goal: the caller's memory may change as soon as submit returns.
  * Method: overwrite the prompt at once; the answer is that of the prompt given. */
 static void requests_are_copied(void **state)
 {
@@ -199,7 +200,7 @@ static void requests_are_copied(void **state)
 
 /* ---- the queue ---------------------------------------------------------------------------- */
 
-/* Goal: the queue's bound holds at once, refusals are counted, and room comes back.
+/* Goal: the queue's limit holds at once, refusals are counted, and room returns.
  * Method: one sequence runs, three may wait; submit until refused; cancel all; submit again. */
 static void a_full_queue_refuses_at_once(void **state)
 {
@@ -236,8 +237,8 @@ static void a_full_queue_refuses_at_once(void **state)
     stop_and_free(engine);
 }
 
-/* Goal: answers come in the order of submission where one runs at a time, and every one of a crowd
- * larger than the batch gets all its tokens. */
+/* Goal: with more requests than slots each gets all its tokens, and the figures count them.
+ * Method: 100 requests, 7 slots. */
 static void a_crowd_is_served_whole(void **state)
 {
     struct quire_engine_settings settings = engine_settings();
@@ -270,8 +271,8 @@ static void a_crowd_is_served_whole(void **state)
     stop_and_free(engine);
 }
 
-/* Goal: no request keeps another's events waiting.
- * Method: let three finish unread; the events come in turns. */
+/* Goal: the queue takes events of requests alternately.
+ * Method: let three requests finish unread; compare the order of their events. */
 static void events_come_in_turns(void **state)
 {
     quire_engine *engine = start(*state);
@@ -326,8 +327,8 @@ static int cancel_elsewhere(quire_engine *engine, quire_id id)
 }
 
 /* Goal: a request can be cancelled in every state, from another thread, and ends exactly once.
- * Method: while it generates, while it waits behind a full batch, in the middle of its prompt,
- * right after submit, after its end, twice. */
+ * Method: while it generates, waits for a full batch, is in the middle of its prompt, after submit,
+ * after its end, and twice. */
 static void cancel_works_in_every_state(void **state)
 {
     struct quire_engine_settings settings = engine_settings();
@@ -420,7 +421,7 @@ static void *submit_many(void *argument)
     return NULL;
 }
 
-/* Runs the crowd; with stop, the engine is stopped in the middle of it. */
+/* Runs the crowd.  stop: stops the engine in the middle. */
 static void run_crowd(quire_model *model, bool stop)
 {
     struct quire_engine_settings settings = engine_settings();
@@ -457,14 +458,15 @@ static void run_crowd(quire_model *model, bool stop)
     stop_and_free(engine);
 }
 
-/* Goal: with many threads submitting and cancelling at once, every accepted request ends exactly
- * once (take() asserts that there is no event after it). */
+/* Goal: every accepted request ends exactly once (take() asserts that no event follows).
+ * Method: many threads submit and cancel at the same time. */
 static void every_request_ends_once(void **state)
 {
     run_crowd(*state, false);
 }
 
-/* Goal: the same when the engine stops among them: what was accepted ends, the rest is refused. */
+/* Goal: if the engine stops meanwhile, accepted requests end and later ones are refused.
+ * Method: many threads submit and cancel while the engine stops. */
 static void a_stop_among_submitters_loses_nothing(void **state)
 {
     for (int i = 0; i < 5; i++)

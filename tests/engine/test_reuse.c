@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Prompts whose beginnings were computed before: not a token more is computed than has to be, and
- * the answer has the same bits as if all of it had been. */
+/* Prompts that begin like earlier ones: no token is computed again without need, and the answers
+ * have the bits of an engine without a cache. */
 #include "support/engine.h"
 
 enum { CROWD = 64, LONGEST = 340, PREFIX = 300 };
@@ -27,7 +27,7 @@ static struct quire_engine_settings settings_for(bool cached)
     return settings;
 }
 
-/* Any ids; the same for the same seed. */
+/* Random ids, the same for the same seed. */
 static void draw(int32_t *ids, uint32_t n, unsigned seed, uint32_t vocab_n)
 {
     for (uint32_t i = 0; i < n; i++)
@@ -36,10 +36,10 @@ static void draw(int32_t *ids, uint32_t n, unsigned seed, uint32_t vocab_n)
 
 /* ---- exactness ------------------------------------------------------------------------------ */
 
-/* Goal: a prompt that leaves a cached one after any token reuses exactly what came before it: by
- * usage, by the rows computed, by the figures, and the answer is that of an engine without a cache.
- * Method: the cut points of the issue that asked for it, on both sides of a page's edge and in the
- * middle of pages.  server/reuse does the same on a real model. */
+/* Goal: a prompt reuses exactly the tokens that it shares with a cached one: by usage, by computed
+ * rows, by the figures.  The answer is that of an engine without a cache.
+ * Method: prompts that differ at both sides of a page's edge and in the middle of pages.
+ * server/reuse does the same with a real model. */
 static void reuse_is_exact(void **state)
 {
     quire_model *model = open_model(TINY);
@@ -79,8 +79,7 @@ static void reuse_is_exact(void **state)
     quire_model_close(model);
 }
 
-/* Goal: the same prompt again computes one token, and its answer's tokens are reused too when a
- * conversation goes on.
+/* Goal: a repeated prompt computes one token.  A conversation reuses the answer's tokens too.
  * Method: a prompt twice; then prompt, answer and more. */
 static void conversations_go_on_for_little(void **state)
 {
@@ -111,8 +110,8 @@ static void conversations_go_on_for_little(void **state)
     quire_model_close(model);
 }
 
-/* Goal: what a cancelled request had computed is there for the next one.
- * Method: cancel one that has answered; ask its prompt again. */
+/* Goal: the pages of a cancelled request are reused.
+ * Method: cancel one that has generated; submit its prompt again. */
 static void cancelled_requests_leave_their_pages(void **state)
 {
     quire_model *model = open_model(TINY);
@@ -138,7 +137,7 @@ static void cancelled_requests_leave_their_pages(void **state)
     quire_model_close(model);
 }
 
-/* Goal: a prompt that is scored is computed, every token of it, and scored the same each time.
+/* Goal: a scored prompt is computed completely, with the same scores each time.
  * Method: twice, after the prompt was cached. */
 static void scoring_bypasses_cached_pages(void **state)
 {
@@ -164,10 +163,9 @@ static void scoring_bypasses_cached_pages(void **state)
     quire_model_close(model);
 }
 
-/* Goal: a salt parts requests: what one computed is nothing to another of a different salt, or of
- * none; with the same one it is.  Answers are the same.
- * Method: one prompt with no salt, two that differ in their last byte, and one with a NUL in it,
- * twice each. */
+/* Goal: requests share pages only within a salt.  The answers are the same.
+ * Method: one prompt with no salt, two salts that differ in the last byte, and one with a NUL, each
+ * twice. */
 static void salts_part_requests(void **state)
 {
     const struct quire_text salts[] = {
@@ -194,8 +192,8 @@ static void salts_part_requests(void **state)
     quire_model_close(model);
 }
 
-/* Goal: requests with one prefix that come together compute it once.
- * Method: one request keeps the engine busy while eight come; the rows that went through. */
+/* Goal: requests that arrive together compute their common prefix once.
+ * Method: eight arrive while one keeps the engine busy; count the computed rows. */
 static void a_shared_prefix_is_computed_once(void **state)
 {
     enum { SHARED = 412, OWN = 16, SHARERS = 8 };
@@ -235,8 +233,8 @@ struct given {
     struct quire_request requests[CROWD];
 };
 
-/* 64 requests over four prefixes that they leave at any token, many of them near-twins.  A real
- * model's are short: every token that is answered alone costs a read of all its weights. */
+/* 64 requests over four prefixes that differ after any token, many of them almost equal.  Those of
+ * a real model are short, because each token of a single request reads all weights. */
 static void make_requests(struct given *g, uint32_t vocab_n)
 {
     const uint32_t longest = vocab_n == 1024 ? LONGEST : 60, answer_n = vocab_n == 1024 ? 30 : 8;
@@ -271,8 +269,7 @@ static void run_all(quire_engine *engine, const struct given *g, bool together,
     if (together) gather(engine, CROWD);
 }
 
-/* Runs all, twice on one engine: the second time they find their own pages.  Adds up what was
- * cached. */
+/* Runs all twice on one engine; the second time they find their pages.  Sums the cached tokens. */
 static struct quire_stats compare_all(quire_model *model,
                                       const struct quire_engine_settings *settings,
                                       const struct given *g, bool together,
@@ -333,8 +330,8 @@ static void same_bits(quire_model *model, uint32_t vocab_n, uint32_t kv_type, ui
     free(g);
 }
 
-/* Goal: cold, cached, chunked, evicted, preempted, alone, among 64: the same bits.
- * Method: an engine without a cache answers one by one; the others are compared with `==`. */
+/* Goal: cold, cached, chunked, evicted, preempted, alone or among 64: the same bits.
+ * Method: an engine without a cache answers one by one; compare the others with `==`. */
 static void tiny_bits(void **state)
 {
     quire_model *model = open_model(TINY);

@@ -50,7 +50,7 @@ static int drop(void **state)
 
 static const struct qr_sampling plain = {.temperature = 1.0f, .top_p = 1.0f, .logprobs = -1};
 
-/* The token at `index` after no prompt; what stands before it no setting here looks at. */
+/* Draws the token at `index`.  The prompt is empty: no setting here reads it. */
 static struct qr_choice sample(struct fixture *f, const struct qr_sampling *s, uint32_t index,
                                const struct qr_banned *banned)
 {
@@ -62,7 +62,7 @@ static struct qr_choice sample(struct fixture *f, const struct qr_sampling *s, u
     return choice;
 }
 
-/* What vLLM's order keeps, computed the plain way in double: probabilities, 0 where dropped. */
+/* The reference: probabilities by vLLM's order, in double; 0 for a dropped token. */
 static void reference(const struct fixture *f, const struct qr_sampling *s, double *p)
 {
     double top = -INFINITY, mass = 0.0;
@@ -108,7 +108,8 @@ static void draws_are_philox(void **state)
     assert_int_not_equal(qr_draw(0, 1), qr_draw(1, 0));
 }
 
-/* Goal: greedy takes the greatest, the lowest id of equals, whatever top_k or top_p say. */
+/* Goal: greedy takes the greatest logit, of equal ones the lowest id, for any top_k and top_p.
+ * Method: a row with three equal maxima. */
 static void greedy_takes_the_lowest_of_equals(void **state)
 {
     struct fixture *f = *state;
@@ -119,9 +120,9 @@ static void greedy_takes_the_lowest_of_equals(void **state)
     assert_true(isnan(sample(f, &s, 0, NULL).logprob));
 }
 
-/* Goal: what is drawn has the distribution that vLLM's order defines.
- * Method: for each setting 4,000 draws; a dropped token never comes, and the chi-square over bins
- * of about equal mass stays below a bound that chance exceeds once in a million. */
+/* Goal: draws have the distribution of vLLM's order.
+ * Method: 4,000 draws for each setting.  A dropped token never comes.  The chi-square over bins of
+ * about equal mass stays below a bound that chance exceeds once in a million. */
 static void draws_follow_the_distribution(void **state)
 {
     static const struct qr_sampling settings[] = {
@@ -171,7 +172,8 @@ static void draws_follow_the_distribution(void **state)
     free(seen);
 }
 
-/* Goal: a draw depends on seed and index only, and both count. */
+/* Goal: a draw depends on the seed and the index only.
+ * Method: 50 indices; twice with one seed, once with another. */
 static void a_seed_gives_the_same_tokens(void **state)
 {
     struct fixture *f = *state;
@@ -188,8 +190,8 @@ static void a_seed_gives_the_same_tokens(void **state)
     assert_true(differ > 25);
 }
 
-/* Goal: logprobs are of the row as it came: temperature, bans and limits do not touch them.
- * Method: against a log-softmax in double. */
+/* Goal: logprobs are those of the unchanged row, for any temperature, ban and limit.
+ * Method: compare with a log-softmax in double. */
 static void logprobs_are_raw(void **state)
 {
     struct fixture *f = *state;
@@ -215,7 +217,7 @@ static void logprobs_are_raw(void **state)
     }
 }
 
-/* Goal: banned tokens never come, in any mode.
+/* Goal: a banned token is never drawn, in any mode.
  * Method: ban the 20 best, draw in every mode. */
 static void banned_tokens_never_come(void **state)
 {
@@ -241,9 +243,10 @@ static void banned_tokens_never_come(void **state)
         }
 }
 
-/* Goal: penalties and biases change what is drawn, in any mode, and no logprob; a banned token
- * stays banned whatever its bias. Method: the best token by far becomes one that was generated: it
- * comes no more; another's bias makes that the only one; both banned, neither comes. */
+/* Goal: penalties and biases change the draw, in any mode, and no logprob.  A bias cannot bring a
+ * banned token back.
+ * Method: the best token was generated and is penalised: it is not drawn.  Another token's bias
+ * makes it the only one.  With both banned, neither is drawn. */
 static void penalties_come_before_the_draw(void **state)
 {
     struct fixture *f = *state;
@@ -282,7 +285,8 @@ static void penalties_come_before_the_draw(void **state)
     }
 }
 
-/* Goal: a row of NaN or infinities still yields a token of the vocabulary. */
+/* Goal: a row of NaN or infinities still yields a token of the vocabulary.
+ * Method: rows of one such value, in every mode. */
 static void rows_without_numbers_are_survived(void **state)
 {
     struct fixture *f = *state;

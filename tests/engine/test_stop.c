@@ -22,7 +22,7 @@ static struct quire_text text_of(const char *s)
     return (struct quire_text){s, strlen(s)};
 }
 
-/* Sends `text` in pieces of `piece` bytes, unarmed for the first `quiet` bytes; at the end flushes
+/* Sends `text` in parts of `piece` bytes, unarmed for the first `quiet` bytes.  Flushes at the end
  * if nothing matched. */
 static struct run run(const char *const *strings, size_t n, const char *text, size_t piece,
                       size_t quiet)
@@ -51,8 +51,8 @@ static struct run run(const char *const *strings, size_t n, const char *text, si
     return out;
 }
 
-/* Goal: a stop string ends the text at its first byte, however the text was cut.
- * Method: every piece size from one byte to all at once gives the same text. */
+/* Goal: a stop string ends the text before its first byte, for any division of the text.
+ * Method: parts of one byte to all bytes give the same text. */
 static void pieces_do_not_matter(void **state)
 {
     const char *const strings[] = {"stop", "\n\n", "the end"};
@@ -71,7 +71,7 @@ static void pieces_do_not_matter(void **state)
     }
 }
 
-/* Goal: the match that ends first counts, and of equals the first in the list.
+/* Goal: the match that ends first counts; of those that end together, the first in the list.
  * Method: strings inside each other. */
 static void the_match_that_ends_first_counts(void **state)
 {
@@ -89,8 +89,8 @@ static void the_match_that_ends_first_counts(void **state)
     }
 }
 
-/* Goal: a false start that overlaps the true one is not missed.
- * Method: "aab" in "aaab" (a plain restart after the mismatch would lose it). */
+/* Goal: a match is found after a false start that overlaps it.
+ * Method: "aab" in "aaab" (a plain restart after the mismatch would miss it). */
 static void overlapping_starts_are_followed(void **state)
 {
     const char *const strings[] = {"aab", "ababc"};
@@ -104,8 +104,8 @@ static void overlapping_starts_are_followed(void **state)
     assert_string_equal(r.text, "ab");
 }
 
-/* Goal: held back is only what may still become a stop string, and never half a character.
- * Method: push by hand and look at what is certain. */
+/* Goal: only text that may begin a stop string is held back, and no character is divided.
+ * Method: push by hand; check the certain text. */
 static void only_a_possible_beginning_is_held(void **state)
 {
     struct quire_text strings[] = {text_of("\xc3\xa9!"), text_of("STOP")}, certain;
@@ -126,7 +126,7 @@ static void only_a_possible_beginning_is_held(void **state)
     free(memory);
 }
 
-/* Goal: unarmed, a match does not count, but one may begin.
+/* Goal: an unarmed match does not count, but a match may begin unarmed.
  * Method: the same text with more and more of it unarmed. */
 static void unarmed_matches_do_not_count(void **state)
 {

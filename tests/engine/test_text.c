@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests with text: what ends it, what is held back, and that the answers are the reference's. */
+/* Requests with text: its end, the text held back, and the reference's answers. */
 #include <jansson.h>
 
 #include "support/engine.h"
@@ -47,7 +47,7 @@ static struct quire_text text_of(const char *s)
     return (struct quire_text){s, strlen(s)};
 }
 
-/* The greedy continuation of a text. */
+/* Runs a text's greedy continuation. */
 static struct quire_request after(const struct fixture *f, const char *text, uint32_t n)
 {
     static int32_t ids[512];
@@ -65,8 +65,8 @@ static void assert_text(const struct answer *a, const char *text, size_t n)
     assert_memory_equal(a->text, text, n);
 }
 
-/* Goal: the streamed text is that of the ids.
- * Method: quire_detokenize of all ids at once. */
+/* Goal: the streamed text is the text of the ids.
+ * Method: compare with quire_detokenize of all ids. */
 static void text_is_that_of_the_ids(void **state)
 {
     struct fixture *f = need(state);
@@ -85,9 +85,9 @@ static void text_is_that_of_the_ids(void **state)
     free(a);
 }
 
-/* Goal: a stop string ends the text before its first byte, wherever it begins and ends in tokens,
- * and is named.
- * Method: every cut of the free-running answer as a stop string: bytes [at, at + 9). */
+/* Goal: a stop string ends the text before its first byte, at any position in tokens, and the event
+ * names it.
+ * Method: bytes [at, at + 9) of the free answer as a stop string, for every `at`. */
 static void stop_strings_span_tokens(void **state)
 {
     struct fixture *f = need(state);
@@ -120,9 +120,8 @@ static void stop_strings_span_tokens(void **state)
     free(whole);
 }
 
-/* Goal: text that may become a stop string is not given out before it is certain, and what was held
- * comes with the end.
- * Method: a stop string that the answer begins but does not finish at its very end. */
+/* Goal: text that may begin a stop string is held back, and the end brings it.
+ * Method: a stop string that begins at the very end of the answer. */
 static void held_text_comes_with_the_end(void **state)
 {
     struct fixture *f = need(state);
@@ -151,9 +150,8 @@ static void held_text_comes_with_the_end(void **state)
     free(a);
 }
 
-/* Goal: generation ends at the end of sequence, whose id is given and whose text is not; ignore_eos
- * and min_tokens go on.
- * Method: a chat whose answer is short. */
+/* Goal: the end of sequence ends the text; its id is given and has no text.  ignore_eos and
+ * min_tokens go on. Method: a chat with a short answer. */
 static void the_end_of_sequence_ends(void **state)
 {
     struct fixture *f = need(state);
@@ -189,7 +187,8 @@ static void the_end_of_sequence_ends(void **state)
     free(a);
 }
 
-/* Goal: a stop id ends the text, its id given, its text not; not within min_tokens. */
+/* Goal: a stop id ends the text; its id is given and has no text.  Within min_tokens it is banned.
+ * Method: a token of the free answer as a stop id, with and without min_tokens. */
 static void stop_ids_end(void **state)
 {
     struct fixture *f = need(state);
@@ -225,7 +224,8 @@ static void stop_ids_end(void **state)
     free(whole);
 }
 
-/* Goal: stop strings that cannot be are refused. */
+/* Goal: impossible stop strings are refused.
+ * Method: empty, without data, invalid UTF-8, too long. */
 static void bad_stop_strings_are_refused(void **state)
 {
     struct fixture *f = need(state);
@@ -256,8 +256,8 @@ static size_t ids_of(const json_t *array, int32_t *ids, size_t max)
     return n;
 }
 
-/* By check.py's rule: a greedy run is followed to its first difference, which is excused where the
- * reference's margin is below the tolerance; prompt logprobs differ by at most theirs. */
+/* A greedy run is compared up to its first difference, which is excused if the reference's margin
+ * is below the tolerance.  Prompt logprobs differ by at most the tolerance. */
 static void follow(quire_engine *engine, const char *file, double margin_max, double logprob_max)
 {
     json_t *all = json_load_file(file, 0, NULL), *c;
@@ -318,8 +318,8 @@ static void llama_tiny_follows_the_reference(void **state)
 
 /* ---- logprobs ------------------------------------------------------------------------------ */
 
-/* Goal: logprobs are what they say: the sampled token's, and the best ones in order.
- * Method: greedy's token is the first alternative, with its logprob; all sum to less than 1. */
+/* Goal: logprobs are the drawn token's and the best ones in order.
+ * Method: the greedy token is the first alternative, with its logprob; all sum to less than 1. */
 static void logprobs_belong_to_their_tokens(void **state)
 {
     quire_model *model = open_model(TINY);

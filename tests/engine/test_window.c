@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A model with a sliding window gives back the pages that its sequences have left behind, and
- * answers with the same bits as ever.  mistral-tiny's window is 64 tokens. */
+/* A model with a sliding window releases the pages that left the window, and its answers have the
+ * same bits.  mistral-tiny's window is 64 tokens. */
 #include "support/engine.h"
 
 #define WINDOWED QUIRE_TEST_DATA "/mistral-tiny.f16.gguf"
 
-/* ONE: pages that a sequence holds at once at most. */
+/* ONE: the most pages that a sequence holds at once. */
 enum { VOCAB = 1024, LONG = 1100, MANY = 900, HELD_MAX = 6, ONE = 5, CROWD = 12, PREFIX = 260 };
 
 static int32_t prompts[CROWD][LONG];
@@ -18,7 +18,7 @@ static struct quire_stats stats_of(const quire_engine *engine)
     return stats;
 }
 
-/* Any ids; all begin with the same PREFIX. */
+/* Random ids; all begin with the same PREFIX. */
 static void draw_prompts(void)
 {
     unsigned seed = 5;
@@ -36,11 +36,10 @@ static struct quire_engine_settings settings_for(bool cached)
     return settings;
 }
 
-/* Goal: 2,000 tokens with a window of 64 hold at most 6 pages of 32 tokens, as the figures tell it
- * at every token, with and without a prefix cache, in a pool of 63 pages and in one of 5; and the
- * bits are the same.  What is left behind is cached, and found again, in the small pool by the
- * pages of the window alone. Method: a prompt of 1,100 tokens and an answer of 900; again, from the
- * cache. */
+/* Goal: 2,000 tokens with a window of 64 hold at most 6 pages of 32 tokens, by the figures at every
+ * token, with and without a cache, in pools of 63 and of 5 pages.  The bits are the same.  Released
+ * pages are cached and found again; in the small pool the window's pages suffice.
+ * Method: a prompt of 1,100 tokens and an answer of 900; again, from the cache. */
 static void long_answers_hold_few_pages(void **state)
 {
     struct answer *first = NULL;
@@ -69,7 +68,7 @@ static void long_answers_hold_few_pages(void **state)
             assert_same(again, first);
             free(again);
         }
-        if (way == 3) { /* what the answer ends with is found by its window's pages */
+        if (way == 3) { /* the window's pages suffice to find the answer's end */
             static int32_t whole[LONG + MANY];
             memcpy(whole, prompts[0], LONG * sizeof whole[0]);
             for (uint32_t i = 0; i < MANY; i++)
@@ -87,7 +86,7 @@ static void long_answers_hold_few_pages(void **state)
     free(first);
 }
 
-/* Requests that have a prefix in common, and part in length, sampling and choices. */
+/* Requests with a common prefix and different lengths, sampling and choices. */
 static struct quire_request request_of(uint32_t i)
 {
     struct quire_request request = greedy(prompts[i], 200 + 35 * i, 60 + 9 * i);
@@ -115,10 +114,9 @@ static struct answer *fork_of(quire_engine *engine, const struct answer *parent,
     return child;
 }
 
-/* Goal: a fork in the middle of an answer that has left most of its pages is the request that the
- * tokens known by then would be; and its parent does not notice.
- * Method: forks of a long answer in a pool of 20 pages, with a cache and without; each again alone
- * in an engine that shares nothing. */
+/* Goal: a fork of an answer that released most of its pages has the bits of a request with the
+ * tokens known by then, and the parent's bits do not change. Method: forks of a long answer in a
+ * pool of 20 pages, with and without a cache; each again alone in an engine without one. */
 static void forks_are_requests_alone(void **state)
 {
     struct quire_engine_settings settings = settings_for(false);
@@ -165,10 +163,9 @@ static void forks_are_requests_alone(void **state)
     stop_and_free(own);
 }
 
-/* Goal: alone and cold, in a crowd, from the cache, chunked, evicted, preempted and as one of
- * several choices: the same bits.
- * Method: an engine without a cache answers one by one; the others, some with few pages, are
- * compared with `==`. */
+/* Goal: alone, in a batch, cached, chunked, evicted, preempted and as one of several choices: the
+ * same bits. Method: an engine without a cache answers one by one; compare the others, some with
+ * few pages, with `==`. */
 static void same_bits_whatever_is_let_go(void **state)
 {
     struct quire_engine_settings settings = settings_for(false);
