@@ -6,8 +6,9 @@
 
 #define REAL    false
 #define INTEGER true
-#define ROW(type, name, normal, bound, least, most, argument, meaning)                             \
+#define ROW(type, name, normal, bound, least, most, key, argument, meaning)                        \
     [QR_SAMPLER_##name] = {#name,                                                                  \
+                           key,                                                                    \
                            argument,                                                               \
                            meaning,                                                                \
                            type,                                                                   \

@@ -6,6 +6,7 @@
  *   struct qr_sampling                       what the sampler reads (engine/sampling.h)
  *   a request's body                         JSON name, range and default (server/params.c)
  *   quire generate, quire chat               options, their help, the body that they send
+ *   quire_model_sampling                     key in a model's file (engine/recommended.c)
  *   docs/fields.md                           a test compares its rows with the table
  * Only the field in struct quire_request is written by hand, so that quire.h is readable.
  *
@@ -28,21 +29,23 @@ enum qr_sampler_bound {
     QR_SAMPLER_ABOVE_OR_0, /* excluded, but for quire_submit 0 means: not set */
 };
 
-/* X(type, name, default, bound, least, most, argument, meaning).
- * type: REAL (float) or INTEGER (int32_t).  name: the field in struct quire_request and in JSON;
- * with dashes, the option.  argument: the value's name in --help. */
+/* X(type, name, default, bound, least, most, key, argument, meaning).
+ * type: REAL (float) or INTEGER (int32_t).  name: of the field in struct quire_request and in JSON;
+ * with dashes, of the option.  key: a model file's general.sampling.KEY recommends a value; NULL:
+ * files have no such key.  argument: the value's name in --help. */
 #define QR_SAMPLER_SETTINGS(X)                                                                     \
-    X(REAL, temperature, 1, FROM, 0, FLT_MAX, "T", "0 takes the most likely token")                \
-    X(REAL, top_p, 1, ABOVE, 0, 1, "P", "keep the most likely tokens with this total probability") \
-    X(INTEGER, top_k, 0, FROM, -1, INT32_MAX, "K",                                                 \
+    X(REAL, temperature, 1, FROM, 0, FLT_MAX, "temp", "T", "0 takes the most likely token")        \
+    X(REAL, top_p, 1, ABOVE, 0, 1, "top_p", "P",                                                   \
+      "keep the most likely tokens with this total probability")                                   \
+    X(INTEGER, top_k, 0, FROM, -1, INT32_MAX, "top_k", "K",                                        \
       "keep this many of the most likely tokens; 0 and -1 keep all")                               \
-    X(REAL, min_p, 0, FROM, 0, 1, "P",                                                             \
+    X(REAL, min_p, 0, FROM, 0, 1, "min_p", "P",                                                    \
       "drop tokens below this share of the most likely token's probability")                       \
-    X(REAL, repetition_penalty, 1, ABOVE_OR_0, 0, FLT_MAX, "P",                                    \
+    X(REAL, repetition_penalty, 1, ABOVE_OR_0, 0, FLT_MAX, "penalty_repeat", "P",                  \
       "above 1, makes tokens of the prompt and the answer less likely")                            \
-    X(REAL, presence_penalty, 0, FROM, -QR_PENALTY_MAX, QR_PENALTY_MAX, "P",                       \
+    X(REAL, presence_penalty, 0, FROM, -QR_PENALTY_MAX, QR_PENALTY_MAX, NULL, "P",                 \
       "subtracted from the logit of each token that was generated")                                \
-    X(REAL, frequency_penalty, 0, FROM, -QR_PENALTY_MAX, QR_PENALTY_MAX, "P",                      \
+    X(REAL, frequency_penalty, 0, FROM, -QR_PENALTY_MAX, QR_PENALTY_MAX, NULL, "P",                \
       "subtracted once for each time that the token was generated")
 
 enum qr_sampler_setting_id {
@@ -54,7 +57,7 @@ enum qr_sampler_setting_id {
 
 struct qr_sampler_setting {
     const char *name;
-    const char *argument, *meaning;
+    const char *key, *argument, *meaning;
     bool integer;
     enum qr_sampler_bound bound;
     double normal, least, most; /* normal: the default */

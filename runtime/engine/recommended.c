@@ -5,15 +5,6 @@
 #include "runtime/base/sampler_settings.h"
 #include "runtime/engine/model_handle.h"
 
-/* The key of each setting, after "general.sampling."; NULL: files have no key for it. */
-static const char *const keys[QR_SAMPLER_SETTINGS_N] = {
-    [QR_SAMPLER_temperature] = "temp",
-    [QR_SAMPLER_top_p] = "top_p",
-    [QR_SAMPLER_top_k] = "top_k",
-    [QR_SAMPLER_min_p] = "min_p",
-    [QR_SAMPLER_repetition_penalty] = "penalty_repeat",
-};
-
 uint32_t quire_model_sampling(const quire_model *model, struct quire_request *request)
 {
     uint32_t set_n = 0;
@@ -24,8 +15,8 @@ uint32_t quire_model_sampling(const quire_model *model, struct quire_request *re
         double value;
 
         /* A caller with an older header has a shorter struct. */
-        if (!keys[i] || setting->offset + sizeof(float) > request->size) continue;
-        (void)snprintf(key, sizeof key, "general.sampling.%s", keys[i]);
+        if (!setting->key || setting->offset + sizeof(float) > request->size) continue;
+        (void)snprintf(key, sizeof key, "general.sampling.%s", setting->key);
         if (!qr_gguf_f64(&model->file, key, &value)) continue;
         if (!qr_sampler_setting_accepts(setting, value)) continue;
         qr_sampler_setting_set(setting, request, value);
