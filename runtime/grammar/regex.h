@@ -4,9 +4,10 @@
  * An expression is an id.  Equal expressions have equal ids: nodes are hash-consed, and
  * alternatives are kept sorted and without duplicates.  The derivative of an expression by a byte
  * is the expression of what may follow that byte, so a derivative is a state of the automaton and
- * none has to be built beforehand.  Intersection and complement are as cheap as the others. J.
- * Brzozowski, "Derivatives of Regular Expressions", 1964; S. Owens, J. Reppy, A. Turon,
- * "Regular-expression derivatives re-examined", 2009.
+ * none has to be built beforehand.  Intersection and complement are as cheap as the others.
+ * regex.c makes expressions, regex_derive.c derives and searches them.  J. Brzozowski, "Derivatives
+ * of Regular Expressions", 1964; S. Owens, J. Reppy, A. Turon, "Regular-expression derivatives
+ * re-examined", 2009.
  *
  *     SET(bytes)   CAT(a, b)   OR(a, b)   AND(a, b)   NOT(a)   REPEAT(a, min, max)
  *     MULTIPLE(divisor, remainder, scale): digits of a number that is a multiple of divisor
