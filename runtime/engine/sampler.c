@@ -5,20 +5,21 @@
 #include <math.h>
 #include <string.h>
 
-/* A banned logit: finite, so that a block of nothing else has a mass that is exactly 0. */
+/* A banned logit.  It is finite, so that the mass of a block with only banned tokens is exactly 0.
+ */
 #define BANNED (-1e30f)
 
-/* Ids whose mass is summed by the kernel in one go; the drawn one is then looked for inside. */
+/* The kernel sums the mass of so many ids at once.  Then one block is searched for the drawn id. */
 #define MASS_BLOCK      512u
 #define MASS_BLOCKS_MAX (QR_VOCAB_MAX / MASS_BLOCK)
 
-/* Values that are looked at together where few matter. */
+/* Values that are compared together when few of them matter. */
 #define SCAN 16u
 
-/* top_p looks first at tokens of at least (1 - top_p) / LIKELY_N: nearly always enough. */
+/* top_p first collects tokens of at least (1 - top_p) / LIKELY_N, which nearly always suffice. */
 #define LIKELY_N 2048.0f
 
-/* ---- draws ------------------------------------------------------------------------------ */
+/* ---- draws -------------------------------------------------------------------------------- */
 
 uint64_t qr_draw(uint64_t key, uint64_t counter)
 {
@@ -52,8 +53,8 @@ static bool comes_before(struct qr_scored a, struct qr_scored b)
     return a.value > b.value || (a.value == b.value && a.index < b.index);
 }
 
-/* Whether any of SCAN values is at least `cut`: a loop of constant length, so compilers make it a
- * few vector compares. */
+/* Whether any of SCAN values is at least `cut`.  The loop has a constant length, so that compilers
+ * vectorise it. */
 static bool any_at_least(const float *row, float cut)
 {
     unsigned any = 0;
@@ -63,7 +64,7 @@ static bool any_at_least(const float *row, float cut)
     return any != 0;
 }
 
-/* Every value that is at least `cut`. */
+/* Collects every value that is at least `cut`. */
 static uint32_t collect(const float *row, uint32_t vocab_n, float cut, struct qr_scored *best)
 {
     uint32_t n = 0;
@@ -118,8 +119,8 @@ static void swap(struct qr_scored *best, float *weights, uint32_t a, uint32_t b)
     weights[b] = weight;
 }
 
-/* Puts the middle one of three into best[end - 1], all before it in descending order in front, and
- * returns its place. */
+/* Takes the median of three as pivot.  Moves all values that come before the pivot to its front,
+ * and returns the pivot's index. */
 static uint32_t partition(struct qr_scored *best, float *weights, uint32_t begin, uint32_t end)
 {
     uint32_t middle = begin + (end - begin) / 2, last = end - 1, at = begin;
@@ -133,8 +134,8 @@ static uint32_t partition(struct qr_scored *best, float *weights, uint32_t begin
     return at;
 }
 
-/* Brings the best that have the mass wanted between them to the front, and returns how many they
- * are: a quickselect by mass.  All of them, if rounding leaves a little wanting. */
+/* Quickselect by mass: moves the best values that together have the wanted mass to the front, and
+ * returns their number.  Returns n if the sum falls short by rounding. */
 static uint32_t select_mass(struct qr_scored *best, float *weights, uint32_t n, double wanted)
 {
     uint32_t begin = 0, end = n;
@@ -170,13 +171,15 @@ static bool limits_k(const struct qr_sampling *s, uint32_t vocab_n)
     return s->top_k > 0 && (uint32_t)s->top_k < vocab_n;
 }
 
-/* top_k, or min_p, or both, and perhaps top_p of what they left. */
-static int32_t draw_limited(const struct qr_row_kernels *kernels,
-                            const struct qr_sampler_scratch *scratch, const struct qr_sampling *s,
-                            const float *scaled, uint32_t vocab_n, double at)
+/* Draws with top_k or min_p or both, and then perhaps top_p. */
+static int32_t draw_limited(const struct qr_sampler *sampler, const struct qr_sampling *s,
+                            const float *scaled, double at)
 {
+    const struct qr_row_kernels *kernels = sampler->kernels;
+    const struct qr_sampler_scratch *scratch = sampler->scratch;
+    const uint32_t vocab_n = sampler->vocab_n;
     struct qr_scored *best = scratch->best;
-    float least = logf(s->min_p); /* -infinity where min_p is off */
+    float least = logf(s->min_p); /* -infinity: min_p is off */
     uint32_t first = kernels->argmax(scaled, vocab_n);
     float top = scaled[first];
     uint32_t n = 0;
@@ -197,12 +200,14 @@ static int32_t draw_limited(const struct qr_row_kernels *kernels,
     return draw_weighted(best, scratch->weights, n, at);
 }
 
-/* top_p of everything.  Tokens that have less than (1 - top_p) / vocab_n each have less than
- * 1 - top_p together, so none of them is needed; mostly those above a much higher mark suffice. */
-static int32_t draw_top_p(const struct qr_row_kernels *kernels,
-                          const struct qr_sampler_scratch *scratch, float top_p,
-                          const float *scaled, uint32_t vocab_n, double at)
+/* Draws with top_p alone.  Tokens with less than (1 - top_p) / vocab_n each have less than 1 -
+ * top_p together, so they are not needed.  Usually the tokens above a much higher mark suffice. */
+static int32_t draw_top_p(const struct qr_sampler *sampler, float top_p, const float *scaled,
+                          double at)
 {
+    const struct qr_row_kernels *kernels = sampler->kernels;
+    const struct qr_sampler_scratch *scratch = sampler->scratch;
+    const uint32_t vocab_n = sampler->vocab_n;
     struct qr_scored *best = scratch->best;
     float all = kernels->logsumexp(scaled, vocab_n);
     uint32_t first = kernels->argmax(scaled, vocab_n);
@@ -224,10 +229,11 @@ static int32_t draw_top_p(const struct qr_row_kernels *kernels,
 
 /* ---- drawing from all --------------------------------------------------------------------- */
 
-/* In order of ids: the kernel sums blocks, one block is then walked through. */
-static int32_t draw_all(const struct qr_row_kernels *kernels, const float *scaled, uint32_t vocab_n,
-                        double at)
+/* Draws in the order of ids: finds the block by the blocks' masses, then the id in the block. */
+static int32_t draw_all(const struct qr_sampler *sampler, const float *scaled, double at)
 {
+    const struct qr_row_kernels *kernels = sampler->kernels;
+    const uint32_t vocab_n = sampler->vocab_n;
     float logs[MASS_BLOCKS_MAX];
     uint32_t blocks_n = (vocab_n + MASS_BLOCK - 1) / MASS_BLOCK;
     double top = -INFINITY, mass = 0.0, sum = 0.0;
@@ -249,7 +255,7 @@ static int32_t draw_all(const struct qr_row_kernels *kernels, const float *scale
         if (sum + more > at * mass) break;
         sum += more;
     }
-    if (block == blocks_n) { /* the rounding of the sums left nothing for the last ones */
+    if (block == blocks_n) { /* by rounding, the sum never exceeded the mark */
         block = last;
         sum -= exp((double)logs[block] - top);
     }
@@ -267,10 +273,13 @@ static int32_t draw_all(const struct qr_row_kernels *kernels, const float *scale
 
 /* ---- public ------------------------------------------------------------------------------- */
 
-static void add_logprobs(const struct qr_row_kernels *kernels,
-                         const struct qr_sampler_scratch *scratch, const struct qr_sampling *s,
-                         const float *logits, uint32_t vocab_n, struct qr_choice *choice)
+static void add_logprobs(const struct qr_sampler *sampler, const struct qr_sampling *s,
+                         const float *logits, struct qr_choice *choice)
 {
+    const struct qr_row_kernels *kernels = sampler->kernels;
+    struct qr_scored *best = sampler->scratch->best;
+    const uint32_t vocab_n = sampler->vocab_n;
+
     choice->logprob = NAN;
     choice->top_n = 0;
     if (s->logprobs < 0) return;
@@ -279,28 +288,29 @@ static void add_logprobs(const struct qr_row_kernels *kernels,
     uint32_t n = (uint32_t)s->logprobs < vocab_n ? (uint32_t)s->logprobs : vocab_n;
     choice->logprob = logits[choice->token] - all;
     if (!n) return;
-    kernels->topk(logits, vocab_n, n, scratch->best);
+    kernels->topk(logits, vocab_n, n, best);
     for (uint32_t i = 0; i < n; i++)
-        choice->top[i] =
-            (struct quire_logprob){(int32_t)scratch->best[i].index, scratch->best[i].value - all};
+        choice->top[i] = (struct quire_logprob){(int32_t)best[i].index, best[i].value - all};
     choice->top_n = n;
 }
 
-static int32_t draw(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
-                    const struct qr_sampling *s, const float *row, uint32_t vocab_n, uint64_t index)
+static int32_t draw(const struct qr_sampler *sampler, const struct qr_sampling *s, const float *row,
+                    uint64_t index)
 {
-    if (s->temperature < QR_GREEDY_BELOW) return (int32_t)kernels->argmax(row, vocab_n);
+    const uint32_t vocab_n = sampler->vocab_n;
+    float *scratch = sampler->scratch->row; /* row may be in it already */
+
+    if (s->temperature < QR_GREEDY_BELOW) return (int32_t)sampler->kernels->argmax(row, vocab_n);
 
     double at = uniform(s->seed, index);
-    const float *scaled = row; /* may be scratch->row already */
+    const float *scaled = row;
     if (s->temperature != 1.0f) {
-        scale_row(scratch->row, row, vocab_n, 1.0f / s->temperature);
-        scaled = scratch->row;
+        scale_row(scratch, row, vocab_n, 1.0f / s->temperature);
+        scaled = scratch;
     }
-    if (limits_k(s, vocab_n) || s->min_p > 0.0f)
-        return draw_limited(kernels, scratch, s, scaled, vocab_n, at);
-    if (s->top_p < 1.0f) return draw_top_p(kernels, scratch, s->top_p, scaled, vocab_n, at);
-    return draw_all(kernels, scaled, vocab_n, at);
+    if (limits_k(s, vocab_n) || s->min_p > 0.0f) return draw_limited(sampler, s, scaled, at);
+    if (s->top_p < 1.0f) return draw_top_p(sampler, s->top_p, scaled, at);
+    return draw_all(sampler, scaled, at);
 }
 
 static void keep_allowed(const uint64_t *allowed, float *row, uint32_t vocab_n)
@@ -313,45 +323,46 @@ static void keep_allowed(const uint64_t *allowed, float *row, uint32_t vocab_n)
     }
 }
 
-void qr_sample(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
-               const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
-               const struct qr_known *known, const struct qr_banned *banned, uint32_t banned_n,
+/* The row as scratch->row, where it can be changed: copied there unless it already is. */
+static float *own_row(const struct qr_sampler *sampler, const float **row)
+{
+    float *own = sampler->scratch->row;
+
+    if (*row != own) memcpy(own, *row, sampler->vocab_n * sizeof *own);
+    *row = own;
+    return own;
+}
+
+static void ban(const struct qr_sampler *sampler, const float **row, const int32_t *ids, uint32_t n)
+{
+    if (!n) return;
+    float *own = own_row(sampler, row);
+    for (uint32_t i = 0; i < n; i++)
+        own[ids[i]] = BANNED;
+}
+
+void qr_sample(const struct qr_sampler *sampler, const struct qr_sampling *sampling,
+               const float *logits, const struct qr_known *known, const struct qr_banned *banned,
                struct qr_choice *choice)
 {
     const float *row = logits;
 
-    if (qr_penalties_any(sampling)) {
-        memcpy(scratch->row, logits, vocab_n * sizeof *logits);
-        row = scratch->row;
-        qr_penalize(sampling, known, scratch->row, scratch->counts);
+    if (qr_penalties_any(sampling))
+        qr_penalize(sampling, known, own_row(sampler, &row), sampler->scratch->counts);
+    if (banned) {
+        ban(sampler, &row, banned->stops, banned->stops_n);
+        ban(sampler, &row, banned->ends, banned->ends_n);
     }
-    for (uint32_t b = 0; b < banned_n; b++) {
-        if (!banned[b].ids_n) continue;
-        if (row == logits) {
-            memcpy(scratch->row, logits, vocab_n * sizeof *logits);
-            row = scratch->row;
-        }
-        for (uint32_t i = 0; i < banned[b].ids_n; i++)
-            scratch->row[banned[b].ids[i]] = BANNED;
-    }
-    if (sampling->allowed) {
-        if (row == logits) {
-            memcpy(scratch->row, logits, vocab_n * sizeof *logits);
-            row = scratch->row;
-        }
-        keep_allowed(sampling->allowed, scratch->row, vocab_n);
-    }
-    choice->token =
-        draw(kernels, scratch, sampling, row, vocab_n, known->tokens_n - known->prompt_n);
-    assert(choice->token >= 0 && (uint32_t)choice->token < vocab_n);
-    add_logprobs(kernels, scratch, sampling, logits, vocab_n, choice);
+    if (sampling->allowed)
+        keep_allowed(sampling->allowed, own_row(sampler, &row), sampler->vocab_n);
+    choice->token = draw(sampler, sampling, row, known->tokens_n - known->prompt_n);
+    assert(choice->token >= 0 && (uint32_t)choice->token < sampler->vocab_n);
+    add_logprobs(sampler, sampling, logits, choice);
 }
 
-bool qr_sample_plainly_greedy(const struct qr_sampling *sampling, const struct qr_banned *banned,
-                              uint32_t banned_n)
+bool qr_sample_plainly_greedy(const struct qr_sampling *sampling, const struct qr_banned *banned)
 {
-    for (uint32_t b = 0; b < banned_n; b++)
-        if (banned[b].ids_n) return false;
+    if (banned->stops_n || banned->ends_n) return false;
     return sampling->temperature < QR_GREEDY_BELOW && sampling->logprobs < 0 &&
            !sampling->allowed && !qr_penalties_any(sampling);
 }
@@ -363,10 +374,9 @@ void qr_sample_best(uint32_t best, struct qr_choice *choice)
     choice->top_n = 0;
 }
 
-void qr_score(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
-              const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
-              int32_t token, struct qr_choice *choice)
+void qr_score(const struct qr_sampler *sampler, const struct qr_sampling *sampling,
+              const float *logits, int32_t token, struct qr_choice *choice)
 {
     choice->token = token;
-    add_logprobs(kernels, scratch, sampling, logits, vocab_n, choice);
+    add_logprobs(sampler, sampling, logits, choice);
 }

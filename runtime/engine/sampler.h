@@ -1,29 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* sampler -- a row of logits to a token and its logprobs.
  *
- * In vLLM's order: logit_bias and penalties (penalties.h), tokens out that a grammar does not allow
- * or that are banned (min_tokens), which nothing brings back, temperature, min_p, top_k, top_p,
- * draw.  A temperature below QR_GREEDY_BELOW is greedy: the greatest logit, the lowest id of
- * equals.
+ * In vLLM's order:
+ *   logit_bias and penalties (penalties.h);
+ *   mask: banned tokens (min_tokens) and tokens that a grammar does not allow are never drawn;
+ *   temperature: below QR_GREEDY_BELOW it is greedy: the greatest logit, of equals the lowest id;
+ *   min_p: keeps tokens with at least min_p times the probability of the best one;
+ *   top_k: keeps the k best tokens, of equals the lowest ids;
+ *   top_p: keeps the best tokens, at least one, until they have top_p of the mass that is left;
+ *   draw.
+ * min_p, top_k and top_p each keep the front of the tokens in descending order.  The front is
+ * selected, not sorted.  Logprobs are the log-softmax of the original row (vLLM's raw_logprobs).
  *
- *   - min_p keeps the tokens with at least min_p times the best token's probability.
- *   - top_k keeps the k best tokens; of equal ones those with the lowest ids.
- *   - top_p keeps the best tokens until they have at least top_p of the mass that min_p and top_k
- *     have left, and always one.
+ * A row is plainly greedy if its token is the greatest logit of the original row and no logprob is
+ * wanted.  The logits of such a row need not be written.  A caller asks qr_sample_plainly_greedy,
+ * keeps only the best token and passes it to qr_sample_best.
  *
- * All three keep a beginning of the tokens in descending order.  It is selected, not sorted.
- * Logprobs are the model's own: the log-softmax of the unchanged row (vLLM's raw_logprobs).
+ * The draw uses a counter-based generator (Philox4x32-10, Salmon et al. 2011) with the seed as key
+ * and the token's index as counter.  It has no shared state, so a row's result depends only on that
+ * row and its request.
  *
- * A row is plainly greedy when its token is the greatest logit of the row as it came and no logprob
- * is asked for.  Such a row's logits need not exist: who computes them asks
- * qr_sample_plainly_greedy first, and may then keep the best token alone and give it to
- * qr_sample_best.
- *
- * The draw comes from a counter (Philox4x32-10, Salmon et al. 2011) keyed by the seed and the
- * token's index, never from a shared state; a row's result depends on that row and its request
- * alone.
- *
- * Thread: any, each with its own scratch.   Memory: the caller's. */
+ * Thread: any, with a scratch of its own.   Memory: the caller's. */
 #ifndef QR_ENGINE_SAMPLER_H
 #define QR_ENGINE_SAMPLER_H
 
@@ -39,14 +36,15 @@
 
 #define QR_GREEDY_BELOW 1e-5f /* vLLM's */
 
-struct qr_banned { /* tokens that may not be drawn */
-    const int32_t *ids;
-    uint32_t ids_n;
+struct qr_banned {        /* tokens that may not be drawn */
+    const int32_t *stops; /* [stops_n] */
+    const int32_t *ends;  /* [ends_n] */
+    uint32_t stops_n, ends_n;
 };
 
 struct qr_choice {
     int32_t token;
-    float logprob; /* NAN where not asked for */
+    float logprob; /* NAN: not wanted */
     uint32_t top_n;
     struct quire_logprob top[QR_LOGPROBS_MAX];
 };
@@ -59,26 +57,29 @@ struct qr_sampler_scratch {
     uint64_t *allowed;      /* [(vocab_n + 63) / 64] */
 };
 
+struct qr_sampler {
+    const struct qr_row_kernels *kernels;
+    const struct qr_sampler_scratch *scratch; /* the thread's own */
+    uint32_t vocab_n;
+};
+
 /* 64 random bits for (key, counter). */
 uint64_t qr_draw(uint64_t key, uint64_t counter);
 
-/* The token after the known ones, from its row of vocab_n logits. */
-void qr_sample(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
-               const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
-               const struct qr_known *known, const struct qr_banned *banned, uint32_t banned_n,
+/* Chooses the token after the known ones, from its row of vocab_n logits.  banned may be NULL. */
+void qr_sample(const struct qr_sampler *sampler, const struct qr_sampling *sampling,
+               const float *logits, const struct qr_known *known, const struct qr_banned *banned,
                struct qr_choice *choice);
 
-/* Whether nothing but the best of the row's logits can matter to qr_sample: no penalty, no ban, no
- * draw and no logprob. */
-bool qr_sample_plainly_greedy(const struct qr_sampling *sampling, const struct qr_banned *banned,
-                              uint32_t banned_n);
+/* Whether qr_sample needs only the best token of the row: no penalty, ban, mask, draw or logprob.
+ */
+bool qr_sample_plainly_greedy(const struct qr_sampling *sampling, const struct qr_banned *banned);
 
-/* What qr_sample makes of such a row, from argmax over its logits. */
+/* The choice of a plainly greedy row.  best: argmax over its logits. */
 void qr_sample_best(uint32_t best, struct qr_choice *choice);
 
-/* Logprobs of a token that is given: a prompt's. */
-void qr_score(const struct qr_row_kernels *kernels, const struct qr_sampler_scratch *scratch,
-              const struct qr_sampling *sampling, const float *logits, uint32_t vocab_n,
-              int32_t token, struct qr_choice *choice);
+/* Logprobs of a given token: one of the prompt. */
+void qr_score(const struct qr_sampler *sampler, const struct qr_sampling *sampling,
+              const float *logits, int32_t token, struct qr_choice *choice);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* step -- one step of continuous batching: the scheduler's plan becomes rows, the model's outputs
- * become tokens, and the results go back to the scheduler. */
+/* step -- one step of continuous batching.  It makes rows of the scheduler's plan, runs the model,
+ * draws tokens from the output rows, and gives the results to the scheduler. */
 #include <assert.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "runtime/engine/group.h"
 #include "runtime/engine/shown.h"
 
-/* Rows of a step, while the team samples them. */
+/* A group of output rows that the team samples. */
 struct sampling {
     quire_engine *e;
     struct qr_logits_row rows[QR_LOGITS_ROWS];
@@ -19,7 +19,7 @@ static bool scores_prompt(const struct qr_request *r)
     return (r->flags & QUIRE_REQUEST_PROMPT_LOGPROBS) != 0;
 }
 
-/* A request begins, with all that are attached to it: they have their slots from now on. */
+/* Counts the start of a request and of those attached to it.  They hold batch slots from now on. */
 static void admit(quire_engine *e, struct qr_request *r, uint32_t cached_tokens)
 {
     for (struct qr_request *each = r; each; each = each->attached) {
@@ -32,8 +32,8 @@ static void admit(quire_engine *e, struct qr_request *r, uint32_t cached_tokens)
     qr_histogram_add(&e->stats.now.queue_s, (double)(e->now_ns - r->submitted_ns) * 1e-9);
 }
 
-/* Adds one item's rows and outputs.  A prompt's position yields its successor's score once, however
- * often the sequence is computed again. */
+/* Adds one item's rows and outputs.  Each prompt token is scored once, even if a preempted sequence
+ * is computed again. */
 static void add_item(quire_engine *e, struct qr_step *step, const struct qr_plan_item *item)
 {
     struct qr_request *r = e->by_seq[item->seq];
@@ -57,27 +57,28 @@ static void add_item(quire_engine *e, struct qr_step *step, const struct qr_plan
     }
 }
 
-/* Tokens that min_tokens forbids: every one that would end the text. */
-static uint32_t banned_now(const quire_engine *e, const struct qr_request *r,
-                           struct qr_banned banned[2])
+/* The tokens that min_tokens forbids: all that would end generation. */
+static struct qr_banned banned_now(const quire_engine *e, const struct qr_request *r)
 {
-    if (r->generated_n >= r->min_tokens) return 0;
-    bool ends = !(r->flags & QUIRE_REQUEST_IGNORE_EOS);
-    banned[0] = (struct qr_banned){r->stop_ids, r->stop_ids_n};
-    banned[1] = (struct qr_banned){e->model->ends, ends ? e->model->ends_n : 0};
-    return 2;
+    struct qr_banned banned = {0};
+
+    if (r->generated_n >= r->min_tokens) return banned;
+    banned.stops = r->stop_ids;
+    banned.stops_n = r->stop_ids_n;
+    banned.ends = e->model->ends;
+    banned.ends_n = r->flags & QUIRE_REQUEST_IGNORE_EOS ? 0 : e->model->ends_n;
+    return banned;
 }
 
-/* Whether of the row that the draw is made of only the best token is wanted. */
+/* Whether the draw needs only the best token of its row. */
 static bool wants_best_only(const quire_engine *e, const struct qr_step_draw *draw)
 {
     const struct qr_request *r = draw->request;
-    struct qr_banned banned[2];
 
-    if (draw->prompt_index) return false;
-    if (r->constraint.grammar || qr_restriction_any(&r->restriction)) return false;
-    uint32_t banned_n = banned_now(e, r, banned);
-    return qr_sample_plainly_greedy(&r->sampling, banned, banned_n);
+    if (draw->prompt_index || r->constraint.grammar || qr_restriction_any(&r->restriction))
+        return false;
+    const struct qr_banned banned = banned_now(e, r);
+    return qr_sample_plainly_greedy(&r->sampling, &banned);
 }
 
 static void allow(uint64_t *allowed, const int32_t *ids, uint32_t n)
@@ -86,8 +87,8 @@ static void allow(uint64_t *allowed, const int32_t *ids, uint32_t n)
         allowed[ids[i] >> 6] |= UINT64_C(1) << (ids[i] & 63);
 }
 
-/* The tokens that the request's grammar allows next, those that end the text among them where it
- * may end. */
+/* Sets the bits of the tokens that the request's grammar allows next.  Tokens that end generation
+ * are allowed where the grammar lets the text end. */
 static enum qr_constraint_state mask_tokens(const quire_engine *e, struct qr_request *r,
                                             uint64_t *allowed)
 {
@@ -104,11 +105,16 @@ static enum qr_constraint_state mask_tokens(const quire_engine *e, struct qr_req
     return state;
 }
 
-/* Takes the tokens that the request forbids out of those that its grammar allows, or of all. Tokens
- * that are banned now may be the last that are left, so they go too. */
+static void forbid(uint64_t *allowed, const int32_t *ids, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        allowed[ids[i] >> 6] &= ~(UINT64_C(1) << (ids[i] & 63));
+}
+
+/* Removes the tokens that the request forbids from those that its grammar allows, or from all. Also
+ * removes banned tokens, so that no token is left if these are the last. */
 static enum qr_constraint_state restrict_tokens(const quire_engine *e, const struct qr_request *r,
-                                                const struct qr_banned *banned, uint32_t banned_n,
-                                                uint64_t *allowed)
+                                                const struct qr_banned *banned, uint64_t *allowed)
 {
     const uint32_t vocab_n = qr_model_shape(e->model->weights)->vocab_n;
     const uint32_t words_n = (vocab_n + 63) / 64;
@@ -117,9 +123,8 @@ static enum qr_constraint_state restrict_tokens(const quire_engine *e, const str
         memset(allowed, 0xff, words_n * sizeof *allowed);
         if (vocab_n % 64) allowed[words_n - 1] = (UINT64_C(1) << vocab_n % 64) - 1;
     }
-    for (uint32_t b = 0; b < banned_n; b++)
-        for (uint32_t i = 0; i < banned[b].ids_n; i++)
-            allowed[banned[b].ids[i] >> 6] &= ~(UINT64_C(1) << (banned[b].ids[i] & 63));
+    forbid(allowed, banned->stops, banned->stops_n);
+    forbid(allowed, banned->ends, banned->ends_n);
     return qr_restriction_apply(&r->restriction, r->generated, r->generated_n, allowed, vocab_n)
                ? QR_CONSTRAINT_OPEN
                : QR_CONSTRAINT_STUCK;
@@ -128,33 +133,31 @@ static enum qr_constraint_state restrict_tokens(const quire_engine *e, const str
 static void sample_row(const quire_engine *e, const struct qr_sampler_scratch *scratch,
                        const struct qr_logits_row *row, struct qr_step_draw *draw)
 {
-    const struct qr_row_kernels *kernels = &e->model->kernels.rows;
+    const struct qr_sampler sampler = {.kernels = &e->model->kernels.rows,
+                                       .scratch = scratch,
+                                       .vocab_n = qr_model_shape(e->model->weights)->vocab_n};
     struct qr_request *r = draw->request;
-    uint32_t vocab_n = qr_model_shape(e->model->weights)->vocab_n;
     struct qr_sampling sampling = r->sampling;
-    struct qr_banned banned[2];
 
     if (row->best_only) {
         qr_sample_best(row->best, &draw->choice);
     } else if (draw->prompt_index) {
         if (sampling.logprobs < 0) sampling.logprobs = 0;
-        qr_score(kernels, scratch, &sampling, row->logits, vocab_n, r->prompt[draw->prompt_index],
-                 &draw->choice);
+        qr_score(&sampler, &sampling, row->logits, r->prompt[draw->prompt_index], &draw->choice);
     } else {
         const struct qr_known known = {r->prompt, r->prompt_n, r->prompt_n + r->generated_n};
-        uint32_t banned_n = banned_now(e, r, banned);
+        const struct qr_banned banned = banned_now(e, r);
         if (r->constraint.grammar) {
             draw->held = mask_tokens(e, r, scratch->allowed);
             if (draw->held != QR_CONSTRAINT_OPEN) return;
             sampling.allowed = scratch->allowed;
         }
         if (qr_restriction_any(&r->restriction)) {
-            draw->held = restrict_tokens(e, r, banned, banned_n, scratch->allowed);
+            draw->held = restrict_tokens(e, r, &banned, scratch->allowed);
             if (draw->held != QR_CONSTRAINT_OPEN) return;
             sampling.allowed = scratch->allowed;
         }
-        qr_sample(kernels, scratch, &sampling, row->logits, vocab_n, &known, banned, banned_n,
-                  &draw->choice);
+        qr_sample(&sampler, &sampling, row->logits, &known, &banned, &draw->choice);
     }
 }
 
@@ -168,9 +171,9 @@ static void sample_rows(void *work, uint32_t begin, uint32_t end, uint32_t threa
     }
 }
 
-/* The choices to be made of a group of rows.  A score is the same for all that share the prompt; a
- * token is drawn for each, and from then on they go different ways.  A row's logits are asked for
- * where one of them needs more than its best token. */
+/* Lists the draws from a group of rows.  All requests of a chain share one score of a prompt token.
+ * Each draws its own next token.  A row needs its logits if one of its draws needs more than the
+ * best token. */
 static uint32_t list_draws(quire_engine *e, uint32_t first, uint32_t n, struct qr_logits_row *rows)
 {
     uint32_t draws_n = 0;
@@ -208,7 +211,7 @@ static void spare_logits(struct qr_logits_row *rows, uint32_t n)
         rows[i].best_only = false;
 }
 
-/* An attached sequence that has ended is forked no more. */
+/* Removes an attached sequence that has ended, so that it is not forked when the prompt is done. */
 static void forget_attached(quire_engine *e, const struct qr_request *r)
 {
     if (!r->ended || qr_scheduler_state(e->scheduler, r->seq) != QR_SEQ_ATTACHED) return;

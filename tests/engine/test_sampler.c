@@ -17,6 +17,7 @@
 struct fixture {
     struct qr_kernels kernels;
     struct qr_sampler_scratch scratch;
+    struct qr_sampler sampler;
     float logits[VOCAB];
 };
 
@@ -29,6 +30,7 @@ static int make(void **state)
     f->scratch.row = aligned_alloc(64, (VOCAB * sizeof(float) + 63) / 64 * 64);
     f->scratch.weights = aligned_alloc(64, (VOCAB * sizeof(float) + 63) / 64 * 64);
     f->scratch.counts = calloc(VOCAB, sizeof(uint32_t));
+    f->sampler = (struct qr_sampler){&f->kernels.rows, &f->scratch, VOCAB};
     srand(1);
     for (uint32_t i = 0; i < VOCAB; i++)
         f->logits[i] = (float)(rand() % 20000) / 2000.0f - 5.0f;
@@ -57,8 +59,7 @@ static struct qr_choice sample(struct fixture *f, const struct qr_sampling *s, u
     const struct qr_known known = {NULL, 0, index};
     struct qr_choice choice;
 
-    qr_sample(&f->kernels.rows, &f->scratch, s, f->logits, VOCAB, &known, banned, banned ? 1 : 0,
-              &choice);
+    qr_sample(&f->sampler, s, f->logits, &known, banned, &choice);
     return choice;
 }
 
@@ -198,7 +199,7 @@ static void logprobs_are_raw(void **state)
     struct qr_sampling s = {
         .temperature = 0.5f, .top_p = 0.9f, .top_k = 10, .seed = 3, .logprobs = 5};
     int32_t best[] = {0, 0};
-    struct qr_banned banned = {best, 1};
+    struct qr_banned banned = {.stops = best, .stops_n = 1};
     double mass = 0.0;
 
     for (uint32_t i = 0; i < VOCAB; i++) {
@@ -224,7 +225,7 @@ static void banned_tokens_never_come(void **state)
     struct fixture *f = *state;
     struct qr_scored best[20];
     int32_t ids[20];
-    struct qr_banned banned = {ids, 20};
+    struct qr_banned banned = {.stops = ids, .stops_n = 20};
     struct qr_sampling modes[] = {plain, plain, plain, plain, plain};
 
     f->kernels.rows.topk(f->logits, VOCAB, 20, best);
@@ -253,7 +254,8 @@ static void penalties_come_before_the_draw(void **state)
     const struct quire_logit_bias bias = {7, 100.0f};
     const int32_t seen[] = {3, 3, 5}, both[] = {3, 7};
     const struct qr_known known = {seen, 1, 3}; /* 3 is the prompt's and generated */
-    const struct qr_banned banned = {both, 2};
+    const struct qr_banned banned = {
+        .stops = &both[0], .stops_n = 1, .ends = &both[1], .ends_n = 1};
     struct qr_sampling modes[] = {plain, plain, plain, plain, plain};
     struct qr_choice raw, c;
 
@@ -266,20 +268,20 @@ static void penalties_come_before_the_draw(void **state)
     for (int m = 0; m < 5; m++) {
         struct qr_sampling s = modes[m];
         s.logprobs = 3;
-        qr_sample(&f->kernels.rows, &f->scratch, &s, f->logits, VOCAB, &known, NULL, 0, &raw);
+        qr_sample(&f->sampler, &s, f->logits, &known, NULL, &raw);
         assert_int_equal(raw.token, 3);
         s.repetition_penalty = 40.0f;
         s.presence_penalty = s.frequency_penalty = 2.0f; /* 40 becomes 1 - 2 - 2 */
         s.bias = &bias;
         for (s.seed = 0; s.seed < 200; s.seed++) {
             s.bias_n = 0;
-            qr_sample(&f->kernels.rows, &f->scratch, &s, f->logits, VOCAB, &known, NULL, 0, &c);
+            qr_sample(&f->sampler, &s, f->logits, &known, NULL, &c);
             if (m != 4) assert_int_not_equal(c.token, 3);
             assert_memory_equal(c.top, raw.top, sizeof raw.top[0] * 3);
             s.bias_n = 1;
-            qr_sample(&f->kernels.rows, &f->scratch, &s, f->logits, VOCAB, &known, NULL, 0, &c);
+            qr_sample(&f->sampler, &s, f->logits, &known, NULL, &c);
             assert_int_equal(c.token, 7);
-            qr_sample(&f->kernels.rows, &f->scratch, &s, f->logits, VOCAB, &known, &banned, 1, &c);
+            qr_sample(&f->sampler, &s, f->logits, &known, &banned, &c);
             assert_true(c.token != 3 && c.token != 7);
         }
     }
