@@ -41,10 +41,10 @@ struct helper {
 
 struct qr_team {
     struct qr_dispatch items;
-    /* All threads write these two, so each has a cache line of its own. */
+    /* All threads write these two, so each has a cache line of its own.  Helpers wait on the
+     * generation, which grows when partitions of other threads are opened. */
     alignas(64) _Atomic uint32_t sleepers;
-    alignas(64) _Atomic uint32_t
-        generation; /* grows when partitions are opened; helpers wait on it */
+    alignas(64) _Atomic uint32_t generation;
     alignas(64) _Atomic bool stop;
     _Atomic(const uint8_t *) hint; /* NULL: none */
     _Atomic size_t hint_stride;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* answer -- what a request gives back: tokens to text, text against stop strings, events, the end.
+/* answer -- makes a request's events: tokens to text, stop strings, the end of the request.
  *
- * An event takes memory.  Where there is none the request ends with an error, whose event is a
- * part of the request. */
+ * An event needs memory.  If there is no memory the request ends with an error.  The event of the
+ * error is part of the request, so it is always there. */
 #include <assert.h>
 #include <math.h>
 #include <stdalign.h>
@@ -128,8 +128,7 @@ static void count_finish(quire_engine *e, const struct qr_request *r, enum quire
     qr_histogram_add(&s->decode_s, seconds(prefilled, e->now_ns));
 }
 
-/* Text of a token, or at the end of what is held, past the stop strings.  Returns the index of the
- * one that has matched, or -1. */
+/* Passes text through the stop strings.  Returns the index of the string that matched, or -1. */
 static int pass_stops(struct qr_request *r, const char *text, size_t text_n, bool armed,
                       struct quire_text *certain)
 {
@@ -144,7 +143,8 @@ static void append_tail(struct qr_request *r, struct quire_text *tail, struct qu
     tail->n += more.n;
 }
 
-/* matched: the stop string that did it, -1: none.  stop_id: the token that did, -1: none. */
+/* Ends a request.  matched: the stop string that ended it, or -1.  stop_id: the token that ended
+ * it, or -1. */
 static void finish_with(quire_engine *e, struct qr_request *r, enum quire_finish finish,
                         int32_t stop_id, int matched)
 {
@@ -208,7 +208,7 @@ void qr_answer_token(quire_engine *e, struct qr_request *r, const struct qr_choi
     enum qr_constraint_state held = QR_CONSTRAINT_OPEN;
     if (r->constraint.grammar && !stops) held = qr_shown_accept(r, choice->token);
 
-    /* A token that ends the text is not part of the text. */
+    /* A token that stops generation is not part of the text. */
     const struct qr_tokenizer *tokenizer = r->detokenizer.tokenizer;
     if (!stops && tokenizer && (uint32_t)choice->token < qr_tokenizer_vocab_n(tokenizer)) {
         r->detokenizer.flags = is_shown(r, choice->token) ? QUIRE_TEXT_SPECIAL : 0;

@@ -9,8 +9,8 @@
 #include "runtime/base/memory.h"
 #include "runtime/engine/request.h"
 
-/* Neither can fail on an eventfd that is never near its greatest count; EINTR does not happen to
- * a descriptor that does not block. */
+/* Neither call can fail: the count is 0 or 1, far from its maximum, and EINTR does not occur on a
+ * descriptor that does not block. */
 static void signal_on(struct qr_completion *c)
 {
     uint64_t one = 1;

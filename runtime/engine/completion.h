@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* completion -- events on their way from the engine thread to the caller.
  *
- * A request with events to be taken is in one queue, once; its events wait in its own list.
- * The taker gets one event of the first request, which then goes to the end if it has more: so no
- * request can keep others waiting.  The engine never waits for the taker.
+ *     ready -> request A -> request B -> ...     take gets A's first event; A goes to the end
+ *              | events     | events             if it has more
  *
- * Thread: publish, the engine's; take, one at a time.  The lock is held to move pointers only.
- * Memory: the requests' links and event nodes.  The node last taken stays until the next take.
- * Invariant: under the lock, the descriptor is readable if and only if `signalled`, and it is
- * signalled whenever a request is ready. */
+ * A request with events is in the queue once, and its events are in its own list.  So no request
+ * can keep others waiting, and the engine never waits for the taker.
+ *
+ * Thread: the engine's publishes; one thread at a time takes.  The lock is held to move pointers
+ * only.
+ * Memory: the requests' links and event nodes.  The node that was taken stays until the next take.
+ * Invariant: under the lock, the descriptor is readable if and only if `signalled` is true, and
+ * `signalled` is true whenever a request is ready. */
 #ifndef QR_ENGINE_COMPLETION_H
 #define QR_ENGINE_COMPLETION_H
 
@@ -25,23 +28,24 @@ struct qr_completion {
     pthread_mutex_t lock;
     int fd; /* an eventfd; -1 before init and after deinit */
     bool signalled;
-    bool ended; /* nothing will be published any more */
+    bool ended; /* no more events will be published */
     struct qr_request *ready, *ready_last;
     struct qr_event_node *taken;    /* freed at the next take */
-    struct qr_request *taken_whole; /* the same, a request whose terminal event it is */
+    struct qr_request *taken_whole; /* the request of `taken`, if that is its terminal event */
 };
 
 /* QUIRE_OK or QUIRE_SYSTEM. */
 int qr_completion_init(struct qr_completion *c, const struct quire_allocator *allocator);
-/* Frees what was not taken. */
+/* Frees all events that were not taken. */
 void qr_completion_deinit(struct qr_completion *c);
 
-/* Moves the fresh events of every request in the list (by fresh_next) into the queue. */
+/* Moves the fresh events of every request in the list, which is linked by fresh_next, to the queue.
+ */
 void qr_completion_publish(struct qr_completion *c, struct qr_request *list);
 /* No more events will come: wakes all waiting threads. */
 void qr_completion_end(struct qr_completion *c);
 
-/* False: nothing there.  *ended (may be NULL): and nothing will be. */
+/* False: there is no event.  *ended (may be NULL): and none will come. */
 bool qr_completion_take(struct qr_completion *c, struct quire_event *event, bool *ended);
 
 #endif

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* engine -- what a quire_engine is made of, and who may touch which part.
+/* engine -- the parts of a quire_engine, and the threads that may use each part.
  *
- * Requests come in by the inbox, leave by the completion queue; between the two they are the
- * engine thread's alone.  One turn of its loop (turn.c):
- *     the inbox is taken, cancelled requests end, one step goes through the model (step.c), what
- *     came of it becomes events (answer.c), figures and events are published; without a step some
- *     pages are prefaulted for the next ones (prefault.h).
+ *     callers -> inbox -> | engine thread                      | -> completion queue -> callers
+ *                         | turn: take inbox, end cancelled,   |
+ *                         |       step, publish                |
  *
- * RUNNING, then STOPPING (the inbox is closed, what is live finishes or is cancelled), then STOPPED
- * (the thread has ended; events can still be taken).
+ * Only the engine thread uses a request between the two queues.  A turn of its loop (turn.c) takes
+ * the inbox, ends cancelled requests, runs one step through the model (step.c), makes events of the
+ * results (answer.c), and publishes figures and events.  A turn without a step prefaults some pages
+ * (prefault.h).
  *
- * Thread: each part says whose it is.   Memory: the allocator given; KV pages are a region. */
+ * States: RUNNING; STOPPING (the inbox is closed, live requests finish or are cancelled); STOPPED
+ * (the thread has ended, events can still be taken).
+ *
+ * Thread: a comment before each group of fields names it.
+ * Memory: the allocator given; KV pages are a region. */
 #ifndef QR_ENGINE_ENGINE_H
 #define QR_ENGINE_ENGINE_H
 
@@ -39,22 +43,23 @@
 #include "runtime/model/forward.h"
 #include "scheduler/scheduler.h"
 
-/* What one output row of a step is for: for the request, and those attached to it. */
+/* The purpose of one output row of a step, for a request and the requests attached to it. */
 struct qr_output {
     struct qr_request *request;
-    uint32_t prompt_index; /* the prompt token it scores; 0: it yields the next token, of each */
+    uint32_t
+        prompt_index; /* the prompt token that the row scores; 0: the row gives the next token */
 };
 
-/* One choice to be made of an output row. */
+/* One token to draw, or to score, from an output row. */
 struct qr_step_draw {
     struct qr_request *request;
-    uint32_t output; /* in the group of rows whose logits are there */
+    uint32_t output; /* index of the row in its group of at most QR_LOGITS_ROWS */
     uint32_t prompt_index;
-    enum qr_constraint_state held; /* where the request's grammar stood; OPEN without one */
+    enum qr_constraint_state held; /* of the request's grammar; OPEN without a grammar */
     struct qr_choice choice;
 };
 
-/* A step's arrays, filled anew each time. */
+/* A step's arrays, filled again in each step. */
 struct qr_step_arrays {
     int32_t *tokens;            /* [step_tokens] */
     struct qr_step_seq *seqs;   /* [running_max] */
@@ -65,14 +70,14 @@ struct qr_step_arrays {
 };
 
 struct quire_engine {
-    /* Constant once started. */
+    /* Any thread: constant after the start. */
     struct quire_allocator allocator;
     const quire_model *model;
     struct qr_scheduler_limits limits; /* waiting_max: the scheduler's, see start.c */
     uint32_t waiting_max;              /* the caller's */
-    uint64_t secret;                   /* seeds of requests that bring none */
-    uint64_t salt_key[2]; /* so that a client cannot find two salts, or names, of one hash */
-    bool pages_bind;      /* context_max is what the pages hold */
+    uint64_t secret;                   /* gives seeds to requests without one */
+    uint64_t salt_key[2]; /* of the hash of salts and names, so that no client finds a collision */
+    bool pages_bind;      /* the number of pages limits context_max */
 
     /* Any thread. */
     struct qr_inbox inbox;
@@ -83,57 +88,57 @@ struct quire_engine {
     _Atomic uint64_t ids;
     _Atomic uint32_t queued; /* accepted and not yet admitted: at most waiting_max */
     _Atomic uint64_t refused;
-    atomic_bool cancels; /* some request's flag was set since the last look */
+    atomic_bool cancels; /* a request's cancelled flag was set since the last turn */
     _Atomic uint64_t turns;
     atomic_bool stopping;
-    _Atomic uint64_t stop_ns; /* when what is live is cancelled */
+    _Atomic uint64_t stop_ns; /* live requests are cancelled at this time */
     pthread_mutex_t join_lock;
     bool join_lock_made;
     bool thread_runs; /* under join_lock */
     pthread_t thread;
 
-    /* The engine thread's. */
+    /* Only the engine thread. */
     struct qr_team *team;
     struct qr_region kv;
     struct qr_page_pool pool;
     void *pool_memory;
     struct qr_prefix_tree tree;
-    void *tree_memory; /* NULL: there is none */
+    void *tree_memory; /* NULL: no prefix cache */
     struct qr_kv_store store;
     struct qr_prefault prefault;
     struct qr_scheduler *scheduler;
     struct qr_forward *forward;
     struct qr_sampler_scratch *scratch; /* [threads] */
     struct qr_step_arrays step;
-    struct qr_pace pace;        /* target_s 0: prefill is cut to step_tokens alone */
-    char *text;                 /* room for one token's */
+    struct qr_pace pace;        /* target_s 0: only step_tokens limits prefill */
+    char *text;                 /* room for the text of one token */
     struct qr_request **by_seq; /* [seqs_max] */
     uint32_t seqs_max;
     struct qr_request *live;    /* list */
     struct qr_request *fresh;   /* requests with events of this turn */
     struct qr_request *dropped; /* choices that are not returned; freed at the turn's end */
     uint64_t now_ns;
-    bool closed; /* the inbox is */
+    bool closed; /* the inbox is closed */
     struct qr_phases phases;
 };
 
 /* turn.c: one turn of the loop; context is the engine. */
 enum qr_turn qr_engine_turn(void *context);
 
-/* step.c: plans and computes one step.  False: there was nothing to do. */
+/* step.c: plans and computes one step.  False: there was no work. */
 bool qr_engine_step(quire_engine *e);
 
-/* answer.c: events.  After any of them r->ended says whether the request has ended: the caller then
- * takes its sequence out of the scheduler. */
+/* answer.c: makes events.  After each call r->ended says whether the request has ended.  If so the
+ * caller removes its sequence from the scheduler. */
 void qr_answer_prompt(quire_engine *e, struct qr_request *r, const struct qr_choice *choice,
                       uint32_t index);
 void qr_answer_token(quire_engine *e, struct qr_request *r, const struct qr_choice *choice);
 void qr_answer_finish(quire_engine *e, struct qr_request *r, enum quire_finish finish);
-/* The request's grammar allows nothing more: ends the request, or an error. */
+/* The grammar allows no more tokens: ends the request, with an error unless the state is DONE. */
 void qr_answer_held(quire_engine *e, struct qr_request *r, enum qr_constraint_state state);
 void qr_answer_error(quire_engine *e, struct qr_request *r, enum quire_status status);
 
-/* start.c: gives back all that an engine holds; its thread has ended or never ran. */
+/* start.c: frees everything that an engine holds.  Its thread has ended or never ran. */
 void qr_engine_release(quire_engine *e);
 
 #endif

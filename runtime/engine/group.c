@@ -45,7 +45,7 @@ bool qr_ranking_begin(struct qr_request *leader, uint32_t n, uint32_t all_n,
     return true;
 }
 
-/* Whether a goes before b: who failed goes last, and of equals the earlier choice first. */
+/* Whether a ranks before b.  Failed choices rank last; of equal choices the earlier ranks first. */
 static bool better(const struct qr_request *a, const struct qr_request *b)
 {
     bool a_failed = a->terminal.event.kind == QUIRE_EVENT_ERROR;
@@ -56,7 +56,7 @@ static bool better(const struct qr_request *a, const struct qr_request *b)
     return a->choice < b->choice;
 }
 
-/* Takes the best one off the list. */
+/* Removes the best choice from the list. */
 static struct qr_request *take_best(struct qr_request **list)
 {
     struct qr_request **best = list, *taken;

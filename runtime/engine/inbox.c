@@ -5,7 +5,7 @@
 
 #include "runtime/engine/request.h"
 
-/* What `last` is once closed: an address that no request has. */
+/* `last` of a closed inbox: an address that no request has. */
 static struct qr_request closed;
 
 static struct qr_request *in_order(struct qr_request *last)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* inbox -- requests on their way from the callers' threads to the engine thread.
  *
- * OPEN, then CLOSED for ever.  Many push, one takes all; what was pushed before the close is taken
- * by it, what comes after is refused, so no request falls between the two.
+ * States: OPEN, then CLOSED for ever.  Many threads push, and one takes everything at once.  The
+ * close takes all requests that were pushed before it.  A push after it fails.  So no request is
+ * lost.
  *
- * Thread: push, any; take and close, the engine's.
+ * Thread: any may push; the engine's takes and closes.
  * Memory: the requests' own link. */
 #ifndef QR_ENGINE_INBOX_H
 #define QR_ENGINE_INBOX_H
@@ -15,15 +16,15 @@
 struct qr_request;
 
 struct qr_inbox {
-    _Atomic(struct qr_request *) last; /* the latest pushed, linked to the one before it */
+    _Atomic(struct qr_request *) last; /* pushed last, linked to the one before it */
 };
 
 void qr_inbox_init(struct qr_inbox *inbox);
-/* False: closed; the request is still the caller's. */
+/* False: the inbox is closed, and the request is still the caller's. */
 bool qr_inbox_push(struct qr_inbox *inbox, struct qr_request *request);
-/* All that is there, in the order of pushing, linked by inbox_next; NULL: nothing. */
+/* Takes all requests, in the order of pushing, linked by inbox_next.  NULL: the inbox is empty. */
 struct qr_request *qr_inbox_take(struct qr_inbox *inbox);
-/* The same, and closes it. */
+/* The same, and closes the inbox. */
 struct qr_request *qr_inbox_close(struct qr_inbox *inbox);
 
 #endif

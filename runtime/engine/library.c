@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* library -- what the library says of itself: its version and its statuses' texts. */
+/* library -- the library's version and the texts of its statuses. */
 #include "runtime/quire.h"
 
 #define TEXT_OF(number)     #number

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* model_handle -- what a quire_model is made of: the file, the kernels chosen, the weights, and
- * the text side if there is one.
+/* model_handle -- the parts of a quire_model: the file, the chosen kernels, the weights, and, if
+ * the file has them, the tokenizer and the chat templates.
  *
- * Thread: any; constant once opened.   Memory: the allocator of quire_model_open. */
+ * Thread: any.  Constant after quire_model_open, but for the grammars, which have locks.
+ * Memory: the allocator of quire_model_open. */
 #ifndef QR_ENGINE_MODEL_HANDLE_H
 #define QR_ENGINE_MODEL_HANDLE_H
 
@@ -27,37 +28,37 @@ struct quire_model {
     bool file_open;
     struct qr_kernels kernels;
     struct qr_model *weights;
-    struct qr_tokenizer *tokenizer;   /* NULL: none, and note says why */
-    struct qr_template *chat;         /* NULL: none, and template_note says why */
-    struct qr_template *chat_tools;   /* used instead where there are tools; NULL: chat is */
-    char *chat_source, *tools_source; /* the texts of the two, NUL at their ends; NULL: none */
-    struct qr_chat_token special[QR_CHAT_TOKENS_MAX]; /* [special_n], what templates call them */
+    struct qr_tokenizer *tokenizer;   /* NULL: not supported, and note says why */
+    struct qr_template *chat;         /* NULL: unusable, and template_note says why */
+    struct qr_template *chat_tools;   /* replaces chat if a conversation has tools; may be NULL */
+    char *chat_source, *tools_source; /* the texts of the two, each with a final NUL; may be NULL */
+    struct qr_chat_token special[QR_CHAT_TOKENS_MAX]; /* [special_n], by their names in templates */
     uint32_t special_n;
     int32_t bos_id, eos_id;
-    int32_t *ends; /* [ends_n] ascending: ids at which generation ends */
+    int32_t *ends; /* [ends_n] ascending: ids that end generation */
     uint32_t ends_n;
     char name[256];
-    char note[320];          /* why there is no tokenizer; "" : there is one */
-    char template_note[320]; /* "" : nothing to say */
+    char note[320];          /* why there is no tokenizer; "": there is a tokenizer */
+    char template_note[320]; /* why there is no template, or that ChatML replaces it; may be "" */
     struct qr_warnings warnings;
-    pthread_mutex_t grammar_lock; /* of the next, which is made with the first grammar */
-    struct qr_grammar_vocabulary *grammar_vocabulary;
-    struct qr_grammar_cache grammars; /* has a lock of its own */
+    pthread_mutex_t grammar_lock;                     /* of grammar_vocabulary */
+    struct qr_grammar_vocabulary *grammar_vocabulary; /* NULL before the first grammar */
+    struct qr_grammar_cache grammars;                 /* has a lock of its own */
 };
 
-/* vocabulary.c: the text side and the ends, from the file; the weights are loaded, unless they were
- * refused and the rest is only looked at. */
+/* vocabulary.c: opens the tokenizer and collects the ends.  Call after the weights are loaded or
+ * refused. */
 int qr_model_open_text(quire_model *model, struct quire_error *error);
 
-/* templates.c: the chat template, the given one (NULL: the file's) or the fallback.  A given one
- * that is broken is an error, the file's is a note. */
+/* templates.c: opens the chat template: the given one, or the file's if given is NULL, or else the
+ * fallback.  A fault in a given template is an error; a fault in the file's is a note. */
 int qr_model_open_templates(quire_model *model, const char *given, struct quire_error *error);
-/* What of the file's own templates is not supported, by refusals->tell, which is there. */
+/* Reports unsupported parts of the file's templates to refusals->tell, which is not NULL. */
 void qr_model_tell_templates(const quire_model *model, const struct qr_refusals *refusals);
 
-/* grammars.c: what a public grammar holds; NULL: it was compiled for another model. */
+/* grammars.c: the grammar in a public one.  NULL: it was compiled for another model. */
 struct qr_grammar *qr_grammar_of(const quire_grammar *grammar, const quire_model *model);
-/* grammars.c: how many were compiled, and found compiled. */
+/* grammars.c: counts grammars that were compiled, and found in the cache. */
 void qr_grammars_count(const quire_model *model, struct quire_stats *stats);
 
 bool qr_model_is_end(const quire_model *model, int32_t id);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* open -- quire_model_open: the file, then the kernels, the weights, the text side. */
+/* open -- quire_model_open: kernels, file, weights, tokenizer, templates. */
 #include <stdio.h>
 #include <string.h>
 
@@ -60,7 +60,7 @@ static int load_weights(quire_model *model, const struct quire_model_settings *s
     return refusals->tell ? QUIRE_OK : status;
 }
 
-/* What the model is served without. */
+/* Reports why there is no tokenizer, and what the templates lack. */
 static void tell_of_text(const quire_model *model, const struct qr_refusals *refusals)
 {
     char sentence[sizeof model->note + 16];
@@ -71,7 +71,7 @@ static void tell_of_text(const quire_model *model, const struct qr_refusals *ref
     qr_model_tell_templates(model, refusals);
 }
 
-/* The weights, then the text side. */
+/* The weights, then the tokenizer, then the templates. */
 static int open_parts(quire_model *model, const struct quire_model_settings *settings,
                       struct qr_refusals *refusals)
 {

@@ -4,26 +4,26 @@
 #include <math.h>
 #include <string.h>
 
-#define FORGET      0.96    /* a step's weight, a step later: 25 steps count */
-#define SPREAD_MAX  1e4     /* of a coefficient that no step says anything about */
-#define SPREAD_NEW  1e3     /* at first: the first steps count for almost all */
-#define TOKENS_UNIT 64.0    /* so that the three are of like size */
+#define FORGET      0.96    /* factor of a step's weight for each later step: 25 steps count */
+#define SPREAD_MAX  1e4     /* bound of the trace, for coefficients that no step determines */
+#define SPREAD_NEW  1e3     /* at first: large, so that the first steps set the fit */
+#define TOKENS_UNIT 64.0    /* the units keep the three features of similar size */
 #define READS_UNIT  16384.0 /* 64 tokens at a position of 256 */
 
-/* Before anything is known: 1 ms a token, which a small model takes on one slow core. */
+/* The fit before the first step: 1 ms a token, as a small model takes on one slow core. */
 #define FIRST_TOKEN_S 1e-3
 
-#define OUTLIER 4.0 /* times the usual error: cut */
-#define ERROR_MIN                                                                                  \
-    0.02               /* as a part of the time: on a machine that never erred, too, times change  \
-                        */
-#define ERROR_NEW 0.05 /* weight of the newest in the usual error */
+/* An error is cut to OUTLIER times the usual error, which counts as at least ERROR_MIN of the
+ * predicted time: without a bound, a fit without errors could not follow a change. */
+#define OUTLIER   4.0
+#define ERROR_MIN 0.02
+#define ERROR_NEW 0.05 /* weight of the newest error in the usual error */
 
-/* The usual error is kept free for what the fit does not know, up to this part of the target. */
+/* The budget leaves the usual error free as a margin, up to this part of the target. */
 #define MARGIN_MAX 0.25
 
-/* Costs as whole numbers: 2^-40 s.  The largest of each keeps a step's sum below 2^63: 2^16 tokens
- * at 2^40 (a second each), 2^36 reads at 2^24 (15 us each). */
+/* Costs are whole numbers of 2^-40 s.  The bounds keep a step's sum below 2^63: 2^16 tokens of at
+ * most 2^40 (1 s each) and 2^36 reads of at most 2^24 (15 us each). */
 #define UNITS     1099511627776.0
 #define TOKEN_MAX 1099511627776.0
 #define READ_MAX  16777216.0
@@ -51,8 +51,8 @@ double qr_pace_predict(const struct qr_pace *p, uint32_t tokens_n, uint64_t read
     return p->fit[0] * x[0] + p->fit[1] * x[1] + p->fit[2] * x[2];
 }
 
-/* The fit moves by gain * error; the spread shrinks where x points and grows elsewhere, as older
- * steps are forgotten, up to SPREAD_MAX in all. */
+/* The fit moves by gain * error.  The spread shrinks in the direction of x.  In all directions it
+ * grows as older steps are forgotten, while its trace is at most SPREAD_MAX. */
 static void update(struct qr_pace *p, const double x[3], double error)
 {
     double px[3], scale = FORGET, trace = 0;
@@ -83,12 +83,12 @@ void qr_pace_learn(struct qr_pace *p, uint32_t tokens_n, uint64_t reads_n, doubl
     expected = qr_pace_predict(p, tokens_n, reads_n);
     error = seconds - expected;
     most = OUTLIER * fmax(p->error_s, ERROR_MIN * expected);
-    if (p->steps++ < 8) { /* nothing is usual yet */
+    if (p->steps++ < 8) { /* too few for a usual error */
         p->error_s += (fabs(error) - p->error_s) / (double)p->steps;
         update(p, x, error);
         return;
     }
-    /* What is cut still widens what is usual, which may double in five steps. */
+    /* An error that is cut still raises the usual error, which may double in five steps. */
     p->error_s += ERROR_NEW * (fmin(fabs(error), most) - p->error_s);
     update(p, x, fmax(-most, fmin(most, error)));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/engine/penalties.h"
 
-#define OF_PROMPT (1u << 31) /* in a count: the prompt has the token */
+#define OF_PROMPT (1u << 31) /* flag in a count: the token is in the prompt */
 
 static bool repeats(const struct qr_sampling *s)
 {
@@ -18,7 +18,7 @@ bool qr_penalties_any(const struct qr_sampling *s)
     return s->bias_n || repeats(s) || counts_generated(s);
 }
 
-/* A token's penalties; count: how often it was generated, and whether it is in the prompt. */
+/* Applies a token's penalties.  count: how often it was generated, perhaps with OF_PROMPT. */
 static float penalized(const struct qr_sampling *s, float x, uint32_t count)
 {
     uint32_t generated_n = count & ~OF_PROMPT;
@@ -34,7 +34,7 @@ static float penalized(const struct qr_sampling *s, float x, uint32_t count)
 void qr_penalize(const struct qr_sampling *s, const struct qr_known *known, float *row,
                  uint32_t *counts)
 {
-    /* The prompt matters to repetition alone. */
+    /* Only repetition_penalty looks at the prompt. */
     uint32_t first = repeats(s) ? 0 : known->prompt_n;
 
     for (uint32_t i = 0; i < s->bias_n; i++)
@@ -47,7 +47,7 @@ void qr_penalize(const struct qr_sampling *s, const struct qr_known *known, floa
         counts[known->tokens[i]]++;
     for (uint32_t i = first; i < known->tokens_n; i++) {
         int32_t token = known->tokens[i];
-        if (!counts[token]) continue; /* it occurred earlier too */
+        if (!counts[token]) continue; /* done: it occurred earlier too */
         row[token] = penalized(s, row[token], counts[token]);
         counts[token] = 0;
     }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* penalties -- what a request does to a row of logits before anything is drawn from it.
+/* penalties -- changes a row of logits by a request's biases and penalties, before the draw.
  *
- * In vLLM's order, each token's logit x by itself, in float:
+ * In vLLM's order, for each token's logit x, in float:
  *   logit_bias          x + bias;
- *   repetition_penalty  of tokens of the prompt and generated ones: x / p where x > 0, else x * p
+ *   repetition_penalty  for tokens of the prompt and generated tokens: x / p if x > 0, else x * p
  *                       (Keskar et al. 2019);
- *   frequency_penalty   of generated tokens: x - p * how often each was generated;
- *   presence_penalty    of generated tokens: x - p.
- * So a row depends on the request and its known tokens alone, even after a preemption.
+ *   frequency_penalty   for generated tokens: x - p * how often the token was generated;
+ *   presence_penalty    for generated tokens: x - p.
+ * So a row depends only on the request and its known tokens, even after a preemption.
  *
  * Thread: any, each with its own counts.   Memory: the caller's.
- * Cost: O(biases + known tokens) a row where penalties are on, nothing where none is. */
+ * Cost: O(biases + known tokens) a row; nothing for a request without them. */
 #ifndef QR_ENGINE_PENALTIES_H
 #define QR_ENGINE_PENALTIES_H
 

@@ -12,7 +12,7 @@ void qr_prefault_init(struct qr_prefault *r, const struct qr_region *pages, size
         .pages = pages, .page_bytes = page_bytes, .pages_n = pages_n, .team = team};
 }
 
-/* Pieces are counted from the first that is not ready. */
+/* Items are pieces, counted from the first that is not prefaulted. */
 static void fill_pieces(void *work, uint32_t begin, uint32_t end, uint32_t thread)
 {
     const struct qr_prefault *r = work;
@@ -21,7 +21,7 @@ static void fill_pieces(void *work, uint32_t begin, uint32_t end, uint32_t threa
     qr_region_fill(r->pages, r->bytes + begin * QR_REGION_PIECE, r->bytes + end * QR_REGION_PIECE);
 }
 
-/* Pieces that are missing up to there. */
+/* The number of pieces to prefault so that the first `bytes` are. */
 static size_t missing(const struct qr_prefault *r, size_t bytes)
 {
     return bytes > r->bytes ? (bytes - r->bytes + QR_REGION_PIECE - 1) / QR_REGION_PIECE : 0;
@@ -51,7 +51,8 @@ static size_t wanted(const struct qr_prefault *r, uint32_t taken_n)
     return ahead < r->pages->bytes - taken ? taken + ahead : r->pages->bytes;
 }
 
-/* A step waits for it, so there is a piece for each thread: another costs no more time. */
+/* A step waits for this.  Each thread gets a piece, because a piece for each takes no longer than
+ * one piece. */
 void qr_prefault_make(struct qr_prefault *r, uint32_t taken_n)
 {
     const size_t left = missing(r, r->pages->bytes), threads_n = qr_team_threads(r->team);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* prefault -- gives pages their memory before a step writes into them.
  *
- * The system gives memory to a region at the first write, a huge page at a time, and zeroes it.
- * That takes 0.2 ms for 2 MB, or 5 ms on a virtual machine whose host has to find the memory.  If a
- * step writes first, one thread waits for the system and the other threads wait for that thread. So
- * the team prefaults pages together:
+ * The system backs a region with memory at the first write, a huge page at a time, and zeroes it.
+ * That is slow, above all on a virtual machine if the host has to find the memory.  If a step
+ * writes first, one thread waits for the system and the other threads wait for that thread.  So the
+ * team prefaults pages together:
  *
  *     | taken by sequences  | prefaulted ahead       | not yet |
  *     | before each step    | while the engine idles |
@@ -13,10 +13,9 @@
  * An engine that has taken no page prefaults none.  A request that comes meanwhile waits for one
  * huge page a thread at most.
  *
- * Pages count from the first, because a pool gives out new ones in order.  A page that is copied
- * while a step is planned is written by the engine's thread before that step's prefault, unless it
- * was prefaulted ahead.  Where the system cannot prefault, pages count as prefaulted and the first
- * write does the work.
+ * Pages are prefaulted from the first on, because a pool gives out new pages in order.  If planning
+ * a step copies a page, the engine's thread may write it before that step's prefault.  If the
+ * system cannot prefault, pages count as prefaulted and the first write does the work.
  *
  * Thread: the engine's.   Memory: none of its own. */
 #ifndef QR_ENGINE_PREFAULT_H
@@ -29,13 +28,13 @@
 #include "runtime/base/memory.h"
 #include "runtime/base/team.h"
 
-/* Bounds of what is prefaulted ahead: at least some pages of a large model, at most what a burst of
- * requests may take. */
+/* Bounds of the bytes prefaulted ahead: at least some pages of a large model, at most the pages for
+ * a burst of requests. */
 #define QR_PREFAULT_AHEAD_MIN ((size_t)16 << 20)
 #define QR_PREFAULT_AHEAD_MAX ((size_t)1 << 30)
 
 struct qr_prefault {
-    const struct qr_region *pages; /* whose first page_bytes are page 0 */
+    const struct qr_region *pages; /* page 0 is at its start */
     size_t page_bytes;
     uint32_t pages_n;
     struct qr_team *team;
@@ -53,7 +52,7 @@ void qr_prefault_make(struct qr_prefault *r, uint32_t taken_n);
  */
 bool qr_prefault_ahead(struct qr_prefault *r, uint32_t taken_n);
 
-/* How many pages are prefaulted, and how many are to be. */
+/* How many pages are prefaulted, and how many should be. */
 uint32_t qr_prefault_n(const struct qr_prefault *r);
 uint32_t qr_prefault_wanted_n(const struct qr_prefault *r, uint32_t taken_n);
 

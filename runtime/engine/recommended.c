@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The sampler settings that a model's file recommends.  Keys: llama.cpp, general.sampling.*. */
+/* recommended -- the sampler settings that a model's file recommends, by llama.cpp's keys
+ * general.sampling.*. */
 #include <stdio.h>
 
 #include "runtime/base/sampler_settings.h"

@@ -6,7 +6,7 @@
 
 #include "runtime/base/memory.h"
 
-/* Generated ids that have room in the request itself: most answers end before that. */
+/* Room for generated ids in the request's own allocation: enough for most answers. */
 #define GENERATED_INSIDE_MAX 512u
 
 /* Hands out parts of one allocation; with base NULL it only counts. */
@@ -32,8 +32,8 @@ static size_t stop_bytes_n(const struct quire_request *from)
     return n;
 }
 
-/* The request and its parts at `base`; with base NULL nothing is written, and the result is the
- * size. */
+/* Lays out the request and its parts at `base`, and returns their size.  With base NULL it only
+ * counts. */
 static size_t lay_out(char *base, const struct quire_request *from,
                       const struct qr_tokenizer *tokenizer)
 {

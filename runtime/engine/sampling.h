@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* sampling -- what one request says about drawing its tokens.
+/* sampling -- the sampler settings of one request.
  *
- * Thread: constant from quire_submit on.   Memory: in the request, bias included. */
+ * Thread: any; constant from quire_submit on, but `allowed`, which a step sets in a copy.
+ * Memory: in the request, with the biases. */
 #ifndef QR_ENGINE_SAMPLING_H
 #define QR_ENGINE_SAMPLING_H
 
@@ -18,7 +19,7 @@ struct qr_sampling {
     QR_SAMPLER_SETTINGS(QR_SAMPLING_FIELD)
 #undef QR_SAMPLING_FIELD
     uint64_t seed;
-    int32_t logprobs; /* -1: none; else the number of alternatives */
+    int32_t logprobs; /* the number of alternatives; -1: no logprobs */
     const struct quire_logit_bias *bias;
     uint32_t bias_n;
     const uint64_t *allowed; /* [(vocab_n + 63) / 64] bits: tokens that may be drawn; NULL: all */

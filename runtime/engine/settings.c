@@ -6,7 +6,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/sampler_settings.h"
 
-/* Copies the defaults into a caller's struct of `size` bytes, and its size with them. */
+/* Copies the defaults into a caller's struct of `size` bytes, and sets its size. */
 static void write_defaults(void *to, size_t size, const void *defaults, size_t defaults_bytes)
 {
     if (!to || size < sizeof size) return;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* start -- quire_engine_start: settings checked, memory sized and taken, the thread started. */
+/* start -- quire_engine_start: checks the settings, sizes and takes memory, starts the thread. */
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
@@ -11,22 +11,21 @@
 #include "runtime/engine/engine.h"
 #include "runtime/engine/settings.h"
 
-/* A step's rows where the caller leaves them open.  A row costs the same from 64 rows on, so a
- * longer step gains no speed: it only keeps running requests waiting for their next token while a
- * prompt is computed.  256 rows read the weights once for what takes some 30 times as long to
- * compute.  With more sequences than that, prefill still gets 64 rows. */
+/* The default number of rows in a step.  From 64 rows on, the cost of a row is constant.  So a
+ * longer step gains no speed, and running requests wait longer for their next token while a prompt
+ * is computed.  With 256 rows computing takes much longer than reading the weights once.  With more
+ * sequences than that, prefill still gets 64 rows. */
 #define STEP_TOKENS_MIN  256u
 #define STEP_PREFILL_MIN 64u
 #define STEP_TOKENS_MAX  (1u << 16)
-#define STEP_TARGET_MIN  256u /* prefill tokens of a step with a target, however far that is off */
+#define STEP_TARGET_MIN  256u /* room for prefill in a step with a target_itl_ms */
 
 #define TARGET_ITL_MS_MAX 60000u
 
 #define THREADS_MAX 1024u
-#define CONTEXT_MIN 16u /* an engine that holds less is a mistake */
-#define KV_MEMORY_IF_UNKNOWN                                                                       \
-    ((uint64_t)512 << 20) /* where the system does not say what is free                            \
-                           */
+#define CONTEXT_MIN 16u /* a smaller context is refused as a mistake */
+/* Used if the system does not say how much memory is free. */
+#define KV_MEMORY_IF_UNKNOWN ((uint64_t)512 << 20)
 
 /* ---- settings ----------------------------------------------------------------------------- */
 
@@ -87,14 +86,14 @@ static int kv_type_of(uint32_t public_type, enum qr_kv_type *type, struct quire_
 
 /* ---- sizes -------------------------------------------------------------------------------- */
 
-/* How many pages, and with them the longest sequence. */
+/* Sets the number of pages and context_max. */
 static int size_pages(quire_engine *e, const struct quire_engine_settings *s, size_t page_bytes,
                       uint32_t *pages_n, struct quire_error *error)
 {
     uint32_t context_max =
         s->context_max ? s->context_max : qr_model_shape(e->model->weights)->context_max;
     uint64_t context_pages = (context_max + s->page_tokens - 1) / s->page_tokens;
-    uint64_t useful = context_pages * s->running_max; /* all that can be known */
+    uint64_t useful = context_pages * s->running_max; /* running_max full contexts */
     uint64_t least = qr_scheduler_pages_for(&e->limits, s->page_tokens, context_max);
     uint64_t available = qr_memory_available();
     uint64_t bytes = s->kv_memory_bytes;
@@ -151,7 +150,7 @@ static struct qr_kv_shape kv_shape_of(const quire_model *model, uint32_t page_to
 
 uint64_t quire_model_kv_token_bytes(const quire_model *model, uint32_t kv_type)
 {
-    const uint32_t page_tokens = 16; /* pages of any size take as much a token */
+    const uint32_t page_tokens = 16; /* bytes a token do not depend on the page size */
     size_t page_bytes;
 
     if (!model) return 0;
@@ -241,7 +240,7 @@ static bool take_arrays(quire_engine *e)
     step->meaning = qr_alloc_zero(a, rows_n, sizeof *step->meaning);
     step->seqs = qr_alloc_zero(a, seqs_n, sizeof *step->seqs);
     step->results = qr_alloc_zero(a, seqs_n, sizeof *step->results);
-    /* A row that several choices are drawn from has as many slots kept for it. */
+    /* Several choices can be drawn from one row, at most as many as there are sequences. */
     step->draws = qr_alloc_zero(a, QR_LOGITS_ROWS + seqs_n, sizeof *step->draws);
     e->by_seq = qr_alloc_zero(a, e->seqs_max, sizeof(struct qr_request *));
     e->text = qr_alloc(a, tokenizer ? qr_detokenizer_room(tokenizer) : 1);
@@ -287,7 +286,7 @@ static void *engine_main(void *argument)
     return NULL;
 }
 
-/* A library's thread takes no signals: they are its host's. */
+/* The engine's thread blocks all signals, because signals are for the host program's threads. */
 static int start_thread(quire_engine *e, struct quire_error *error)
 {
     sigset_t all, before;

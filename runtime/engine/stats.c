@@ -14,7 +14,8 @@ static const double request_s[] = {0.3, 0.5, 0.8, 1,  1.5, 2,   2.5, 5,   10,   
                                    30,  40,  50,  60, 120, 240, 480, 960, 1920, 7680, INFINITY};
 static const double tokens[] = {1,   8,    16,   32,   64,   128,   256,
                                 512, 1024, 2048, 4096, 8192, 16384, INFINITY};
-/* vLLM has no histogram of steps: ours, from a tiny model's to a prefill on a slow machine. */
+/* vLLM has no histogram of step times.  The bounds range from a tiny model's step to a prefill on a
+ * slow machine. */
 static const double step_s[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,    0.025,
                                 0.05,   0.1,     0.25,   0.5,   1,      2.5,   INFINITY};
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* stats -- the figures that quire_stats gives: counted by the engine thread, copied out once a
+/* stats -- the figures of quire_stats.  The engine thread counts them and publishes a copy once a
  * turn.
  *
  * Histograms have the bucket bounds of vLLM's metrics, so a dashboard made for vLLM shows them.
  *
- * Thread: the figures, the engine's; the copy, any, under its lock.   Memory: in the engine. */
+ * Thread: the engine's counts and publishes; any may read the copy, under the lock.
+ * Memory: in the engine. */
 #ifndef QR_ENGINE_STATS_H
 #define QR_ENGINE_STATS_H
 
@@ -15,10 +16,10 @@
 #include "runtime/quire.h"
 
 struct qr_stats {
-    struct quire_stats now; /* the engine thread's */
+    struct quire_stats now; /* only the engine thread */
     pthread_mutex_t lock;
-    struct quire_stats copied; /* under the lock, as all below */
-    struct qr_phase_time phases[QR_PHASES_N];
+    struct quire_stats copied;                /* under the lock */
+    struct qr_phase_time phases[QR_PHASES_N]; /* under the lock */
 };
 
 /* False: cannot create the lock. */
@@ -27,7 +28,7 @@ void qr_stats_deinit(struct qr_stats *s);
 
 void qr_histogram_add(struct quire_histogram *h, double value);
 
-/* Makes what was counted up to now visible. */
+/* Copies the figures for readers. */
 void qr_stats_publish(struct qr_stats *s);
 void qr_stats_publish_phases(struct qr_stats *s, const struct qr_phases *phases);
 void qr_stats_read(struct qr_stats *s, struct quire_stats *out);

@@ -34,13 +34,13 @@ static bool follow(struct qr_stop *stop, uint32_t i, char byte)
     return whole;
 }
 
-size_t qr_stop_bytes(size_t bytes_n, size_t piece_max)
+size_t qr_stop_bytes(size_t bytes_n, size_t delta_max)
 {
-    return bytes_n * (sizeof(uint16_t) + 1) + QR_STOP_BYTES_MAX + piece_max;
+    return bytes_n * (sizeof(uint16_t) + 1) + QR_STOP_BYTES_MAX + delta_max;
 }
 
 void qr_stop_init(struct qr_stop *stop, void *memory, const struct quire_text *strings,
-                  size_t strings_n, size_t piece_max)
+                  size_t strings_n, size_t delta_max)
 {
     uint16_t *fallback = memory;
     size_t bytes_n = 0;
@@ -61,7 +61,7 @@ void qr_stop_init(struct qr_stop *stop, void *memory, const struct quire_text *s
     }
     stop->strings_n = (uint32_t)strings_n;
     stop->held = bytes;
-    stop->held_max = QR_STOP_BYTES_MAX + piece_max;
+    stop->held_max = QR_STOP_BYTES_MAX + delta_max;
 }
 
 int qr_stop_push(struct qr_stop *stop, const char *text, size_t text_n, bool armed,
@@ -91,8 +91,8 @@ int qr_stop_push(struct qr_stop *stop, const char *text, size_t text_n, bool arm
 
 struct quire_text qr_stop_flush(struct qr_stop *stop)
 {
-    struct quire_text rest = {stop->held + stop->begin, stop->end - stop->begin};
+    struct quire_text held = {stop->held + stop->begin, stop->end - stop->begin};
 
     stop->begin = stop->end;
-    return rest;
+    return held;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* submit -- quire_submit and quire_cancel: from any thread, never waiting for a step. */
+/* submit -- quire_submit, quire_fork and quire_cancel, for any thread.  They never wait for a step.
+ */
 #include <inttypes.h>
 
 #include "runtime/base/error.h"
@@ -15,7 +16,7 @@
     (uint32_t)(QUIRE_REQUEST_IGNORE_EOS | QUIRE_REQUEST_PROMPT_LOGPROBS | QUIRE_REQUEST_SEEDED |   \
                QUIRE_REQUEST_SPECIAL_TEXT)
 
-/* ---- what a request may say ------------------------------------------------------------------ */
+/* ---- checks ------------------------------------------------------------------------------- */
 
 static int check_ids(const quire_engine *e, const char *field, const int32_t *ids, size_t n,
                      struct quire_error *error)
@@ -178,7 +179,7 @@ static uint32_t choices_n(const struct quire_request *r)
     return r->best_of > n ? r->best_of : n;
 }
 
-/* They all run at once, so that they part from one prompt; and come in at once. */
+/* All choices of a request run at once, because they share one prompt, and are queued at once. */
 static int check_choices(const quire_engine *e, const struct quire_request *r,
                          struct quire_error *error)
 {
@@ -229,7 +230,7 @@ static int check_name(const char *field, struct quire_text name, struct quire_er
 
 /* ---- public ------------------------------------------------------------------------------- */
 
-/* Room in the queue, by a counter alone.  False: it is full. */
+/* Takes n places in the queue, by a counter.  False: there are fewer. */
 static bool take_room(quire_engine *e, uint32_t n)
 {
     uint32_t queued = atomic_load_explicit(&e->queued, memory_order_relaxed);
@@ -246,7 +247,7 @@ static void give_room(quire_engine *e, uint32_t n)
     atomic_fetch_sub_explicit(&e->queued, n, memory_order_relaxed);
 }
 
-/* One request for each choice, linked as group.h says, with one id.  NULL: no memory. */
+/* Makes one request for each choice, with one id, linked as group.h says.  NULL: no memory. */
 static struct qr_request *make(quire_engine *e, const struct quire_request *from, uint32_t all_n)
 {
     quire_id id = atomic_fetch_add_explicit(&e->ids, 1, memory_order_relaxed) + 1;
@@ -270,7 +271,7 @@ static struct qr_request *make(quire_engine *e, const struct quire_request *from
         r->salt = salt;
         r->client = client;
         r->end_user = end_user;
-        r->sampling.seed = seed + i; /* vLLM's way */
+        r->sampling.seed = seed + i; /* as vLLM does */
         r->submitted_ns = now_ns;
         r->leader = i > 0 ? first : NULL;
         *link = r;
@@ -287,7 +288,7 @@ static struct qr_request *make(quire_engine *e, const struct quire_request *from
     return NULL;
 }
 
-/* Takes in what has been checked; fork_of: 0, or whose prompt it gets. */
+/* Queues a request that has been checked.  fork_of: the parent, or 0. */
 static int accept(quire_engine *e, const struct quire_request *from, quire_id fork_of,
                   uint32_t fork_choice, quire_id *id, struct quire_error *error)
 {
@@ -311,7 +312,7 @@ static int accept(quire_engine *e, const struct quire_request *from, quire_id fo
     first->fork_choice = fork_choice;
     for (struct qr_request *r = first; r; r = r->attached)
         qr_request_table_add(&e->table, r);
-    if (!qr_inbox_push(&e->inbox, first)) { /* stopped meanwhile */
+    if (!qr_inbox_push(&e->inbox, first)) { /* the engine has stopped meanwhile */
         qr_free(&e->allocator, first->ranking);
         for (struct qr_request *r = first, *next; r; r = next) {
             next = r->attached;
@@ -321,14 +322,14 @@ static int accept(quire_engine *e, const struct quire_request *from, quire_id fo
         give_room(e, all_n);
         return qr_error(error, QUIRE_STOPPING, "the engine is stopping");
     }
-    qr_loop_wake(e->loop); /* they are the engine thread's from here on */
+    qr_loop_wake(e->loop); /* from here on only the engine thread uses them */
     *id = taken;
     return QUIRE_OK;
 }
 
-/* All but the prompt and its length. */
-static int check_rest(const quire_engine *e, const struct quire_request *from,
-                      struct quire_error *error)
+/* Checks everything but the prompt and its length. */
+static int check_options(const quire_engine *e, const struct quire_request *from,
+                         struct quire_error *error)
 {
     int status = check_choices(e, from, error);
 
@@ -356,7 +357,7 @@ int quire_submit(quire_engine *e, const struct quire_request *given, quire_id *i
     status = qr_settings_read(&from, sizeof from, given, error);
     if (!status) status = check_length(e, &from, error);
     if (!status) status = check_ids(e, "prompt", from.prompt, from.prompt_n, error);
-    if (!status) status = check_rest(e, &from, error);
+    if (!status) status = check_options(e, &from, error);
     return status ? status : accept(e, &from, 0, 0, id, error);
 }
 
@@ -379,7 +380,7 @@ int quire_fork(quire_engine *e, quire_id id, uint32_t choice, const struct quire
         return qr_error_field(error, QUIRE_INVALID, "cache_salt",
                               "a fork has the salt of its parent; expected none");
     status = check_max_tokens(e, &from, error);
-    if (!status) status = check_rest(e, &from, error);
+    if (!status) status = check_options(e, &from, error);
     if (status) return status;
     if (!qr_request_table_has(&e->table, id))
         return qr_error(error, QUIRE_NOT_FOUND, "no running request has id %" PRIu64, id);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* templates -- from the file's keys to chat templates, and the special tokens by their names there.
- * A template that is broken is no error of the model: it then renders no conversations, and says
- * why. */
+/* templates -- opens the file's chat templates, and names special tokens as templates do.  A fault
+ * in the file's template is not an error: the model then renders no conversations, and its note
+ * says why. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "runtime/engine/model_handle.h"
 #include "runtime/template/missing.h"
 
-/* Copies the text of the token with the id in `key`, if there is one. */
+/* Adds the token with the id that `key` gives, if the file has it. */
 static void name_token(quire_model *model, const char *key, const char *name)
 {
     const struct qr_gguf_key *tokens = qr_gguf_find(&model->file, "tokenizer.ggml.tokens");
@@ -24,7 +24,8 @@ static void name_token(quire_model *model, const char *key, const char *name)
     model->special[model->special_n++] = (struct qr_chat_token){.name = name, .text = text};
 }
 
-/* transformers' special_tokens_map, as far as a file has it.  The texts point into the file. */
+/* The tokens of transformers' special_tokens_map that the file has.  The texts point into the file.
+ */
 static void name_tokens(quire_model *model)
 {
     static const struct {
@@ -43,7 +44,7 @@ static void name_tokens(quire_model *model)
         name_token(model, known[i].key, known[i].name);
 }
 
-/* One of the file's; what is wrong with it becomes the note. */
+/* Opens a template of the file.  A fault in it becomes the note. */
 static int open_one(quire_model *model, struct qr_template **out, struct quire_text source,
                     struct quire_error *error)
 {
@@ -82,7 +83,7 @@ int qr_model_open_templates(quire_model *model, const char *given, struct quire_
             (void)snprintf(error->field, sizeof error->field, "chat_template");
         return status;
     }
-    if (!model->tokenizer) return QUIRE_OK; /* nothing could be done with the text */
+    if (!model->tokenizer) return QUIRE_OK; /* a rendered text could not be tokenized */
     if (!qr_gguf_string(&model->file, "tokenizer.chat_template", &source)) {
         (void)snprintf(model->template_note, sizeof model->template_note,
                        "the file has no chat template; ChatML is used");
@@ -97,7 +98,7 @@ int qr_model_open_templates(quire_model *model, const char *given, struct quire_
     return status;
 }
 
-/* ---- what of them is not supported ---------------------------------------------------------- */
+/* ---- unsupported parts of templates ------------------------------------------------------- */
 
 struct named {
     const char *key;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* text -- the public text functions: arguments checked, then the tokenizer's or the template's. */
+/* text -- the public text functions: they check arguments, then call tokenizer or template. */
 #include "runtime/base/error.h"
 #include "runtime/engine/model_handle.h"
 #include "runtime/engine/settings.h"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* turn -- one turn of the engine thread: inbox, cancels, a step, figures, events. */
+/* turn -- one turn of the engine thread: takes the inbox, ends cancelled requests, runs a step, and
+ * publishes figures and events. */
 #include <assert.h>
 #include <stddef.h>
 
 #include "runtime/engine/engine.h"
 
-/* A live request ends in any state between two steps. */
+/* Ends a live request in any state.  Call between two steps. */
 static void end_cancelled(quire_engine *e, struct qr_request *r)
 {
     qr_seq_id seq = r->seq;
@@ -23,7 +24,7 @@ static struct qr_submission submission_of(const struct qr_request *r)
         .prompt_n = r->prompt_n,
         .tokens_max = r->prompt_n + r->max_tokens,
         .salt = r->salt,
-        /* A prompt is scored by its logits, and pages hold none. */
+        /* Scores need logits, and cached pages have only keys and values. */
         .fresh = (r->flags & QUIRE_REQUEST_PROMPT_LOGPROBS) != 0,
         .priority = r->priority,
         .client = r->client,
@@ -38,7 +39,7 @@ static void put(quire_engine *e, struct qr_request *r, qr_seq_id seq)
     e->by_seq[seq] = r;
 }
 
-/* All choices that are not cancelled already, the first of them as leader. */
+/* Submits a request and the choices attached to it. */
 static void submit(quire_engine *e, struct qr_request *leader)
 {
     const struct qr_submission submission = submission_of(leader);
@@ -57,7 +58,7 @@ static const struct qr_request *find(const quire_engine *e, quire_id id, uint32_
     return r;
 }
 
-/* Each choice goes on from the parent by itself. */
+/* Each choice of a fork continues the parent on its own. */
 static void take_fork(quire_engine *e, struct qr_request *first)
 {
     const struct qr_request *parent = find(e, first->fork_of, first->fork_choice);
@@ -136,7 +137,8 @@ static void count(quire_engine *e)
     qr_stats_publish(&e->stats);
 }
 
-/* Figures first: who sees a request's end sees its pages given back. */
+/* Publishes figures before events, so that a caller who has seen the end of a request finds its
+ * pages free or cached in the figures. */
 static void publish(quire_engine *e)
 {
     struct qr_request *fresh = e->fresh;

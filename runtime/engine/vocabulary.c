@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vocabulary -- from the file's tokenizer keys to a tokenizer, and the ids at which generation
- * ends.  A tokenizer that is not supported is no error: the model then serves ids. */
+/* vocabulary -- opens the tokenizer that the file describes, and collects the ids that end
+ * generation.  An unsupported tokenizer is not an error: the model then serves ids only. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 #define MERGES "tokenizer.ggml.merges"
 #define SCORES "tokenizer.ggml.scores"
 
-/* Of a model whose weights were refused: as many as there are tokens. */
+/* The size of the vocabulary.  If the weights were refused, the number of tokens in the file. */
 static uint32_t vocabulary_n(const quire_model *model)
 {
     const struct qr_gguf_key *tokens = qr_gguf_find(&model->file, TOKENS);
@@ -25,7 +25,8 @@ static uint32_t vocabulary_n(const quire_model *model)
     return tokens && tokens->count < QR_VOCAB_MAX ? (uint32_t)tokens->count : QR_VOCAB_MAX;
 }
 
-/* A special token's id, -1 where the file has none.  One outside the vocabulary is refused. */
+/* Reads a special token's id; -1: the file has no such key.  An id outside the vocabulary is
+ * refused. */
 static int read_id(const quire_model *model, const char *key, int32_t *id,
                    struct quire_error *error)
 {
@@ -33,7 +34,7 @@ static int read_id(const quire_model *model, const char *key, int32_t *id,
 
     *id = -1;
     if (!qr_gguf_u32(&model->file, key, &value)) return QUIRE_OK;
-    if (value == UINT32_MAX) return QUIRE_OK; /* how some converters write "none" */
+    if (value == UINT32_MAX) return QUIRE_OK; /* some converters write this for "none" */
     if (value >= vocab_n)
         return qr_error(error, QUIRE_BAD_FILE,
                         "%s is %" PRIu32 ", but the vocabulary has %" PRIu32 " tokens", key, value,
@@ -42,7 +43,8 @@ static int read_id(const quire_model *model, const char *key, int32_t *id,
     return QUIRE_OK;
 }
 
-/* An array of strings as texts that point into the file.  *texts is NULL where there is none. */
+/* Reads an array of strings as texts that point into the file.  *texts is NULL if the key is
+ * missing. */
 static int read_texts(const quire_model *model, const char *name, struct quire_text **texts,
                       uint32_t *texts_n, struct quire_error *error)
 {
@@ -109,7 +111,7 @@ static int read_flag(const quire_model *model, const char *name)
     return qr_gguf_bool(&model->file, name, &flag) ? flag : -1;
 }
 
-/* What the file says of its tokenizer, apart from the ids; the arrays are the caller's to free. */
+/* The arrays of a tokenizer.  The caller frees them. */
 struct arrays {
     struct quire_text *tokens, *merges;
     int32_t *kinds;
@@ -136,7 +138,7 @@ static int read_arrays(const quire_model *model, struct qr_tokenizer_source *sou
     return status;
 }
 
-/* The tokenizer; none, with a note, where it is not supported. */
+/* Opens the tokenizer.  If it is not supported, there is a note instead. */
 static int open_tokenizer(quire_model *model, struct qr_tokenizer_source *source,
                           struct quire_error *error)
 {
