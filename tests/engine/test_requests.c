@@ -30,9 +30,6 @@ static void bad_fields_are_named(void **state)
     quire_engine *engine = start(*state);
     const struct quire_request good = greedy(one, 1, 4);
     struct quire_request r;
-    int32_t outside[] = {1, 5, 1024}, negative[] = {-1}, many[65] = {0};
-    struct quire_text text = {"x", 1};
-    static const struct quire_logit_bias biases[301] = {{1, 100.1f}, {1, NAN}, {1024, 1.0f}};
 
 #define BAD(field, name, value)                                                                    \
     do {                                                                                           \
@@ -71,7 +68,22 @@ static void bad_fields_are_named(void **state)
     BAD(stop_n, "stop", 1);
     BAD(stop_ids_n, "stop_token_ids", 1);
 #undef BAD
-    r = good;
+    refused(engine, NULL, QUIRE_INVALID, "");
+    assert_int_equal(quire_submit(engine, &good, NULL, NULL), QUIRE_INVALID);
+    stop_and_free(engine);
+}
+
+/* Goal: a bad element of an array, or an array that is too long, is refused by the field's name.
+ * Method: a good request with one bad array. */
+static void bad_arrays_are_named(void **state)
+{
+    quire_engine *engine = start(*state);
+    const struct quire_request good = greedy(one, 1, 4);
+    struct quire_request r = good;
+    int32_t outside[] = {1, 5, 1024}, negative[] = {-1}, many[65] = {0};
+    struct quire_text text = {"x", 1};
+    static const struct quire_logit_bias biases[301] = {{1, 100.1f}, {1, NAN}, {1024, 1.0f}};
+
     r.logit_bias = biases;
     r.logit_bias_n = 301;
     refused(engine, &r, QUIRE_INVALID, "logit_bias");
@@ -98,8 +110,6 @@ static void bad_fields_are_named(void **state)
     r.stop = &text;
     r.stop_n = 17;
     refused(engine, &r, QUIRE_INVALID, "stop");
-    refused(engine, NULL, QUIRE_INVALID, "");
-    assert_int_equal(quire_submit(engine, &good, NULL, NULL), QUIRE_INVALID);
     stop_and_free(engine);
 }
 
@@ -477,6 +487,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_fields_are_named),
+        cmocka_unit_test(bad_arrays_are_named),
         cmocka_unit_test(stop_strings_need_a_tokenizer),
         cmocka_unit_test(too_long_is_refused),
         cmocka_unit_test(requests_are_copied),
