@@ -175,10 +175,11 @@ static void choose_parsers(struct qr_server *server)
     const char *source =
         server->info.tools_template ? server->info.tools_template : server->info.chat_template;
 
-    if (s->tool_parser)
+    if (source) server->family = qr_parse_family_recognise(source, strlen(source));
+    /* A name may cover several versions, as "mistral": the template then says which. */
+    if (s->tool_parser && (!server->family || strncmp(qr_parse_family_name(server->family),
+                                                      s->tool_parser, strlen(s->tool_parser)) != 0))
         server->family = qr_parse_family_find(s->tool_parser);
-    else if (source)
-        server->family = qr_parse_family_recognise(source, strlen(source));
     if (s->reasoning_parser)
         server->reasoning = qr_parse_reasoning_find(s->reasoning_parser);
     else if (source)

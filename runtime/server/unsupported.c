@@ -35,7 +35,7 @@
     X("dry_multiplier", "0")                                                                       \
     X("dynatemp_range", "0")                                                                       \
     X("grammar_lazy", "false")                                                                     \
-    X("id_slot", "-1")                                                                             \
+    X("id_slot", "-1 0")                                                                           \
     X("image_data", "empty")                                                                       \
     X("lora", "empty")                                                                             \
     X("min_keep", "0")                                                                             \
