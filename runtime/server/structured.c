@@ -27,6 +27,7 @@ bool qr_structured_may_ask(const char *body, size_t body_n)
                                         "json_schema",     "\"grammar\"",        "\"tools\"",
                                         "output_config"};
 
+    if (body_n == 0) return false; /* body may be NULL */
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (memmem(body, body_n, names[i], strlen(names[i]))) return true;
     return false;
