@@ -137,7 +137,7 @@ static void the_template_s_refusals_are_400s(void **state)
     json_decref(answer);
     answer = ask_json(&server, "/v1/chat/completions",
                       "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":2,"
-                      "\"tools\":[],\"return_token_ids\":true}",
+                      "\"ignore_eos\":true,\"tools\":[],\"return_token_ids\":true}",
                       200);
     assert_int_equal(int_at(answer, "usage.completion_tokens"), 2);
     json_decref(answer);
