@@ -146,27 +146,25 @@ void qr_sibling_mark(struct qr_sibling *all, uint32_t index, bool marked)
 uint32_t qr_sibling_first_marked(const struct qr_sibling *all, uint32_t index)
 {
     if (!any(all, index)) return NONE;
-    for (;;) {
+    for (;;)
         if (any(all, all[index].left))
             index = all[index].left;
         else if (all[index].marked)
             return index;
         else
             index = all[index].right;
-    }
 }
 
 uint32_t qr_sibling_last_marked(const struct qr_sibling *all, uint32_t index)
 {
     if (!any(all, index)) return NONE;
-    for (;;) {
+    for (;;)
         if (any(all, all[index].right))
             index = all[index].right;
         else if (all[index].marked)
             return index;
         else
             index = all[index].left;
-    }
 }
 
 uint32_t qr_sibling_next(const struct qr_sibling *all, uint32_t index)

@@ -72,12 +72,11 @@ static void play(struct game *game, uint32_t seat)
 {
     atomic_fetch_add(&game->here, 1);
     if (!wait_for(&game->here, game->threads_n, game->end_ns)) return;
-    for (uint32_t parity = 0; parity < 2; parity++) {
+    for (uint32_t parity = 0; parity < 2; parity++)
         if (seat % 2 == parity && seat + 1 < game->threads_n)
             call(&game->pairs[seat], game->end_ns);
         else if (seat % 2 != parity && seat > 0)
             answer(&game->pairs[seat - 1], game->end_ns);
-    }
 }
 
 /* A seat is an item.  Its thread stays in it until all threads have arrived, so no thread takes a

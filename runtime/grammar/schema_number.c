@@ -36,22 +36,20 @@ static bool to_decimal(const json_t *value, struct decimal *d)
     char digits[64];
 
     *d = (struct decimal){0};
-    if (json_is_integer(value)) {
+    if (json_is_integer(value))
         snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    } else if (json_is_real(value)) {
+    else if (json_is_real(value))
         shortest(json_real_value(value), text, sizeof text);
-    } else {
+    else
         return false;
-    }
     const char *at = text;
     if (*at == '-') d->negative = true, at++;
     int point = -1;
-    for (; *at && *at != 'e'; at++) {
+    for (; *at && *at != 'e'; at++)
         if (*at == '.')
             point = (int)n;
         else
             digits[n++] = *at;
-    }
     if (*at == 'e') exponent = atoi(at + 1);
     if (point < 0) point = (int)n;
     point += exponent;

@@ -290,12 +290,11 @@ static void attend_items(void *work, uint32_t begin, uint32_t end, uint32_t thre
     const uint32_t heads_n = w->a->model->shape.kv_heads_n;
     const uint32_t bundle_items = bundle_items_n(w->a);
 
-    for (uint32_t item = begin; item < end; item++) {
+    for (uint32_t item = begin; item < end; item++)
         if (item < bundle_items)
             attend_bundle(w, &w->a->plan.cascade.bundles[item / heads_n], item % heads_n, thread);
         else
             attend_alone(w, item - bundle_items, thread);
-    }
 }
 
 /* Items that do not follow the partitions are taken by any thread: bundles one at a time, query

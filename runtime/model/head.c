@@ -70,12 +70,11 @@ static void head_item(const struct head_work *w, uint32_t item, uint32_t thread)
                                        .out_stride = ITEM_STRIDE};
 
     qr_weights_multiply(&m->head, &product);
-    for (uint32_t row = 0; row < w->rows_n; row++, from += ITEM_STRIDE) {
+    for (uint32_t row = 0; row < w->rows_n; row++, from += ITEM_STRIDE)
         if (w->rows[row].best_only)
             m->kernels->rows.best(&bests[row], from, n, column);
         else
             memcpy(qr_row(&w->h->logits, row) + column, from, n * sizeof(float));
-    }
 }
 
 static void head_items(void *work, uint32_t begin, uint32_t end, uint32_t thread)

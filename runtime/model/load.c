@@ -61,10 +61,9 @@ static int list_all(struct qr_loader *l)
     if (!l->packed || !l->begins)
         return qr_error(l->error, QUIRE_NO_MEMORY, "no memory for a list of %" PRIu32 " matrices",
                         most);
-    for (uint32_t i = 0; i < m->shape.layers_n; i++) {
+    for (uint32_t i = 0; i < m->shape.layers_n; i++)
         for (unsigned part = 0; part < QR_PARTS_N; part++)
             list_packed(l, qr_layer_part(&m->layers[i], part));
-    }
     list_packed(l, &m->head);
     return QUIRE_OK;
 }

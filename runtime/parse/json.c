@@ -252,12 +252,11 @@ static void step_text(struct qr_parse_reader *r, uint8_t byte)
         return;
     }
     size_t n = qr_unescape_push(&j->unescape, byte, out);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (j->state == RESPONSE)
             qr_parse_text_put(r, (uint8_t)out[i]);
         else if (j->word.n < WORD_MAX)
             qr_held_add_byte(r, &j->word, (uint8_t)out[i]);
-    }
 }
 
 /* A value of another key, or a numeric id. */

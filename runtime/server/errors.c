@@ -88,17 +88,15 @@ void qr_failure_put(const struct qr_api_failure *failure, struct qr_buffer *out)
     qr_buffer_puts(out, ",\"type\":");
     qr_json_put_cstring(out, type_of(failure->http_status));
     qr_buffer_puts(out, ",\"param\":");
-    if (failure->param[0]) {
+    if (failure->param[0])
         qr_json_put_cstring(out, failure->param);
-    } else {
+    else
         qr_buffer_puts(out, "null");
-    }
     qr_buffer_puts(out, ",\"code\":");
-    if (failure->code) {
+    if (failure->code)
         qr_json_put_cstring(out, failure->code);
-    } else {
+    else
         qr_buffer_puts(out, "null");
-    }
     qr_buffer_puts(out, "}}");
 }
 

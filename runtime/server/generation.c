@@ -27,15 +27,13 @@ static void free_generation(struct qr_generation *generation)
     struct qr_server *server = generation->job.server;
     assert(!generation->job.conn && !generation->job.at_work && generation->live_n == 0 &&
            !generation->touched);
-    if (generation->prev) {
+    if (generation->prev)
         generation->prev->next = generation->next;
-    } else {
+    else
         server->generations = generation->next;
-    }
     if (generation->next) generation->next->prev = generation->prev;
-    for (size_t i = 0; i < generation->choices_n; i++) {
+    for (size_t i = 0; i < generation->choices_n; i++)
         if (generation->choices[i].generation) qr_choice_deinit(&generation->choices[i]);
-    }
     qr_free(memory_of(generation), generation->choices);
     quire_grammar_free(generation->grammar);
     qr_prompts_deinit(&generation->prompts);
@@ -89,9 +87,8 @@ static void cancel_choices(struct qr_generation *generation, enum qr_cancel reas
         struct qr_generation_choice *choice = &generation->choices[i];
         if (choice->id == last || choice->ended) continue;
         last = choice->id;
-        if (quire_cancel(generation->job.server->settings.engine, choice->id) == QUIRE_OK) {
+        if (quire_cancel(generation->job.server->settings.engine, choice->id) == QUIRE_OK)
             generation->job.server->cancelled[reason]++;
-        }
     }
 }
 
@@ -233,13 +230,12 @@ static void prepare(struct qr_server_job *job)
     char why[256];
     generation->document =
         qr_json_parse(generation->body.data, generation->body.n, why, sizeof why);
-    if (!generation->document) {
+    if (!generation->document)
         (void)qr_fail_field(&generation->failure, NULL, "the body is not JSON: %s", why);
-    } else if (qr_json_type(generation->document) != QR_JSON_OBJECT) {
+    else if (qr_json_type(generation->document) != QR_JSON_OBJECT)
         (void)qr_fail_field(&generation->failure, NULL, "the body must be a JSON object");
-    } else {
+    else
         (void)read_request(generation);
-    }
 }
 
 /* ---- submitting ---------------------------------------------------------------------------- */
@@ -303,9 +299,8 @@ static void on_prepared(struct qr_server_job *job)
     struct qr_generation *generation = (struct qr_generation *)job;
     struct qr_conn *conn = job->conn;
     qr_buffer_deinit(&generation->body); /* the document has copies of all strings */
-    if (job->server->impatient && generation->failure.http_status == 0) {
+    if (job->server->impatient && generation->failure.http_status == 0)
         (void)qr_fail_engine(&generation->failure, QUIRE_STOPPING, NULL);
-    }
     if (conn && generation->failure.http_status == 0 && submit(generation)) {
         for (size_t i = 0; i < generation->choices_n; i++)
             if (generation->kind->begin_choice)
@@ -323,9 +318,8 @@ static void make_id(struct qr_generation *generation)
     unsigned char bytes[16] = {0};
     int n = snprintf(generation->id, sizeof generation->id, "%s", generation->kind->id_prefix);
     (void)uv_random(NULL, NULL, bytes, sizeof bytes, 0, NULL);
-    for (size_t i = 0; i < sizeof bytes; i++) {
+    for (size_t i = 0; i < sizeof bytes; i++)
         n += snprintf(generation->id + n, sizeof generation->id - (size_t)n, "%02x", bytes[i]);
-    }
 }
 
 void qr_generation_begin(struct qr_conn *conn, const struct qr_generation_kind *kind)
@@ -378,17 +372,15 @@ static void answer(struct qr_generation *generation)
     generation->kind->put_answer(generation, &body);
     for (size_t i = 0; i < generation->choices_n; i++) {
         const struct qr_generation_choice *choice = &generation->choices[i];
-        if (choice->finish == QUIRE_FINISH_CANCELLED) {
+        if (choice->finish == QUIRE_FINISH_CANCELLED)
             (void)qr_fail_engine(&generation->failure, QUIRE_STOPPING, NULL);
-        }
         body.failed |= qr_choice_failed(choice);
     }
     if (body.failed) (void)qr_fail(&generation->failure, 500, NULL, NULL, "out of memory");
-    if (generation->failure.http_status) {
+    if (generation->failure.http_status)
         qr_conn_answer_failure(conn, &generation->failure);
-    } else {
+    else
         qr_conn_answer(conn, 200, "application/json", body.data, body.n);
-    }
     qr_buffer_deinit(&body);
 }
 
@@ -439,9 +431,8 @@ static void take_end(struct qr_generation_choice *choice, const struct quire_eve
     generation->live_n--;
     if (event->kind == QUIRE_EVENT_ERROR) {
         choice->finish = QUIRE_FINISH_CANCELLED;
-        if (generation->failure.http_status == 0) {
+        if (generation->failure.http_status == 0)
             (void)qr_fail_engine(&generation->failure, event->status, NULL);
-        }
         cancel_choices(generation, QR_CANCEL_SIBLING);
         return;
     }
@@ -496,11 +487,10 @@ static void end_turn(struct qr_generation *generation)
         }
     }
     if (generation->live_n > 0) return;
-    if (generation->job.conn && generation->params.stream) {
+    if (generation->job.conn && generation->params.stream)
         generation->kind->send_end(generation);
-    } else if (generation->job.conn) {
+    else if (generation->job.conn)
         answer(generation);
-    }
     free_generation(generation);
 }
 
@@ -525,7 +515,6 @@ void qr_generation_ping(struct qr_server *server)
 void qr_generation_cancel_all(struct qr_server *server)
 {
     for (struct qr_generation *generation = server->generations; generation;
-         generation = generation->next) {
+         generation = generation->next)
         if (!generation->job.at_work) cancel_choices(generation, QR_CANCEL_SHUTDOWN);
-    }
 }

@@ -122,9 +122,8 @@ static bool read_bias(const struct qr_json *body, const struct qr_model_limits *
     const struct qr_json *biases = qr_json_get(body, "logit_bias");
     struct qr_json_member member = {0};
     if (!biases) return true;
-    if (qr_json_type(biases) != QR_JSON_OBJECT) {
+    if (qr_json_type(biases) != QR_JSON_OBJECT)
         return wrong_type(f, "logit_bias", "an object", biases);
-    }
     if (qr_json_length(biases) > QR_LOGIT_BIAS_MAX) {
         return qr_fail_field(f, "logit_bias", "logit_bias has at most %u tokens",
                              QR_LOGIT_BIAS_MAX);
@@ -159,15 +158,12 @@ static bool read_lengths(const struct qr_json *body, enum qr_endpoint endpoint,
     /* -1 is llama.cpp's "the rest of the context", which is chat's default. */
     if (!qr_field_integer(body, "max_tokens", -1, limits->context_max, &max_tokens, f) ||
         !qr_field_integer(body, "max_completion_tokens", -1, limits->context_max, &max_tokens, f) ||
-        !qr_field_integer(body, "min_tokens", 0, limits->context_max, &min_tokens, f)) {
+        !qr_field_integer(body, "min_tokens", 0, limits->context_max, &min_tokens, f))
         return false;
-    }
-    if (max_tokens == 0 && !(endpoint == QR_COMPLETIONS && p->echo)) {
+    if (max_tokens == 0 && !(endpoint == QR_COMPLETIONS && p->echo))
         return qr_fail_field(f, name, "%s must be at least 1; 0 scores a prompt, with echo", name);
-    }
-    if (max_tokens >= 0 && min_tokens > max_tokens) {
+    if (max_tokens >= 0 && min_tokens > max_tokens)
         return qr_fail_field(f, "min_tokens", "min_tokens must be at most %s", name);
-    }
     if (max_tokens < 0 && qr_json_get(body, name)) p->wants_rest = true;
     p->has_max_tokens = max_tokens >= 0;
     p->request.max_tokens = p->has_max_tokens ? (uint32_t)max_tokens : 0;
@@ -177,17 +173,14 @@ static bool read_lengths(const struct qr_json *body, enum qr_endpoint endpoint,
 
 static bool add_stop(const struct qr_json *value, struct qr_params *p, struct qr_api_failure *f)
 {
-    if (qr_json_type(value) != QR_JSON_STRING) {
+    if (qr_json_type(value) != QR_JSON_STRING)
         return wrong_type(f, "stop", "a string or a list of strings", value);
-    }
     struct quire_text text = qr_json_text(value);
     if (text.n == 0) return qr_fail_field(f, "stop", "stop strings must not be empty");
-    if (text.n > QR_STOP_BYTES_MAX) {
+    if (text.n > QR_STOP_BYTES_MAX)
         return qr_fail_field(f, "stop", "a stop string has at most %u bytes", QR_STOP_BYTES_MAX);
-    }
-    if (p->request.stop_n == QR_STOP_STRINGS_MAX) {
+    if (p->request.stop_n == QR_STOP_STRINGS_MAX)
         return qr_fail_field(f, "stop", "there are at most %u stop strings", QR_STOP_STRINGS_MAX);
-    }
     p->stop[p->request.stop_n++] = text;
     return true;
 }
@@ -198,15 +191,13 @@ static bool read_stops(const struct qr_json *body, const struct qr_model_limits 
     const struct qr_json *stop = qr_json_get(body, "stop");
     if (stop && qr_json_type(stop) != QR_JSON_ARRAY && !add_stop(stop, p, f)) return false;
     if (qr_json_type(stop) == QR_JSON_ARRAY) {
-        for (size_t i = 0; i < qr_json_length(stop); i++) {
+        for (size_t i = 0; i < qr_json_length(stop); i++)
             if (!add_stop(qr_json_at(stop, i), p, f)) return false;
-        }
     }
     const struct qr_json *ids = qr_json_get(body, "stop_token_ids");
     if (!ids) return true;
-    if (qr_json_type(ids) != QR_JSON_ARRAY) {
+    if (qr_json_type(ids) != QR_JSON_ARRAY)
         return wrong_type(f, "stop_token_ids", "a list of token ids", ids);
-    }
     if (qr_json_length(ids) > QR_STOP_IDS_MAX) {
         return qr_fail_field(f, "stop_token_ids", "there are at most %u stop_token_ids",
                              QR_STOP_IDS_MAX);
@@ -236,18 +227,15 @@ static bool read_logprobs(const struct qr_json *body, enum qr_endpoint endpoint,
         bool wanted = false;
         int64_t top = 0;
         if (!qr_field_bool(body, "logprobs", &wanted, f) ||
-            !qr_field_integer(body, "top_logprobs", 0, QR_LOGPROBS_MAX, &top, f)) {
+            !qr_field_integer(body, "top_logprobs", 0, QR_LOGPROBS_MAX, &top, f))
             return false;
-        }
-        if (top > 0 && !wanted) {
+        if (top > 0 && !wanted)
             return qr_fail_field(f, "top_logprobs", "top_logprobs needs logprobs to be true");
-        }
         if (wanted) logprobs = top;
     }
     if (!qr_field_bool(body, "return_tokens_as_token_ids", &p->names_ids, f)) return false;
-    if (!qr_field_integer(body, "prompt_logprobs", 0, QR_LOGPROBS_MAX, &prompt_logprobs, f)) {
+    if (!qr_field_integer(body, "prompt_logprobs", 0, QR_LOGPROBS_MAX, &prompt_logprobs, f))
         return false;
-    }
     if (prompt_logprobs >= 0 && p->stream) {
         return qr_fail_field(f, "prompt_logprobs",
                              "prompt_logprobs are not available when stream is true");
@@ -269,21 +257,17 @@ static bool read_answer(const struct qr_json *body, enum qr_endpoint endpoint, s
     if (!qr_field_bool(body, "stream", &p->stream, f) ||
         !qr_field_bool(body, "echo", &p->echo, f) ||
         !qr_field_bool(body, "ignore_eos", &ignore_eos, f) ||
-        !qr_field_bool(body, "return_token_ids", &p->return_token_ids, f)) {
+        !qr_field_bool(body, "return_token_ids", &p->return_token_ids, f))
         return false;
-    }
     if (ignore_eos) p->request.flags |= QUIRE_REQUEST_IGNORE_EOS;
-    if (p->echo && endpoint == QR_CHAT) {
+    if (p->echo && endpoint == QR_CHAT)
         return qr_fail_field(f, "echo", "echo is not supported yet for chat");
-    }
     const struct qr_json *options = qr_json_get(body, "stream_options");
     if (!options) return true;
-    if (qr_json_type(options) != QR_JSON_OBJECT) {
+    if (qr_json_type(options) != QR_JSON_OBJECT)
         return wrong_type(f, "stream_options", "an object", options);
-    }
-    if (!p->stream) {
+    if (!p->stream)
         return qr_fail_field(f, "stream_options", "stream_options needs stream to be true");
-    }
     if (!qr_field_bool(options, "include_usage", &p->include_usage, f)) {
         (void)snprintf(f->param, sizeof f->param, "stream_options.include_usage");
         return false;
@@ -300,12 +284,10 @@ static bool read_choices(const struct qr_json *body, struct qr_params *p, struct
 {
     int64_t n = 1, best_of = 0;
     if (!qr_field_integer(body, "n", 1, QR_CHOICES_MAX, &n, f) ||
-        !qr_field_integer(body, "best_of", 1, QR_CHOICES_MAX, &best_of, f)) {
+        !qr_field_integer(body, "best_of", 1, QR_CHOICES_MAX, &best_of, f))
         return false;
-    }
-    if (best_of && best_of < n) {
+    if (best_of && best_of < n)
         return qr_fail_field(f, "best_of", "best_of must be at least n, %" PRId64, n);
-    }
     if (best_of > n && p->stream) {
         return qr_fail_field(f, "best_of",
                              "best_of must be n when stream is true: the best are known when all "
@@ -330,9 +312,8 @@ static bool read_salt(const struct qr_json *body, struct qr_params *p, struct qr
     if (!qr_field_string(body, "cache_salt", &p->request.cache_salt, f)) return false;
     if (p->request.cache_salt.n == 0)
         return qr_fail_field(f, "cache_salt", "cache_salt must not be empty");
-    if (p->request.cache_salt.n > QR_SALT_MAX) {
+    if (p->request.cache_salt.n > QR_SALT_MAX)
         return qr_fail_field(f, "cache_salt", "cache_salt has at most %u bytes", QR_SALT_MAX);
-    }
     return true;
 }
 

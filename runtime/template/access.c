@@ -17,9 +17,8 @@ static bool is_hidden(struct qr_value of, struct qr_value name)
 
     if (of.kind != QR_V_DICT && (of.kind != QR_V_LIST || of.as.list->flavor != QR_LIST))
         return false;
-    for (; *names; names++) {
+    for (; *names; names++)
         if (qr_value_is_text(name, *names)) return true;
-    }
     return false;
 }
 

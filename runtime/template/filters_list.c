@@ -242,14 +242,13 @@ FILTER(map)
     struct qr_value list = qr_list_make(&r->run, QR_GENERATOR, from->n);
     struct qr_value path = {0}, otherwise = qr_value_none;
 
-    for (size_t i = 0; !args->n && i < args->named_n; i++) {
+    for (size_t i = 0; !args->n && i < args->named_n; i++)
         if (qr_value_is_text(args->named[i].key, "attribute"))
             path = args->named[i].value;
         else if (qr_value_is_text(args->named[i].key, "default"))
             otherwise = args->named[i].value;
         else
             qr_run_fail(&r->run, "map: expected a filter's name, or attribute= and default=");
-    }
     if (!args->n && path.kind == QR_V_UNSET) qr_run_fail(&r->run, "map: expected a filter's name");
     struct qr_args rest = args->n ? args_from(args, 1) : (struct qr_args){0};
     for (size_t i = 0; i < from->n; i++) {

@@ -57,9 +57,8 @@ struct qr_value qr_args_text(struct qr_render *r, const struct qr_args *args, si
 const struct qr_function *qr_function_find(const struct qr_function *table, size_t n,
                                            struct qr_value name)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (qr_value_is_text(name, table[i].name)) return &table[i];
-    }
     return NULL;
 }
 

@@ -268,12 +268,11 @@ static struct qr_value unescape(struct qr_template_lexer *l, const char *text, s
 
     if (!memchr(text, '\\', n)) return qr_value_text(text, n);
     char *made = qr_run_alloc(l->run, n + 4), *out = made;
-    while (at < end) {
+    while (at < end)
         if (*at == '\\' && at + 1 < end)
             at = read_escape(l, at + 1, end, &out);
         else
             *out++ = *at++;
-    }
     return qr_value_text(made, (size_t)(out - made));
 }
 

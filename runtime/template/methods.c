@@ -108,9 +108,8 @@ METHOD(str_removesuffix)
 static struct qr_value all_are(struct qr_render *r, struct qr_value self, bool (*is)(uint32_t))
 {
     qr_run_charge(&r->run, self.n);
-    for (size_t i = 0, used; i < self.n; i += used) {
+    for (size_t i = 0, used; i < self.n; i += used)
         if (!is(qr_char_get(self.as.text + i, self.n - i, &used))) return qr_value_bool(false);
-    }
     return qr_value_bool(self.n > 0);
 }
 
@@ -154,9 +153,8 @@ METHOD(str_islower)
 
 static const char *find_last(const char *text, size_t n, const char *what, size_t what_n)
 {
-    for (size_t at = n >= what_n ? n - what_n + 1 : 0; at-- > 0;) {
+    for (size_t at = n >= what_n ? n - what_n + 1 : 0; at-- > 0;)
         if (memcmp(text + at, what, what_n) == 0) return text + at;
-    }
     return NULL;
 }
 
@@ -410,10 +408,9 @@ METHOD(list_index)
 {
     const struct qr_list *list = self.as.list;
 
-    for (size_t i = 0; i < list->n; i++) {
+    for (size_t i = 0; i < list->n; i++)
         if (qr_value_equal(&r->run, list->items[i], args->values[0]))
             return qr_value_int((int64_t)i);
-    }
     qr_run_fail(&r->run, "the item is not in the list");
 }
 

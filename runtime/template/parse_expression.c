@@ -29,9 +29,8 @@ void qr_node_kid(struct qr_parser *p, struct qr_node *node, unsigned which,
                  const struct qr_node *kid)
 {
     node->kids[which] = kid;
-    for (; kid; kid = kid->next) {
+    for (; kid; kid = kid->next)
         if (kid->height + 1 > node->height) node->height = (uint16_t)(kid->height + 1);
-    }
     if (node->height > QR_TEMPLATE_HEIGHT_MAX)
         qr_run_fail(p->run, "expressions or blocks are nested deeper than %u levels",
                     QR_TEMPLATE_HEIGHT_MAX);
@@ -295,14 +294,13 @@ static struct qr_node *parse_subscript(struct qr_parser *p, struct qr_node *of)
 
 static struct qr_node *parse_postfix(struct qr_parser *p, struct qr_node *node)
 {
-    for (;;) {
+    for (;;)
         if (qr_parser_is_op(p, QR_OP_DOT) || qr_parser_is_op(p, QR_OP_LBRACKET))
             node = parse_subscript(p, node);
         else if (qr_parser_is_op(p, QR_OP_LPAREN))
             node = parse_call(p, node);
         else
             return node;
-    }
 }
 
 /* jinja2 allows dotted filter names.  None is built in, so a dotted name is unknown. */
@@ -361,7 +359,7 @@ static struct qr_node *parse_test(struct qr_parser *p, struct qr_node *input)
 
 static struct qr_node *parse_filters_and_tests(struct qr_parser *p, struct qr_node *node)
 {
-    for (;;) {
+    for (;;)
         if (qr_parser_is_op(p, QR_OP_PIPE))
             node = qr_parse_filters(p, node, false);
         else if (qr_parser_is_name(p, "is"))
@@ -370,7 +368,6 @@ static struct qr_node *parse_filters_and_tests(struct qr_parser *p, struct qr_no
             node = parse_call(p, node);
         else
             return node;
-    }
 }
 
 /* ---- operators, from the tightest to the loosest --------------------------------------------- */

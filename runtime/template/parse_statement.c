@@ -259,9 +259,8 @@ static struct qr_node *parse_body(struct qr_parser *p, struct ends ends, const c
             break;
         case QR_T_BLOCK:
             qr_parser_next(p);
-            for (size_t i = 0; i < 3 && ends.names[i]; i++) {
+            for (size_t i = 0; i < 3 && ends.names[i]; i++)
                 if (qr_parser_is_name(p, ends.names[i])) return body.first;
-            }
             qr_nodes_add(&body, parse_statement(p));
             end_block(p);
             break;

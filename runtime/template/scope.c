@@ -17,9 +17,8 @@ static struct qr_binding *find(struct qr_render *r, const struct qr_scope *scope
                                struct qr_value name)
 {
     qr_run_charge(&r->run, 0);
-    for (struct qr_binding *b = scope->first; b; b = b->next) {
+    for (struct qr_binding *b = scope->first; b; b = b->next)
         if (b->name.n == name.n && memcmp(b->name.as.text, name.as.text, name.n) == 0) return b;
-    }
     return NULL;
 }
 

@@ -66,9 +66,9 @@ static void put_letter(struct qr_render *r, struct qr_template_output *out, cons
     char text[4];
     uint32_t changed = letter == UPPER ? qr_char_upper(c) : letter == LOWER ? qr_char_lower(c) : c;
 
-    if (letter == UPPER && c == 0xdf) { /* U+00DF, the only common letter that grows */
+    if (letter == UPPER && c == 0xdf) /* U+00DF, the only common letter that grows */
         qr_output_put(r, out, "SS", 2);
-    } else if (changed == c)
+    else if (changed == c)
         qr_output_put(r, out, at, n);
     else
         qr_output_put(r, out, text, qr_char_put(changed, text));

@@ -132,9 +132,8 @@ const struct qr_value *qr_dict_find(struct qr_run *run, const struct qr_dict *di
         uint32_t slot = *slot_of(run, dict, key);
         return slot ? &dict->pairs[slot - 1].value : NULL;
     }
-    for (size_t i = 0; i < dict->n; i++) {
+    for (size_t i = 0; i < dict->n; i++)
         if (qr_value_equal(run, dict->pairs[i].key, key)) return &dict->pairs[i].value;
-    }
     return NULL;
 }
 
@@ -296,9 +295,8 @@ static bool equal_lists(struct qr_run *run, const struct qr_list *a, const struc
     if (a->flavor != b->flavor || a->n != b->n || a->flavor == QR_GENERATOR ||
         a->flavor == QR_VALUES)
         return false;
-    for (size_t i = 0; i < a->n; i++) {
+    for (size_t i = 0; i < a->n; i++)
         if (!qr_value_equal(run, a->items[i], b->items[i])) return false;
-    }
     return true;
 }
 

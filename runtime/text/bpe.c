@@ -76,8 +76,7 @@ int qr_bpe_encode(const struct qr_bpe *bpe, struct qr_merge_scratch *scratch, co
         symbols[i].id = bpe->letters[(uint8_t)piece[i]];
     int status = qr_merge(&bpe->merges, scratch, piece_n);
     if (status != QUIRE_OK) return status;
-    for (size_t i = 0; i < piece_n; i = symbols[i].next) {
+    for (size_t i = 0; i < piece_n; i = symbols[i].next)
         if (symbols[i].id != QR_ID_NONE) qr_ids_add(out, symbols[i].id);
-    }
     return QUIRE_OK;
 }

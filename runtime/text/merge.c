@@ -75,9 +75,8 @@ static void merge_short(const struct qr_merges *merges, struct qr_symbol *symbol
         pairs[i] = &merges->slots[find(merges, ids[i], ids[i + 1])];
     while (left > 1) {
         uint32_t at = 0;
-        for (uint32_t i = 1; i + 1 < left; i++) {
+        for (uint32_t i = 1; i + 1 < left; i++)
             if (pairs[i]->rank < pairs[at]->rank) at = i;
-        }
         if (pairs[at]->rank == QR_RANK_NONE) break;
         ids[at] = pairs[at]->merged;
         left--;

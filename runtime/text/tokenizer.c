@@ -392,9 +392,8 @@ int qr_tokenizer_decode(const struct qr_tokenizer *t, const int32_t *ids, size_t
     size_t n = 0;
 
     *text_n = 0;
-    for (size_t i = 0; i < ids_n; i++) {
+    for (size_t i = 0; i < ids_n; i++)
         if (ids[i] < 0 || (uint32_t)ids[i] >= t->vocabulary.tokens_n) return QUIRE_INVALID;
-    }
     bool begins = (flags & QUIRE_TEXT_BEGIN) && t->adds_space;
     for (size_t i = 0; i < ids_n; i++) {
         struct qr_token token = t->vocabulary.tokens[ids[i]];

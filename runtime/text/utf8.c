@@ -41,9 +41,8 @@ size_t qr_utf8_character(const char *text, size_t text_n)
     struct lead lead = lead_of(s[0]);
     if (lead.bytes_n <= 1) return lead.bytes_n;
     if (lead.bytes_n > text_n || s[1] < lead.low || s[1] > lead.high) return 0;
-    for (size_t i = 2; i < lead.bytes_n; i++) {
+    for (size_t i = 2; i < lead.bytes_n; i++)
         if (!is_tail(s[i])) return 0;
-    }
     return lead.bytes_n;
 }
 

@@ -145,12 +145,11 @@ static void every_half_is_exact(void **state)
         qr_dequantize(m.type, halves, want, n);
         qr_gemm_float_for(&kernels, m.type)(
             &(struct qr_gemm_float_args){&m, 0, m.panels_n, &one, 1, 1, out, n, false});
-        for (uint32_t j = 0; j < n; j++) {
+        for (uint32_t j = 0; j < n; j++)
             if (isnan(want[j]))
                 assert_true(isnan(out[j]));
             else
                 assert_true(want[j] == out[j]);
-        }
     }
     free(halves);
     free(want);

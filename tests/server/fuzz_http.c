@@ -39,9 +39,8 @@ static void check_body(struct quire_text body, const struct quire_allocator *mem
     if (!json) abort();
     struct quire_text back = qr_json_text(qr_json_at(json, 0));
     if (qr_json_utf8_valid(body.data, body.n) &&
-        (back.n != body.n || memcmp(back.data, body.data, body.n) != 0)) {
+        (back.n != body.n || memcmp(back.data, body.data, body.n) != 0))
         abort();
-    }
     qr_json_free(json);
     qr_buffer_deinit(&out);
 }
@@ -57,9 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t at = 0; at < size - 1 && http.stage != QR_HTTP_BAD;) {
         size_t n = size - 1 - at < piece ? size - 1 - at : piece;
         size_t used = qr_http_feed(&http, text + at, n);
-        if (used > n || (used < n && http.stage != QR_HTTP_DONE && http.stage != QR_HTTP_BAD)) {
+        if (used > n || (used < n && http.stage != QR_HTTP_DONE && http.stage != QR_HTTP_BAD))
             abort();
-        }
         at += used;
         if (http.header_bytes > 4096 + n || http.body.n > 4096) {
             if (http.stage != QR_HTTP_BAD) abort();

@@ -31,9 +31,8 @@ static void assert_taken(const char *body, enum qr_endpoint endpoint, struct qr_
 {
     struct qr_api_failure failure;
     struct qr_json *document;
-    if (!read_params(body, endpoint, params, &failure, &document)) {
+    if (!read_params(body, endpoint, params, &failure, &document))
         fail_msg("%s was refused: %s", body, failure.message);
-    }
     qr_json_free(document);
 }
 
@@ -259,9 +258,8 @@ static void biases_are_bounded(void **state)
     for (int n = 300; n <= 301; n++) {
         struct qr_params p;
         size_t at = (size_t)snprintf(body, sizeof body, "{\"logit_bias\":{\"0\":1");
-        for (int i = 1; i < n; i++) {
+        for (int i = 1; i < n; i++)
             at += (size_t)snprintf(body + at, sizeof body - at, ",\"%d\":1", i);
-        }
         (void)snprintf(body + at, sizeof body - at, "}}");
         if (n == 300) {
             assert_taken(body, QR_COMPLETIONS, &p);

@@ -90,9 +90,8 @@ static void unknown_pre_tokenizers_are_warned_of(void **state)
         assert_string_equal(qr_tokenizer_split_name(t), i == 2 ? "gpt-2" : "default");
         if (i == 2)
             ASSERT_IDS(t, "1212", 0, id_of(t, "12"), id_of(t, "12"));
-        else {
+        else
             ASSERT_IDS(t, "1212", 0, id_of(t, "12"), '1', '2'); /* three digits, then one */
-        }
         qr_tokenizer_destroy(t);
     }
 }
