@@ -151,6 +151,8 @@ def check_file(name):
                 if re.search(r"#\s*include\s+" + pattern, line) and not name.startswith(
                         tuple(folders)):
                     breach(name, number, f"{line.strip()} belongs in {', '.join(folders)}")
+        if re.match(r"(<{7}|={7}|>{7})( |$)", line):
+            breach(name, number, "a conflict marker")
         if name != "tests/tidy/tidy.py" and re.search(r"\b(TODO|FIXME|XXX|HACK)\b", line):
             breach(name, number, "a TODO or FIXME")
 
