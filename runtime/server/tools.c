@@ -202,7 +202,12 @@ bool qr_tools_read(struct qr_tools *tools, const struct qr_server *server,
         return false;
     tools->single = !parallel;
     read_strict(tools, body);
-    tools->envelope = tools->choice == QR_TOOLS_REQUIRED && qr_parse_is_envelope(server->family);
+    const bool plain = qr_parse_is_envelope(server->family);
+    const struct qr_json *messages = qr_json_get(body, "messages");
+    tools->envelope = plain && tools->choice == QR_TOOLS_REQUIRED;
+    tools->rewrites = tools->envelope;
+    for (size_t i = 0; plain && i < qr_json_length(messages); i++)
+        tools->rewrites |= has_calls(qr_json_at(messages, i));
     return true;
 }
 

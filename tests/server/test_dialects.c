@@ -68,6 +68,8 @@ static json_t *stream_of(const char *path, const char *body)
     return events;
 }
 
+#define SHOW "\"messages\":[{\"role\":\"user\",\"content\":\"Look!\"}]," MESSAGES_TOOLS
+
 /* ---- tools ----------------------------------------------------------------------------------- */
 
 #define LOOK                                                                                       \
@@ -201,6 +203,31 @@ static void chat_input_tokens_are_the_usage(void **state)
                      json_integer_value(at(answer, "usage.prompt_tokens")));
     json_decref(answer);
     json_decref(counted);
+}
+
+/* Goal: a template that knows no tools shows them when a call is forced, and shows earlier calls.
+ * Method: count the prompt's tokens with a forced call and without, and with a call in the past. */
+static void a_plain_template_shows_tools_as_text(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "{" SHOW "}",
+        "{" SHOW ",\"tool_choice\":{\"type\":\"any\"}}",
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"Look!\"},{\"role\":\"assistant\","
+        "\"content\":[{"
+        "\"type\":\"tool_use\",\"id\":\"a\",\"name\":\"look\",\"input\":{\"where\":\"up\"}}]}]}",
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"Look!\"},{\"role\":\"assistant\","
+        "\"content\":[]"
+        "}]}",
+    };
+    long long counts[4];
+    for (size_t i = 0; i < 4; i++) {
+        json_t *counted = ask_json(&server, MESSAGES "/count_tokens", bodies[i], 200);
+        counts[i] = int_at(counted, "input_tokens");
+        json_decref(counted);
+    }
+    assert_true(counts[1] > counts[0] + 20);
+    assert_true(counts[2] > counts[3] + 10);
 }
 
 /* Goal: tool_choice is obeyed or refused by name.
@@ -550,8 +577,29 @@ static void a_call_may_come_instead_of_a_form(void **state)
     }
 }
 
+/* A template that shows roles and contents, and knows no tools. */
+static int start_plain(void **state)
+{
+    char path[128];
+    (void)state;
+    daemon_folder(&server);
+    (void)snprintf(path, sizeof path, "%s/plain.jinja", server.folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    (void)fputs("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", file);
+    (void)fclose(file);
+    const char *const flags[] = {"--chat-template", path, NULL};
+    daemon_start_in(&server, TINY, flags);
+    (void)unlink(path);
+    return 0;
+}
+
 int main(void)
 {
+    const struct CMUnitTest plain[] = {
+        cmocka_unit_test(a_plain_template_shows_tools_as_text),
+        cmocka_unit_test(a_forced_call_comes),
+    };
     const struct CMUnitTest reading[] = {
         cmocka_unit_test(a_form_binds_the_answer_alone),
         cmocka_unit_test(a_call_may_come_instead_of_a_form),
@@ -571,5 +619,6 @@ int main(void)
         cmocka_unit_test(all_three_say_the_same),
     };
     return cmocka_run_group_tests(tests, start, stop) +
+           cmocka_run_group_tests(plain, start_plain, stop) +
            cmocka_run_group_tests(reading, start_reading, stop);
 }
